@@ -1,0 +1,14 @@
+/** The model's face: declarations, address types, the View and what derives from it. */
+export * from "./address/mod.ts";
+export * from "./derivation.ts";
+export { alias, computed, field, reference } from "./fields.ts";
+export * from "./resource.ts";
+export { resources } from "./resources/all.ts";
+export { Attachment } from "./resources/facts.ts";
+export { Host, hostKeys, JoinToken } from "./resources/host.ts";
+export { Assignment, assignmentId, Project, type RoleName, roleNames, Secret, User } from "./resources/identity.ts";
+export { Network, networkKeys } from "./resources/network.ts";
+export { type FixedIp, Port, portKeys } from "./resources/port.ts";
+export { type AllocationPool, type HostRoute, Subnet } from "./resources/subnet.ts";
+export * from "./types.ts";
+export * from "./view.ts";

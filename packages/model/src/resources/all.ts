@@ -1,0 +1,21 @@
+/** Every declared resource. Whoever walks the model (store, api, relay, laws) walks this list. */
+import type { AnyResource } from "../resource.ts";
+import { Attachment } from "./facts.ts";
+import { Host, JoinToken } from "./host.ts";
+import { Assignment, Project, Secret, User } from "./identity.ts";
+import { Network } from "./network.ts";
+import { Port } from "./port.ts";
+import { Subnet } from "./subnet.ts";
+
+export const resources: readonly AnyResource[] = Object.freeze([
+  Project,
+  User,
+  Assignment,
+  Secret,
+  Host,
+  JoinToken,
+  Network,
+  Subnet,
+  Port,
+  Attachment,
+]);

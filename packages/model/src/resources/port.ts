@@ -1,0 +1,65 @@
+/** A machine's attachment to a network (Networking v2.0, `/v2.0/ports`, with the binding and port-security extensions). */
+import { adminStateUp, computed, field, reference, standardFields, status } from "../fields.ts";
+import { keyOf, type ObjectOf, resource } from "../resource.ts";
+import { address, boolean, dictionary, integer, list, mac, oneOf, record, text, uuid } from "../types.ts";
+
+export interface FixedIp {
+  readonly subnet_id: string;
+  readonly ip_address: string;
+}
+
+/** Port keys travel in 24 bits of the tunnel option; 0 means a flooded copy (pipeline, section 2). */
+export const portKeys = { first: 1, last: 0xffffff } as const;
+
+export const Port = resource({
+  kind: "port",
+  plural: "ports",
+  fields: {
+    ...standardFields(),
+    network_id: reference(uuid(), "network", "refuse", { create: "required", filter: true, sort: true, projected: "all" }),
+    admin_state_up: adminStateUp,
+    status,
+    mac_address: field(mac(), { create: "optional", update: "allowed", filter: true, sort: true, projected: "all" }),
+    /** Absent in POST: one address of each family the network has; []: none. */
+    fixed_ips: field(list(record<FixedIp>({ subnet_id: uuid(), ip_address: address() })), {
+      create: "optional",
+      update: "allowed",
+      filter: true,
+      projected: "all",
+    }),
+    device_id: field(text(255), { create: "optional", update: "allowed", default: "", filter: true, sort: true }),
+    device_owner: field(text(255), { create: "optional", update: "allowed", default: "", filter: true, sort: true }),
+    /** Absent in POST: the network's. */
+    port_security_enabled: field(boolean(), { create: "optional", update: "allowed", projected: "local" }),
+    /** Name of the host on which the port may come up; empty: none. Only an admin or a service writes it. */
+    "binding:host_id": field(text(255), {
+      create: "optional",
+      update: "allowed",
+      readers: "admin",
+      writers: "admin",
+      default: "",
+      filter: true,
+      projected: "all",
+    }),
+    "binding:profile": field(dictionary(), { create: "optional", update: "allowed", readers: "admin", writers: "admin", default: {} }),
+    "binding:vnic_type": field(oneOf(["normal"]), { create: "optional", update: "allowed", default: "normal", filter: true }),
+    "binding:vif_type": computed(text(64), { readers: "admin" }),
+    "binding:vif_details": computed(dictionary(), { readers: "admin" }),
+    /** The port's number on the wire. */
+    key: field(integer(portKeys.first, portKeys.last), { readers: "hidden", projected: "all" }),
+  },
+  indexes: {
+    host: (port) => (port["binding:host_id"] === "" ? [] : [port["binding:host_id"]]),
+    /** network|host name: whether a host has a port on a network, and which. */
+    networkHost: (port) => (port["binding:host_id"] === "" ? [] : [keyOf(port.network_id, port["binding:host_id"])]),
+    subnet: (port) => [...new Set(port.fixed_ips.map((fixed) => fixed.subnet_id))],
+    device: (port) => (port.device_id === "" ? [] : [port.device_id]),
+  },
+  unique: {
+    networkMac: (port) => [keyOf(port.network_id, port.mac_address)],
+    /** subnet|address, so one subnet's address is never given twice. */
+    address: (port) => port.fixed_ips.map((fixed) => keyOf(fixed.subnet_id, fixed.ip_address)),
+    key: (port) => [String(port.key)],
+  },
+});
+export type Port = ObjectOf<typeof Port>;

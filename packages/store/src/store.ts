@@ -1,0 +1,108 @@
+/**
+ * The Store seam: one append-only log of revisions with snapshots, and leased host state beside it. Five verbs; whatever
+ * an engine lacks is its driver's business (architecture, "Intent and state"). A notification is a doorbell, the log is the truth.
+ */
+import type { Change, Revision, StoredObject } from "@selvage/model";
+
+/** Who asked for an entry, and by which request. */
+export interface Author {
+  readonly kind: "user" | "host" | "system";
+  readonly id: string;
+  readonly project_id?: string;
+  readonly request_id: string;
+}
+
+/** One request's effect: all of its changes take hold together, as one revision. */
+export interface Entry {
+  /** UUID chosen by the writer before the append: a lost reply is recognised by it. */
+  readonly id: string;
+  /** RFC 3339 with milliseconds. */
+  readonly at: string;
+  readonly author: Author;
+  readonly changes: readonly Change[];
+}
+
+export interface LoggedEntry extends Entry {
+  readonly revision: Revision;
+}
+
+export interface SnapshotObject {
+  readonly kind: string;
+  readonly id: string;
+  /** Revision of the entry that wrote it last. */
+  readonly revision: Revision;
+  readonly object: StoredObject;
+}
+
+/** The whole of intent at one revision. */
+export interface Snapshot {
+  readonly revision: Revision;
+  readonly objects: readonly SnapshotObject[];
+}
+
+/** `moved`: the head was elsewhere and nothing at all was written. */
+export type Appended =
+  | { readonly outcome: "appended"; readonly revision: Revision }
+  | { readonly outcome: "moved"; readonly head: Revision };
+
+/** The asked part of the log is gone: take a snapshot and go on from there. */
+export class Compacted extends Error {
+  readonly oldest: Revision;
+  constructor(oldest: Revision) {
+    super(`the log begins at revision ${oldest}: take a snapshot`);
+    this.name = "Compacted";
+    this.oldest = oldest;
+  }
+}
+
+/** The engine cannot be reached or written (disk full, read-only, gone). `unknown`: an append may or may not have happened. */
+export class StoreFailure extends Error {
+  readonly outcome: "failed" | "unknown";
+  constructor(message: string, outcome: "failed" | "unknown", options?: ErrorOptions) {
+    super(message, options);
+    this.name = "StoreFailure";
+    this.outcome = outcome;
+  }
+}
+
+export interface StateRecord {
+  readonly host: string;
+  readonly key: string;
+  readonly value: unknown;
+  /** Milliseconds since the epoch when the lease ends. */
+  readonly expires: number;
+}
+
+/** Facts that hosts report, outside of the log, unconditional, each under a lease. */
+export interface StateSpace {
+  /** Puts a fact and renews the lease of all of the host's facts. `ttl` in milliseconds. */
+  put(host: string, key: string, value: unknown, ttl: number): Promise<void>;
+  /** Renews the lease of all of a host's facts. */
+  renew(host: string, ttl: number): Promise<void>;
+  remove(host: string, key: string): Promise<void>;
+  /** Live facts, of one host or of all. */
+  list(host?: string): Promise<readonly StateRecord[]>;
+}
+
+export interface Store {
+  readonly driver: string;
+  /** False: acknowledged writes do not survive the process. */
+  readonly durable: boolean;
+  snapshot(): Promise<Snapshot>;
+  /**
+   * Appends the entries, each taking the next revision after `head`, all or none, on the one condition that the log's head is `head`.
+   * Resolves when they are durable. An entry whose id is already in the log makes it `moved`. Throws StoreFailure.
+   */
+  append(head: Revision, entries: readonly Entry[]): Promise<Appended>;
+  /**
+   * Entries after `from`, ordered and gap-free, then on as they come, until `signal` aborts (which ends it without an error).
+   * Throws Compacted when `from` is older than the log, StoreFailure when the engine is gone.
+   */
+  tail(from: Revision, signal: AbortSignal): AsyncIterable<LoggedEntry>;
+  /** The log's head and its oldest kept revision. */
+  bounds(): Promise<{ readonly oldest: Revision; readonly head: Revision }>;
+  /** Forgets entries up to and including `through` (never the objects they made). */
+  compact(through: Revision): Promise<void>;
+  readonly state: StateSpace;
+  close(): Promise<void>;
+}
