@@ -1,0 +1,192 @@
+/** The one registry of drop reasons: why a packet went nowhere; the number travels in 8 bits of a flow's cookie. */
+
+/** Kind of object at which an operator looks first. */
+export type ReasonKind = "port" | "network" | "host" | "packet" | "program";
+
+/** One reason for dropping a packet. */
+export interface DropReason {
+  readonly code: string;
+  /** 1 to 255, stable and never reused; 0 means "not a drop". */
+  readonly number: number;
+  readonly text: string;
+  readonly kind: ReasonKind;
+  /** What the operator can do. */
+  readonly hint: string;
+}
+
+const reason = <const C extends string>(number: number, code: C, kind: ReasonKind, text: string, hint: string) => ({
+  code,
+  number,
+  text,
+  kind,
+  hint,
+});
+
+/** Every reason, in order of number. Append at the end with the next number; a number is never given again. */
+export const dropReasons = [
+  reason(
+    1,
+    "anti-spoof-mac",
+    "port",
+    "the source MAC address is not the port's",
+    "Add an allowed address pair with that MAC address, or disable port security on the port.",
+  ),
+  reason(
+    2,
+    "anti-spoof-ip",
+    "port",
+    "the source IP address is not the port's",
+    "Add an allowed address pair with that IP address, or disable port security on the port.",
+  ),
+  reason(
+    3,
+    "arp-spoof",
+    "port",
+    "the ARP sender is not an address of the port",
+    "Add an allowed address pair for the address that the guest announces.",
+  ),
+  reason(
+    4,
+    "dhcp-server-from-tenant",
+    "port",
+    "the port answered DHCP as a server would",
+    "Only the subnet's own DHCP may answer; a guest that serves DHCP needs port security disabled.",
+  ),
+  reason(
+    5,
+    "ra-from-tenant",
+    "port",
+    "the port sent an IPv6 router advertisement",
+    "Only the network's routers may advertise; a guest that routes needs port security disabled.",
+  ),
+  reason(
+    6,
+    "port-not-bound",
+    "port",
+    "the interface belongs to no port bound on this host",
+    "Set binding:host_id of the port to this host, or correct the interface's iface-id.",
+  ),
+  reason(7, "port-admin-down", "port", "the port is administratively down", "Set admin_state_up of the port."),
+  reason(
+    8,
+    "network-admin-down",
+    "network",
+    "the network is administratively down",
+    "Set admin_state_up of the network.",
+  ),
+  reason(
+    9,
+    "tunnel-key-unknown",
+    "host",
+    "a tunnelled packet bears a key of no network present on this host",
+    "Rare ones come from a network that just left; many mean that the sender's intent is old: compare the hosts' revisions.",
+  ),
+  reason(
+    10,
+    "tunnel-source",
+    "host",
+    "a tunnelled packet came from a host that has no port on that network",
+    "Compare the sender's tunnel address with the list of hosts; an unknown sender is an intruder on the underlay.",
+  ),
+  reason(
+    11,
+    "no-fdb-entry",
+    "network",
+    "the destination MAC address belongs to no port of the network",
+    "Check that the destination's port exists and that the guest uses the port's MAC address.",
+  ),
+  reason(
+    12,
+    "neighbour-unresolved",
+    "network",
+    "the MAC address of the next hop is not known",
+    "Check that a port has the address that the packet is for, or that the provider's gateway answers.",
+  ),
+  reason(
+    13,
+    "tunnel-missing",
+    "host",
+    "there is no tunnel to the host of the destination",
+    "Check that the other host reports a tunnel address and shares an encapsulation with this one.",
+  ),
+  reason(
+    14,
+    "ethertype-denied",
+    "port",
+    "the Ethernet type is not carried with port security",
+    "Only ARP, IPv4 and IPv6 are carried; disable port security for anything else.",
+  ),
+  reason(
+    15,
+    "vlan-denied",
+    "port",
+    "the port sent a VLAN tag that it may not send",
+    "Make the network vlan_transparent, or use a trunk with a subport of that VLAN.",
+  ),
+  reason(
+    16,
+    "nd-spoof",
+    "port",
+    "the neighbour discovery target is not an address of the port",
+    "Add an allowed address pair for the address that the guest announces.",
+  ),
+  reason(
+    17,
+    "table-miss",
+    "program",
+    "no row of the table matched, and the program declares none for the rest",
+    "This is a fault of the program: report it with the output of selvage trace.",
+  ),
+  reason(
+    18,
+    "punt-rate",
+    "port",
+    "the port asks local services faster than it may",
+    "Look at what the guest sends (DHCP, DNS, ARP); the limit is in the host's configuration.",
+  ),
+  reason(
+    19,
+    "mtu-exceeded",
+    "network",
+    "the packet is larger than the path carries and may not be fragmented",
+    "Lower the guest's MTU to the network's, or let the guest receive the ICMP that says so.",
+  ),
+  reason(
+    20,
+    "source-multicast",
+    "packet",
+    "the source MAC address is a multicast address",
+    "No sound guest sends this: look at the guest's network stack.",
+  ),
+  reason(
+    21,
+    "own-copy",
+    "packet",
+    "a copy of a replicated packet would return to its sender",
+    "This is normal: one is counted for each broadcast that a port sends.",
+  ),
+] as const satisfies readonly DropReason[];
+
+/** Code of a drop reason. */
+export type ReasonCode = (typeof dropReasons)[number]["code"];
+
+/** The reason of a code. */
+export function reasonByCode(code: ReasonCode): DropReason & { readonly code: ReasonCode } {
+  const found = codes.get(code);
+  if (found === undefined) throw new RangeError(`No drop reason is called "${code}"`);
+  return found;
+}
+
+/** The reason of a number read back from a switch, or undefined where no reason has it (0 included: not a drop). */
+export function reasonByNumber(number: number): (DropReason & { readonly code: ReasonCode }) | undefined {
+  return numbers.get(number);
+}
+
+/** Whether a text is the code of a reason. */
+export function isReasonCode(text: string): text is ReasonCode {
+  return allCodes.has(text);
+}
+
+const codes: ReadonlyMap<ReasonCode, (typeof dropReasons)[number]> = new Map(dropReasons.map((r) => [r.code, r]));
+const numbers: ReadonlyMap<number, (typeof dropReasons)[number]> = new Map(dropReasons.map((r) => [r.number, r]));
+const allCodes: ReadonlySet<string> = new Set(codes.keys());
