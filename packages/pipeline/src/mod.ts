@@ -1,1 +1,6 @@
-export {};
+/** The pipeline's face: fields, tables, rows and the program that every datapath executes. */
+export * from "./fields.ts";
+export * from "./program.ts";
+export * from "./row.ts";
+export * from "./table.ts";
+export * from "./tables.ts";

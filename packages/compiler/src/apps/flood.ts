@@ -1,0 +1,22 @@
+/** Broadcast and multicast: to the network's ports here, and once to each other host that has a machine on it. */
+import { derive, deriveKey, Port } from "@selvage/model";
+import { FabricIn, FloodLocal, FloodRemote, Mcast, row } from "@selvage/pipeline";
+import { app } from "../app.ts";
+import { hostKey, isHere, networkKey, networkOn } from "../intent.ts";
+
+export const flood = app("flood", [Mcast, FabricIn, FloodLocal, FloodRemote], (here) => [
+  derive("port", Port, (port, view) => {
+    if (!isHere(view, port, here.name)) return [];
+    const net = view.ask(networkKey, port.network_id);
+    return net === undefined ? [] : [row(FloodLocal, { net, port: port.key }, "copy", { port: port.key })];
+  }),
+  deriveKey("network on host", Port.index.networkHost, (pair, view) => {
+    const [networkId = "", host = ""] = pair.split("|");
+    const net = view.ask(networkKey, networkId);
+    if (net === undefined) return [];
+    if (host === here.name) return [row(Mcast, { net }, "flood"), row(FabricIn, { net, port: 0 }, "flood")];
+    const there = view.ask(hostKey, host);
+    if (there === undefined || !networkOn(view, networkId, here.name)) return [];
+    return [row(FloodRemote, { net, host: there }, "copy", { host: there })];
+  }),
+]);

@@ -1,0 +1,32 @@
+/** The MAC of every address that intent knows on the networks of this host: ARP and ND are answered from it where they are asked. */
+import { derive, keyOf, Port, Subnet } from "@selvage/model";
+import { Arp, Nd, Neighbour, row } from "@selvage/pipeline";
+import { addressesOf } from "../addresses.ts";
+import { app } from "../app.ts";
+import { dhcpServer } from "../dhcp.ts";
+import { isHere, networkKey, networkOn } from "../intent.ts";
+
+export const neighbours = app("neighbours", [Neighbour, Arp, Nd], (here) => [
+  derive("port", Port, (port, view) => {
+    const net = view.ask(networkKey, port.network_id);
+    if (net === undefined || port["binding:host_id"] === "" || !networkOn(view, port.network_id, here.name)) return [];
+    return [...addressesOf(port, 4), ...addressesOf(port, 6)].map((nh) => row(Neighbour, { net, nh }, "known", { mac: port.mac_address }));
+  }),
+  /** What a port says of its own addresses is an announcement or a test for duplicates, not a question to be answered. */
+  derive("own", Port, (port, view) => {
+    if (!isHere(view, port, here.name)) return [];
+    const srcPort = port.key;
+    return [
+      ...addressesOf(port, 4).map((arpTpa) => row(Arp, { srcPort, arpTpa }, "own", {}, "own")),
+      ...addressesOf(port, 6).map((ndTarget) => row(Nd, { srcPort, ndTarget }, "own", {}, "own")),
+    ];
+  }),
+  /** The DHCP server's address, so that a lease can be renewed by unicast; a port that holds the address goes first. */
+  derive("dhcp server", Subnet, (subnet, view) => {
+    const net = view.ask(networkKey, subnet.network_id);
+    const server = dhcpServer(subnet);
+    if (net === undefined || server === undefined || !networkOn(view, subnet.network_id, here.name)) return [];
+    if (view.exists(Port.index.address, keyOf(subnet.id, server.address))) return [];
+    return [row(Neighbour, { net, nh: server.address }, "known", { mac: server.mac })];
+  }),
+]);

@@ -1,0 +1,68 @@
+/**
+ * The Datapath seam: an executor of the pipeline program on one host. Rows in, punted packets out. A row names objects; numbers that
+ * only this switch knows (interface numbers, groups, meters, zones) are the driver's, kept on the host and readable back from it.
+ */
+import type { ReasonCode } from "@selvage/base";
+import type { Delta } from "@selvage/model";
+import type { Program, PuntKind, Row } from "@selvage/pipeline";
+
+/** A packet that the program handed to the agent, with what the program knew of it. Nothing is inferred from the packet. */
+export interface Punt {
+  readonly kind: PuntKind;
+  /** Id of the port whose interface it came in by. */
+  readonly attachment: string;
+  /** Keys, as the program's fields held them. */
+  readonly net: number;
+  readonly srcPort: number;
+  readonly frame: Uint8Array;
+}
+
+/** An interface of this switch that names a port by `external_ids:iface-id`. */
+export interface AttachedInterface {
+  readonly port: string;
+  /** The interface's own name on the host, for people. */
+  readonly name: string;
+}
+
+export interface DatapathEvents {
+  /** All interfaces that name a port, whenever that set changes (and once after `open`). */
+  readonly attachments: (all: readonly AttachedInterface[]) => void;
+  readonly punt: (punt: Punt) => void;
+  /** The switch is there and answers: the owner must `adopt`. Called after `open` and whenever the switch returns. */
+  readonly ready: () => void;
+  /** The switch is gone; `apply` and `adopt` fail until `ready`. */
+  readonly lost: (cause: Error) => void;
+}
+
+/** What `adopt` found: rows (by id) that were missing, wrong, or not wanted. */
+export interface Adoption {
+  readonly added: number;
+  readonly changed: number;
+  readonly removed: number;
+  readonly kept: number;
+}
+
+/** One row as the switch holds it now; `null` row: something installed in our tables that no row explains. */
+export interface InstalledRow {
+  readonly row: Row | null;
+  /** The switch's own words. */
+  readonly text: string;
+  readonly packets: number;
+}
+
+export interface Datapath {
+  readonly driver: "ovs" | "simulated";
+  readonly program: Program;
+  /** Starts; `events` are called from then on. Resolves when the first connection has been tried. */
+  open(events: DatapathEvents): Promise<void>;
+  /** Makes the switch hold exactly `rows` and the program's constants, changing only what differs. Idempotent. */
+  adopt(rows: Iterable<Row>): Promise<Adoption>;
+  /** Applies a difference; resolves when it is in force (behind a barrier), rejects when any part was refused, in which case the owner adopts. */
+  apply(delta: Pick<Delta<Row>, "added" | "removed" | "modified">): Promise<void>;
+  /** Sends a frame out of a port's interface. Throws when the port has none here. */
+  send(port: string, frame: Uint8Array): Promise<void>;
+  installed(): Promise<readonly InstalledRow[]>;
+  /** Packets dropped since the switch started, by reason. */
+  drops(): Promise<ReadonlyMap<ReasonCode, number>>;
+  close(): Promise<void>;
+}

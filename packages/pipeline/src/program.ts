@@ -1,0 +1,134 @@
+/** The program: all tables put together, their contracts with one another checked once, their constant rows made. */
+import { type Row, makeRow } from "./row.ts";
+import type { Action, AnyTable, Step } from "./table.ts";
+import {
+  Arp,
+  ArpAnswer,
+  Classify,
+  Deliver,
+  Dhcp,
+  FabricIn,
+  FloodLocal,
+  FloodRemote,
+  GuardIp,
+  GuardMac,
+  L2,
+  Mcast,
+  Nd,
+  NdAnswer,
+  Neighbour,
+  ServiceClass,
+  TunnelOut,
+  TunnelSource,
+} from "./tables.ts";
+
+export interface Program {
+  readonly tables: readonly AnyTable[];
+  readonly byName: ReadonlyMap<string, AnyTable>;
+  /** Where every packet begins. */
+  readonly entry: string;
+  /** Rows that are part of the program, always installed. */
+  readonly constants: readonly Row[];
+}
+
+/**
+ * Puts tables together. Throws when numbers or names collide, a step names no table, a path can loop, a subroutine does more than
+ * set fields, a stage's list does not end the packet's way, a replicated table is not of members, or an action names a parameter that it lacks.
+ */
+export function program(entry: string, tables: readonly AnyTable[]): Program {
+  const byName = new Map<string, AnyTable>();
+  const numbers = new Map<number, string>();
+  for (const table of tables) {
+    const held = numbers.get(table.number);
+    if (held !== undefined) throw new Error(`tables ${held} and ${table.name} share the number ${table.number}`);
+    if (byName.has(table.name)) throw new Error(`two tables are named ${table.name}`);
+    numbers.set(table.number, table.name);
+    byName.set(table.name, table);
+  }
+  if (!byName.has(entry)) throw new Error(`no entry table ${entry}`);
+  for (const table of tables) checkTable(table, byName);
+  checkAcyclic(tables, byName);
+  const constants = tables.flatMap((table) =>
+    table.constants.map((each) => makeRow(table, each.key, each.action, each.args ?? {}, each.rank)),
+  );
+  return Object.freeze({ tables: Object.freeze([...tables]), byName, entry, constants: Object.freeze(constants) });
+}
+
+const ends: ReadonlySet<Step["do"]> = new Set(["goto", "drop", "output", "reply", "tunnel", "punt"]);
+
+function checkTable(table: AnyTable, byName: ReadonlyMap<string, AnyTable>): void {
+  const lists: (readonly [string, readonly Step[], Action["params"]])[] = Object.entries<Action>(table.actions).map(
+    ([name, action]) => [`${table.name}.${name}`, action.steps, action.params],
+  );
+  if (table.role === "stage") lists.push([`${table.name} miss`, table.miss, {}]);
+  else if (table.miss.length > 0) throw new Error(`${table.name}: a ${table.role} table's miss does nothing`);
+  if (table.scheme === "exact" && Object.values<{ match: string }>(table.columns).some((column) => column.match !== "exact")) {
+    throw new Error(`${table.name}: an exact table has exact columns only`);
+  }
+  for (const [where, steps, params] of lists) {
+    steps.forEach((step, at) => checkStep(where, step, at === steps.length - 1, params, table, byName));
+    const last = steps.at(-1);
+    const replicates = last?.do === "replicate";
+    if (table.role !== "subroutine" && (last === undefined || !(ends.has(last.do) || replicates))) {
+      throw new Error(`${where}: the list does not end the packet's way`);
+    }
+  }
+}
+
+function checkStep(
+  where: string,
+  step: Step,
+  isLast: boolean,
+  params: Action["params"],
+  table: AnyTable,
+  byName: ReadonlyMap<string, AnyTable>,
+): void {
+  if (ends.has(step.do) && !isLast) throw new Error(`${where}: steps follow ${step.do}`);
+  if (table.role === "subroutine" && step.do !== "set") throw new Error(`${where}: a subroutine only sets fields`);
+  if ((step.do === "set" || step.do === "output" || step.do === "tunnel") && step.to.from === "param" && params[step.to.name] === undefined) {
+    throw new Error(`${where}: no parameter ${step.to.name}`);
+  }
+  if (step.do !== "goto" && step.do !== "call" && step.do !== "replicate") return;
+  const target = byName.get(step.table);
+  const role = { goto: "stage", call: "subroutine", replicate: "members" }[step.do];
+  if (target?.role !== role) throw new Error(`${where}: ${step.do} ${step.table}, which is not a ${role} table`);
+}
+
+function targetsOf(table: AnyTable): readonly string[] {
+  const steps = [...Object.values<Action>(table.actions).flatMap((action) => action.steps), ...table.miss];
+  return steps.flatMap((step) => ("table" in step ? [step.table] : []));
+}
+
+function checkAcyclic(tables: readonly AnyTable[], byName: ReadonlyMap<string, AnyTable>): void {
+  const done = new Set<string>();
+  const visit = (name: string, path: readonly string[]): void => {
+    if (path.includes(name)) throw new Error(`the program loops: ${[...path, name].join(" → ")}`);
+    if (done.has(name)) return;
+    const table = byName.get(name);
+    if (table !== undefined) for (const next of targetsOf(table)) visit(next, [...path, name]);
+    done.add(name);
+  };
+  for (const table of tables) visit(table.name, []);
+}
+
+/** Selvage's own program. */
+export const selvageProgram: Program = program("classify", [
+  Classify,
+  GuardMac,
+  GuardIp,
+  ServiceClass,
+  Arp,
+  ArpAnswer,
+  Nd,
+  NdAnswer,
+  Dhcp,
+  L2,
+  Mcast,
+  FloodLocal,
+  FloodRemote,
+  Neighbour,
+  TunnelSource,
+  FabricIn,
+  TunnelOut,
+  Deliver,
+]);

@@ -1,0 +1,96 @@
+/** A row: what an app says in a table's own terms. Frozen data with a canonical text, so that equal rows are equal strings. */
+import type { EngineRow } from "@selvage/model";
+import type { Field, ValueKind } from "./fields.ts";
+import type { Actions, AnyTable, Column, Columns, Table } from "./table.ts";
+
+type ValueOf<K extends ValueKind> = K extends "int" ? number : string;
+
+type ColumnValue<C> = C extends Column<Field<infer K>, infer M> ? (M extends "prefix" | "masked" ? string : ValueOf<K>) : never;
+
+type RequiredColumns<C extends Columns> = { [K in keyof C]: C[K] extends Column<Field, "exact"> ? K : never }[keyof C];
+
+/** The key that a table's row takes: exact columns always, the others when they matter. */
+export type KeyOf<C extends Columns> = { readonly [K in RequiredColumns<C>]: ColumnValue<C[K]> } & {
+  readonly [K in Exclude<keyof C, RequiredColumns<C>>]?: ColumnValue<C[K]>;
+};
+
+export type ArgsOf<A extends Actions, N extends keyof A> = { readonly [K in keyof A[N]["params"]]: ValueOf<A[N]["params"][K]> };
+
+export type RowValue = number | string;
+
+export interface Row extends EngineRow {
+  readonly table: string;
+  /** Name of one of the table's ranks, where it has them. */
+  readonly rank?: string;
+  readonly key: Readonly<Record<string, RowValue>>;
+  readonly action: string;
+  readonly args: Readonly<Record<string, RowValue>>;
+}
+
+/** A table's row, or a ranked table's row with its rank. Throws TypeError on a value that is missing, undefined or not a number where one belongs. */
+export function row<C extends Columns, A extends Actions, R extends string, N extends keyof A & string>(
+  table: Table<C, A, R>,
+  key: KeyOf<C> & ([R] extends [never] ? unknown : { readonly rank?: never }),
+  action: N,
+  ...rest: keyof A[N]["params"] extends never ? [args?: Record<never, never>, rank?: R] : [args: ArgsOf<A, N>, rank?: R]
+): Row {
+  return makeRow(table, key as Readonly<Record<string, RowValue | undefined>>, action, (rest[0] ?? {}) as Readonly<Record<string, RowValue>>, rest[1]);
+}
+
+/** As `row`, from untyped parts: constants of the program and rows read from elsewhere. Checks names and kinds. */
+export function makeRow(
+  table: AnyTable,
+  key: Readonly<Record<string, RowValue | undefined>>,
+  action: string,
+  args: Readonly<Record<string, RowValue>>,
+  rank?: string,
+): Row {
+  const declared = table.actions[action] as Actions[string] | undefined;
+  if (declared === undefined) throw new TypeError(`${table.name}: no action ${action}`);
+  if (table.scheme === "ranked" && (rank === undefined || table.ranks[rank] === undefined)) {
+    throw new TypeError(`${table.name}: a row needs one of the ranks ${Object.keys(table.ranks).join(", ")}`);
+  }
+  const cleanKey: Record<string, RowValue> = {};
+  for (const [name, column] of Object.entries<Column>(table.columns)) {
+    const value = key[name];
+    if (value === undefined) {
+      if (column.match === "exact") throw new TypeError(`${table.name}: column ${name} is missing`);
+      continue;
+    }
+    checkValue(`${table.name}.${name}`, column.match === "prefix" || column.match === "masked" ? "name" : column.field.kind, value);
+    cleanKey[name] = value;
+  }
+  for (const name of Object.keys(key)) {
+    if (table.columns[name] === undefined) throw new TypeError(`${table.name}: no column ${name}`);
+  }
+  const cleanArgs: Record<string, RowValue> = {};
+  for (const [name, kind] of Object.entries<ValueKind>(declared.params)) {
+    const value = args[name];
+    if (value === undefined) throw new TypeError(`${table.name}: action ${action} needs ${name}`);
+    checkValue(`${table.name}.${action}.${name}`, kind, value);
+    cleanArgs[name] = value;
+  }
+  return Object.freeze({
+    table: table.name,
+    ...(rank === undefined ? {} : { rank }),
+    key: Object.freeze(cleanKey),
+    action,
+    args: Object.freeze(cleanArgs),
+    id: `${table.name}(${rank === undefined ? "" : `${rank}: `}${textOf(cleanKey)})`,
+    body: `${action}(${textOf(cleanArgs)})`,
+  });
+}
+
+function checkValue(where: string, kind: ValueKind, value: RowValue): void {
+  if (kind === "int" ? !Number.isSafeInteger(value) || (value as number) < 0 : typeof value !== "string" || value === "") {
+    throw new TypeError(`${where}: ${String(value)} is not a value of kind ${kind}`);
+  }
+}
+
+const textOf = (values: Readonly<Record<string, RowValue>>): string =>
+  Object.entries(values)
+    .map(([name, value]) => `${name}=${value}`)
+    .join(", ");
+
+/** `classify(ingress=…) → machine(net=5, port=7)`: one line of golden text. */
+export const rowText = (row: Row): string => `${row.id} → ${row.body}`;

@@ -1,0 +1,320 @@
+/**
+ * The tables of Selvage's pipeline, in a packet's order. Numbers are those of the design and never reused; gaps are for growth.
+ * Source side: classify → guard → services → l2 → tunnel or deliver. Receiving side: classify → tunnel_source → fabric_in → deliver.
+ */
+import { EthType, F, fabricIngress, IpProto } from "./fields.ts";
+import {
+  action,
+  call,
+  constant,
+  drop,
+  exact,
+  goto,
+  masked,
+  optional,
+  output,
+  param,
+  punt,
+  replicate,
+  reply,
+  set,
+  table,
+  tunnel,
+  valueOf,
+} from "./table.ts";
+
+export const Classify = table({
+  number: 0,
+  name: "classify",
+  text: "Where a packet came in decides whose it is and on which network.",
+  scheme: "exact",
+  columns: { ingress: exact(F.ingress) },
+  actions: {
+    machine: action({ port: "int", net: "int" }, [
+      set(F.srcPort, param("port")),
+      set(F.net, param("net")),
+      goto("guard_mac"),
+    ]),
+    portDown: action([drop("port-admin-down")]),
+    networkDown: action([drop("network-admin-down")]),
+    fabric: action([goto("tunnel_source")]),
+  },
+  miss: [drop("port-not-bound")],
+  constants: [{ key: { ingress: fabricIngress }, action: "fabric" }],
+});
+
+export const GuardMac = table({
+  number: 1,
+  name: "guard_mac",
+  text: "A port sends only from its own MAC; a port without port security from any.",
+  scheme: "ranked",
+  ranks: { mac: 2, any: 1 },
+  columns: { srcPort: exact(F.srcPort), ethSrc: optional(F.ethSrc) },
+  actions: { pass: action([goto("guard_ip")]), unguarded: action([goto("service_class")]) },
+  miss: [drop("anti-spoof-mac")],
+});
+
+export const GuardIp = table({
+  number: 2,
+  name: "guard_ip",
+  text: "A port speaks only for its own addresses, in IP, ARP and neighbour discovery, and plays neither router nor DHCP server.",
+  scheme: "ranked",
+  ranks: { own: 4, never: 3, allowed: 2, why: 1 },
+  columns: {
+    srcPort: optional(F.srcPort),
+    ethType: exact(F.ethType),
+    ip4Src: optional(F.ip4Src),
+    ip6Src: optional(F.ip6Src),
+    arpSpa: optional(F.arpSpa),
+    arpSha: optional(F.arpSha),
+    ipProto: optional(F.ipProto),
+    udpSrc: optional(F.udpSrc),
+    udpDst: optional(F.udpDst),
+    icmp6Type: optional(F.icmp6Type),
+    ndTarget: optional(F.ndTarget),
+  },
+  actions: {
+    pass: action([goto("service_class")]),
+    dhcpServer: action([drop("dhcp-server-from-tenant")]),
+    routerAdvertisement: action([drop("ra-from-tenant")]),
+    foreignTarget: action([drop("nd-spoof")]),
+    foreignArp: action([drop("arp-spoof")]),
+    foreignIp: action([drop("anti-spoof-ip")]),
+  },
+  miss: [drop("ethertype-denied")],
+  constants: [
+    { rank: "never", key: { ethType: EthType.ipv4, ipProto: IpProto.udp, udpSrc: 67 }, action: "dhcpServer" },
+    { rank: "never", key: { ethType: EthType.ipv6, ipProto: IpProto.udp, udpSrc: 547 }, action: "dhcpServer" },
+    { rank: "never", key: { ethType: EthType.ipv6, ipProto: IpProto.icmp6, icmp6Type: 134 }, action: "routerAdvertisement" },
+    { rank: "never", key: { ethType: EthType.ipv6, ipProto: IpProto.icmp6, icmp6Type: 137 }, action: "routerAdvertisement" },
+    { rank: "never", key: { ethType: EthType.ipv6, ipProto: IpProto.icmp6, icmp6Type: 136 }, action: "foreignTarget" },
+    { rank: "why", key: { ethType: EthType.arp }, action: "foreignArp" },
+    { rank: "why", key: { ethType: EthType.ipv4 }, action: "foreignIp" },
+    { rank: "why", key: { ethType: EthType.ipv6 }, action: "foreignIp" },
+  ],
+});
+
+export const ServiceClass = table({
+  number: 4,
+  name: "service_class",
+  text: "What the platform itself answers leaves here; tagged frames end here, as no port carries VLANs yet.",
+  scheme: "ranked",
+  ranks: { first: 2, service: 1 },
+  columns: {
+    tagged: optional(F.tagged),
+    ethType: optional(F.ethType),
+    ipProto: optional(F.ipProto),
+    udpSrc: optional(F.udpSrc),
+    udpDst: optional(F.udpDst),
+    icmp6Type: optional(F.icmp6Type),
+  },
+  actions: {
+    tagged: action([drop("vlan-denied")]),
+    arp: action([goto("arp")]),
+    nd: action([goto("nd")]),
+    dhcp: action([goto("dhcp")]),
+  },
+  miss: [goto("l2")],
+  constants: [
+    { rank: "first", key: { tagged: 1 }, action: "tagged" },
+    { rank: "service", key: { ethType: EthType.arp }, action: "arp" },
+    { rank: "service", key: { ethType: EthType.ipv6, ipProto: IpProto.icmp6, icmp6Type: 135 }, action: "nd" },
+    { rank: "service", key: { ethType: EthType.ipv4, ipProto: IpProto.udp, udpSrc: 68, udpDst: 67 }, action: "dhcp" },
+  ],
+});
+
+export const Arp = table({
+  number: 10,
+  name: "arp",
+  text: "A question for an address that intent knows is answered here and now (RFC 826); what a port says of its own address goes on.",
+  scheme: "ranked",
+  ranks: { own: 2, question: 1 },
+  columns: { srcPort: optional(F.srcPort), arpTpa: optional(F.arpTpa), arpOp: optional(F.arpOp) },
+  actions: {
+    own: action([goto("l2")]),
+    ask: action([
+      set(F.nh, valueOf(F.arpTpa)),
+      set(F.nhMac, constant("00:00:00:00:00:00")),
+      call("neighbour"),
+      goto("arp_answer"),
+    ]),
+  },
+  miss: [goto("l2")],
+  constants: [{ rank: "question", key: { arpOp: 1 }, action: "ask" }],
+});
+
+export const ArpAnswer = table({
+  number: 16,
+  name: "arp_answer",
+  text: "Turns the question round into its answer, when the neighbour was found.",
+  scheme: "exact",
+  columns: { nhMac: exact(F.nhMac) },
+  actions: { unknown: action([drop("neighbour-unresolved")]) },
+  miss: [
+    set(F.arpOp, constant(2)),
+    set(F.arpTha, valueOf(F.arpSha)),
+    set(F.arpTpa, valueOf(F.arpSpa)),
+    set(F.arpSha, valueOf(F.nhMac)),
+    set(F.arpSpa, valueOf(F.nh)),
+    set(F.ethDst, valueOf(F.ethSrc)),
+    set(F.ethSrc, valueOf(F.nhMac)),
+    reply(),
+  ],
+  constants: [{ key: { nhMac: "00:00:00:00:00:00" }, action: "unknown" }],
+});
+
+export const Nd = table({
+  number: 11,
+  name: "nd",
+  text: "Neighbour solicitations for known addresses are answered on the asking host (RFC 4861); duplicate detection goes on.",
+  scheme: "ranked",
+  ranks: { own: 3, duplicate: 2, question: 1 },
+  columns: { srcPort: optional(F.srcPort), ndTarget: optional(F.ndTarget), ip6Src: optional(F.ip6Src), icmp6Type: optional(F.icmp6Type) },
+  actions: {
+    own: action([goto("l2")]),
+    duplicate: action([goto("l2")]),
+    ask: action([
+      set(F.nh, valueOf(F.ndTarget)),
+      set(F.nhMac, constant("00:00:00:00:00:00")),
+      call("neighbour"),
+      goto("nd_answer"),
+    ]),
+  },
+  miss: [goto("l2")],
+  constants: [
+    { rank: "duplicate", key: { icmp6Type: 135, ip6Src: "::" }, action: "duplicate" },
+    { rank: "question", key: { icmp6Type: 135 }, action: "ask" },
+  ],
+});
+
+export const NdAnswer = table({
+  number: 17,
+  name: "nd_answer",
+  text: "Has the agent answer a solicitation whose target was found; the switch cannot build every advertisement itself.",
+  scheme: "exact",
+  columns: { nhMac: exact(F.nhMac) },
+  actions: { unknown: action([drop("neighbour-unresolved")]) },
+  miss: [punt("nd")],
+  constants: [{ key: { nhMac: "00:00:00:00:00:00" }, action: "unknown" }],
+});
+
+export const Dhcp = table({
+  number: 12,
+  name: "dhcp",
+  text: "A network with a DHCP subnet has its questions answered by the agent of the asking host (RFC 2131).",
+  scheme: "exact",
+  columns: { net: exact(F.net) },
+  actions: { serve: action([punt("dhcp4")]) },
+  miss: [goto("l2")],
+});
+
+export const L2 = table({
+  number: 30,
+  name: "l2",
+  text: "Which port, here or on which host, has a MAC of this network.",
+  scheme: "ranked",
+  ranks: { group: 2, port: 1 },
+  columns: { net: optional(F.net), ethDst: masked(F.ethDst) },
+  actions: {
+    local: action({ port: "int" }, [set(F.dstPort, param("port")), goto("deliver")]),
+    remote: action({ port: "int", host: "int" }, [
+      set(F.dstPort, param("port")),
+      set(F.host, param("host")),
+      goto("tunnel_out"),
+    ]),
+    group: action([goto("mcast")]),
+  },
+  miss: [drop("no-fdb-entry")],
+  constants: [{ rank: "group", key: { ethDst: "01:00:00:00:00:00/01:00:00:00:00:00" }, action: "group" }],
+});
+
+export const Mcast = table({
+  number: 34,
+  name: "mcast",
+  text: "Broadcast and multicast: a copy to each port here, and one to each host that has a machine on the network.",
+  scheme: "exact",
+  columns: { net: exact(F.net) },
+  actions: { flood: action([replicate("flood_local"), replicate("flood_remote")]) },
+  miss: [drop("no-fdb-entry")],
+});
+
+export const FloodLocal = table({
+  number: 36,
+  name: "flood_local",
+  text: "The ports of a network on this host.",
+  role: "members",
+  scheme: "exact",
+  columns: { net: exact(F.net), port: exact(F.dstPort) },
+  actions: { copy: action({ port: "int" }, [set(F.dstPort, param("port")), goto("deliver")]) },
+});
+
+export const FloodRemote = table({
+  number: 37,
+  name: "flood_remote",
+  text: "The other hosts that have a machine on a network.",
+  role: "members",
+  scheme: "exact",
+  columns: { net: exact(F.net), host: exact(F.host) },
+  actions: {
+    copy: action({ host: "int" }, [set(F.dstPort, constant(0)), set(F.host, param("host")), goto("tunnel_out")]),
+  },
+});
+
+export const Neighbour = table({
+  number: 46,
+  name: "neighbour",
+  text: "The MAC of every address that intent knows on a network.",
+  role: "subroutine",
+  scheme: "exact",
+  columns: { net: exact(F.net), nh: exact(F.nh) },
+  actions: { known: action({ mac: "mac" }, [set(F.nhMac, param("mac"))]) },
+});
+
+export const TunnelSource = table({
+  number: 59,
+  name: "tunnel_source",
+  text: "A tunnelled packet counts only when it comes from a host that has a machine on that network.",
+  scheme: "exact",
+  columns: { tunKey: exact(F.tunKey), tunSrc: exact(F.tunSrc) },
+  actions: {
+    accept: action([set(F.net, valueOf(F.tunKey)), set(F.srcPort, valueOf(F.tunSrcPort)), goto("fabric_in")]),
+  },
+  miss: [drop("tunnel-source")],
+});
+
+export const FabricIn = table({
+  number: 60,
+  name: "fabric_in",
+  text: "The sender named the receiving port; 0 is a flooded copy, for every port of the network here.",
+  scheme: "exact",
+  columns: { net: exact(F.net), port: exact(F.tunDstPort) },
+  actions: {
+    local: action({ port: "int" }, [set(F.dstPort, param("port")), goto("deliver")]),
+    flood: action([replicate("flood_local")]),
+  },
+  miss: [drop("port-not-bound")],
+});
+
+export const TunnelOut = table({
+  number: 80,
+  name: "tunnel_out",
+  text: "How another host is reached.",
+  scheme: "exact",
+  columns: { host: exact(F.host) },
+  actions: { geneve: action({ to: "ip" }, [tunnel(param("to"))]) },
+  miss: [drop("tunnel-missing")],
+});
+
+export const Deliver = table({
+  number: 92,
+  name: "deliver",
+  text: "The interface of a port on this host.",
+  scheme: "exact",
+  columns: { port: exact(F.dstPort) },
+  actions: {
+    output: action({ port: "name" }, [output(param("port"))]),
+    portDown: action([drop("port-admin-down")]),
+    networkDown: action([drop("network-admin-down")]),
+  },
+  miss: [drop("port-not-bound")],
+});
