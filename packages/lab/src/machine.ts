@@ -1,0 +1,208 @@
+/** One lab machine: a network and a mount namespace plugged into a host's switch, with a real DHCP client (RFC 2131) and IPv6 addresses set by hand. */
+
+import { mkdir, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { attempt, ipBatch, run } from "./command.ts";
+import { INTEGRATION_BRIDGE, type LabHost } from "./host.ts";
+import { type Supervised, supervise } from "./supervise.ts";
+
+/** The name of the interface inside every machine. */
+export const GUEST_INTERFACE = "eth0";
+
+const DHCP_SCRIPT = fileURLToPath(new URL("dhcp-script.sh", import.meta.url));
+
+/** What a machine is made from: facts of its port. */
+export interface MachinePlan {
+  /** The port's id; goes into `external_ids:iface-id`. */
+  readonly port: string;
+  /** The port's name, for people. */
+  readonly name: string;
+  readonly host: string;
+  readonly mac: string;
+  /** IPv6 addresses with their prefix lengths, such as `fd00::5/64`. */
+  readonly ipv6: readonly string[];
+  /** Whether to ask for an IPv4 address by DHCP. */
+  readonly dhcp: boolean;
+}
+
+/** Where a machine's namespaces and files are, inside the lab. */
+export interface MachinePlaces {
+  readonly namespace: string;
+  readonly mountFile: string;
+  /** Interface on the host's side, at most 15 characters (`IFNAMSIZ`). */
+  readonly tap: string;
+  readonly files: string;
+}
+
+/** The names that follow from a port's id. */
+export function machinePlaces(port: string): MachinePlaces {
+  const short = port.slice(0, 11);
+  return {
+    namespace: `m-${short}`,
+    mountFile: `/run/mntns/m-${short}`,
+    tap: `tap${short}`,
+    files: `/run/machines/m-${short}`,
+  };
+}
+
+/** The newest word of a machine's DHCP client. */
+export interface Lease {
+  readonly state: "bound" | "none";
+  readonly address: string | undefined;
+}
+
+/** A running machine. */
+export interface LabMachine {
+  readonly plan: MachinePlan;
+  readonly places: MachinePlaces;
+  readonly lease: Lease;
+  readonly client: Supervised | undefined;
+  /** Resolves with the lease once there is one, or with what is known after the time. */
+  leased(timeoutMs: number): Promise<Lease>;
+  stop(): Promise<void>;
+}
+
+/** A command that runs inside a machine, for a caller inside the lab. */
+export function inMachine(places: MachinePlaces, argv: readonly string[]): readonly string[] {
+  return ["nsenter", `--net=/run/netns/${places.namespace}`, `--mount=${places.mountFile}`, "--", ...argv];
+}
+
+async function makeNamespaces(places: MachinePlaces): Promise<void> {
+  await removeNamespaces(places);
+  await mkdir("/run/mntns", { recursive: true });
+  await mkdir(places.files, { recursive: true });
+  await writeFile(join(places.files, "resolv.conf"), "");
+  await writeFile(places.mountFile, "");
+  await run(["ip", "netns", "add", places.namespace]);
+  const inside = [
+    "umount -l /sys && mount -t sysfs sysfs /sys",
+    'if [ ! -e /etc/resolv.conf ]; then target=$(readlink -m /etc/resolv.conf); case $target in /run/*) mkdir -p "$(dirname "$target")" && : > "$target" ;; esac; fi',
+    `[ ! -e /etc/resolv.conf ] || mount --bind ${places.files}/resolv.conf /etc/resolv.conf`,
+  ].join(" && ");
+  await run([
+    "unshare",
+    `--mount=${places.mountFile}`,
+    "--propagation",
+    "private",
+    "nsenter",
+    `--net=/run/netns/${places.namespace}`,
+    "sh",
+    "-c",
+    inside,
+  ]);
+}
+
+async function removeNamespaces(places: MachinePlaces): Promise<void> {
+  await attempt(["umount", "-l", places.mountFile]);
+  await rm(places.mountFile, { force: true });
+  await attempt(["ip", "netns", "delete", places.namespace]);
+  await rm(places.files, { recursive: true, force: true });
+}
+
+/**
+ * Plugs a machine into its host: the interface carries the port's id, so that the host's agent can bind it. Must run inside the lab.
+ * Resolves when it is plugged; its address comes when the fabric answers (`leased`).
+ */
+export async function startMachine(
+  plan: MachinePlan,
+  host: LabHost,
+  output: { readonly onLine: (source: string, line: string) => void; readonly onEvent: (event: string) => void },
+): Promise<LabMachine> {
+  const places = machinePlaces(plan.port);
+  const { tap, namespace } = places;
+  await unplug(places, host);
+  await makeNamespaces(places);
+  await ipBatch(
+    [`link add ${tap} type veth peer name ${GUEST_INTERFACE} address ${plan.mac} netns ${namespace}`],
+    host.plan.name,
+  );
+  const guest = (...argv: readonly string[]): Promise<string> => run(inMachine(places, argv));
+  await guest(
+    "sh",
+    "-c",
+    `cd /proc/sys/net/ipv6/conf/${GUEST_INTERFACE} && echo 0 > accept_dad && echo 0 > dad_transmits`,
+  );
+  await guest("ethtool", "-K", GUEST_INTERFACE, "tx", "off");
+  await ipBatch(
+    [
+      "link set lo up",
+      `link set ${GUEST_INTERFACE} up`,
+      ...plan.ipv6.map((address) => `addr add ${address} dev ${GUEST_INTERFACE} nodad`),
+    ],
+    namespace,
+  );
+  await ipBatch([`link set ${tap} addrgenmode none up`], host.plan.name);
+  await host.vsctl(
+    ...["--may-exist", "add-port", INTEGRATION_BRIDGE, tap],
+    ...["--", "set", "Interface", tap, `external_ids:iface-id=${plan.port}`],
+    `external_ids:attached-mac="${plan.mac}"`,
+    ...["external_ids:iface-status=active", "external_ids:selvage-lab=machine"],
+  );
+
+  let lease: Lease = { state: "none", address: undefined };
+  let waiting: ReadonlySet<(lease: Lease) => void> = new Set();
+  const client = plan.dhcp
+    ? supervise({
+        name: `machine ${plan.name}/dhcp`,
+        argv: inMachine(places, [
+          ...["udhcpc", "-f", "-i", GUEST_INTERFACE, "-s", DHCP_SCRIPT],
+          ...["-t", "5", "-T", "1", "-A", "1"],
+          ...["-O", "mtu", "-O", "staticroutes", "-O", "search"],
+        ]),
+        env: { SELVAGE_RESOLV_CONF: join(places.files, "resolv.conf") },
+        onLine: (line) => {
+          output.onLine(`machine ${plan.name}`, line);
+          const [, event, address] = /^selvage-dhcp (\w+) (\S+)$/.exec(line) ?? [];
+          if (event === undefined) return;
+          const bound = event === "bound" || event === "renew";
+          lease = bound ? { state: "bound", address } : { state: "none", address: undefined };
+          if (!bound) return;
+          const woken = waiting;
+          waiting = new Set();
+          for (const wake of woken) wake(lease);
+        },
+        onEvent: output.onEvent,
+      })
+    : undefined;
+
+  return {
+    plan,
+    places,
+    client,
+    get lease() {
+      return lease;
+    },
+    leased(timeoutMs) {
+      if (!plan.dhcp || lease.state === "bound") return Promise.resolve(lease);
+      return new Promise((resolve) => {
+        const wake = (now: Lease): void => {
+          clearTimeout(timer);
+          waiting = new Set([...waiting].filter((other) => other !== wake));
+          resolve(now);
+        };
+        const timer = setTimeout(() => wake(lease), timeoutMs);
+        waiting = new Set([...waiting, wake]);
+      });
+    },
+    async stop() {
+      await client?.stop(500);
+      await unplug(places, host);
+    },
+  };
+}
+
+async function unplug(places: MachinePlaces, host: LabHost): Promise<void> {
+  await host.vsctl("--if-exists", "del-port", INTEGRATION_BRIDGE, places.tap);
+  await attempt(["ip", "-n", host.plan.name, "link", "delete", places.tap]);
+  await removeNamespaces(places);
+}
+
+/** Removes from a host's switch the machine ports that an earlier life left and nobody plans any more. */
+export async function dropStalePorts(host: LabHost, planned: readonly string[]): Promise<void> {
+  const listed = await host.vsctl("--bare", "--columns=name", "find", "Interface", "external_ids:selvage-lab=machine");
+  const wanted = new Set(planned.map((port) => machinePlaces(port).tap));
+  for (const tap of listed.split("\n").filter((line) => line !== "" && !wanted.has(line))) {
+    await host.vsctl("--if-exists", "del-port", INTEGRATION_BRIDGE, tap);
+  }
+}
