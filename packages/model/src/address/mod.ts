@@ -24,6 +24,7 @@ export {
 } from "./cidr.ts";
 export { eui64Of, interfaceIdOf, linkLocalOf, macOfEui64, multicastMacOf, solicitedNodeOf } from "./derived.ts";
 export { AddressError, type AddressKind } from "./error.ts";
+export { type Arithmetic, bigintArithmetic, type Interval, IntervalSet, numberArithmetic } from "./interval.ts";
 export {
   addToIp,
   bitsOf,
@@ -70,3 +71,4 @@ export {
   randomMac,
   textOfMac,
 } from "./mac.ts";
+export { type Match, PrefixTrie } from "./trie.ts";
