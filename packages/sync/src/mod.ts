@@ -1,1 +1,4 @@
-export {};
+/** The face of `sync`: messages between server and agent, their versions, and what a host gets to see. */
+export * from "./messages.ts";
+export * from "./projection.ts";
+export * from "./protocol.ts";

@@ -1,0 +1,124 @@
+/** What server and agent say to each other, as schemas; a message that does not fit is refused by name, never guessed at. */
+import { type Static, Type } from "typebox";
+import { Compile, type Validator } from "typebox/compile";
+
+const id = Type.String({ minLength: 1, maxLength: 255 });
+const revision = Type.Integer({ minimum: 0 });
+
+/** Kind, id and the revision that wrote it last: what an agent already holds. */
+const Held = Type.Tuple([id, id, revision]);
+
+export const Hello = Type.Object(
+  {
+    type: Type.Literal("hello"),
+    protocols: Type.Array(Type.Integer({ minimum: 1 }), { minItems: 1, maxItems: 16 }),
+    agent: Type.String({ maxLength: 64 }),
+    /** Where this host's tunnels end. */
+    tunnel_ip: Type.String({ maxLength: 45 }),
+    /** Fingerprint of the projection that the held objects were cut by; another one means that nothing held counts. */
+    projection: Type.String({ maxLength: 64 }),
+    /** Empty: send everything. */
+    held: Type.Array(Held, { maxItems: 2_000_000 }),
+  },
+  { additionalProperties: false },
+);
+
+/** The revision is in force on this host's switch, behind a barrier. */
+export const Ack = Type.Object({ type: Type.Literal("ack"), revision }, { additionalProperties: false });
+
+/** What is so on the host; always the whole of it. */
+export const Facts = Type.Object(
+  {
+    type: Type.Literal("facts"),
+    datapath: Type.Union([Type.Literal("ovs"), Type.Literal("simulated"), Type.Literal("none")]),
+    /** Ports in force: bound here, plugged, their rows on the switch. */
+    ports_up: Type.Array(id, { maxItems: 65_536 }),
+    /** Interfaces that name a port which intent does not bind to this host. */
+    unbound: Type.Array(id, { maxItems: 65_536 }),
+    /** Objects whose rows could not be derived or installed, and why. */
+    quarantined: Type.Array(
+      Type.Object({ unit: Type.String({ maxLength: 512 }), reason: Type.String({ maxLength: 1024 }) }, { additionalProperties: false }),
+      { maxItems: 1_000 },
+    ),
+  },
+  { additionalProperties: false },
+);
+
+export const FromAgent = Type.Union([Hello, Ack, Facts]);
+export type FromAgent = Static<typeof FromAgent>;
+export type Hello = Static<typeof Hello>;
+export type Facts = Static<typeof Facts>;
+
+export const Welcome = Type.Object(
+  {
+    type: Type.Literal("welcome"),
+    protocol: Type.Integer({ minimum: 1 }),
+    host: Type.Object({ id, name: id, key: Type.Integer({ minimum: 1 }) }),
+  },
+  { additionalProperties: true },
+);
+
+const Projected = Type.Object({ id }, { additionalProperties: true });
+
+/**
+ * The difference that brings the host's view to `revision`. Parts of one difference bear the same revision and `more`; the last has `more: false`,
+ * and only then the whole is applied. `reset`: forget everything held before this difference.
+ */
+export const Changes = Type.Object(
+  {
+    type: Type.Literal("changes"),
+    revision,
+    reset: Type.Boolean(),
+    more: Type.Boolean(),
+    puts: Type.Array(Type.Object({ kind: id, revision, object: Projected })),
+    removes: Type.Array(Type.Object({ kind: id, id })),
+  },
+  { additionalProperties: true },
+);
+
+/** The stream ends here, and why; `retry` says whether coming again can help. */
+export const Refused = Type.Object(
+  { type: Type.Literal("refused"), code: Type.String(), message: Type.String(), retry: Type.Boolean() },
+  { additionalProperties: true },
+);
+
+export const FromServer = Type.Union([Welcome, Changes, Refused]);
+export type FromServer = Static<typeof FromServer>;
+export type Welcome = Static<typeof Welcome>;
+export type Changes = Static<typeof Changes>;
+export type Refused = Static<typeof Refused>;
+
+/** A message that is not JSON, not of a known type, or does not fit its type. */
+export class BadMessage extends Error {
+  constructor(reason: string) {
+    super(`bad message: ${reason}`);
+    this.name = "BadMessage";
+  }
+}
+
+const agentMessages = { hello: Compile(Hello), ack: Compile(Ack), facts: Compile(Facts) };
+const serverMessages = { welcome: Compile(Welcome), changes: Compile(Changes), refused: Compile(Refused) };
+
+function read<M>(text: string, validators: Readonly<Record<string, Pick<Validator, "Check" | "Errors">>>): M {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw new BadMessage(`not JSON (${cause instanceof Error ? cause.message : String(cause)})`);
+  }
+  const type = typeof value === "object" && value !== null ? (value as { readonly type?: unknown }).type : undefined;
+  const validator = typeof type === "string" && Object.hasOwn(validators, type) ? validators[type] : undefined;
+  if (validator === undefined) throw new BadMessage(`unknown type ${JSON.stringify(type) ?? "none"}`);
+  if (!validator.Check(value)) {
+    const [first] = validator.Errors(value);
+    throw new BadMessage(`${String(type)}${first?.instancePath ?? ""}: ${first?.message ?? "does not fit"}`);
+  }
+  // Checked against the schema that `M` is the static type of.
+  return value as M;
+}
+
+/** Reads a message that an agent sent. Throws BadMessage. */
+export const readFromAgent = (text: string): FromAgent => read<FromAgent>(text, agentMessages);
+
+/** Reads a message that a server sent. Throws BadMessage. */
+export const readFromServer = (text: string): FromServer => read<FromServer>(text, serverMessages);

@@ -1,0 +1,26 @@
+/**
+ * Versions of the protocol between server and agent. Each side names those it speaks; the highest common one is used, and none is a refusal.
+ *
+ * - 1 (2026-11-21): hello, welcome, changes, refused; ack, facts. JSON messages in WebSocket text frames over mutual TLS.
+ */
+export const protocolVersions: readonly number[] = Object.freeze([1]);
+
+/** The highest version both sides speak, or undefined. */
+export function commonVersion(mine: readonly number[], theirs: readonly number[]): number | undefined {
+  const shared = mine.filter((version) => theirs.includes(version));
+  return shared.length === 0 ? undefined : Math.max(...shared);
+}
+
+/** Paths on the server's one listener, all under TLS. */
+export const syncPath = "/v1/sync";
+export const joinPath = "/v1/join";
+export const renewPath = "/v1/renew";
+
+/** The server pings this often, and takes a host for gone after three silent intervals; the agent does the same. Milliseconds. */
+export const pingInterval = 5_000;
+export const silenceLimit = 15_000;
+
+/** The largest message either side sends; larger snapshots are cut into several `changes` of one revision. Bytes. */
+export const maxMessage = 4 * 1024 * 1024;
+/** Objects in one `changes` message. */
+export const chunkSize = 1_000;
