@@ -17,6 +17,8 @@ present() {
   [ "$(dpkg-query -W -f '${Status}' "$1" 2> /dev/null || true)" = 'install ok installed' ]
 }
 
+put_back
+
 fresh=''
 for package in "$@"; do
   present "$package" || fresh="$fresh $package"
@@ -26,8 +28,21 @@ done
 switch_is_new=no
 present openvswitch-switch || switch_is_new=yes
 
-put_back
-trap put_back EXIT
+# The packages' own scripts enable their units for the next boot; only a switch that this run brought is turned off again.
+turn_off() {
+  [ "$switch_is_new" = yes ] || return 0
+  for unit in openvswitch-switch.service ovs-record-hostname.service; do
+    [ ! -e "/lib/systemd/system/$unit" ] || DPKG_MAINTSCRIPT_PACKAGE=openvswitch-switch deb-systemd-helper disable "$unit" > /dev/null
+  done
+  [ ! -e /etc/init.d/openvswitch-switch ] || update-rc.d openvswitch-switch disable
+}
+
+finish() {
+  turn_off || true
+  put_back
+}
+
+trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
@@ -45,11 +60,3 @@ lock='-o DPkg::Lock::Timeout=300'
 apt-get $lock -q update
 # shellcheck disable=SC2086
 apt-get $lock -q -y --no-install-recommends -o Dpkg::Options::=--force-confold install $fresh
-
-# The packages' own scripts enable their units for the next boot; only a switch that this run brought is turned off again.
-if [ "$switch_is_new" = yes ] && present openvswitch-switch; then
-  for unit in openvswitch-switch.service ovs-record-hostname.service; do
-    deb-systemd-helper disable "$unit" > /dev/null
-  done
-  update-rc.d openvswitch-switch disable
-fi

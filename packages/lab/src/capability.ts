@@ -22,7 +22,17 @@ export interface Capability {
   readonly why: string | null;
 }
 
-const UNSHARE = ["unshare", "--fork", "--pid", "--mount", "--net", "--kill-child", "--mount-proc", "--propagation", "private"] as const;
+const UNSHARE = [
+  "unshare",
+  "--fork",
+  "--pid",
+  "--mount",
+  "--net",
+  "--kill-child",
+  "--mount-proc",
+  "--propagation",
+  "private",
+] as const;
 
 /** Each try is a shell script that runs in namespaces of its own. */
 const TRIES: Readonly<Record<Ability, string>> = {

@@ -9,7 +9,16 @@ import { askControl, type LabState } from "./control.ts";
 import { LabError } from "./failure.ts";
 import type { LabLaunch } from "./init.ts";
 import { dataPaths } from "./paths.ts";
-import { childrenOf, endProcess, identify, innerPid, isAlive, namespaceOf, type ProcessIdentity, processIds } from "./processes.ts";
+import {
+  childrenOf,
+  endProcess,
+  identify,
+  innerPid,
+  isAlive,
+  namespaceOf,
+  type ProcessIdentity,
+  processIds,
+} from "./processes.ts";
 
 const INIT_SCRIPT = fileURLToPath(new URL("init.sh", import.meta.url));
 const INIT_MAIN = fileURLToPath(new URL("init-main.ts", import.meta.url));
@@ -27,7 +36,11 @@ export function labAlive(lab: LabProcess): boolean {
   return isAlive(lab.holder) && isAlive(lab.first);
 }
 
-async function until<T>(look: () => T | undefined | Promise<T | undefined>, whileTrue: () => boolean, timeoutMs: number): Promise<T | undefined> {
+async function until<T>(
+  look: () => T | undefined | Promise<T | undefined>,
+  whileTrue: () => boolean,
+  timeoutMs: number,
+): Promise<T | undefined> {
   const deadline = performance.now() + timeoutMs;
   for (;;) {
     const seen = await look();
@@ -69,9 +82,11 @@ export async function startLab(launch: LabLaunch): Promise<LabProcess> {
     });
   });
   child.unref();
-  const refuse = (): LabError => new LabError("start-failed", `the lab did not start: ${tailOf(logFile) || "no output"}`, `see ${paths.logs}`);
+  const refuse = (): LabError =>
+    new LabError("start-failed", `the lab did not start: ${tailOf(logFile) || "no output"}`, `see ${paths.logs}`);
   const pid = child.pid;
-  if (!spawned || pid === undefined) throw new LabError("command-missing", "unshare is not installed", "run ./selvage setup");
+  if (!spawned || pid === undefined)
+    throw new LabError("command-missing", "unshare is not installed", "run ./selvage setup");
   const holder = identify(pid);
   if (holder === undefined) throw refuse();
   const first = await until(
@@ -120,7 +135,12 @@ export async function settledLab(socket: string, timeoutMs: number): Promise<Lab
     () => true,
     timeoutMs,
   );
-  if (settled === undefined) throw new LabError("start-failed", `the lab's hosts did not come back within ${timeoutMs / 1000} s`, "see the logs in the data directory");
+  if (settled === undefined)
+    throw new LabError(
+      "start-failed",
+      `the lab's hosts did not come back within ${timeoutMs / 1000} s`,
+      "see the logs in the data directory",
+    );
   return settled;
 }
 

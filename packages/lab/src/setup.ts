@@ -2,8 +2,8 @@
 
 import { spawn } from "node:child_process";
 import { accessSync, constants } from "node:fs";
-import { createInterface } from "node:readline";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { attempt } from "./command.ts";
 import { LabError } from "./failure.ts";
@@ -119,15 +119,27 @@ export async function setUp(purpose: Purpose, say: (line: string) => void): Prom
   if (packages.length > 0) {
     const byHand = `install by hand: ${packages.join(" ")}`;
     if (findCommand("apt-get") === undefined) {
-      throw new LabError("setup-failed", `missing: ${missing.map((tool) => tool.command).join(", ")}, and this machine has no apt-get`, byHand);
+      throw new LabError(
+        "setup-failed",
+        `missing: ${missing.map((tool) => tool.command).join(", ")}, and this machine has no apt-get`,
+        byHand,
+      );
     }
     if (process.getuid?.() !== 0) {
-      throw new LabError("setup-failed", `missing packages: ${packages.join(" ")}; only root may install them`, `run as root, or ${byHand}`);
+      throw new LabError(
+        "setup-failed",
+        `missing packages: ${packages.join(" ")}; only root may install them`,
+        `run as root, or ${byHand}`,
+      );
     }
     await install(packages, say);
     const still = missingTools(purpose);
     if (still.length > 0) {
-      throw new LabError("setup-failed", `still missing after the installation: ${still.map((tool) => tool.command).join(", ")}`, byHand);
+      throw new LabError(
+        "setup-failed",
+        `still missing after the installation: ${still.map((tool) => tool.command).join(", ")}`,
+        byHand,
+      );
     }
   }
   const wanted = purpose === "tests" ? [...FABRIC_TOOLS, ...TEST_TOOLS] : FABRIC_TOOLS;
