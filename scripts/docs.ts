@@ -1,0 +1,147 @@
+/**
+ * Writes the reference pages that are derived from declarations: tables, drop reasons, errors, resources. `--check` writes nothing and exits 1
+ * when a page is not what the declarations say (a law test calls it so).
+ */
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { dropReasons, errorTypes } from "@selvage/base";
+import { type Field, resources } from "@selvage/model";
+import { type Action, type Column, type Operand, rowText, type Step, selvageProgram } from "@selvage/pipeline";
+
+const root = join(import.meta.dirname, "..");
+const generated = "<!-- Made by `npm run docs` from the declarations: do not edit. -->";
+
+const escape = (text: string): string => text.replaceAll("|", "\\|").replaceAll("\n", " ");
+
+function markdownTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]) => `| ${cells.map(escape).join(" | ")} |`;
+  return [line(head), line(head.map(() => "---")), ...rows.map(line)].join("\n");
+}
+
+const operandText = (operand: Operand): string => {
+  switch (operand.from) {
+    case "param":
+      return operand.name;
+    case "field":
+      return `\`${operand.field.name}\``;
+    case "value":
+      return String(operand.value);
+  }
+};
+
+function stepText(step: Step): string {
+  switch (step.do) {
+    case "set":
+      return `\`${step.field.name}\` := ${operandText(step.to)}`;
+    case "goto":
+      return `→ ${step.table}`;
+    case "call":
+      return `call ${step.table}`;
+    case "replicate":
+      return `a copy to each of ${step.table}`;
+    case "output":
+      return `output to the interface of ${operandText(step.to)}`;
+    case "reply":
+      return "back to where it came in";
+    case "tunnel":
+      return `tunnel to ${operandText(step.to)}`;
+    case "punt":
+      return `to the agent: ${step.kind}`;
+    case "drop":
+      return `drop: \`${step.reason}\``;
+  }
+}
+
+const stepsText = (steps: readonly Step[]): string => (steps.length === 0 ? "nothing" : steps.map(stepText).join("; "));
+
+function pipelinePage(): string {
+  const tables = selvageProgram.tables.map((table) => {
+    const columns = Object.entries<Column>(table.columns).map(([name, column]) => `\`${name}\` ${column.match}${column.field.name === name ? "" : ` (${column.field.name})`}`);
+    const ranks = Object.entries<number>(table.ranks).sort(([, a], [, b]) => b - a);
+    const constants = selvageProgram.constants.filter((row) => row.table === table.name);
+    return [
+      `## ${table.number} \`${table.name}\``,
+      "",
+      table.text,
+      "",
+      `- ${table.role}, ${table.scheme}${ranks.length === 0 ? "" : `: ${ranks.map(([rank]) => rank).join(" > ")}`}; key: ${columns.join(", ")}`,
+      ...(table.role === "stage" ? [`- miss: ${stepsText(table.miss)}`] : []),
+      "",
+      markdownTable(
+        ["action", "takes", "does"],
+        Object.entries<Action>(table.actions).map(([name, action]) => [`\`${name}\``, Object.keys(action.params).join(", "), stepsText(action.steps)]),
+      ),
+      ...(constants.length === 0 ? [] : ["", "Always there:", "", "```", ...constants.map(rowText), "```"]),
+      "",
+    ].join("\n");
+  });
+  return `${generated}\n\n# The pipeline, table by table\n\nEvery datapath executes this program. What it is for and how rows get into it: [architecture](architecture.md).\n\n${tables.join("\n")}`;
+}
+
+function reasonsPage(): string {
+  const rows = Object.values(dropReasons).map((reason) => [String(reason.number), `\`${reason.code}\``, reason.text, reason.kind, reason.hint]);
+  return `${generated}\n\n# Why a packet was dropped\n\nNumbers are stable and never reused: they stand in the cookie of the flow that dropped the packet.\n\n${markdownTable(["number", "reason", "what it means", "about", "what to do"], rows)}\n`;
+}
+
+function errorsPage(): string {
+  const rows = Object.entries(errorTypes).map(([type, entry]) => [`\`${type}\``, String(entry.status), entry.message, entry.hint]);
+  return `${generated}\n\n# Errors\n\nThe \`type\` in a \`NeutronError\`, and the code of an error of the command line.\n\n${markdownTable(["type", "status", "message", "what to do"], rows)}\n`;
+}
+
+function resourcesPage(): string {
+  const parts = resources
+    .filter((resource) => !resource.fact)
+    .map((resource) =>
+      [
+        `## ${resource.kind}`,
+        "",
+        markdownTable(
+          ["field", "type", "POST", "PUT", "read by", "written by", "filter", "sort", "sent to hosts"],
+          Object.entries<Field>(resource.fields).map(([name, field]) => [
+            `\`${name}\``,
+            field.mode === "stored" ? field.type.name : `${field.type.name}, ${field.mode}`,
+            field.create,
+            field.update,
+            field.readers,
+            field.create === "refused" && field.update === "refused" ? "" : field.writers,
+            field.filter ? "yes" : "",
+            field.sort ? "yes" : "",
+            field.projected,
+          ]),
+        ),
+        "",
+      ].join("\n"),
+    );
+  return `${generated}\n\n# Resources\n\nOne declaration each, in \`packages/model/src/resources\`; routes, validation, indexes and projections derive from it.\n\n${parts.join("\n")}`;
+}
+
+export const pages: Readonly<Record<string, () => string>> = {
+  "docs/pipeline.md": pipelinePage,
+  "docs/drop-reasons.md": reasonsPage,
+  "docs/errors.md": errorsPage,
+  "docs/resources.md": resourcesPage,
+};
+
+/** Pages whose text is not what the declarations say now. */
+export const stalePages = (): readonly string[] =>
+  Object.entries(pages)
+    .filter(([path, make]) => {
+      try {
+        return readFileSync(join(root, path), "utf8") !== make();
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === "ENOENT") return true;
+        throw error;
+      }
+    })
+    .map(([path]) => path);
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
+  if (process.argv.includes("--check")) {
+    const stale = stalePages();
+    for (const path of stale) process.stderr.write(`${path} is not what the declarations say: run npm run docs\n`);
+    process.exitCode = stale.length === 0 ? 0 : 1;
+  } else {
+    for (const [path, make] of Object.entries(pages)) writeFileSync(join(root, path), make());
+  }
+}
