@@ -2,13 +2,25 @@
 export * from "./address/mod.ts";
 export * from "./derivation.ts";
 export { alias, computed, field, reference } from "./fields.ts";
+export { Overlay } from "./overlay.ts";
+export { Replica, type ReplicaObject, type ReplicaOptions } from "./replica.ts";
 export * from "./resource.ts";
 export { resources } from "./resources/all.ts";
 export { Attachment } from "./resources/facts.ts";
 export { Host, hostKeys, JoinToken } from "./resources/host.ts";
-export { Assignment, assignmentId, Project, type RoleName, roleNames, Secret, User } from "./resources/identity.ts";
+export {
+  Assignment,
+  assignmentId,
+  Project,
+  RevokedToken,
+  type RoleName,
+  roleNames,
+  Secret,
+  User,
+} from "./resources/identity.ts";
 export { Network, networkKeys } from "./resources/network.ts";
 export { type FixedIp, Port, portKeys } from "./resources/port.ts";
 export { type AllocationPool, type HostRoute, Subnet } from "./resources/subnet.ts";
+export { type Reads, track } from "./tracked.ts";
 export * from "./types.ts";
 export * from "./view.ts";

@@ -78,7 +78,11 @@ export function integer(min: number, max: number): FieldType<number> {
     parse: (input) => {
       const numeral = typeof input === "string" ? input.trim() : input;
       const value =
-        typeof numeral === "number" ? numeral : typeof numeral === "string" && /^-?\d+$/.test(numeral) ? Number(numeral) : Number.NaN;
+        typeof numeral === "number"
+          ? numeral
+          : typeof numeral === "string" && /^-?\d+$/.test(numeral)
+            ? Number(numeral)
+            : Number.NaN;
       if (!Number.isSafeInteger(value)) throw new InvalidValue(`'${show(input)}' is not an integer.`);
       if (value < min) throw new InvalidValue(`'${show(input)}' is too small - must be at least '${min}'.`);
       if (value > max) throw new InvalidValue(`'${show(input)}' is too large - must be no larger than '${max}'.`);
@@ -95,7 +99,9 @@ export function oneOf<const V extends readonly (string | number)[]>(values: V): 
     parse: (input) => {
       const found = values.find((value) => value === input || String(value) === input);
       if (found === undefined) {
-        throw new InvalidValue(`'${show(input)}' is not in [${values.map((value) => (typeof value === "string" ? `'${value}'` : value)).join(", ")}].`);
+        throw new InvalidValue(
+          `'${show(input)}' is not in [${values.map((value) => (typeof value === "string" ? `'${value}'` : value)).join(", ")}].`,
+        );
       }
       return found;
     },
@@ -109,7 +115,8 @@ export function uuid(): FieldType<string> {
     name: "uuid",
     schema: { type: "string", format: "uuid" },
     parse: (input) => {
-      if (typeof input !== "string" || !uuidPattern.test(input)) throw new InvalidValue(`'${show(input)}' is not a valid UUID.`);
+      if (typeof input !== "string" || !uuidPattern.test(input))
+        throw new InvalidValue(`'${show(input)}' is not a valid UUID.`);
       return input;
     },
   };
@@ -176,7 +183,10 @@ export function list<T>(item: FieldType<T>, max = 256): FieldType<readonly T[]> 
 }
 
 /** An object with the named members, all required unless in `optional`; unknown members are refused by name. */
-export function record<T>(members: { readonly [K in keyof T]: FieldType<T[K]> }, optional: readonly (keyof T)[] = []): FieldType<T> {
+export function record<T>(
+  members: { readonly [K in keyof T]: FieldType<T[K]> },
+  optional: readonly (keyof T)[] = [],
+): FieldType<T> {
   const names = Object.keys(members) as (keyof T & string)[];
   return {
     name: "record",
@@ -223,8 +233,10 @@ export function dictionary(maxBytes = 4095): FieldType<Readonly<Record<string, u
     schema: { type: "object" },
     parse: (input) => {
       if (input === null) return {};
-      if (typeof input !== "object" || Array.isArray(input)) throw new InvalidValue(`'${show(input)}' is not a dictionary.`);
-      if (Buffer.byteLength(JSON.stringify(input)) > maxBytes) throw new InvalidValue(`The dictionary exceeds ${maxBytes} bytes.`);
+      if (typeof input !== "object" || Array.isArray(input))
+        throw new InvalidValue(`'${show(input)}' is not a dictionary.`);
+      if (Buffer.byteLength(JSON.stringify(input)) > maxBytes)
+        throw new InvalidValue(`The dictionary exceeds ${maxBytes} bytes.`);
       return input as Readonly<Record<string, unknown>>;
     },
   };
@@ -236,7 +248,8 @@ export function timestamp(): FieldType<string> {
     name: "timestamp",
     schema: { type: "string", format: "date-time" },
     parse: (input) => {
-      if (typeof input !== "string" || Number.isNaN(Date.parse(input))) throw new InvalidValue(`'${show(input)}' is not a valid time.`);
+      if (typeof input !== "string" || Number.isNaN(Date.parse(input)))
+        throw new InvalidValue(`'${show(input)}' is not a valid time.`);
       return input;
     },
   };

@@ -2,7 +2,7 @@
 import type { AnyResource } from "../resource.ts";
 import { Attachment } from "./facts.ts";
 import { Host, JoinToken } from "./host.ts";
-import { Assignment, Project, Secret, User } from "./identity.ts";
+import { Assignment, Project, RevokedToken, Secret, User } from "./identity.ts";
 import { Network } from "./network.ts";
 import { Port } from "./port.ts";
 import { Subnet } from "./subnet.ts";
@@ -12,6 +12,7 @@ export const resources: readonly AnyResource[] = Object.freeze([
   User,
   Assignment,
   Secret,
+  RevokedToken,
   Host,
   JoinToken,
   Network,

@@ -54,6 +54,19 @@ export type Assignment = ObjectOf<typeof Assignment>;
 
 export const assignmentId = (projectId: string, userId: string): string => keyOf(projectId, userId);
 
+/** A token that its bearer gave back before its end. Its id is the token's own (`jti`); forgotten once it would have expired. */
+export const RevokedToken = resource({
+  kind: "revoked_token",
+  plural: "revoked_tokens",
+  fields: {
+    id: field(text(64)),
+    expires_at: field(timestamp()),
+  },
+  /** Under the day (`YYYY-MM-DD`) of its end, so that old ones are found without a scan. */
+  indexes: { day: (token) => [token.expires_at.slice(0, 10)] },
+});
+export type RevokedToken = ObjectOf<typeof RevokedToken>;
+
 /** What the servers of one deployment share and nobody else may read: the token key, the certificate authority. */
 export const Secret = resource({
   kind: "secret",

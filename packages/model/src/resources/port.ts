@@ -16,12 +16,17 @@ export const Port = resource({
   plural: "ports",
   fields: {
     ...standardFields(),
-    network_id: reference(uuid(), "network", "refuse", { create: "required", filter: true, sort: true, projected: "all" }),
+    network_id: reference(uuid(), "network", "refuse", {
+      create: "required",
+      filter: true,
+      sort: true,
+      projected: "all",
+    }),
     admin_state_up: adminStateUp,
     status,
     mac_address: field(mac(), { create: "optional", update: "allowed", filter: true, sort: true, projected: "all" }),
     /** Absent in POST: one address of each family the network has; []: none. */
-    fixed_ips: field(list(record<FixedIp>({ subnet_id: uuid(), ip_address: address() })), {
+    fixed_ips: field(list(record<FixedIp>({ subnet_id: uuid(), ip_address: address() }, ["subnet_id", "ip_address"])), {
       create: "optional",
       update: "allowed",
       filter: true,
@@ -41,8 +46,19 @@ export const Port = resource({
       filter: true,
       projected: "all",
     }),
-    "binding:profile": field(dictionary(), { create: "optional", update: "allowed", readers: "admin", writers: "admin", default: {} }),
-    "binding:vnic_type": field(oneOf(["normal"]), { create: "optional", update: "allowed", default: "normal", filter: true }),
+    "binding:profile": field(dictionary(), {
+      create: "optional",
+      update: "allowed",
+      readers: "admin",
+      writers: "admin",
+      default: {},
+    }),
+    "binding:vnic_type": field(oneOf(["normal"]), {
+      create: "optional",
+      update: "allowed",
+      default: "normal",
+      filter: true,
+    }),
     "binding:vif_type": computed(text(64), { readers: "admin" }),
     "binding:vif_details": computed(dictionary(), { readers: "admin" }),
     /** The port's number on the wire. */

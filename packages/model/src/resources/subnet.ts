@@ -17,11 +17,22 @@ export const Subnet = resource({
   plural: "subnets",
   fields: {
     ...standardFields(),
-    network_id: reference(uuid(), "network", "cascade", { create: "required", filter: true, sort: true, projected: "all" }),
+    network_id: reference(uuid(), "network", "cascade", {
+      create: "required",
+      filter: true,
+      sort: true,
+      projected: "all",
+    }),
     ip_version: field(oneOf([4, 6]), { create: "required", filter: true, sort: true, projected: "all" }),
     cidr: field(cidr(), { create: "required", filter: true, sort: true, projected: "all" }),
     /** Absent in POST: the first host address; null: none. */
-    gateway_ip: field(nullable(address()), { create: "optional", update: "allowed", filter: true, sort: true, projected: "all" }),
+    gateway_ip: field(nullable(address()), {
+      create: "optional",
+      update: "allowed",
+      filter: true,
+      sort: true,
+      projected: "all",
+    }),
     /** Absent in POST: the whole range less the gateway. */
     allocation_pools: field(list(record<AllocationPool>({ start: address(), end: address() })), {
       create: "optional",
@@ -35,8 +46,13 @@ export const Subnet = resource({
       sort: true,
       projected: "all",
     }),
-    dns_nameservers: field(list(address(), 5), { create: "optional", update: "allowed", default: [], projected: "all" }),
-    host_routes: field(list(record<HostRoute>({ destination: cidr(), nexthop: address() }), 20), {
+    dns_nameservers: field(list(address()), {
+      create: "optional",
+      update: "allowed",
+      default: [],
+      projected: "all",
+    }),
+    host_routes: field(list(record<HostRoute>({ destination: cidr(), nexthop: address() })), {
       create: "optional",
       update: "allowed",
       default: [],

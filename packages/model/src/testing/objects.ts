@@ -1,0 +1,120 @@
+/** Objects for tests, whole and valid: each maker fills in what the test does not care about. */
+
+import type { AnyResource, ObjectOf } from "../resource.ts";
+import type { Attachment } from "../resources/facts.ts";
+import type { Host } from "../resources/host.ts";
+import type { Project } from "../resources/identity.ts";
+import type { Network } from "../resources/network.ts";
+import type { Port } from "../resources/port.ts";
+import type { Subnet } from "../resources/subnet.ts";
+import type { Change } from "../view.ts";
+
+/** A fixed moment: tests never read a clock. */
+export const epoch = "2026-01-01T00:00:00Z";
+
+/** A UUID that says what it is: the same for the same name and number, different for different ones. */
+export function testId(name: string, number = 0): string {
+  let hash = 0;
+  for (const character of name) hash = (Math.imul(hash, 31) + character.charCodeAt(0)) >>> 0;
+  const tail = number.toString(16).padStart(12, "0");
+  return `${hash.toString(16).padStart(8, "0")}-0000-4000-8000-${tail}`;
+}
+
+/** The n-th MAC address under OpenStack's prefix `fa:16:3e`. */
+export function testMac(number: number): string {
+  const octet = (shift: number) => ((number >>> shift) & 0xff).toString(16).padStart(2, "0");
+  return `fa:16:3e:${octet(16)}:${octet(8)}:${octet(0)}`;
+}
+
+const project = "0123456789abcdef0123456789abcdef";
+
+const standard = {
+  project_id: project,
+  name: "",
+  description: "",
+  revision_number: 0,
+  created_at: epoch,
+  updated_at: epoch,
+} as const;
+
+export function makeProject(partial: Partial<Project> = {}): Project {
+  return { id: project, name: "demo", description: "", enabled: true, created_at: epoch, ...partial };
+}
+
+export function makeHost(partial: Partial<Host> = {}): Host {
+  return {
+    id: testId("host", 1),
+    name: "h1",
+    key: 1,
+    tunnel_ip: "192.0.2.1",
+    certificate_fingerprint: null,
+    joined_at: null,
+    created_at: epoch,
+    ...partial,
+  };
+}
+
+export function makeNetwork(partial: Partial<Network> = {}): Network {
+  return {
+    ...standard,
+    id: testId("network", 1),
+    admin_state_up: true,
+    shared: false,
+    mtu: 1442,
+    port_security_enabled: true,
+    "provider:network_type": "geneve",
+    "provider:segmentation_id": 1,
+    ...partial,
+  };
+}
+
+/** Of `10.0.0.0/24` unless told; a subnet of IPv6 names its `cidr`, `ip_version` and `gateway_ip`. */
+export function makeSubnet(partial: Partial<Subnet> = {}): Subnet {
+  return {
+    ...standard,
+    id: testId("subnet", 1),
+    network_id: testId("network", 1),
+    ip_version: 4,
+    cidr: "10.0.0.0/24",
+    gateway_ip: "10.0.0.1",
+    allocation_pools: [{ start: "10.0.0.2", end: "10.0.0.254" }],
+    enable_dhcp: true,
+    dns_nameservers: [],
+    host_routes: [],
+    ...partial,
+  };
+}
+
+export function makePort(partial: Partial<Port> = {}): Port {
+  return {
+    ...standard,
+    id: testId("port", 1),
+    network_id: testId("network", 1),
+    admin_state_up: true,
+    mac_address: testMac(1),
+    fixed_ips: [{ subnet_id: testId("subnet", 1), ip_address: "10.0.0.11" }],
+    device_id: "",
+    device_owner: "",
+    port_security_enabled: true,
+    "binding:host_id": "",
+    "binding:profile": {},
+    "binding:vnic_type": "normal",
+    key: 1,
+    ...partial,
+  };
+}
+
+/** What says that the port's interface is on this switch. */
+export function makeAttachment(partial: Partial<Attachment> = {}): Attachment {
+  return { id: testId("port", 1), ...partial };
+}
+
+/** The change that puts an object. */
+export function put<R extends AnyResource>(resource: R, object: ObjectOf<R>): Change {
+  return { kind: resource.kind, id: object.id, object };
+}
+
+/** The change that removes an object. */
+export function remove(resource: { readonly kind: string }, id: string): Change {
+  return { kind: resource.kind, id, object: null };
+}
