@@ -1,6 +1,6 @@
 /** The lab's underlay network: which address each host gets, and whether a range collides with the machine's own routes (RFC 2544 range by default). */
 
-import { isIP } from "node:net";
+import { addToIp, cidrsOverlap, firstIpOf, parseCidr, parseCidrLoose, parseIp, sizeOfCidr, textOfCidr, textOfIp } from "@selvage/model";
 import { attempt } from "./command.ts";
 import { LabError } from "./failure.ts";
 
@@ -10,51 +10,8 @@ export const DEFAULT_UNDERLAY = "198.18.0.0/15";
 /** Bytes an underlay frame may carry: a tenant's 1,500 and 100 for the tunnel's headers. */
 export const UNDERLAY_MTU = 1600;
 
-interface Range {
-  readonly version: 4 | 6;
-  readonly first: bigint;
-  readonly prefix: number;
-  readonly bits: 32 | 128;
-}
-
-function addressValue(text: string, version: 4 | 6): bigint {
-  if (version === 4) return text.split(".").reduce((sum, part) => (sum << 8n) | BigInt(part), 0n);
-  const dotted = /^(.*:)(\d+)\.(\d+)\.(\d+)\.(\d+)$/.exec(text);
-  const plain =
-    dotted === null
-      ? text
-      : `${dotted[1]}${((Number(dotted[2]) << 8) | Number(dotted[3])).toString(16)}:${((Number(dotted[4]) << 8) | Number(dotted[5])).toString(16)}`;
-  const [head = "", tail] = plain.split("::");
-  const left = head === "" ? [] : head.split(":");
-  const right = tail === undefined || tail === "" ? [] : tail.split(":");
-  const zeros = Array.from({ length: tail === undefined ? 0 : 8 - left.length - right.length }, () => "0");
-  return [...left, ...zeros, ...right].reduce((sum, group) => (sum << 16n) | BigInt(`0x${group}`), 0n);
-}
-
-function addressText(value: bigint, version: 4 | 6): string {
-  if (version === 4) return [24n, 16n, 8n, 0n].map((shift) => String((value >> shift) & 255n)).join(".");
-  const groups = Array.from({ length: 8 }, (_, index) => ((value >> BigInt(112 - 16 * index)) & 0xffffn).toString(16));
-  return new URL(`http://[${groups.join(":")}]/`).hostname.slice(1, -1);
-}
-
-function parseRange(text: string): Range | undefined {
-  const [address = "", prefixText, rest] = text.split("/");
-  const family = isIP(address);
-  if (family === 0 || rest !== undefined || address.includes("%")) return undefined;
-  const version = family === 4 ? 4 : 6;
-  const bits = version === 4 ? 32 : 128;
-  if (prefixText !== undefined && !/^\d{1,3}$/.test(prefixText)) return undefined;
-  const prefix = prefixText === undefined ? bits : Number(prefixText);
-  if (prefix > bits) return undefined;
-  const shift = BigInt(bits - prefix);
-  return { version, bits, prefix, first: (addressValue(address, version) >> shift) << shift };
-}
-
-function overlaps(a: Range, b: Range): boolean {
-  if (a.version !== b.version) return false;
-  const shift = BigInt(a.bits - Math.min(a.prefix, b.prefix));
-  return a.first >> shift === b.first >> shift;
-}
+/** Hosts' MAC addresses carry their number in 24 bits. */
+const MOST_HOSTS = 2n ** 24n - 1n;
 
 /** An underlay range that was checked: how many hosts it holds and the address of each. */
 export interface Underlay {
@@ -71,33 +28,25 @@ export interface Underlay {
  * @throws LabError `underlay-invalid` when it is no range or has no room for two hosts.
  */
 export function parseUnderlay(text: string): Underlay {
-  const range = parseRange(text);
-  if (range === undefined || !text.includes("/")) {
-    throw new LabError(
-      "underlay-invalid",
-      `"${text}" is not an address range`,
-      "write it like 198.18.0.0/15 or fd00:5e1::/64",
-    );
+  const cidr = text.includes("/") ? parseCidrLoose(text) : undefined;
+  if (cidr === undefined) {
+    throw new LabError("underlay-invalid", `"${text}" is not an address range`, "write it like 198.18.0.0/15 or fd00:5e1::/64");
   }
-  const hostBits = range.bits - range.prefix;
-  if (hostBits < 2) {
+  const size = sizeOfCidr(cidr);
+  if (size < 4n) {
     throw new LabError("underlay-invalid", `${text} has no room for two hosts`, "give a wider range, such as a /24");
   }
-  const capacity = hostBits >= 24 ? 2 ** 24 : 2 ** hostBits - 2;
+  const capacity = size > MOST_HOSTS ? Number(MOST_HOSTS) : Number(size) - 2;
   return {
-    cidr: `${addressText(range.first, range.version)}/${range.prefix}`,
-    version: range.version,
-    prefix: range.prefix,
+    cidr: textOfCidr(cidr),
+    version: cidr.version,
+    prefix: cidr.length,
     capacity,
     addressOf(hostNumber) {
       if (!Number.isInteger(hostNumber) || hostNumber < 1 || hostNumber > capacity) {
-        throw new LabError(
-          "underlay-invalid",
-          `${text} has no address for host number ${hostNumber}`,
-          "give a wider --underlay",
-        );
+        throw new LabError("underlay-invalid", `${text} has no address for host number ${hostNumber}`, "give a wider --underlay");
       }
-      return addressText(range.first + BigInt(hostNumber), range.version);
+      return textOfIp(addToIp(firstIpOf(cidr), hostNumber));
     },
   };
 }
@@ -112,6 +61,12 @@ function isRouteEntry(value: unknown): value is { readonly dst: string; readonly
   return typeof value === "object" && value !== null && "dst" in value && typeof value.dst === "string";
 }
 
+// The kernel leaves the length of a host route out.
+function routeRange(text: string): string | undefined {
+  if (text.includes("/")) return parseCidr(text) === undefined ? undefined : text;
+  return parseIp(text) === undefined ? undefined : `${text}/${text.includes(":") ? 128 : 32}`;
+}
+
 /** All unicast routes of this machine in every table, IPv4 and IPv6; default routes, multicast and loopback left out. */
 export async function machineRoutes(): Promise<readonly MachineRoute[]> {
   const listed = await Promise.all(
@@ -123,9 +78,9 @@ export async function machineRoutes(): Promise<readonly MachineRoute[]> {
     if (!Array.isArray(entries)) return [];
     return entries.flatMap((entry: unknown) => {
       if (!isRouteEntry(entry) || entry.dst === "default" || entry.dev === "lo") return [];
-      const range = parseRange(entry.dst);
-      if (range === undefined || entry.dst.startsWith("ff") || entry.dst.startsWith("fe80")) return [];
-      return [{ destination: entry.dst, device: entry.dev ?? "no device" }];
+      const destination = routeRange(entry.dst);
+      if (destination === undefined || destination.startsWith("ff") || destination.startsWith("fe80")) return [];
+      return [{ destination, device: entry.dev ?? "no device" }];
     });
   });
 }
@@ -135,11 +90,12 @@ export async function machineRoutes(): Promise<readonly MachineRoute[]> {
  * @throws LabError `underlay-overlap` naming the route.
  */
 export function refuseOverlap(underlay: Underlay, routes: readonly MachineRoute[]): void {
-  const wanted = parseRange(underlay.cidr);
+  const wanted = parseCidrLoose(underlay.cidr);
   if (wanted === undefined) return;
   for (const route of routes) {
-    const range = parseRange(route.destination);
-    if (range !== undefined && range.prefix > 0 && overlaps(wanted, range)) {
+    const taken = parseCidrLoose(route.destination);
+    // A default route in two halves (0.0.0.0/1, as VPN clients make it) is a default route all the same.
+    if (taken !== undefined && taken.length > 1 && cidrsOverlap(wanted, taken)) {
       throw new LabError(
         "underlay-overlap",
         `the underlay ${underlay.cidr} overlaps this machine's route ${route.destination} dev ${route.device}`,
