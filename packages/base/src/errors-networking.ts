@@ -235,13 +235,13 @@ export const networkingErrors = {
   DNSNameServersExhausted: neutron(
     400,
     "subnet",
-    "Unable to complete operation for %(subnet_id)s.  The number of DNS nameservers exceeds the limit %(quota)s.",
+    "Unable to complete operation for %(subnet_id)s. The number of DNS nameservers exceeds the limit %(quota)s.",
     "Give fewer name servers.",
   ),
   HostRoutesExhausted: neutron(
     400,
     "subnet",
-    "Unable to complete operation for %(subnet_id)s.  The number of host routes exceeds the limit %(quota)s.",
+    "Unable to complete operation for %(subnet_id)s. The number of host routes exceeds the limit %(quota)s.",
     "Give fewer host routes.",
   ),
 
@@ -335,6 +335,12 @@ export const networkingErrors = {
     "port",
     "No more IP addresses available on network %(net_id)s.",
     "Add a subnet, widen the allocation pools, or delete unused ports.",
+  ),
+  IpAddressGenerationFailureForSubnet: neutron(
+    409,
+    "port",
+    "No more IP addresses available for subnet %(subnet_id)s.",
+    "Choose another subnet, widen its allocation pools, or delete unused ports.",
   ),
   InvalidIpForNetwork: neutron(
     400,

@@ -24,7 +24,8 @@ export const Subnet = resource({
       projected: "all",
     }),
     ip_version: field(oneOf([4, 6]), { create: "required", filter: true, sort: true, projected: "all" }),
-    cidr: field(cidr(), { create: "required", filter: true, sort: true, projected: "all" }),
+    /** Required by the rules: there are no subnet pools that it could come from. */
+    cidr: field(cidr(), { create: "optional", filter: true, sort: true, projected: "all" }),
     /** Absent in POST: the first host address; null: none. */
     gateway_ip: field(nullable(address()), {
       create: "optional",

@@ -1,0 +1,106 @@
+/** Networks: who may do what, their MTU and tunnel key, and when they may go (Networking v2.0, `/v2.0/networks`). */
+import { fail } from "@selvage/base";
+import { Network, type Network as NetworkObject, Port, Subnet, type View } from "@selvage/model";
+import { pickNetworkKey } from "../allocate.ts";
+import { anyOf, type Caller, isAdmin, member, reader, sharedNetwork } from "../api/policy.ts";
+import { largestMtu, type ServerSettings } from "../settings.ts";
+import { type ResourceRules, standardOf, type Values } from "./rules.ts";
+
+/** Smallest MTU that IPv4 allows (RFC 791). */
+const smallestMtu = 68;
+
+export const networkRules: ResourceRules<typeof Network> = {
+  resource: Network,
+  notFound: (id) => fail("NetworkNotFound", { id: id }),
+  policy: {
+    get: anyOf(isAdmin, reader, sharedNetwork),
+    create: anyOf(isAdmin, member),
+    update: anyOf(isAdmin, member),
+    delete: anyOf(isAdmin, member),
+    attributes: {
+      shared: { create: isAdmin, update: isAdmin },
+      "provider:network_type": { create: isAdmin, update: isAdmin },
+      "provider:physical_network": { create: isAdmin, update: isAdmin },
+      "provider:segmentation_id": { create: isAdmin, update: isAdmin },
+    },
+  },
+  target: (_view, object) => {
+    // A stored network, or the values of one to be: `shared` and the owner are all that the policy reads of it.
+    const network = object as unknown as NetworkObject;
+    return { projectId: String(object["project_id"]), network };
+  },
+  alsoVisible: (view) => view.by(Network.index.shared, "true"),
+  computed: {
+    status: () => "ACTIVE",
+    subnets: (network, { view }) => view.by(Subnet.index.network_id, network.id).map((subnet) => subnet.id),
+    "provider:physical_network": () => null,
+  },
+  create: (writing, values) => {
+    checkProvider(values);
+    const given = values["provider:segmentation_id"];
+    return writing.transaction.put(Network, {
+      ...standardOf(writing, values, 1),
+      admin_state_up: values["admin_state_up"] === true,
+      shared: values["shared"] === true,
+      mtu: mtuOf(values["mtu"], writing.settings),
+      port_security_enabled: values["port_security_enabled"] === true,
+      "provider:network_type": "geneve",
+      "provider:segmentation_id": typeof given === "number" ? given : pickNetworkKey(writing.transaction),
+    });
+  },
+  update: (writing, before, values) => {
+    const fixed = Object.keys(values).filter((name) => name.startsWith("provider:"));
+    if (fixed.length > 0) {
+      throw fail("InvalidInput", {
+        error_message: `Plugin does not support updating the following provider network attributes: ${fixed.join(", ")}`,
+      });
+    }
+    if (before.shared && values["shared"] === false) checkUnshare(writing.transaction.view, before);
+    const mtu = "mtu" in values ? mtuOf(values["mtu"], writing.settings) : before.mtu;
+    return writing.transaction.put(Network, { ...before, ...values, mtu });
+  },
+  remove: (writing, network, precondition) => {
+    const { view } = writing.transaction;
+    if (view.exists(Port.index.network_id, network.id)) {
+      const ports = view.by(Port.index.network_id, network.id).map((port) => port.id);
+      throw fail("NetworkInUse", { net_id: network.id, ports: ports.join(",") });
+    }
+    precondition();
+    writing.transaction.remove(Network, network.id);
+  },
+};
+
+/** The network if the caller may see it. Throws NetworkNotFound, also for one that is another project's. */
+export function visibleNetwork(view: View, caller: Caller, id: string): NetworkObject {
+  const network = view.get(Network, id);
+  if (network === undefined || !networkRules.policy.get(caller, { projectId: network.project_id, network })) {
+    throw fail("NetworkNotFound", { id: id });
+  }
+  return network;
+}
+
+function mtuOf(given: unknown, settings: ServerSettings): number {
+  const largest = largestMtu(settings);
+  if (typeof given !== "number" || given === 0) return largest;
+  if (given > largest) throw fail("InvalidInput", { error_message: `Requested MTU is too big, maximum is ${largest}` });
+  if (given < smallestMtu) {
+    throw fail("InvalidInput", { error_message: `Requested MTU is too small, minimum is ${smallestMtu}` });
+  }
+  return given;
+}
+
+function checkProvider(values: Values): void {
+  const type = values["provider:network_type"];
+  if (type !== "geneve") {
+    throw fail("InvalidInput", { error_message: `network_type value '${String(type)}' not supported` });
+  }
+  if ((values["provider:physical_network"] ?? null) !== null) {
+    throw fail("InvalidInput", { error_message: "provider:physical_network specified for geneve network" });
+  }
+}
+
+/** A network in use by other projects cannot become private again. */
+function checkUnshare(view: View, network: NetworkObject): void {
+  const foreign = view.by(Port.index.network_id, network.id).some((port) => port.project_id !== network.project_id);
+  if (foreign) throw fail("InvalidSharedSetting", { network: network.name });
+}

@@ -1,0 +1,268 @@
+/** Ports: addresses, MAC, binding, and who may name which of them (Networking v2.0, `/v2.0/ports`; binding and port-security extensions). */
+import { fail } from "@selvage/base";
+import {
+  type Cidr,
+  cidrContains,
+  cidrOf,
+  type FixedIp,
+  Host,
+  type Host as HostObject,
+  type Ip,
+  ipOf,
+  isMulticastMac,
+  keyOf,
+  macOf,
+  Network,
+  type Network as NetworkObject,
+  Port,
+  type Port as PortObject,
+  Subnet,
+  type Subnet as SubnetObject,
+  type View,
+} from "@selvage/model";
+import { pickAddress, pickMac, pickPortKey } from "../allocate.ts";
+import {
+  anybody,
+  anyOf,
+  isAdmin,
+  member,
+  networkOwner,
+  networkReader,
+  notNetworkDevice,
+  reader,
+  sharedNetwork,
+} from "../api/policy.ts";
+import { visibleNetwork } from "./network.ts";
+import { type ResourceRules, standardOf, type World, type Writing } from "./rules.ts";
+import { isHostAddress } from "./subnet.ts";
+
+const fixedIpLimit = 5;
+
+/** What a caller may say of one address: a subnet, an address, or both. */
+type WantedIp = Partial<FixedIp>;
+
+const ownerOfNetwork = anyOf(isAdmin, networkOwner);
+const ownerOrSharer = anyOf(isAdmin, networkOwner, sharedNetwork);
+
+export const portRules: ResourceRules<typeof Port> = {
+  resource: Port,
+  notFound: (id) => fail("PortNotFound", { id: id }),
+  policy: {
+    get: anyOf(isAdmin, reader, networkReader),
+    create: anyOf(isAdmin, member),
+    update: anyOf(isAdmin, member),
+    delete: anyOf(isAdmin, member, networkOwner),
+    attributes: {
+      mac_address: { create: ownerOfNetwork, update: isAdmin },
+      fixed_ips: {
+        create: ownerOrSharer,
+        update: ownerOfNetwork,
+        members: {
+          ip_address: { create: ownerOfNetwork, update: ownerOfNetwork },
+          subnet_id: { create: ownerOrSharer, update: ownerOrSharer },
+        },
+      },
+      device_owner: {
+        create: anyOf(notNetworkDevice, isAdmin, networkOwner),
+        update: anyOf(notNetworkDevice, isAdmin, networkOwner),
+      },
+      port_security_enabled: { create: ownerOfNetwork, update: ownerOfNetwork },
+      "binding:host_id": { create: isAdmin, update: isAdmin },
+      "binding:profile": { create: isAdmin, update: isAdmin },
+      "binding:vnic_type": { create: anybody, update: anybody },
+    },
+  },
+  target: (view, object) => ({
+    projectId: String(object["project_id"]),
+    network: view.get(Network, String(object["network_id"])),
+    deviceOwner: String(object["device_owner"] ?? ""),
+  }),
+  alsoVisible: function* (view, caller) {
+    if (caller.projectId === undefined) return;
+    for (const network of view.by(Network.index.project_id, caller.projectId)) {
+      yield* view.by(Port.index.network_id, network.id);
+    }
+  },
+  computed: {
+    status: (port, world) => {
+      const host = hostOf(port, world.view);
+      return host !== undefined && world.hosts.portUp(host.id, port.id) ? "ACTIVE" : "DOWN";
+    },
+    "binding:vif_type": vifType,
+    "binding:vif_details": (port, world) => (vifType(port, world) === "ovs" ? vifDetails : {}),
+  },
+  filters: { fixed_ips: fixedIpsFilter },
+  create: (writing, values) => {
+    const { transaction, caller, settings } = writing;
+    const network = visibleNetwork(transaction.view, caller, String(values["network_id"]));
+    const wanted = values["fixed_ips"] as readonly WantedIp[] | undefined;
+    const given = values["mac_address"];
+    return transaction.put(Port, {
+      ...standardOf(writing, values, 1),
+      network_id: network.id,
+      admin_state_up: values["admin_state_up"] === true,
+      mac_address: typeof given === "string" ? unicast(given) : pickMac(transaction, network.id, settings.macPrefix),
+      fixed_ips: wanted === undefined ? defaultAddresses(writing, network) : addresses(writing, network, wanted, []),
+      device_id: String(values["device_id"]),
+      device_owner: String(values["device_owner"]),
+      port_security_enabled: (values["port_security_enabled"] as boolean | undefined) ?? network.port_security_enabled,
+      "binding:host_id": String(values["binding:host_id"]),
+      "binding:profile": values["binding:profile"] as PortObject["binding:profile"],
+      "binding:vnic_type": "normal",
+      key: pickPortKey(transaction),
+    });
+  },
+  update: (writing, before, values) => {
+    const network = writing.transaction.view.get(Network, before.network_id);
+    if (network === undefined) throw fail("NetworkNotFound", { id: before.network_id });
+    const wanted = values["fixed_ips"] as readonly WantedIp[] | undefined;
+    const mac = values["mac_address"];
+    return writing.transaction.put(Port, {
+      ...before,
+      ...values,
+      mac_address: typeof mac === "string" ? unicast(mac) : before.mac_address,
+      fixed_ips: wanted === undefined ? before.fixed_ips : addresses(writing, network, wanted, before.fixed_ips),
+    });
+  },
+  remove: (writing, port, precondition) => {
+    precondition();
+    writing.transaction.remove(Port, port.id);
+  },
+};
+
+const vifDetails = {
+  connectivity: "l2",
+  port_filter: true,
+  ovs_hybrid_plug: false,
+  datapath_type: "system",
+  bridge_name: "br-int",
+} as const;
+
+function hostOf(port: PortObject, view: View): HostObject | undefined {
+  const name = port["binding:host_id"];
+  return name === "" ? undefined : view.by(Host.index.name, name)[0];
+}
+
+/** `unbound` names no host, `binding_failed` one that is not known or not alive. */
+function vifType(port: PortObject, world: World): "unbound" | "binding_failed" | "ovs" {
+  if (port["binding:host_id"] === "") return "unbound";
+  const host = hostOf(port, world.view);
+  return host !== undefined && world.hosts.alive(host.id) ? "ovs" : "binding_failed";
+}
+
+/** A machine has one address of its own: a group's cannot be it (IEEE 802.3, the lowest bit of the first byte). */
+function unicast(mac: string): string {
+  if (isMulticastMac(macOf(mac)) || mac === "00:00:00:00:00:00") {
+    throw fail("AttributeInvalid", { attribute: "mac_address", reason: `'${mac}' is not a valid MAC address` });
+  }
+  return mac;
+}
+
+/** One address of each family that the network has. Throws IpAddressGenerationFailure when a family has none left. */
+function defaultAddresses(writing: Writing, network: NetworkObject): readonly FixedIp[] {
+  const subnets = writing.transaction.view.by(Subnet.index.network_id, network.id);
+  const chosen: FixedIp[] = [];
+  for (const version of [4, 6] as const) {
+    const family = subnets.filter((subnet) => subnet.ip_version === version);
+    if (family.length === 0) continue;
+    const found = firstFree(writing, family, new Set());
+    if (found === undefined) throw fail("IpAddressGenerationFailure", { net_id: network.id });
+    chosen.push(found);
+  }
+  return chosen;
+}
+
+function firstFree(writing: Writing, subnets: readonly SubnetObject[], taken: ReadonlySet<string>): FixedIp | undefined {
+  for (const subnet of subnets) {
+    const ip = pickAddress(writing.transaction, subnet, taken);
+    if (ip !== undefined) return { subnet_id: subnet.id, ip_address: ip };
+  }
+  return undefined;
+}
+
+/** The addresses that a caller asked for; those that the port had already and that fit stay. */
+function addresses(
+  writing: Writing,
+  network: NetworkObject,
+  wanted: readonly WantedIp[],
+  held: readonly FixedIp[],
+): readonly FixedIp[] {
+  if (wanted.length > fixedIpLimit) {
+    throw fail("InvalidInput", { error_message: "Exceeded maximum amount of fixed ips per port" });
+  }
+  const chosen: FixedIp[] = [];
+  // What is named comes first, so that what is picked keeps clear of it; the reply keeps the order asked for.
+  const named = wanted.map((each) => (each.ip_address === undefined ? undefined : exact(writing, network, each)));
+  for (const each of named) if (each !== undefined) claim(writing, chosen, each);
+  const free = held.filter((each) => !chosen.some((other) => other.ip_address === each.ip_address));
+  return wanted.map((each, index) => {
+    const exactly = named[index];
+    if (exactly !== undefined) return exactly;
+    const subnet = subnetOf(writing, network, each.subnet_id);
+    const kept = free.findIndex((other) => other.subnet_id === subnet.id);
+    const [again] = kept < 0 ? [] : free.splice(kept, 1);
+    const taken = new Set(chosen.map((other) => other.ip_address));
+    const picked = again ?? firstFree(writing, [subnet], taken);
+    if (picked === undefined) throw fail("IpAddressGenerationFailureForSubnet", { subnet_id: subnet.id });
+    chosen.push(picked);
+    return picked;
+  });
+}
+
+/** Two entries of one request for one address are a conflict of the request with itself. */
+function claim(writing: Writing, chosen: FixedIp[], wanted: FixedIp): void {
+  const twice = chosen.some((each) => keyOf(each.subnet_id, each.ip_address) === keyOf(wanted.subnet_id, wanted.ip_address));
+  if (twice) throw fail("IpAddressAlreadyAllocated", { ip: wanted.ip_address, subnet_id: wanted.subnet_id });
+  writing.transaction.view.exists(Port.index.address, keyOf(wanted.subnet_id, wanted.ip_address));
+  chosen.push(wanted);
+}
+
+function exact(writing: Writing, network: NetworkObject, wanted: WantedIp): FixedIp {
+  const text = String(wanted.ip_address);
+  const ip = ipOf(text);
+  if (wanted.subnet_id !== undefined) {
+    const subnet = subnetOf(writing, network, wanted.subnet_id);
+    if (!isHostAddress(cidrOf(subnet.cidr), ip)) throw fail("InvalidIpForSubnet", { ip_address: text });
+    return { subnet_id: subnet.id, ip_address: text };
+  }
+  const found = writing.transaction.view
+    .by(Subnet.index.network_id, network.id)
+    .find((subnet) => contains(cidrOf(subnet.cidr), ip));
+  if (found === undefined) throw fail("InvalidIpForNetwork", { ip_address: text });
+  if (!isHostAddress(cidrOf(found.cidr), ip)) throw fail("InvalidIpForSubnet", { ip_address: text });
+  return { subnet_id: found.id, ip_address: text };
+}
+
+function contains(cidr: Cidr, ip: Ip): boolean {
+  return cidrContains(cidr, ip);
+}
+
+function subnetOf(writing: Writing, network: NetworkObject, id: string | undefined): SubnetObject {
+  if (id === undefined) {
+    throw fail("InvalidInput", { error_message: "IP allocation requires subnet_id or ip_address" });
+  }
+  const subnet = writing.transaction.view.get(Subnet, id);
+  if (subnet === undefined) throw fail("SubnetNotFound", { id: id });
+  if (subnet.network_id !== network.id) {
+    throw fail("InvalidInput", {
+      error_message: `Failed to create port on network ${network.id}, because fixed_ips included invalid subnet ${id}`,
+    });
+  }
+  return subnet;
+}
+
+/** `fixed_ips=ip_address=A&fixed_ips=subnet_id=S`: one address of the port meets every named key; values of one key are alternatives. */
+function fixedIpsFilter(values: readonly string[]): (port: PortObject) => boolean {
+  const wanted = new Map<string, Set<string>>();
+  for (const value of values) {
+    const [name = "", text = ""] = value.split(/=(.*)/s);
+    if (name !== "ip_address" && name !== "subnet_id") {
+      throw fail("InvalidInput", { error_message: `'${value}' is not supported for filtering by fixed_ips` });
+    }
+    wanted.set(name, (wanted.get(name) ?? new Set()).add(text));
+  }
+  return (port) =>
+    port.fixed_ips.some((fixed) =>
+      [...wanted].every(([name, texts]) => texts.has(name === "ip_address" ? fixed.ip_address : fixed.subnet_id)),
+    );
+}

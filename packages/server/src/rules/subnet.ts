@@ -1,0 +1,242 @@
+/** Subnets: gateway, pools, overlap and the ranges that DHCP can serve (Networking v2.0, `/v2.0/subnets`; neutron-lib `ipam_backend`). */
+import { fail, pythonString } from "@selvage/base";
+import {
+  type AllocationPool,
+  type Cidr,
+  cidrContains,
+  cidrOf,
+  cidrsOverlap,
+  firstIpOf,
+  type HostRoute,
+  type Ip,
+  ipFrom,
+  ipOf,
+  isLoopbackIp,
+  isMulticastIp,
+  isUnspecifiedIp,
+  lastIpOf,
+  Network,
+  Port,
+  parseIp,
+  sizeOfCidr,
+  Subnet,
+  type Subnet as SubnetObject,
+  textOfIp,
+  valueOfIp,
+  versionOf,
+  type View,
+} from "@selvage/model";
+import { spanOf } from "../allocate.ts";
+import { anyOf, isAdmin, member, networkOwner, reader, sharedNetwork } from "../api/policy.ts";
+import { visibleNetwork } from "./network.ts";
+import { type ResourceRules, standardOf, type Values } from "./rules.ts";
+
+const nameServerLimit = 5;
+const hostRouteLimit = 20;
+
+/** The smallest subnet that DHCP serves: a client, a gateway, and the two that are nobody's. */
+const longestDhcpPrefix = { 4: 30, 6: 126 } as const;
+
+export const subnetRules: ResourceRules<typeof Subnet> = {
+  resource: Subnet,
+  notFound: (id) => fail("SubnetNotFound", { id: id }),
+  policy: {
+    get: anyOf(isAdmin, reader, sharedNetwork),
+    // Later releases' rule: who merely shares a network does not shape it (the captured release let it, by mistake).
+    create: anyOf(isAdmin, networkOwner),
+    update: anyOf(isAdmin, member, networkOwner),
+    delete: anyOf(isAdmin, member, networkOwner),
+    attributes: {},
+  },
+  target: (view, object) => ({
+    projectId: String(object["project_id"]),
+    network: view.get(Network, String(object["network_id"])),
+  }),
+  alsoVisible: (view) =>
+    view.by(Network.index.shared, "true").flatMap((network) => view.by(Subnet.index.network_id, network.id)),
+  computed: {
+    ipv6_ra_mode: () => null,
+    ipv6_address_mode: () => null,
+    subnetpool_id: () => null,
+  },
+  create: (writing, values) => {
+    const { transaction, caller } = writing;
+    const network = visibleNetwork(transaction.view, caller, String(values["network_id"]));
+    const text = values["cidr"];
+    if (typeof text !== "string") {
+      throw fail("BadRequest", { resource: "subnets", msg: "a subnetpool must be specified in the absence of a cidr" });
+    }
+    const cidr = cidrOf(text);
+    const version = values["ip_version"] === 6 ? 6 : 4;
+    checkVersion("cidr", text, firstIpOf(cidr), version);
+    const dhcp = values["enable_dhcp"] === true;
+    if (dhcp) checkDhcpRange(cidr);
+    checkOverlap(transaction.view, network.id, text, cidr);
+    const gateway = values["gateway_ip"] === undefined ? defaultGateway(cidr) : gatewayOf(values, cidr, version);
+    const pools = (values["allocation_pools"] as readonly AllocationPool[] | undefined) ?? defaultPools(cidr, gateway);
+    checkPools(pools, text, cidr, version);
+    checkGatewayOutside(gateway, pools);
+    const nameServers = (values["dns_nameservers"] ?? []) as readonly string[];
+    const routes = (values["host_routes"] ?? []) as readonly HostRoute[];
+    checkLimits("new subnet", nameServers, routes);
+    checkRoutes(routes, version);
+    transaction.put(Network, network);
+    return transaction.put(Subnet, {
+      ...standardOf(writing, values, 0),
+      network_id: network.id,
+      ip_version: version,
+      cidr: text,
+      gateway_ip: gateway,
+      allocation_pools: pools,
+      enable_dhcp: dhcp,
+      dns_nameservers: nameServers,
+      host_routes: routes,
+    });
+  },
+  update: (writing, before, values) => {
+    const cidr = cidrOf(before.cidr);
+    const version = before.ip_version;
+    const after: SubnetObject = { ...before, ...values };
+    if ("gateway_ip" in values) gatewayOf(values, cidr, version);
+    if ("allocation_pools" in values) checkPools(after.allocation_pools, before.cidr, cidr, version);
+    if ("gateway_ip" in values || "allocation_pools" in values) checkGatewayOutside(after.gateway_ip, after.allocation_pools);
+    if (after.enable_dhcp && !before.enable_dhcp) checkDhcpRange(cidr);
+    checkLimits(before.id, after.dns_nameservers, after.host_routes);
+    checkRoutes(after.host_routes, version);
+    return writing.transaction.put(Subnet, after);
+  },
+  remove: (writing, subnet, precondition) => {
+    const { transaction } = writing;
+    if (transaction.view.exists(Port.index.subnet, subnet.id)) {
+      throw fail("SubnetInUse", {
+        subnet_id: subnet.id,
+        reason: "One or more ports have an IP allocation from this subnet.",
+      });
+    }
+    precondition();
+    transaction.remove(Subnet, subnet.id);
+    const network = transaction.view.get(Network, subnet.network_id);
+    if (network !== undefined) transaction.put(Network, network);
+  },
+};
+
+/** Whether an address may be given to a machine: inside, and neither the network's own address nor its broadcast. */
+export function isHostAddress(cidr: Cidr, ip: Ip): boolean {
+  if (!cidrContains(cidr, ip)) return false;
+  const { first, last } = hostSpan(cidr);
+  const value = valueOfIp(ip);
+  return value >= first && value <= last;
+}
+
+function hostSpan(cidr: Cidr): { readonly first: bigint; readonly last: bigint } {
+  const first = valueOfIp(firstIpOf(cidr));
+  const last = valueOfIp(lastIpOf(cidr));
+  if (sizeOfCidr(cidr) <= 2n) return { first, last };
+  // IPv6 has no broadcast; its first address is every router's (RFC 4291, section 2.6.1).
+  return { first: first + 1n, last: versionOf(firstIpOf(cidr)) === 4 ? last - 1n : last };
+}
+
+/** The first host address; none in a subnet of a single address. */
+function defaultGateway(cidr: Cidr): string | null {
+  if (sizeOfCidr(cidr) === 1n) return null;
+  return textOfIp(ipFrom(versionOf(firstIpOf(cidr)), hostSpan(cidr).first));
+}
+
+function defaultPools(cidr: Cidr, gateway: string | null): readonly AllocationPool[] {
+  const version = versionOf(firstIpOf(cidr));
+  const { first, last } = hostSpan(cidr);
+  const ip = gateway === null ? undefined : ipOf(gateway);
+  const hole = ip === undefined || !cidrContains(cidr, ip) ? undefined : valueOfIp(ip);
+  const spans = hole === undefined || hole < first || hole > last ? [[first, last] as const] : ([[first, hole - 1n], [hole + 1n, last]] as const);
+  return spans
+    .filter(([start, end]) => start <= end)
+    .map(([start, end]) => ({ start: textOfIp(ipFrom(version, start)), end: textOfIp(ipFrom(version, end)) }));
+}
+
+function gatewayOf(values: Values, cidr: Cidr, version: 4 | 6): string | null {
+  const text = values["gateway_ip"];
+  if (typeof text !== "string") return null;
+  const ip = ipOf(text);
+  checkVersion("gateway_ip", text, ip, version);
+  // One outside of the subnet is accepted, as Neutron does: an on-link route makes it reachable.
+  if (cidrContains(cidr, ip) && version === 4 && !isHostAddress(cidr, ip)) {
+    throw fail("InvalidInput", { error_message: "Gateway is not valid on subnet" });
+  }
+  return text;
+}
+
+function checkVersion(attribute: string, text: string, ip: Ip, version: 4 | 6): void {
+  if (versionOf(ip) === version) return;
+  throw fail("InvalidInput", { error_message: `${attribute} '${text}' does not match the ip_version '${version}'` });
+}
+
+function checkDhcpRange(cidr: Cidr): void {
+  const first = firstIpOf(cidr);
+  const refuse = (message: string): never => {
+    throw fail("InvalidInput", { error_message: message });
+  };
+  if (isMulticastIp(first)) refuse("Multicast IP subnet is not supported if enable_dhcp is True");
+  if (isLoopbackIp(first)) refuse("Loopback IP subnet is not supported if enable_dhcp is True");
+  if (isUnspecifiedIp(first)) refuse(`First IP ${pythonString(textOfIp(first))} of network is not supported if enable_dhcp is True.`);
+  const version = versionOf(first);
+  if (sizeOfCidr(cidr) < 1n << BigInt((version === 4 ? 32 : 128) - longestDhcpPrefix[version])) {
+    refuse("Subnet has a prefix length that is incompatible with DHCP service enabled");
+  }
+}
+
+function checkOverlap(view: View, networkId: string, text: string, cidr: Cidr): void {
+  const other = view.by(Subnet.index.network_id, networkId).find((subnet) => cidrsOverlap(cidrOf(subnet.cidr), cidr));
+  if (other === undefined) return;
+  throw fail("InvalidInput", {
+    error_message: `Requested subnet with cidr: ${text} for network: ${networkId} overlaps with another subnet`,
+  });
+}
+
+function checkPools(pools: readonly AllocationPool[], cidrText: string, cidr: Cidr, version: 4 | 6): void {
+  const { first, last } = hostSpan(cidr);
+  for (const pool of pools) {
+    if (versionOf(ipOf(pool.start)) !== version || versionOf(ipOf(pool.end)) !== version) {
+      throw fail("InvalidAllocationPool", { pool: textOfPool(pool) });
+    }
+    const span = spanOf(pool);
+    if (span.last < span.first) throw fail("InvalidAllocationPool", { pool: textOfPool(pool) });
+    if (span.first < first || span.last > last) {
+      throw fail("OutOfBoundsAllocationPool", { pool: textOfPool(pool), subnet_cidr: cidrText });
+    }
+  }
+  for (const [index, pool] of pools.entries()) {
+    const span = spanOf(pool);
+    const other = pools.slice(index + 1).find((each) => spanOf(each).first <= span.last && span.first <= spanOf(each).last);
+    if (other !== undefined) {
+      throw fail("OverlappingAllocationPools", { pool_1: textOfPool(pool), pool_2: textOfPool(other), subnet_cidr: cidrText });
+    }
+  }
+}
+
+function checkGatewayOutside(gateway: string | null, pools: readonly AllocationPool[]): void {
+  if (gateway === null) return;
+  const ip = ipOf(gateway);
+  const pool = pools.find((each) => versionOf(ipOf(each.start)) === versionOf(ip) && spanOf(each).first <= valueOfIp(ip) && valueOfIp(ip) <= spanOf(each).last);
+  if (pool !== undefined) {
+    throw fail("GatewayConflictWithAllocationPools", { ip_address: gateway, pool: textOfPool(pool) });
+  }
+}
+
+function checkLimits(subnetId: string, nameServers: readonly string[], routes: readonly HostRoute[]): void {
+  if (nameServers.length > nameServerLimit) {
+    throw fail("DNSNameServersExhausted", { subnet_id: subnetId, quota: nameServerLimit });
+  }
+  if (routes.length > hostRouteLimit) throw fail("HostRoutesExhausted", { subnet_id: subnetId, quota: hostRouteLimit });
+}
+
+function checkRoutes(routes: readonly HostRoute[], version: 4 | 6): void {
+  for (const { destination, nexthop } of routes) {
+    checkVersion("host_routes", destination, firstIpOf(cidrOf(destination)), version);
+    const ip = parseIp(nexthop);
+    if (ip !== undefined) checkVersion("host_routes", nexthop, ip, version);
+  }
+}
+
+function textOfPool(pool: AllocationPool): string {
+  return `${pool.start}-${pool.end}`;
+}
