@@ -80,6 +80,7 @@ export class OvsdbClient {
     if (known !== undefined) return known;
     const asked = this.connection.request("get_schema", [database]).then(parseSchema);
     this.#schemas.set(database, asked);
+    // The caller is told of the failure; it is only not remembered.
     asked.catch(() => this.#schemas.delete(database));
     return asked;
   }
@@ -143,7 +144,14 @@ export class OvsdbClient {
       filled = true;
     } catch (error) {
       stop();
-      connection.notify("monitor_cancel", [id]);
+      replica.detach(
+        connection.cause ?? { kind: "failed", error: error instanceof Error ? error : new Error(String(error)) },
+      );
+      // The monitor may or may not have been set up; either answer to this will do, and the end of the connection too.
+      connection.request("monitor_cancel", [id]).then(
+        () => undefined,
+        () => undefined,
+      );
       throw error;
     }
   }
