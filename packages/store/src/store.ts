@@ -40,6 +40,11 @@ export interface Snapshot {
   readonly objects: readonly SnapshotObject[];
 }
 
+export interface Bounds {
+  readonly oldest: Revision;
+  readonly head: Revision;
+}
+
 /** `moved`: the head was elsewhere and nothing at all was written. */
 export type Appended =
   | { readonly outcome: "appended"; readonly revision: Revision }
@@ -73,12 +78,13 @@ export interface StateRecord {
   readonly expires: number;
 }
 
-/** Facts that hosts report, outside of the log, unconditional, each under a lease. */
+/** Facts that hosts report, outside of the log, unconditional. A host has one lease: it ends, and all of its facts are gone for good. */
 export interface StateSpace {
-  /** Puts a fact and renews the lease of all of the host's facts. `ttl` in milliseconds. */
+  /** Puts a fact (any JSON value) and sets the host's lease to end `ttl` milliseconds from now. */
   put(host: string, key: string, value: unknown, ttl: number): Promise<void>;
-  /** Renews the lease of all of a host's facts. */
+  /** Sets the host's lease to end `ttl` milliseconds from now (0: at once); brings back nothing that has ended. */
   renew(host: string, ttl: number): Promise<void>;
+  /** Takes one fact away, if it is there; the lease stays. */
   remove(host: string, key: string): Promise<void>;
   /** Live facts, of one host or of all. */
   list(host?: string): Promise<readonly StateRecord[]>;
@@ -88,21 +94,26 @@ export interface Store {
   readonly driver: string;
   /** False: acknowledged writes do not survive the process. */
   readonly durable: boolean;
+  /** Every object as of one revision, in no particular order; appends go on meanwhile. */
   snapshot(): Promise<Snapshot>;
   /**
    * Appends the entries, each taking the next revision after `head`, all or none, on the one condition that the log's head is `head`.
-   * Resolves when they are durable. An entry whose id is already in the log makes it `moved`. Throws StoreFailure.
+   * Resolves when they are durable, with the revision of the last. Appends of one handle are judged in the order of the calls, so a
+   * chain at consecutive heads may be sent without waiting. An entry whose id is already in the (kept) log makes it `moved`; the same id
+   * twice in one append is refused. No entries: an answer about the head, nothing is written. Throws StoreFailure.
    */
   append(head: Revision, entries: readonly Entry[]): Promise<Appended>;
   /**
    * Entries after `from`, ordered and gap-free, then on as they come, until `signal` aborts (which ends it without an error).
-   * Throws Compacted when `from` is older than the log, StoreFailure when the engine is gone.
+   * Throws Compacted when `from` is older than the log (also later, when the reader falls behind a compaction), StoreFailure when
+   * the engine is gone, the store is closed, or `from` lies beyond the head (the log is not the one that `from` was read from).
    */
   tail(from: Revision, signal: AbortSignal): AsyncIterable<LoggedEntry>;
-  /** The log's head and its oldest kept revision. */
-  bounds(): Promise<{ readonly oldest: Revision; readonly head: Revision }>;
-  /** Forgets entries up to and including `through` (never the objects they made). */
+  /** The log's head (0: empty) and its oldest kept revision; `oldest` is `head + 1` where none is kept. */
+  bounds(): Promise<Bounds>;
+  /** Forgets entries up to and including `through` (never the objects they made); all of them where `through` is beyond the head. */
   compact(through: Revision): Promise<void>;
   readonly state: StateSpace;
+  /** Finishes the writes that were asked, then lets go of the engine; tails end in StoreFailure, as does every later call. Idempotent. */
   close(): Promise<void>;
 }

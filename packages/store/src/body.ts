@@ -1,0 +1,56 @@
+/** Entries as text: what drivers keep in their engines. An object is turned into JSON once, and read back as JSON (RFC 8259). */
+import type { Revision, StoredObject } from "@selvage/model";
+import type { Entry, LoggedEntry } from "./store.ts";
+import { StoreFailure } from "./store.ts";
+
+export interface PreparedChange {
+  readonly kind: string;
+  readonly id: string;
+  /** The object's JSON, or null where it is removed. */
+  readonly body: string | null;
+}
+
+export interface PreparedEntry {
+  readonly id: string;
+  /** The whole entry's JSON. */
+  readonly body: string;
+  readonly changes: readonly PreparedChange[];
+}
+
+/** One row of a log as an engine keeps it. */
+export interface LogRow {
+  readonly revision: Revision;
+  readonly body: string;
+}
+
+const text = (value: string): string => JSON.stringify(value);
+
+/** Takes an entry, gives its texts. Throws TypeError for what JSON cannot hold (a cycle, a bigint). */
+export function prepareEntry(entry: Entry): PreparedEntry {
+  const changes = entry.changes.map(({ kind, id, object }): PreparedChange => {
+    return { kind, id, body: object === null ? null : JSON.stringify(object) };
+  });
+  const list = changes.map(({ kind, id, body }) => `{"kind":${text(kind)},"id":${text(id)},"object":${body}}`);
+  const body = `{"id":${text(entry.id)},"at":${text(entry.at)},"author":${JSON.stringify(entry.author)},"changes":[${list.join(",")}]}`;
+  return { id: entry.id, body, changes };
+}
+
+/** The entries of one append. Throws StoreFailure when an id stands in it twice: no retry could ever write it. */
+export function prepareEntries(entries: readonly Entry[]): readonly PreparedEntry[] {
+  const ids = new Set(entries.map((entry) => entry.id));
+  if (ids.size !== entries.length) throw new StoreFailure("an entry id stands twice in one append", "failed");
+  return entries.map(prepareEntry);
+}
+
+/** The entry of a row that `prepareEntry` wrote. */
+export function loggedEntry(row: LogRow): LoggedEntry {
+  // Only bodies made by prepareEntry are ever in a log: the engine's file is ours (its opening checks that).
+  const entry = JSON.parse(row.body) as Entry;
+  return { revision: row.revision, ...entry };
+}
+
+/** The object of a text that `prepareEntry` wrote. */
+export function storedObject(body: string): StoredObject {
+  // As above: written from a StoredObject by prepareEntry.
+  return JSON.parse(body) as StoredObject;
+}
