@@ -56,6 +56,18 @@ export interface Query<T> {
   readonly equal: (a: T, b: T) => boolean;
 }
 
+/**
+ * Declares a query. Each query of an engine needs a name of its own, and is one constant: declare it at the top of a file,
+ * never inside a derivation. `equal` says when an answer is still the old one; absent: the same value, or the same object.
+ */
+export function query<T>(
+  name: string,
+  run: (view: QueryingView, key: string) => T,
+  equal: (a: T, b: T) => boolean = Object.is,
+): Query<T> {
+  return { name, run, equal };
+}
+
 /** The view that derivations and queries get: it can also ask queries. */
 export interface QueryingView extends View {
   ask<T>(query: Query<T>, key: string): T;

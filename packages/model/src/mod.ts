@@ -1,8 +1,17 @@
 /** The model's face: declarations, address types, the View and what derives from it. */
 export * from "./address/mod.ts";
 export * from "./derivation.ts";
+export {
+  type Delta,
+  Engine,
+  type EngineCounters,
+  type EngineOptions,
+  type EngineSizes,
+  type Quarantined,
+} from "./engine.ts";
 export { alias, computed, field, reference } from "./fields.ts";
 export { Overlay } from "./overlay.ts";
+export { QueryCycle } from "./queries.ts";
 export { Replica, type ReplicaObject, type ReplicaOptions } from "./replica.ts";
 export * from "./resource.ts";
 export { resources } from "./resources/all.ts";
@@ -21,6 +30,7 @@ export {
 export { Network, networkKeys } from "./resources/network.ts";
 export { type FixedIp, Port, portKeys } from "./resources/port.ts";
 export { type AllocationPool, type HostRoute, Subnet } from "./resources/subnet.ts";
+export type { Contribution, Origin, RowChanges, RowConflict } from "./rows.ts";
 export { type Reads, track } from "./tracked.ts";
 export * from "./types.ts";
 export * from "./view.ts";
