@@ -12,10 +12,10 @@ import { type Action, type Column, type Operand, rowText, type Step, selvageProg
 const root = join(import.meta.dirname, "..");
 const generated = "<!-- Made by `npm run docs` from the declarations: do not edit. -->";
 
-const escape = (text: string): string => text.replaceAll("|", "\\|").replaceAll("\n", " ");
+const cellText = (text: string): string => text.replaceAll("|", "\\|").replaceAll("\n", " ");
 
 function markdownTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]) => `| ${cells.map(escape).join(" | ")} |`;
+  const line = (cells: readonly string[]) => `| ${cells.map(cellText).join(" | ")} |`;
   return [line(head), line(head.map(() => "---")), ...rows.map(line)].join("\n");
 }
 
@@ -57,7 +57,9 @@ const stepsText = (steps: readonly Step[]): string => (steps.length === 0 ? "not
 
 function pipelinePage(): string {
   const tables = selvageProgram.tables.map((table) => {
-    const columns = Object.entries<Column>(table.columns).map(([name, column]) => `\`${name}\` ${column.match}${column.field.name === name ? "" : ` (${column.field.name})`}`);
+    const columns = Object.entries<Column>(table.columns).map(
+      ([name, column]) => `\`${name}\` ${column.match}${column.field.name === name ? "" : ` (${column.field.name})`}`,
+    );
     const ranks = Object.entries<number>(table.ranks).sort(([, a], [, b]) => b - a);
     const constants = selvageProgram.constants.filter((row) => row.table === table.name);
     return [
@@ -70,7 +72,11 @@ function pipelinePage(): string {
       "",
       markdownTable(
         ["action", "takes", "does"],
-        Object.entries<Action>(table.actions).map(([name, action]) => [`\`${name}\``, Object.keys(action.params).join(", "), stepsText(action.steps)]),
+        Object.entries<Action>(table.actions).map(([name, action]) => [
+          `\`${name}\``,
+          Object.keys(action.params).join(", "),
+          stepsText(action.steps),
+        ]),
       ),
       ...(constants.length === 0 ? [] : ["", "Always there:", "", "```", ...constants.map(rowText), "```"]),
       "",
@@ -80,12 +86,23 @@ function pipelinePage(): string {
 }
 
 function reasonsPage(): string {
-  const rows = Object.values(dropReasons).map((reason) => [String(reason.number), `\`${reason.code}\``, reason.text, reason.kind, reason.hint]);
+  const rows = Object.values(dropReasons).map((reason) => [
+    String(reason.number),
+    `\`${reason.code}\``,
+    reason.text,
+    reason.kind,
+    reason.hint,
+  ]);
   return `${generated}\n\n# Why a packet was dropped\n\nNumbers are stable and never reused: they stand in the cookie of the flow that dropped the packet.\n\n${markdownTable(["number", "reason", "what it means", "about", "what to do"], rows)}\n`;
 }
 
 function errorsPage(): string {
-  const rows = Object.entries(errorTypes).map(([type, entry]) => [`\`${type}\``, String(entry.status), entry.message, entry.hint]);
+  const rows = Object.entries(errorTypes).map(([type, entry]) => [
+    `\`${type}\``,
+    String(entry.status),
+    entry.message,
+    entry.hint,
+  ]);
   return `${generated}\n\n# Errors\n\nThe \`type\` in a \`NeutronError\`, and the code of an error of the command line.\n\n${markdownTable(["type", "status", "message", "what to do"], rows)}\n`;
 }
 

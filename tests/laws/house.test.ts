@@ -70,7 +70,9 @@ test("nothing imports upwards, and only through a room's face", () => {
   const wrong = sources.flatMap((source) =>
     importsOf(source.text).flatMap((target) => {
       if (target.startsWith(".")) {
-        return join(source.path, "..", target).startsWith(`packages/${source.room}/`) ? [] : [`${source.path}: ${target} leaves its room`];
+        return join(source.path, "..", target).startsWith(`packages/${source.room}/`)
+          ? []
+          : [`${source.path}: ${target} leaves its room`];
       }
       const match = /^@selvage\/([a-z]+)(\/testing)?$/.exec(target);
       if (match === null) return target.startsWith("@selvage/") ? [`${source.path}: ${target} is not a face`] : [];
@@ -86,9 +88,12 @@ test("nothing imports upwards, and only through a room's face", () => {
 });
 
 test("no file outside the Open vSwitch driver names registers, resubmits, conjunctions or OpenFlow tables", () => {
-  const words = /\b(xxreg\d|xreg\d|reg\d+|resubmit|conjunction|conj_id|ofport|goto_table|ofp_table|OpenFlow\s?table)\b/i;
+  const words =
+    /\b(xxreg\d|xreg\d|reg\d+|resubmit|conjunction|conj_id|ofport|goto_table|ofp_table|OpenFlow\s?table)\b/i;
   const speaks = (path: string): boolean =>
-    /^packages\/(openflow|ovsdb)\//.test(path) || path.startsWith("packages/datapath/src/ovs/") || path.startsWith("packages/lab/");
+    /^packages\/(openflow|ovsdb)\//.test(path) ||
+    path.startsWith("packages/datapath/src/ovs/") ||
+    path.startsWith("packages/lab/");
   const wrong = sources
     .filter((source) => !speaks(source.path) && !source.isTest)
     .flatMap((source) =>
@@ -126,6 +131,8 @@ test("nothing unchecked, no swallowed error, no default export, nothing left for
 
 test("tests do not sleep: they wait on the fact", () => {
   const sleeps = /setTimeout\(\s*(resolve|done|r)\b|timers\/promises|\bsleep\(\d/;
-  const wrong = sources.filter((source) => source.path.endsWith(".test.ts") && sleeps.test(source.text)).map((source) => source.path);
+  const wrong = sources
+    .filter((source) => source.path.endsWith(".test.ts") && sleeps.test(source.text))
+    .map((source) => source.path);
   assert.deepEqual(wrong, []);
 });

@@ -1,1 +1,6 @@
-export {};
+/** The face of `datapath`: the seam and its drivers. */
+export * from "./datapath.ts";
+export { SimulatedDatapath, type SimulatedDatapathOptions } from "./simulated/datapath.ts";
+export { SimulatedFabric, type UnderlayPacket } from "./simulated/fabric.ts";
+export { Interpreter, type Outcome, type Trace, type Visit } from "./simulated/interpreter.ts";
+export { AmbiguousRows } from "./simulated/tuple-space.ts";

@@ -1,5 +1,5 @@
 /** The program: all tables put together, their contracts with one another checked once, their constant rows made. */
-import { type Row, makeRow } from "./row.ts";
+import { makeRow, type Row } from "./row.ts";
 import type { Action, AnyTable, Step } from "./table.ts";
 import {
   Arp,
@@ -62,7 +62,10 @@ function checkTable(table: AnyTable, byName: ReadonlyMap<string, AnyTable>): voi
   );
   if (table.role === "stage") lists.push([`${table.name} miss`, table.miss, {}]);
   else if (table.miss.length > 0) throw new Error(`${table.name}: a ${table.role} table's miss does nothing`);
-  if (table.scheme === "exact" && Object.values<{ match: string }>(table.columns).some((column) => column.match !== "exact")) {
+  if (
+    table.scheme === "exact" &&
+    Object.values<{ match: string }>(table.columns).some((column) => column.match !== "exact")
+  ) {
     throw new Error(`${table.name}: an exact table has exact columns only`);
   }
   for (const [where, steps, params] of lists) {
@@ -85,7 +88,11 @@ function checkStep(
 ): void {
   if (ends.has(step.do) && !isLast) throw new Error(`${where}: steps follow ${step.do}`);
   if (table.role === "subroutine" && step.do !== "set") throw new Error(`${where}: a subroutine only sets fields`);
-  if ((step.do === "set" || step.do === "output" || step.do === "tunnel") && step.to.from === "param" && params[step.to.name] === undefined) {
+  if (
+    (step.do === "set" || step.do === "output" || step.do === "tunnel") &&
+    step.to.from === "param" &&
+    params[step.to.name] === undefined
+  ) {
     throw new Error(`${where}: no parameter ${step.to.name}`);
   }
   if (step.do !== "goto" && step.do !== "call" && step.do !== "replicate") return;

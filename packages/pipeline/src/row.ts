@@ -5,7 +5,8 @@ import type { Actions, AnyTable, Column, Columns, Table } from "./table.ts";
 
 type ValueOf<K extends ValueKind> = K extends "int" ? number : string;
 
-type ColumnValue<C> = C extends Column<Field<infer K>, infer M> ? (M extends "prefix" | "masked" ? string : ValueOf<K>) : never;
+type ColumnValue<C> =
+  C extends Column<Field<infer K>, infer M> ? (M extends "prefix" | "masked" ? string : ValueOf<K>) : never;
 
 type RequiredColumns<C extends Columns> = { [K in keyof C]: C[K] extends Column<Field, "exact"> ? K : never }[keyof C];
 
@@ -14,7 +15,9 @@ export type KeyOf<C extends Columns> = { readonly [K in RequiredColumns<C>]: Col
   readonly [K in Exclude<keyof C, RequiredColumns<C>>]?: ColumnValue<C[K]>;
 };
 
-export type ArgsOf<A extends Actions, N extends keyof A> = { readonly [K in keyof A[N]["params"]]: ValueOf<A[N]["params"][K]> };
+export type ArgsOf<A extends Actions, N extends keyof A> = {
+  readonly [K in keyof A[N]["params"]]: ValueOf<A[N]["params"][K]>;
+};
 
 export type RowValue = number | string;
 
@@ -34,7 +37,13 @@ export function row<C extends Columns, A extends Actions, R extends string, N ex
   action: N,
   ...rest: keyof A[N]["params"] extends never ? [args?: Record<never, never>, rank?: R] : [args: ArgsOf<A, N>, rank?: R]
 ): Row {
-  return makeRow(table, key as Readonly<Record<string, RowValue | undefined>>, action, (rest[0] ?? {}) as Readonly<Record<string, RowValue>>, rest[1]);
+  return makeRow(
+    table,
+    key as Readonly<Record<string, RowValue | undefined>>,
+    action,
+    (rest[0] ?? {}) as Readonly<Record<string, RowValue>>,
+    rest[1],
+  );
 }
 
 /** As `row`, from untyped parts: constants of the program and rows read from elsewhere. Checks names and kinds. */
@@ -57,7 +66,11 @@ export function makeRow(
       if (column.match === "exact") throw new TypeError(`${table.name}: column ${name} is missing`);
       continue;
     }
-    checkValue(`${table.name}.${name}`, column.match === "prefix" || column.match === "masked" ? "name" : column.field.kind, value);
+    checkValue(
+      `${table.name}.${name}`,
+      column.match === "prefix" || column.match === "masked" ? "name" : column.field.kind,
+      value,
+    );
     cleanKey[name] = value;
   }
   for (const name of Object.keys(key)) {
@@ -82,7 +95,9 @@ export function makeRow(
 }
 
 function checkValue(where: string, kind: ValueKind, value: RowValue): void {
-  if (kind === "int" ? !Number.isSafeInteger(value) || (value as number) < 0 : typeof value !== "string" || value === "") {
+  if (
+    kind === "int" ? !Number.isSafeInteger(value) || (value as number) < 0 : typeof value !== "string" || value === ""
+  ) {
     throw new TypeError(`${where}: ${String(value)} is not a value of kind ${kind}`);
   }
 }

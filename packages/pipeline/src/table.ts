@@ -56,7 +56,7 @@ export const tunnel = (to: Operand): Step => ({ do: "tunnel", to });
 export const punt = (kind: PuntKind): Step => ({ do: "punt", kind });
 export const drop = (reason: ReasonCode): Step => ({ do: "drop", reason });
 export const param = (name: string): Operand => ({ from: "param", name });
-export const valueOf = (field: Field): Operand => ({ from: "field", field });
+export const contentsOf = (field: Field): Operand => ({ from: "field", field });
 export const constant = (value: number | string): Operand => ({ from: "value", value });
 
 export interface Action<P extends Readonly<Record<string, ValueKind>> = Readonly<Record<string, ValueKind>>> {
@@ -66,11 +66,11 @@ export interface Action<P extends Readonly<Record<string, ValueKind>> = Readonly
 
 /** An action without parameters, or with the named ones. */
 export function action(steps: readonly Step[]): Action<Record<never, never>>;
-export function action<const P extends Readonly<Record<string, ValueKind>>>(params: P, steps: readonly Step[]): Action<P>;
-export function action(
-  first: readonly Step[] | Readonly<Record<string, ValueKind>>,
-  second?: readonly Step[],
-): Action {
+export function action<const P extends Readonly<Record<string, ValueKind>>>(
+  params: P,
+  steps: readonly Step[],
+): Action<P>;
+export function action(first: readonly Step[] | Readonly<Record<string, ValueKind>>, second?: readonly Step[]): Action {
   return second === undefined
     ? { params: {}, steps: first as readonly Step[] }
     : { params: first as Readonly<Record<string, ValueKind>>, steps: second };

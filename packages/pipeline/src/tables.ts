@@ -7,6 +7,7 @@ import {
   action,
   call,
   constant,
+  contentsOf,
   drop,
   exact,
   goto,
@@ -20,7 +21,6 @@ import {
   set,
   table,
   tunnel,
-  valueOf,
 } from "./table.ts";
 
 export const Classify = table({
@@ -85,8 +85,16 @@ export const GuardIp = table({
   constants: [
     { rank: "never", key: { ethType: EthType.ipv4, ipProto: IpProto.udp, udpSrc: 67 }, action: "dhcpServer" },
     { rank: "never", key: { ethType: EthType.ipv6, ipProto: IpProto.udp, udpSrc: 547 }, action: "dhcpServer" },
-    { rank: "never", key: { ethType: EthType.ipv6, ipProto: IpProto.icmp6, icmp6Type: 134 }, action: "routerAdvertisement" },
-    { rank: "never", key: { ethType: EthType.ipv6, ipProto: IpProto.icmp6, icmp6Type: 137 }, action: "routerAdvertisement" },
+    {
+      rank: "never",
+      key: { ethType: EthType.ipv6, ipProto: IpProto.icmp6, icmp6Type: 134 },
+      action: "routerAdvertisement",
+    },
+    {
+      rank: "never",
+      key: { ethType: EthType.ipv6, ipProto: IpProto.icmp6, icmp6Type: 137 },
+      action: "routerAdvertisement",
+    },
     { rank: "never", key: { ethType: EthType.ipv6, ipProto: IpProto.icmp6, icmp6Type: 136 }, action: "foreignTarget" },
     { rank: "why", key: { ethType: EthType.arp }, action: "foreignArp" },
     { rank: "why", key: { ethType: EthType.ipv4 }, action: "foreignIp" },
@@ -133,7 +141,7 @@ export const Arp = table({
   actions: {
     own: action([goto("l2")]),
     ask: action([
-      set(F.nh, valueOf(F.arpTpa)),
+      set(F.nh, contentsOf(F.arpTpa)),
       set(F.nhMac, constant("00:00:00:00:00:00")),
       call("neighbour"),
       goto("arp_answer"),
@@ -152,12 +160,12 @@ export const ArpAnswer = table({
   actions: { unknown: action([drop("neighbour-unresolved")]) },
   miss: [
     set(F.arpOp, constant(2)),
-    set(F.arpTha, valueOf(F.arpSha)),
-    set(F.arpTpa, valueOf(F.arpSpa)),
-    set(F.arpSha, valueOf(F.nhMac)),
-    set(F.arpSpa, valueOf(F.nh)),
-    set(F.ethDst, valueOf(F.ethSrc)),
-    set(F.ethSrc, valueOf(F.nhMac)),
+    set(F.arpTha, contentsOf(F.arpSha)),
+    set(F.arpTpa, contentsOf(F.arpSpa)),
+    set(F.arpSha, contentsOf(F.nhMac)),
+    set(F.arpSpa, contentsOf(F.nh)),
+    set(F.ethDst, contentsOf(F.ethSrc)),
+    set(F.ethSrc, contentsOf(F.nhMac)),
     reply(),
   ],
   constants: [{ key: { nhMac: "00:00:00:00:00:00" }, action: "unknown" }],
@@ -169,12 +177,17 @@ export const Nd = table({
   text: "Neighbour solicitations for known addresses are answered on the asking host (RFC 4861); duplicate detection goes on.",
   scheme: "ranked",
   ranks: { own: 3, duplicate: 2, question: 1 },
-  columns: { srcPort: optional(F.srcPort), ndTarget: optional(F.ndTarget), ip6Src: optional(F.ip6Src), icmp6Type: optional(F.icmp6Type) },
+  columns: {
+    srcPort: optional(F.srcPort),
+    ndTarget: optional(F.ndTarget),
+    ip6Src: optional(F.ip6Src),
+    icmp6Type: optional(F.icmp6Type),
+  },
   actions: {
     own: action([goto("l2")]),
     duplicate: action([goto("l2")]),
     ask: action([
-      set(F.nh, valueOf(F.ndTarget)),
+      set(F.nh, contentsOf(F.ndTarget)),
       set(F.nhMac, constant("00:00:00:00:00:00")),
       call("neighbour"),
       goto("nd_answer"),
@@ -277,7 +290,7 @@ export const TunnelSource = table({
   scheme: "exact",
   columns: { tunKey: exact(F.tunKey), tunSrc: exact(F.tunSrc) },
   actions: {
-    accept: action([set(F.net, valueOf(F.tunKey)), set(F.srcPort, valueOf(F.tunSrcPort)), goto("fabric_in")]),
+    accept: action([set(F.net, contentsOf(F.tunKey)), set(F.srcPort, contentsOf(F.tunSrcPort)), goto("fabric_in")]),
   },
   miss: [drop("tunnel-source")],
 });

@@ -37,7 +37,10 @@ export const Facts = Type.Object(
     unbound: Type.Array(id, { maxItems: 65_536 }),
     /** Objects whose rows could not be derived or installed, and why. */
     quarantined: Type.Array(
-      Type.Object({ unit: Type.String({ maxLength: 512 }), reason: Type.String({ maxLength: 1024 }) }, { additionalProperties: false }),
+      Type.Object(
+        { unit: Type.String({ maxLength: 512 }), reason: Type.String({ maxLength: 1024 }) },
+        { additionalProperties: false },
+      ),
       { maxItems: 1_000 },
     ),
   },

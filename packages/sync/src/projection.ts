@@ -14,7 +14,10 @@ const fieldsOf = (resource: AnyResource, includeLocal: boolean): readonly string
     .map(([name]) => name);
 
 const plans = new Map(
-  projectedResources.map((resource) => [resource.kind, { near: fieldsOf(resource, true), far: fieldsOf(resource, false) }]),
+  projectedResources.map((resource) => [
+    resource.kind,
+    { near: fieldsOf(resource, true), far: fieldsOf(resource, false) },
+  ]),
 );
 
 /** Whether two hosts may get different projections of objects of this kind. */

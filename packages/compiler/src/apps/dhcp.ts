@@ -8,7 +8,8 @@ import { networkKey, networkOn } from "../intent.ts";
 export const dhcp = app("dhcp", [Dhcp], (here) => [
   derive("subnet", Subnet, (subnet, view) => {
     const net = view.ask(networkKey, subnet.network_id);
-    if (net === undefined || dhcpServer(subnet) === undefined || !networkOn(view, subnet.network_id, here.name)) return [];
+    if (net === undefined || dhcpServer(subnet) === undefined || !networkOn(view, subnet.network_id, here.name))
+      return [];
     return [row(Dhcp, { net }, "serve")];
   }),
 ]);

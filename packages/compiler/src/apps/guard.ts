@@ -42,7 +42,13 @@ function guardIp6(port: Port, own: readonly string[]): readonly Row[] {
   const unspecified = [Icmp6.neighbourSolicitation, Icmp6.multicastListenerReport] as const;
   return [
     ...unspecified.map((icmp6Type) =>
-      row(GuardIp, { srcPort, ethType: EthType.ipv6, ip6Src: "::", ipProto: IpProto.icmp6, icmp6Type }, "pass", {}, "allowed"),
+      row(
+        GuardIp,
+        { srcPort, ethType: EthType.ipv6, ip6Src: "::", ipProto: IpProto.icmp6, icmp6Type },
+        "pass",
+        {},
+        "allowed",
+      ),
     ),
     ...own.flatMap((address) => [
       row(GuardIp, { srcPort, ethType: EthType.ipv6, ip6Src: address }, "pass", {}, "allowed"),
@@ -50,7 +56,14 @@ function guardIp6(port: Port, own: readonly string[]): readonly Row[] {
       ...own.map((ndTarget) =>
         row(
           GuardIp,
-          { srcPort, ethType: EthType.ipv6, ip6Src: address, ipProto: IpProto.icmp6, icmp6Type: Icmp6.neighbourAdvertisement, ndTarget },
+          {
+            srcPort,
+            ethType: EthType.ipv6,
+            ip6Src: address,
+            ipProto: IpProto.icmp6,
+            icmp6Type: Icmp6.neighbourAdvertisement,
+            ndTarget,
+          },
           "pass",
           {},
           "own",

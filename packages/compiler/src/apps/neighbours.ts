@@ -10,7 +10,9 @@ export const neighbours = app("neighbours", [Neighbour, Arp, Nd], (here) => [
   derive("port", Port, (port, view) => {
     const net = view.ask(networkKey, port.network_id);
     if (net === undefined || port["binding:host_id"] === "" || !networkOn(view, port.network_id, here.name)) return [];
-    return [...addressesOf(port, 4), ...addressesOf(port, 6)].map((nh) => row(Neighbour, { net, nh }, "known", { mac: port.mac_address }));
+    return [...addressesOf(port, 4), ...addressesOf(port, 6)].map((nh) =>
+      row(Neighbour, { net, nh }, "known", { mac: port.mac_address }),
+    );
   }),
   /** What a port says of its own addresses is an announcement or a test for duplicates, not a question to be answered. */
   derive("own", Port, (port, view) => {

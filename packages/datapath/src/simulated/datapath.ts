@@ -1,0 +1,170 @@
+/** The simulated driver of the Datapath seam: one host's executor, joined to others by a SimulatedFabric. */
+import { type ReasonCode, reasonByCode } from "@selvage/base";
+import type { Delta } from "@selvage/model";
+import { type Program, type Row, rowText, selvageProgram } from "@selvage/pipeline";
+import type { Adoption, AttachedInterface, Datapath, DatapathEvents, InstalledRow } from "../datapath.ts";
+import { Interpreter, type Trace } from "./interpreter.ts";
+import type { TunnelHeader } from "./packet.ts";
+
+/** What the fabric does with a tunnelled frame. */
+export type Underlay = (to: string, header: Omit<TunnelHeader, "source">, frame: Uint8Array) => void;
+
+export interface SimulatedDatapathOptions {
+  readonly program?: Program;
+  readonly underlay?: Underlay;
+  /** Called with the trace of every packet. */
+  readonly watch?: (trace: Trace) => void;
+}
+
+export class SimulatedDatapath implements Datapath {
+  readonly driver = "simulated";
+  readonly program: Program;
+  readonly #options: SimulatedDatapathOptions;
+  readonly #interfaces = new Map<string, (frame: Uint8Array) => void>();
+  readonly #drops = new Map<ReasonCode, number>();
+  readonly #hits = new Map<string, number>();
+  readonly #rows = new Map<string, Row>();
+  #interpreter: Interpreter;
+  #events: DatapathEvents | undefined;
+  #up = true;
+
+  constructor(options: SimulatedDatapathOptions = {}) {
+    this.#options = options;
+    this.program = options.program ?? selvageProgram;
+    this.#interpreter = new Interpreter(this.program);
+  }
+
+  async open(events: DatapathEvents): Promise<void> {
+    this.#events = events;
+    events.attachments(this.#attached());
+    if (this.#up) events.ready();
+  }
+
+  async adopt(rows: Iterable<Row>): Promise<Adoption> {
+    this.#mustBeUp();
+    const wanted = new Map<string, Row>();
+    for (const row of rows) wanted.set(row.id, row);
+    const removed = [...this.#rows.values()].filter((row) => !wanted.has(row.id));
+    const added = [...wanted.values()].filter((row) => !this.#rows.has(row.id));
+    const modified = [...wanted.values()].flatMap((after) => {
+      const before = this.#rows.get(after.id);
+      return before === undefined || before.body === after.body ? [] : [{ before, after }];
+    });
+    await this.apply({ added, removed, modified });
+    return {
+      added: added.length,
+      changed: modified.length,
+      removed: removed.length,
+      kept: wanted.size - added.length - modified.length,
+    };
+  }
+
+  async apply(delta: Pick<Delta<Row>, "added" | "removed" | "modified">): Promise<void> {
+    this.#mustBeUp();
+    const puts = [...delta.added, ...delta.modified.map(({ after }) => after)];
+    // Refused as a whole before anything changes, as a switch refuses a bundle.
+    const rehearsal = new Interpreter(this.program);
+    for (const row of puts) rehearsal.put(row);
+    for (const row of [...delta.removed, ...delta.modified.map(({ before }) => before)]) {
+      this.#interpreter.remove(row);
+      this.#rows.delete(row.id);
+    }
+    for (const row of puts) {
+      this.#interpreter.put(row);
+      this.#rows.set(row.id, row);
+    }
+  }
+
+  async send(port: string, frame: Uint8Array): Promise<void> {
+    const receive = this.#interfaces.get(port);
+    if (receive === undefined) throw new Error(`port ${port} has no interface here`);
+    receive(frame);
+  }
+
+  async installed(): Promise<readonly InstalledRow[]> {
+    return [...this.#interpreter.rows()].map((row) => ({
+      row,
+      text: rowText(row),
+      packets: this.#hits.get(row.id) ?? 0,
+    }));
+  }
+
+  async drops(): Promise<ReadonlyMap<ReasonCode, number>> {
+    return new Map(this.#drops);
+  }
+
+  async close(): Promise<void> {
+    this.#events = undefined;
+  }
+
+  /** Plugs an interface that names a port; `receive` gets the frames that come out of it. */
+  plug(port: string, receive: (frame: Uint8Array) => void): void {
+    this.#interfaces.set(port, receive);
+    this.#events?.attachments(this.#attached());
+  }
+
+  unplug(port: string): void {
+    if (this.#interfaces.delete(port)) this.#events?.attachments(this.#attached());
+  }
+
+  /** A frame from a port's interface, or out of a tunnel. Gives what became of it. */
+  receive(ingress: string, frame: Uint8Array, tunnel?: TunnelHeader): Trace {
+    const trace = this.#interpreter.execute(ingress, frame, tunnel);
+    for (const { row } of trace.visits)
+      if (row !== undefined) this.#hits.set(row.id, (this.#hits.get(row.id) ?? 0) + 1);
+    this.#options.watch?.(trace);
+    for (const outcome of trace.outcomes) {
+      switch (outcome.kind) {
+        case "output":
+          this.#interfaces.get(outcome.port)?.(outcome.frame);
+          break;
+        case "tunnel":
+          this.#options.underlay?.(
+            outcome.to,
+            { key: outcome.key, srcPort: outcome.srcPort, dstPort: outcome.dstPort },
+            outcome.frame,
+          );
+          break;
+        case "punt":
+          this.#events?.punt({
+            kind: outcome.punt,
+            attachment: ingress,
+            net: outcome.net,
+            srcPort: outcome.srcPort,
+            frame: outcome.frame,
+          });
+          break;
+        case "drop":
+          this.#drops.set(reasonByCode(outcome.reason).code, (this.#drops.get(outcome.reason) ?? 0) + 1);
+          break;
+        case "suppressed":
+          break;
+      }
+    }
+    return trace;
+  }
+
+  /** The switch goes away with all that was installed, and comes back empty: what a restart of the real one is. */
+  stop(): void {
+    this.#up = false;
+    this.#interpreter = new Interpreter(this.program);
+    this.#rows.clear();
+    this.#hits.clear();
+    this.#drops.clear();
+    this.#events?.lost(new Error("the simulated switch was stopped"));
+  }
+
+  start(): void {
+    this.#up = true;
+    this.#events?.attachments(this.#attached());
+    this.#events?.ready();
+  }
+
+  #attached(): readonly AttachedInterface[] {
+    return [...this.#interfaces.keys()].sort().map((port) => ({ port, name: `sim-${port.slice(0, 8)}` }));
+  }
+
+  #mustBeUp(): void {
+    if (!this.#up) throw new Error("the simulated switch is stopped");
+  }
+}

@@ -1,0 +1,109 @@
+/** A packet on its way through the program: its frame, what its tunnel carried, where it came in and what is remembered of it. */
+import type { Frame, FieldName as FrameField } from "@selvage/packet";
+import type { Field } from "@selvage/pipeline";
+import { type FieldValue, fitted } from "./values.ts";
+
+/** What came around a frame out of a tunnel. */
+export interface TunnelHeader {
+  readonly key: number;
+  /** Underlay address of the sender, as a number. */
+  readonly source: bigint;
+  readonly srcPort: number;
+  readonly dstPort: number;
+}
+
+/** Fields of a frame by the codec's names. `tagged` is the presence of a tag. */
+const frameFields: Readonly<Record<string, FrameField>> = {
+  ethSrc: "eth_src",
+  ethDst: "eth_dst",
+  ethType: "eth_type",
+  ipProto: "ip_proto",
+  ip4Src: "ip_src",
+  ip4Dst: "ip_dst",
+  ip6Src: "ipv6_src",
+  ip6Dst: "ipv6_dst",
+  arpOp: "arp_op",
+  arpSpa: "arp_spa",
+  arpTpa: "arp_tpa",
+  arpSha: "arp_sha",
+  arpTha: "arp_tha",
+  udpSrc: "udp_src",
+  udpDst: "udp_dst",
+  icmp6Type: "icmpv6_type",
+  ndTarget: "nd_target",
+};
+
+export class Packet {
+  readonly ingress: string;
+  readonly frame: Frame;
+  readonly #tunnel: TunnelHeader | undefined;
+  readonly #memory: Map<string, FieldValue>;
+
+  constructor(
+    ingress: string,
+    frame: Frame,
+    tunnel?: TunnelHeader,
+    memory: ReadonlyMap<string, FieldValue> = new Map(),
+  ) {
+    this.ingress = ingress;
+    this.frame = frame;
+    this.#tunnel = tunnel;
+    this.#memory = new Map(memory);
+  }
+
+  /** A packet of its own with the same frame and memory: what a replicated copy starts from. */
+  copy(): Packet {
+    return new Packet(this.ingress, this.frame.clone(), this.#tunnel, this.#memory);
+  }
+
+  readonly read = (field: Field): FieldValue | undefined => {
+    switch (field.home) {
+      case "ingress":
+        return this.ingress;
+      case "memory":
+        return this.#memory.get(field.name) ?? 0n;
+      case "tunnel":
+        return this.#readTunnel(field);
+      case "frame": {
+        if (field.name === "tagged") return this.frame.has("vlan_vid") ? 1n : 0n;
+        return this.frame.getBits(frameFieldOf(field));
+      }
+    }
+  };
+
+  /** Writes a field; a value that is too wide loses its high bits, as in a switch. Throws TypeError on a field that cannot be written. */
+  write(field: Field, value: FieldValue): void {
+    const held = fitted(field, value);
+    if (field.home === "memory") {
+      this.#memory.set(field.name, held);
+      return;
+    }
+    if (field.home !== "frame" || typeof held === "string") throw new TypeError(`${field.name} cannot be written`);
+    const name = frameFieldOf(field);
+    if (name === "eth_type" || name === "ip_proto" || name === "ip_frag")
+      throw new TypeError(`${field.name} cannot be written`);
+    this.frame.setBits(name, held);
+  }
+
+  #readTunnel(field: Field): bigint | undefined {
+    if (this.#tunnel === undefined) return undefined;
+    switch (field.name) {
+      case "tunKey":
+        return BigInt(this.#tunnel.key);
+      case "tunSrc":
+        return this.#tunnel.source;
+      case "tunSrcPort":
+        return BigInt(this.#tunnel.srcPort);
+      case "tunDstPort":
+        return BigInt(this.#tunnel.dstPort);
+      default:
+        throw new TypeError(`no tunnel field ${field.name}`);
+    }
+  }
+}
+
+function frameFieldOf(field: Field): FrameField {
+  const name = frameFields[field.name];
+  if (name === undefined) throw new TypeError(`no frame field ${field.name}`);
+  return name;
+}
