@@ -65,7 +65,7 @@ export async function loadConfig<S extends TObject>(schema: S, sources: ConfigSo
 
   reportUnknown(root, value, [], (path, known) => {
     const field = path.join(".");
-    issues.push({ field, origin: placeOf(file, path), message: unknownText("it", path.at(-1) ?? "", known) });
+    issues.push({ field, origin: placeOf(file, path), message: unknownText(path.at(-1) ?? "", known) });
   });
   for (const { path } of leaves)
     if (valueAt(value, path) !== undefined) origins.set(path.join("."), placeOf(file, path));
@@ -92,7 +92,6 @@ export async function loadConfig<S extends TObject>(schema: S, sources: ConfigSo
         field: name,
         origin,
         message: unknownText(
-          "it",
           name,
           leaves.map(({ flag }) => flag),
         ),
@@ -116,7 +115,7 @@ export async function loadConfig<S extends TObject>(schema: S, sources: ConfigSo
   const names = leaves.map(({ env }) => env);
   const warnings = Object.keys(sources.env ?? {})
     .filter((name) => name.startsWith(prefix) && !names.includes(name))
-    .map((name) => unknownText(name, name, names));
+    .map((name) => unknownVariable(name, prefix, leaves));
   // The value has just been validated against the schema that the type is made from.
   return { value: value as Static<S>, origins, warnings };
 }
@@ -230,9 +229,16 @@ function reportUnknown(
   }
 }
 
-function unknownText(subject: string, name: string, known: readonly string[]): string {
+function unknownText(name: string, known: readonly string[]): string {
   const near = nearest(name, known);
-  return `${subject} is not a setting${near === undefined ? "" : `; did you mean ${near}?`}`;
+  return `it is not a setting${near === undefined ? "" : `; did you mean ${near}?`}`;
+}
+
+/** Compares without the prefix, which would make any two short names look alike. */
+function unknownVariable(name: string, prefix: string, leaves: readonly Leaf[]): string {
+  const short = leaves.map(({ env }) => env.slice(prefix.length));
+  const near = nearest(name.slice(prefix.length), short);
+  return `${name} is not a setting${near === undefined ? "" : `; did you mean ${prefix}${near}?`}`;
 }
 
 /** Gives every absent setting its default, and makes the required sections that are absent. */
