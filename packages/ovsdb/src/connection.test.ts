@@ -1,3 +1,5 @@
+/** JSON-RPC against a played server: answers, echo, probing and every way to end (RFC 7047 §4). */
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Connection } from "./connection.ts";

@@ -1,3 +1,5 @@
+/** The framer fed one byte at a time, cut at random and with noise; integers of 64 bits. */
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";

@@ -1,3 +1,5 @@
+/** The JSON of each operation and the reading of replies (RFC 7047 §5.2, §4.1.3); types tested as code. */
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { OvsdbClient } from "./client.ts";

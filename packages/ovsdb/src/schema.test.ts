@@ -1,3 +1,5 @@
+/** Declared tables held against a schema, with every kind of disagreement (RFC 7047 §3.2). */
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ProtocolError, SchemaMismatchError } from "./errors.ts";

@@ -1,3 +1,5 @@
+/** Endpoints and sockets over IPv4 and IPv6 loopback. */
+
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer } from "node:net";

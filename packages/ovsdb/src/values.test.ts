@@ -1,3 +1,5 @@
+/** Values on the wire and back, and differences of sets and maps against plain models (RFC 7047 §3.1). */
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
