@@ -40,7 +40,9 @@ function textAt(value: unknown, key: string): string | undefined {
 
 /** The member of a JSON object; `undefined` when it is none or has none. */
 export function at(value: unknown, key: string): unknown {
-  return typeof value === "object" && value !== null ? Object.entries(value).find(([name]) => name === key)?.[1] : undefined;
+  return typeof value === "object" && value !== null
+    ? Object.entries(value).find(([name]) => name === key)?.[1]
+    : undefined;
 }
 
 function wordsOf(status: number, body: unknown): string {
@@ -48,7 +50,12 @@ function wordsOf(status: number, body: unknown): string {
   return textAt(inner, "message") ?? (typeof inner === "string" ? inner : `the server answered with status ${status}`);
 }
 
-async function send(url: string, method: Method, headers: Readonly<Record<string, string>>, body: unknown): Promise<Response> {
+async function send(
+  url: string,
+  method: Method,
+  headers: Readonly<Record<string, string>>,
+  body: unknown,
+): Promise<Response> {
   try {
     return await fetch(url, {
       method,
@@ -57,7 +64,11 @@ async function send(url: string, method: Method, headers: Readonly<Record<string
     });
   } catch (cause) {
     const inner = cause instanceof Error && cause.cause instanceof Error ? cause.cause.message : String(cause);
-    throw new LabError("not-running", `no server answers at ${new URL(url).origin} (${inner})`, "start it: ./selvage up");
+    throw new LabError(
+      "not-running",
+      `no server answers at ${new URL(url).origin} (${inner})`,
+      "start it: ./selvage up",
+    );
   }
 }
 
@@ -77,16 +88,25 @@ export function openApi(credentials: ApiCredentials): Api {
 
   const authenticate = async (): Promise<string> => {
     const { url, user, password, project } = credentials;
-    const response = await send(`${url}/identity/v3/auth/tokens`, "POST", {}, {
-      auth: {
-        identity: { methods: ["password"], password: { user: { name: user, domain: { id: "default" }, password } } },
-        scope: { project: { name: project, domain: { id: "default" } } },
+    const response = await send(
+      `${url}/identity/v3/auth/tokens`,
+      "POST",
+      {},
+      {
+        auth: {
+          identity: { methods: ["password"], password: { user: { name: user, domain: { id: "default" }, password } } },
+          scope: { project: { name: project, domain: { id: "default" } } },
+        },
       },
-    });
+    );
     const body = await bodyOf(response);
     const subject = response.headers.get("x-subject-token");
     if (response.status !== 201 || subject === null) {
-      throw new ApiError(response.status, `${user} could not sign in: ${wordsOf(response.status, body)}`, "compare with ./selvage env");
+      throw new ApiError(
+        response.status,
+        `${user} could not sign in: ${wordsOf(response.status, body)}`,
+        "compare with ./selvage env",
+      );
     }
     return subject;
   };
@@ -164,10 +184,18 @@ export async function findPort(api: Api, idOrName: string): Promise<ApiPort> {
   const found = byId.length > 0 ? byId : listAt(await api.ask("GET", `/v2.0/ports?name=${word}`), "ports");
   const [only, second] = found;
   if (only === undefined) {
-    throw new LabError("unknown-machine", `there is no port with the id or name "${idOrName}"`, "list them: openstack port list");
+    throw new LabError(
+      "unknown-machine",
+      `there is no port with the id or name "${idOrName}"`,
+      "list them: openstack port list",
+    );
   }
   if (second !== undefined) {
-    throw new LabError("unknown-machine", `${found.length} ports are named "${idOrName}"`, "use the id: openstack port list");
+    throw new LabError(
+      "unknown-machine",
+      `${found.length} ports are named "${idOrName}"`,
+      "use the id: openstack port list",
+    );
   }
   return readPort(only);
 }

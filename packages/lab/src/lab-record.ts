@@ -14,6 +14,8 @@ export interface LabRecord {
   /** Version of this file's form. */
   readonly version: 1;
   readonly underlay: string;
+  /** The port that the server was asked to have; 0: any free one. */
+  readonly port?: number;
   readonly hosts: readonly RecordedHost[];
   readonly machines: readonly MachinePlan[];
 }

@@ -17,6 +17,8 @@ export interface DataPaths {
   readonly runRecord: string;
   /** What the lab is made of: hosts, machines, underlay. Stays over `down`. */
   readonly labRecord: string;
+  /** The demo users and their passwords (0600). */
+  readonly demoRecord: string;
   readonly labSocket: string;
   readonly server: string;
   readonly serverSocket: string;
@@ -45,6 +47,7 @@ export function dataPaths(root: string): DataPaths {
     root,
     runRecord: join(root, "run.json"),
     labRecord: join(root, "lab.json"),
+    demoRecord: join(root, "demo.json"),
     labSocket: join(root, "lab.sock"),
     server: join(root, "server"),
     serverSocket: join(root, "server", "server.sock"),

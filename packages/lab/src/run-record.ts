@@ -19,7 +19,14 @@ export interface RunRecord {
 }
 
 function isRunRecord(value: unknown): value is RunRecord {
-  return typeof value === "object" && value !== null && "version" in value && value.version === 1 && "server" in value && "url" in value;
+  return (
+    typeof value === "object" &&
+    value !== null &&
+    "version" in value &&
+    value.version === 1 &&
+    "server" in value &&
+    "url" in value
+  );
 }
 
 /** What was recorded as running; it may have died since. */
@@ -66,7 +73,11 @@ export async function lockData(path: string): Promise<DataLock> {
       holder = undefined; // gone meanwhile, or cut short by a crash
     }
     if (isIdentity(holder) && isAlive(holder)) {
-      throw new LabError("busy", `another command (process ${holder.pid}) is changing this fabric`, "wait until it has ended");
+      throw new LabError(
+        "busy",
+        `another command (process ${holder.pid}) is changing this fabric`,
+        "wait until it has ended",
+      );
     }
     await rm(path, { force: true });
   }
@@ -76,7 +87,9 @@ export async function lockData(path: string): Promise<DataLock> {
 /** Leaves the marks by which the launcher knows that a fabric runs from its tree: one file a process, "PID START". */
 export async function markRunning(directory: string, processes: readonly ProcessIdentity[]): Promise<void> {
   await mkdir(directory, { recursive: true });
-  await Promise.all(processes.map((one) => writeFile(join(directory, String(one.pid)), `${one.pid} ${one.startedAt}\n`)));
+  await Promise.all(
+    processes.map((one) => writeFile(join(directory, String(one.pid)), `${one.pid} ${one.startedAt}\n`)),
+  );
 }
 
 /** Removes those marks. */

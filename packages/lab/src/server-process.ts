@@ -93,7 +93,11 @@ export async function startServerProcess(argv: readonly string[], paths: DataPat
   }
   if (child.pid !== undefined && !ended) child.kill("SIGKILL");
   const words = readFileSync(logFile).subarray(size).toString().trim().split("\n").slice(-4).join("\n  ");
-  throw new LabError("start-failed", `the server did not start:\n  ${words || "it wrote nothing"}`, `its log: ${logFile}`);
+  throw new LabError(
+    "start-failed",
+    `the server did not start:\n  ${words || "it wrote nothing"}`,
+    `its log: ${logFile}`,
+  );
 }
 
 /** Ends the server, kindly first. Harmless when it is gone. */

@@ -34,8 +34,14 @@ test("an underlay that overlaps a route is refused and the route is named, which
     { destination: "10.8.0.0/16", device: "tun0" },
     { destination: "fd00:5e1::/48", device: "eth1" },
   ];
-  assert.throws(() => refuseOverlap(parseUnderlay("10.0.0.0/8"), routes), refused("underlay-overlap", /10\.8\.0\.0\/16 dev tun0/));
-  assert.throws(() => refuseOverlap(parseUnderlay("10.8.3.0/24"), routes), refused("underlay-overlap", /10\.8\.0\.0\/16 dev tun0/));
+  assert.throws(
+    () => refuseOverlap(parseUnderlay("10.0.0.0/8"), routes),
+    refused("underlay-overlap", /10\.8\.0\.0\/16 dev tun0/),
+  );
+  assert.throws(
+    () => refuseOverlap(parseUnderlay("10.8.3.0/24"), routes),
+    refused("underlay-overlap", /10\.8\.0\.0\/16 dev tun0/),
+  );
   assert.throws(() => refuseOverlap(parseUnderlay("fd00:5e1:0:9::/64"), routes), refused("underlay-overlap", /eth1/));
   refuseOverlap(parseUnderlay("10.9.0.0/16"), routes);
   refuseOverlap(parseUnderlay("198.18.0.0/15"), [{ destination: "128.0.0.0/1", device: "tun0" }]);
@@ -43,5 +49,7 @@ test("an underlay that overlaps a route is refused and the route is named, which
 
 test("this machine's routes are read without default, loopback and link-local ones", async () => {
   const routes = await machineRoutes();
-  assert.ok(routes.every((route) => route.destination.includes("/") && !/^(0\.0\.0\.0|127\.|fe80|ff)/.test(route.destination)));
+  assert.ok(
+    routes.every((route) => route.destination.includes("/") && !/^(0\.0\.0\.0|127\.|fe80|ff)/.test(route.destination)),
+  );
 });

@@ -1,6 +1,16 @@
 /** The lab's underlay network: which address each host gets, and whether a range collides with the machine's own routes (RFC 2544 range by default). */
 
-import { addToIp, cidrsOverlap, firstIpOf, parseCidr, parseCidrLoose, parseIp, sizeOfCidr, textOfCidr, textOfIp } from "@selvage/model";
+import {
+  addToIp,
+  cidrsOverlap,
+  firstIpOf,
+  parseCidr,
+  parseCidrLoose,
+  parseIp,
+  sizeOfCidr,
+  textOfCidr,
+  textOfIp,
+} from "@selvage/model";
 import { attempt } from "./command.ts";
 import { LabError } from "./failure.ts";
 
@@ -30,7 +40,11 @@ export interface Underlay {
 export function parseUnderlay(text: string): Underlay {
   const cidr = text.includes("/") ? parseCidrLoose(text) : undefined;
   if (cidr === undefined) {
-    throw new LabError("underlay-invalid", `"${text}" is not an address range`, "write it like 198.18.0.0/15 or fd00:5e1::/64");
+    throw new LabError(
+      "underlay-invalid",
+      `"${text}" is not an address range`,
+      "write it like 198.18.0.0/15 or fd00:5e1::/64",
+    );
   }
   const size = sizeOfCidr(cidr);
   if (size < 4n) {
@@ -44,7 +58,11 @@ export function parseUnderlay(text: string): Underlay {
     capacity,
     addressOf(hostNumber) {
       if (!Number.isInteger(hostNumber) || hostNumber < 1 || hostNumber > capacity) {
-        throw new LabError("underlay-invalid", `${text} has no address for host number ${hostNumber}`, "give a wider --underlay");
+        throw new LabError(
+          "underlay-invalid",
+          `${text} has no address for host number ${hostNumber}`,
+          "give a wider --underlay",
+        );
       }
       return textOfIp(addToIp(firstIpOf(cidr), hostNumber));
     },

@@ -1,0 +1,62 @@
+/** `selvage host add|list|delete`: which hosts may join. */
+
+import { at, LabError, openFabric } from "@selvage/lab";
+import { dataDirectory } from "../context.ts";
+import { Exit } from "../exit.ts";
+import { type Output, printJson, printTable, standardOutput } from "../format.ts";
+
+export interface HostFlags {
+  readonly data?: string;
+  readonly json?: boolean;
+}
+
+function text(value: unknown, key: string): string | null {
+  const found = at(value, key);
+  return typeof found === "string" && found !== "" ? found : null;
+}
+
+/** Runs `selvage host add NAME`: the token is shown once and kept by nobody. */
+export async function hostAdd(name: string, flags: HostFlags, output: Output = standardOutput): Promise<number> {
+  const { api, record } = await openFabric(dataDirectory(flags.data));
+  const reply = await api.ask("POST", "/v1/hosts", { name });
+  if (flags.json === true) {
+    printJson(output, reply);
+    return Exit.ok;
+  }
+  output.text(`token:          ${text(reply, "token") ?? "-"}\n`);
+  output.text(`CA fingerprint: ${text(reply, "ca_fingerprint") ?? "-"}\n`);
+  output.text(`\nGood for one hour and one host. On ${name}:\n`);
+  output.text(`  selvage agent join ${record.url.replace(/^http:/, "https:")} TOKEN --data DIR --tunnel-ip ADDRESS\n`);
+  return Exit.ok;
+}
+
+async function listed(flags: HostFlags) {
+  const { api } = await openFabric(dataDirectory(flags.data));
+  const reply = await api.ask("GET", "/v1/hosts");
+  const hosts = at(reply, "hosts");
+  return { api, reply, hosts: Array.isArray(hosts) ? hosts.map((host: unknown) => host) : [] };
+}
+
+/** Runs `selvage host list`. */
+export async function hostList(flags: HostFlags, output: Output = standardOutput): Promise<number> {
+  const { reply, hosts } = await listed(flags);
+  if (flags.json === true) printJson(output, reply);
+  else {
+    printTable(output, {
+      columns: ["host", "id", "tunnel", "joined"],
+      rows: hosts.map((host) => [text(host, "name"), text(host, "id"), text(host, "tunnel_ip"), text(host, "joined_at")]),
+    });
+  }
+  return Exit.ok;
+}
+
+/** Runs `selvage host delete NAME`. */
+export async function hostDelete(name: string, flags: HostFlags, output: Output = standardOutput): Promise<number> {
+  const { api, hosts } = await listed(flags);
+  const host = hosts.find((one) => text(one, "name") === name || text(one, "id") === name);
+  const id = text(host, "id");
+  if (id === null) throw new LabError("unknown-host", `there is no host "${name}"`, "list them: ./selvage host list");
+  await api.ask("DELETE", `/v1/hosts/${encodeURIComponent(id)}`);
+  output.text(`${name} is forgotten; its certificate is good for nothing now\n`);
+  return Exit.ok;
+}

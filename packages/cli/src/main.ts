@@ -1,0 +1,203 @@
+/** The `selvage` command: its tree of commands; each one's code is loaded only when it is called. */
+
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { printError, standardOutput } from "./format.ts";
+
+const EXIT_USAGE = 64;
+
+function wholeNumber(least: number, most: number) {
+  return (text: string): number => {
+    const value = Number(text);
+    if (!/^\d+$/.test(text) || value < least || value > most) throw new InvalidArgumentError(`give a whole number from ${least} to ${most}`);
+    return value;
+  };
+}
+
+const data = () => new Option("--data <dir>", "data directory (default: /var/lib/selvage for root, else ~/.local/share/selvage; SELVAGE_DATA)");
+const json = () => new Option("--json", "print JSON for programs");
+const examples = (...lines: readonly string[]): string => `\nExamples:\n${lines.map((line) => `  ${line}`).join("\n")}\n`;
+
+/** Builds the tree of commands. `finish` gets the exit code of the command that ran. */
+export function buildProgram(finish: (code: number) => void): Command {
+  const program = new Command("selvage")
+    .description("Network virtualization for people who run their own machines.")
+    .enablePositionalOptions()
+    .showSuggestionAfterError()
+    .addHelpText(
+      "after",
+      `${examples(
+        "selvage up                          start a fabric on this machine and prove it with pings",
+        'eval "$(selvage env)"               then: openstack network list',
+        "selvage lab exec red-1 -- ping -c 3 10.0.0.12",
+        "selvage status                      hosts, revision in force on each, ports",
+        "selvage down                        stop it; the data stay",
+      )}
+Exit codes: 0 done, 1 tried and failed, 64 written wrongly, 69 something needed is not there
+            (nothing runs, a port is taken, a tool is missing), 125 lab exec itself failed.
+`,
+    );
+
+  program
+    .command("up")
+    .description("start the server and a lab of hosts, prove the network with pings, say what to try next")
+    .option("--hosts <n>", "lab hosts (default: as before, or 3)", wholeNumber(1, 200))
+    .option("--port <n>", "the server's port on 127.0.0.1; 0: any free one (default: as before, or 9696)", wholeNumber(0, 65535))
+    .option("--underlay <cidr>", "addresses of the hosts' tunnels, IPv4 or IPv6 (default: as before, or 198.18.0.0/15)")
+    .option("--foreground", "stay; Ctrl-C stops the fabric")
+    .addOption(data())
+    .addOption(json())
+    .addHelpText("after", examples("selvage up", "selvage up --hosts 5 --port 0 --json", "selvage up --underlay fd00:5e1::/64 --data /srv/selvage"))
+    .action(async (options) => finish(await (await import("./commands/up.ts")).up(options)));
+
+  program
+    .command("down")
+    .description("stop the fabric; its data stay, and the next up brings it back")
+    .option("--purge", "remove the data as well")
+    .addOption(data())
+    .addOption(json())
+    .action(async (options) => finish(await (await import("./commands/down.ts")).down(options)));
+
+  program
+    .command("status")
+    .description("hosts alive or not, the revision in force on each, ports up and down")
+    .addOption(data())
+    .addOption(json())
+    .action(async (options) => finish(await (await import("./commands/status.ts")).status(options)));
+
+  program
+    .command("env")
+    .description("print OS_* variables for the openstack client and other tools")
+    .option("--project <name>", "as the user of a demo project (red, blue) instead of the administrator")
+    .addOption(data())
+    .addHelpText("after", examples('eval "$(selvage env)" && openstack network list', 'eval "$(selvage env --project red)"'))
+    .action(async (options) => finish(await (await import("./commands/env.ts")).env(options)));
+
+  program
+    .command("setup")
+    .description("install the Debian packages that are missing, without starting or enabling services")
+    .option("--tests", "also those that only the tests need")
+    .addOption(json())
+    .action(async (options) => finish(await (await import("./commands/setup.ts")).setup(options)));
+
+  program
+    .command("test")
+    .description("run the test suite (the launcher does it: ./selvage test --help)")
+    .allowUnknownOption()
+    .action(() => {
+      printError(standardOutput, "tests are run by the launcher", "./selvage test");
+      finish(EXIT_USAGE);
+    });
+
+  const host = program.command("host").description("the hosts that may join");
+  host
+    .command("add <name>")
+    .description("make a single-use token (1 hour) with which a host joins")
+    .addOption(data())
+    .addOption(json())
+    .addHelpText("after", examples("selvage host add h4", "selvage agent join https://server:9696 TOKEN --data DIR   (on that host)"))
+    .action(async (name, options) => finish(await (await import("./commands/host.ts")).hostAdd(name, options)));
+  host
+    .command("list")
+    .description("all hosts")
+    .addOption(data())
+    .addOption(json())
+    .action(async (options) => finish(await (await import("./commands/host.ts")).hostList(options)));
+  host
+    .command("delete <name>")
+    .description("revoke a host's identity and forget it")
+    .addOption(data())
+    .action(async (name, options) => finish(await (await import("./commands/host.ts")).hostDelete(name, options)));
+
+  const lab = program.command("lab").description("hosts and machines on this machine").enablePositionalOptions();
+  lab
+    .command("plug <port>")
+    .description("bind a port (id or name) to a host and plug a machine into it; it gets its address by DHCP")
+    .requiredOption("--host <name>", "the host, such as h2")
+    .addOption(data())
+    .addOption(json())
+    .addHelpText("after", examples("openstack port create --network red-net red-3", "selvage lab plug red-3 --host h3", "selvage lab exec red-3 -- ip addr"))
+    .action(async (port, options) => finish(await (await import("./commands/lab.ts")).labPlug(port, options)));
+  lab
+    .command("unplug <port>")
+    .description("pull a machine out and unbind its port")
+    .addOption(data())
+    .addOption(json())
+    .action(async (port, options) => finish(await (await import("./commands/lab.ts")).labUnplug(port, options)));
+  lab
+    .command("exec <where> <command...>")
+    .description("run a command in a machine (its port's id or name), or with --in-host on a host; its exit code is passed on")
+    .option("--in-host", "<where> is a host, such as h1")
+    .addOption(data())
+    .passThroughOptions()
+    .addHelpText("after", examples("selvage lab exec red-1 -- ping -c 3 10.0.0.12", "selvage lab exec --in-host h1 -- ip addr show br-ul"))
+    .action(async (where, command, options) => finish(await (await import("./commands/lab.ts")).labExec(where, command, options)));
+  lab
+    .command("hosts")
+    .description("the lab's hosts, with the processes of each")
+    .addOption(data())
+    .addOption(json())
+    .action(async (options) => finish(await (await import("./commands/lab.ts")).labHosts(options)));
+  lab
+    .command("machines")
+    .description("the lab's machines")
+    .addOption(data())
+    .addOption(json())
+    .action(async (options) => finish(await (await import("./commands/lab.ts")).labMachines(options)));
+
+  const server = program.command("server").description("the server, as a process of its own");
+  server
+    .command("run")
+    .description("run the server until it is ended; started as root it becomes user 61616")
+    .requiredOption("--data <dir>", "the server's own data directory")
+    .option("--host <address>", "address to listen on", "127.0.0.1")
+    .option("--port <n>", "port to listen on; 0: any free one", wholeNumber(0, 65535), 9696)
+    .option("--socket <path>", "listen on a unix socket as well")
+    .option("--ready-file <path>", "write {pid, port, url} there once it listens")
+    .action(async (options) => finish(await (await import("./commands/server.ts")).serverRun(options)));
+
+  const agent = program.command("agent").description("one host's agent");
+  agent
+    .command("join <url> <token>")
+    .description("make this host's key, have it signed with a token from `selvage host add`")
+    .requiredOption("--data <dir>", "the agent's data directory")
+    .requiredOption("--tunnel-ip <address>", "where other hosts' tunnels reach this host")
+    .addHelpText("after", examples("selvage agent join https://10.0.0.5:9696 TOKEN --data /var/lib/selvage-agent --tunnel-ip 10.0.0.6"))
+    .action(async (url, token, options) => finish(await (await import("./commands/agent.ts")).agentJoin(url, token, options)));
+  agent
+    .command("run")
+    .description("keep this host's switch as the server intends")
+    .requiredOption("--data <dir>", "the agent's data directory")
+    .requiredOption("--ovsdb <address>", "the switch's database, such as unix:/run/openvswitch/db.sock")
+    .requiredOption("--tunnel-ip <address>", "where other hosts' tunnels reach this host")
+    .option("--bridge <name>", "the bridge that machines plug into", "br-int")
+    .action(async (options) => finish(await (await import("./commands/agent.ts")).agentRun(options)));
+
+  return program;
+}
+
+/** Runs one command line and gives its exit code. */
+export async function main(words: readonly string[]): Promise<number> {
+  let code = 0;
+  const program = buildProgram((ended) => {
+    code = ended;
+  });
+  const all = [program, ...program.commands, ...program.commands.flatMap((command) => command.commands)];
+  for (const command of all) command.exitOverride();
+  try {
+    if (words.length === 0) {
+      program.outputHelp();
+      return 0;
+    }
+    await program.parseAsync(["node", "selvage", ...words]);
+    return code;
+  } catch (cause) {
+    // Commander has printed its own words already.
+    if (cause instanceof CommanderError) return cause.exitCode === 0 ? 0 : EXIT_USAGE;
+    const { describe } = await import("./failures.ts");
+    const { text, hint, exitCode } = describe(cause);
+    printError(standardOutput, text, hint);
+    return exitCode;
+  }
+}
+
+if (import.meta.main) process.exitCode = await main(process.argv.slice(2));

@@ -1,0 +1,41 @@
+/** What the server tells about the fabric (`GET /v1/status`), read into a fixed form. */
+
+import { type Api, at } from "./api.ts";
+
+export interface HostStatus {
+  readonly name: string;
+  readonly alive: boolean;
+  readonly tunnelIp: string | null;
+  /** The newest revision whose rows are all in force there. */
+  readonly inForce: number | null;
+}
+
+export interface FabricStatus {
+  readonly revision: number | null;
+  readonly hosts: readonly HostStatus[];
+  readonly ports: { readonly up: number; readonly down: number };
+}
+
+function text(value: unknown): string | null {
+  return typeof value === "string" && value !== "" ? value : null;
+}
+
+function count(value: unknown): number | null {
+  return typeof value === "number" ? value : null;
+}
+
+/** Asks the server for hosts alive or not, the revision in force on each, ports up and down. */
+export async function askStatus(api: Api): Promise<FabricStatus> {
+  const reply = await api.ask("GET", "/v1/status");
+  const hosts = at(reply, "hosts");
+  return {
+    revision: count(at(reply, "revision")),
+    hosts: (Array.isArray(hosts) ? hosts : []).map((host: unknown) => ({
+      name: text(at(host, "name")) ?? "",
+      alive: at(host, "alive") === true,
+      tunnelIp: text(at(host, "tunnel_ip")),
+      inForce: count(at(host, "in_force")),
+    })),
+    ports: { up: count(at(at(reply, "ports"), "up")) ?? 0, down: count(at(at(reply, "ports"), "down")) ?? 0 },
+  };
+}
