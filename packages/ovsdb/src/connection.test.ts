@@ -104,7 +104,9 @@ test("the end rejects what is outstanding and what is asked later, with the caus
   ] as const;
   for (const { end, kind } of cases) {
     const peer = scriptedPeer();
-    const connection = new Connection(peer.transport);
+    const timer = manualTimer();
+    const connection = new Connection(peer.transport, { after: timer.after });
+    assert.deepEqual(timer.due(), [5000]);
     const asked = connection.request("transact", ["db"]);
     end(connection, peer);
     await assert.rejects(
@@ -114,6 +116,7 @@ test("the end rejects what is outstanding and what is asked later, with the caus
     await assert.rejects(connection.request("echo", []), ConnectionClosedError);
     assert.equal((await connection.closed).kind, kind);
     assert.equal(connection.outstanding, 0);
+    assert.deepEqual(timer.due(), [], "no timer outlives the connection");
   }
 });
 

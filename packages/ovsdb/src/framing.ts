@@ -17,7 +17,7 @@ const CLOSE_BRACKET = 0x5d;
 /** Takes bytes in pieces of any size, gives whole messages. After it has thrown it is spent: the stream cannot be resynchronised. */
 export class MessageFramer {
   readonly #maxBytes: number;
-  readonly #utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+  readonly #utf8 = new TextDecoder("utf-8", { fatal: true });
   #pieces: Uint8Array[] = [];
   #held = 0;
   #depth = 0;

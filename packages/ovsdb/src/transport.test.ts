@@ -25,6 +25,7 @@ test("what is no endpoint is refused", () => {
     "tcp:192.0.2.1:65536",
     "tcp:2001:db8::1",
     "tcp:[192.0.2.1]",
+    "tcp:[host]",
     "ssl:192.0.2.1",
     "/run/db.sock",
   ];
