@@ -41,7 +41,13 @@ export async function startOvsdbServer(options: { readonly schema?: string } = {
   const directory = await mkdtemp(join(tmpdir(), "ovsdb-"));
   const database = join(directory, "conf.db");
   const endpoint = `unix:${join(directory, "db.sock")}`;
-  await run("ovsdb-tool", ["create", database, schema]).catch(missing("ovsdb-tool"));
+  const discard = () => rm(directory, { recursive: true, force: true });
+  try {
+    await run("ovsdb-tool", ["create", database, schema]).catch(missing("ovsdb-tool"));
+  } catch (error) {
+    await discard();
+    throw error;
+  }
   const child = spawn(
     "ovsdb-server",
     [
@@ -64,7 +70,7 @@ export async function startOvsdbServer(options: { readonly schema?: string } = {
     child.stdin.end();
     child.kill("SIGTERM");
     await exited;
-    await rm(directory, { recursive: true, force: true });
+    await discard();
   };
   return {
     endpoint,
