@@ -10,6 +10,14 @@ export {
   type Quarantined,
 } from "./engine.ts";
 export { alias, computed, field, reference } from "./fields.ts";
+export {
+  type DeletionPlan,
+  deletionPlan,
+  type ObjectName,
+  type Refusal,
+  type Violation,
+  violationsOf,
+} from "./integrity.ts";
 export { Overlay } from "./overlay.ts";
 export { QueryCycle } from "./queries.ts";
 export { Replica, type ReplicaObject, type ReplicaOptions } from "./replica.ts";

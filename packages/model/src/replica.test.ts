@@ -97,3 +97,13 @@ test("a replica of some kinds and indexes passes over other kinds and refuses ot
   assert.throws(() => replica.has(Network, makeNetwork().id), /does not hold/);
   assert.throws(() => replica.by(Port.index.network_id, "n"), /does not keep/);
 });
+
+test("a projected port, which lacks most fields, stands in the indexes of those it has", () => {
+  const replica = new Replica();
+  const { id, network_id, mac_address, fixed_ips, key } = makePort();
+  const object = { id, network_id, mac_address, fixed_ips, key, "binding:host_id": "h1" };
+  replica.apply([{ kind: "port", id, object }], 1);
+  assert.equal(replica.by(Port.index.networkHost, `${network_id}|h1`)[0]?.id, id);
+  assert.equal(replica.count(Port.index.device, "undefined"), 0);
+  assert.equal(replica.count(Port.index.project_id, "undefined"), 0);
+});

@@ -269,16 +269,22 @@ function keysOf(slot: KindSlot, object: StoredObject): readonly Keyed[] {
   return keyed;
 }
 
-/** The keys of an object in an index, each once. Throws TypeError when the index's function fails or gives no string. */
+/**
+ * The keys of an object in an index, each once. A key that is undefined is of a field that a host's projection leaves out:
+ * there is no such key. Throws TypeError when the index's function fails, or gives what is no string.
+ */
 export function distinctKeys(index: Index, object: StoredObject): readonly string[] {
-  let keys: readonly string[];
+  let keys: readonly (string | undefined)[];
   try {
     keys = index.keys(object);
   } catch (cause) {
     throw new TypeError(`index ${index.id} cannot make the keys of ${object.id}`, { cause });
   }
-  if (keys.some((key) => typeof key !== "string")) {
-    throw new TypeError(`index ${index.id} makes a key of ${object.id} that is no string`);
+  const distinct = new Set<string>();
+  for (const key of keys) {
+    if (key === undefined) continue;
+    if (typeof key !== "string") throw new TypeError(`index ${index.id} makes a key of ${object.id} that is no string`);
+    distinct.add(key);
   }
-  return keys.length < 2 ? keys : [...new Set(keys)];
+  return [...distinct];
 }

@@ -1,4 +1,4 @@
-/** The model's testing face: whole objects and random histories for the tests of every room. */
+/** The model's testing face: whole objects, random histories and the engine's oracle, for the tests of every room. */
 export { type HistoryOptions, randomHistory, type Step, shuffled } from "./history.ts";
 export {
   epoch,
@@ -13,3 +13,4 @@ export {
   testId,
   testMac,
 } from "./objects.ts";
+export { assertIncremental, replayDelta, textOfQuarantine, textOfRows } from "./oracle.ts";
