@@ -29,6 +29,7 @@ export type {
 } from "./action.ts";
 export { act, LearnFlag, PacketInReason, Port, resubmitInPort, wholePacket } from "./action.ts";
 export { type BundleControl, BundleFlag, type BundleStep } from "./bundle.ts";
+export { canonicalMatch, fieldValue } from "./canonical.ts";
 export { Connection, type ConnectionOptions, type Events, type KeepAlive } from "./connection.ts";
 export { errorName } from "./error-names.ts";
 export {
@@ -91,7 +92,6 @@ export {
 export type { Answer, MultipartReply, MultipartRequest, Question } from "./multipart.ts";
 export type { CtFlushZone, TlvMapping, TlvTable, TlvTableMod } from "./nicira.ts";
 export {
-  fieldValue,
   type PacketIn,
   PacketInFormat,
   type PacketOut,

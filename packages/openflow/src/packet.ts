@@ -2,16 +2,7 @@
 import type { Action } from "./action.ts";
 import { decodeActions } from "./action-decode.ts";
 import { encodeActions } from "./action-encode.ts";
-import {
-  decodeFields,
-  decodeMatch,
-  encodeFields,
-  encodeMatch,
-  type FieldMatch,
-  type FieldValue,
-  type Match,
-} from "./field.ts";
-import type { FieldName } from "./field-table.ts";
+import { decodeFields, decodeMatch, encodeFields, encodeMatch, type Match } from "./field.ts";
 import { noBuffer } from "./flow.ts";
 import { DecodeError, type Reader, type U64, type Writer } from "./wire.ts";
 
@@ -69,11 +60,6 @@ const Property = {
 /** A complete packet-out; `match` must hold `in_port`. */
 export function packetOut(data: Uint8Array, actions: readonly Action[], match: Match): PacketOut {
   return { kind: "packetOut", match, actions, data };
-}
-
-/** The value of a field in a match, or undefined; a packet-in leaves out fields that are zero. */
-export function fieldValue(match: Match, name: FieldName): FieldValue | undefined {
-  return match.find((item): item is FieldMatch => item.field === name)?.value;
 }
 
 export function encodePacketOut(w: Writer, out: PacketOut): void {

@@ -52,17 +52,20 @@ export class Writer {
 
   u8(value: number): void {
     if (!(value >= 0 && value <= 0xff)) throw outOfRange(value, 8);
-    this.#view.setUint8(this.#grow(1), value);
+    const at = this.#grow(1);
+    this.#view.setUint8(at, value);
   }
 
   u16(value: number): void {
     if (!(value >= 0 && value <= 0xffff)) throw outOfRange(value, 16);
-    this.#view.setUint16(this.#grow(2), value);
+    const at = this.#grow(2);
+    this.#view.setUint16(at, value);
   }
 
   u32(value: number): void {
     if (!(value >= 0 && value <= 0xffff_ffff)) throw outOfRange(value, 32);
-    this.#view.setUint32(this.#grow(4), value);
+    const at = this.#grow(4);
+    this.#view.setUint32(at, value);
   }
 
   /** 48 bits from a safe integer: a MAC address. */
@@ -76,7 +79,8 @@ export class Writer {
   u64(value: U64): void {
     if (typeof value === "bigint") {
       if (value < 0n || value > 0xffff_ffff_ffff_ffffn) throw outOfRange(value, 64);
-      this.#view.setBigUint64(this.#grow(8), value);
+      const at = this.#grow(8);
+      this.#view.setBigUint64(at, value);
       return;
     }
     if (!(value >= 0 && value <= Number.MAX_SAFE_INTEGER)) throw outOfRange(value, 64);
@@ -131,6 +135,7 @@ export class Writer {
     this.#view.setUint16(at, value);
   }
 
+  /** Makes room and gives its offset. Read `#view` only afterwards: growing replaces it. */
   #grow(count: number): number {
     const at = this.#length;
     const needed = at + count;
@@ -146,7 +151,7 @@ export class Writer {
 }
 
 /** How deep actions may hold actions (and bundles messages) before decoding refuses: a hostile peer must not exhaust the stack. */
-const maxDepth = 16;
+const maxDepth = 64;
 
 /** Reads big-endian values from a slice of bytes; reading past its end throws a DecodeError. */
 export class Reader {
@@ -161,8 +166,10 @@ export class Reader {
   constructor(bytes: Uint8Array, part?: { readonly of: Reader; readonly start: number; readonly end: number }) {
     const depth = part === undefined ? 0 : part.of.#depth + 1;
     if (depth > maxDepth) throw new DecodeError(`nested deeper than ${maxDepth}`);
-    this.#bytes = bytes;
-    this.#view = part?.of.#view ?? new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    // A Buffer's `slice` does not copy, and what is decoded must not change with the socket's buffer.
+    this.#bytes =
+      bytes.constructor === Uint8Array ? bytes : new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
+    this.#view = part === undefined ? new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength) : part.of.#view;
     this.#start = part?.start ?? 0;
     this.#at = this.#start;
     this.#end = part?.end ?? bytes.length;

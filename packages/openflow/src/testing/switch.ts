@@ -1,6 +1,6 @@
 /** A real Open vSwitch for one test: its own database, sockets and network namespace (ovs-vswitchd(8), userspace datapath). */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { existsSync, watch } from "node:fs";
+import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -43,10 +43,8 @@ export async function startSwitch(ports: readonly string[] = ["p1", "p2", "p3"])
   };
   const database = `unix:${join(directory, "db.sock")}`;
   const daemons: ChildProcess[] = [];
-  const daemon = async (file: string, args: readonly string[], ready: string) => {
-    const child = spawn(file, args, { env, cwd: directory, stdio: "ignore" });
-    daemons.push(child);
-    await appears(directory, ready, child);
+  const daemon = (file: string, args: readonly string[]) => {
+    daemons.push(spawn(file, args, { env, cwd: directory, stdio: "ignore" }));
   };
   const stop = async () => {
     for (const child of daemons.reverse()) await ended(child);
@@ -55,12 +53,14 @@ export async function startSwitch(ports: readonly string[] = ["p1", "p2", "p3"])
   try {
     await run("ovsdb-tool", ["create", join(directory, "conf.db"), schema], { env });
     const listen = [`--remote=p${database}`, "--no-chdir", "-vconsole:off", "-vsyslog:off", join(directory, "conf.db")];
-    await daemon("ovsdb-server", listen, "db.sock");
-    const vsctl = (...args: readonly string[]) => run("ovs-vsctl", [`--db=${database}`, ...args], { env });
+    daemon("ovsdb-server", listen);
+    // It retries until the database answers, and waits until the switch has done what it was told.
+    const vsctl = (...args: readonly string[]) =>
+      run("ovs-vsctl", [`--db=${database}`, "--retry", "--timeout=30", ...args], { env });
     await vsctl("--no-wait", "init");
     const quiet = ["--no-chdir", "--disable-system", "-vconsole:off", "-vsyslog:off"];
     const control = join(directory, "switch.ctl");
-    await daemon("unshare", ["-n", "ovs-vswitchd", database, ...quiet, `--unixctl=${control}`], "switch.ctl");
+    daemon("unshare", ["-n", "ovs-vswitchd", database, ...quiet, `--unixctl=${control}`]);
     const bridge = ["--", "set", "bridge", "br", "datapath_type=netdev", "fail_mode=secure"];
     await vsctl("add-br", "br", ...bridge, "other_config:disable-in-band=true");
     for (const [index, port] of ports.entries()) {
@@ -81,27 +81,6 @@ export async function startSwitch(ports: readonly string[] = ["p1", "p2", "p3"])
     await stop();
     throw error;
   }
-}
-
-/** Waits until a file is there, or the daemon that should make it ended. */
-function appears(directory: string, name: string, child: ChildProcess): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const done = (error?: Error) => {
-      watcher.close();
-      child.removeListener("exit", gone);
-      if (error === undefined) resolve();
-      else reject(error);
-    };
-    const check = () => {
-      if (existsSync(join(directory, name))) done();
-    };
-    const gone = (code: number | null) =>
-      done(new Error(`${child.spawnfile} ended with ${code} before ${name} was there`));
-    const watcher = watch(directory, check);
-    child.once("error", done);
-    child.once("exit", gone);
-    check();
-  });
 }
 
 /** Asks a daemon of ours to end, and waits until it did. */
