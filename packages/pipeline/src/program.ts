@@ -69,7 +69,7 @@ function checkTable(table: AnyTable, byName: ReadonlyMap<string, AnyTable>): voi
     throw new Error(`${table.name}: an exact table has exact columns only`);
   }
   for (const [where, steps, params] of lists) {
-    steps.forEach((step, at) => checkStep(where, step, at === steps.length - 1, params, table, byName));
+    for (const [at, step] of steps.entries()) checkStep(where, step, at === steps.length - 1, params, table, byName);
     const last = steps.at(-1);
     const replicates = last?.do === "replicate";
     if (table.role !== "subroutine" && (last === undefined || !(ends.has(last.do) || replicates))) {

@@ -1,0 +1,267 @@
+/** The relay against a plain model of what each host needs, over random histories, cut streams and slow hosts. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type Change, Host, Network, Port, Replica, type StoredObject, Subnet } from "@selvage/model";
+import { makeHost, makeNetwork, makePort, makeSubnet } from "@selvage/model/testing";
+import type { LoggedEntry } from "@selvage/store";
+import { type Hello, isLocal, project, projectionFingerprint, readFromServer } from "@selvage/sync";
+import fc from "fast-check";
+import { type Feed, Relay } from "./relay.ts";
+import type { Channel, Session } from "./session.ts";
+
+/** A log in memory with a replica behind it. */
+class Log implements Feed {
+  readonly replica = new Replica();
+  readonly #listeners = new Set<(entry: LoggedEntry) => void>();
+
+  onCommitted(listener: (entry: LoggedEntry) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  append(changes: readonly Change[]): void {
+    const revision = this.replica.revision + 1;
+    this.replica.apply(changes, revision);
+    const entry: LoggedEntry = {
+      id: `entry-${revision}`,
+      at: "2026-11-21T00:00:00.000Z",
+      author: { kind: "system", id: "test", request_id: "req-test" },
+      changes,
+      revision,
+    };
+    for (const listener of this.#listeners) listener(entry);
+  }
+}
+
+/** A host's end of the stream: applies what it is told, and remembers it when it is cut off. */
+class Client implements Channel {
+  readonly held = new Map<string, { readonly revision: number; readonly object: StoredObject }>();
+  readonly received: string[] = [];
+  backlog = 0;
+  closed = false;
+  revision = 0;
+  refusal: string | undefined;
+  session: Session | undefined;
+
+  connect(relay: Relay, hostId: string, projection = projectionFingerprint): void {
+    this.closed = false;
+    const hello: Hello = {
+      type: "hello",
+      protocols: [1],
+      agent: "test",
+      tunnel_ip: "198.18.0.1",
+      projection,
+      held: [...this.held].map(([key, { revision }]) => {
+        const [kind = "", id = ""] = key.split("|");
+        return [kind, id, revision];
+      }),
+    };
+    this.session = relay.connect(hostId, hello, this);
+  }
+
+  send(text: string): void {
+    this.received.push(text);
+    const message = readFromServer(text);
+    if (message.type === "refused") this.refusal = message.code;
+    if (message.type !== "changes") return;
+    if (message.reset) this.held.clear();
+    for (const { kind, id } of message.removes) this.held.delete(`${kind}|${id}`);
+    for (const { kind, revision, object } of message.puts) this.held.set(`${kind}|${object.id}`, { revision, object });
+    this.revision = message.revision;
+  }
+
+  close(): void {
+    this.closed = true;
+  }
+}
+
+/** What a host needs, by the definition: everything of the networks on which it has a bound port, and itself. */
+function needBySpecification(replica: Replica, host: Host): ReadonlyMap<string, StoredObject> {
+  const need = new Map<string, StoredObject>();
+  const put = (kind: string, object: StoredObject) =>
+    need.set(`${kind}|${object.id}`, project(kind, object, isLocal(kind, object, host.name) ? "near" : "far"));
+  put(Host.kind, host);
+  const ports = [...replica.objects(Port)].filter((port) => port["binding:host_id"] !== "");
+  const networks = new Set(
+    ports.filter((port) => port["binding:host_id"] === host.name).map((port) => port.network_id),
+  );
+  for (const network of replica.objects(Network)) if (networks.has(network.id)) put(Network.kind, network);
+  for (const subnet of replica.objects(Subnet)) if (networks.has(subnet.network_id)) put(Subnet.kind, subnet);
+  for (const port of ports) {
+    if (!networks.has(port.network_id)) continue;
+    put(Port.kind, port);
+    const other = [...replica.objects(Host)].find((each) => each.name === port["binding:host_id"]);
+    if (other !== undefined) put(Host.kind, other);
+  }
+  return need;
+}
+
+const hosts = ["h1", "h2", "h3"].map((name, at) =>
+  makeHost({ id: `host-${at + 1}`, name, key: at + 1, tunnel_ip: `198.18.0.${at + 1}` }),
+);
+const networks = ["n1", "n2", "n3"].map((id, at) => makeNetwork({ id, "provider:segmentation_id": at + 1 }));
+const put = (kind: string, object: StoredObject): Change => ({ kind, id: object.id, object });
+const portOn = (at: number, network: number, host: number, name: string) =>
+  makePort({
+    id: `p${at}`,
+    key: at + 1,
+    name,
+    network_id: `n${network + 1}`,
+    mac_address: `fa:16:3e:00:00:0${at}`,
+    "binding:host_id": host === 3 ? "" : (hosts[host]?.name ?? ""),
+  });
+
+type Step =
+  | { readonly do: "port"; readonly at: number; readonly network: number; readonly host: number; readonly name: string }
+  | { readonly do: "delete"; readonly at: number }
+  | { readonly do: "subnet"; readonly network: number; readonly present: boolean }
+  | { readonly do: "network"; readonly network: number; readonly mtu: number }
+  | { readonly do: "host"; readonly host: number; readonly address: number }
+  | { readonly do: "cut" | "connect" | "stall" | "resume"; readonly host: number };
+
+const host = fc.nat(2);
+const step: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      do: fc.constant("port" as const),
+      at: fc.nat(5),
+      network: fc.nat(2),
+      host: fc.nat(3),
+      name: fc.string({ maxLength: 3 }),
+    }),
+  },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant("delete" as const), at: fc.nat(5) }) },
+  fc.record({ do: fc.constant("subnet" as const), network: fc.nat(2), present: fc.boolean() }),
+  fc.record({ do: fc.constant("network" as const), network: fc.nat(2), mtu: fc.integer({ min: 1000, max: 1002 }) }),
+  fc.record({ do: fc.constant("host" as const), host, address: fc.integer({ min: 1, max: 9 }) }),
+  fc.record({ do: fc.constantFrom("cut" as const, "connect" as const, "stall" as const, "resume" as const), host }),
+);
+
+function changesOf(step: Step, replica: Replica): readonly Change[] {
+  switch (step.do) {
+    case "port":
+      return [put(Port.kind, portOn(step.at, step.network, step.host, step.name))];
+    case "delete":
+      return replica.has(Port, `p${step.at}`) ? [{ kind: Port.kind, id: `p${step.at}`, object: null }] : [];
+    case "subnet": {
+      const subnet = makeSubnet({ id: `s${step.network}`, network_id: `n${step.network + 1}` });
+      if (step.present) return [put(Subnet.kind, subnet)];
+      return replica.has(Subnet, subnet.id) ? [{ kind: Subnet.kind, id: subnet.id, object: null }] : [];
+    }
+    case "network":
+      return [put(Network.kind, { ...networks[step.network], mtu: step.mtu } as Network)];
+    case "host":
+      return [put(Host.kind, { ...hosts[step.host], tunnel_ip: `198.18.${step.host}.${step.address}` } as Host)];
+    default:
+      return [];
+  }
+}
+
+test("every connected host holds exactly what it needs after every step, whatever was cut, slow or resumed", () => {
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
+      const log = new Log();
+      log.append([...hosts.map((each) => put(Host.kind, each)), ...networks.map((each) => put(Network.kind, each))]);
+      const relay = new Relay(log, { schedule: (flush) => flush() });
+      const clients = hosts.map(() => new Client());
+      for (const each of steps) {
+        const client = "host" in each ? clients[each.host] : undefined;
+        if (each.do === "cut" && client?.session !== undefined) {
+          relay.disconnect(client.session);
+          client.session = undefined;
+        }
+        if (each.do === "connect" && client !== undefined && client.session === undefined) {
+          client.backlog = 0;
+          client.connect(relay, hosts[each.host]?.id ?? "");
+        }
+        if (each.do === "stall" && client !== undefined) client.backlog = 1e9;
+        if (each.do === "resume" && client?.session !== undefined) {
+          client.backlog = 0;
+          relay.drained(client.session);
+        }
+        const changes = changesOf(each, log.replica);
+        if (changes.length > 0) log.append(changes);
+        for (const [at, one] of clients.entries()) {
+          const host = log.replica.get(Host, `host-${at + 1}`);
+          if (one.session === undefined || one.backlog > 0 || host === undefined) continue;
+          const need = needBySpecification(log.replica, host);
+          assert.deepEqual(new Map([...one.held].map(([key, { object }]) => [key, object])), need);
+        }
+      }
+      assert.equal(relay.counters.fullRecomputes, 0);
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test("a host never sees names, descriptions or devices of anybody's ports", () => {
+  const log = new Log();
+  log.append([put(Host.kind, hosts[0] as Host), put(Network.kind, networks[0] as Network)]);
+  const secretive: Port = { ...portOn(1, 0, 0, "secret-name"), description: "secret-text", device_id: "secret-device" };
+  log.append([put(Port.kind, secretive)]);
+  const client = new Client();
+  client.connect(new Relay(log), "host-1");
+  assert.equal(client.held.size, 3);
+  assert.doesNotMatch(client.received.join("\n"), /secret/);
+});
+
+test("an edit that no host may see is not sent, and the host counts as up to date without a message", () => {
+  const log = new Log();
+  log.append([
+    put(Host.kind, hosts[0] as Host),
+    put(Network.kind, networks[0] as Network),
+    put(Port.kind, portOn(1, 0, 0, "a")),
+  ]);
+  const relay = new Relay(log, { schedule: (flush) => flush() });
+  const client = new Client();
+  client.connect(relay, "host-1");
+  const before = client.received.length;
+  assert.equal(client.session?.inForce, undefined, "nothing is in force before the host has said so");
+  assert.equal(client.session?.acknowledge(client.revision), true);
+  log.append([put(Port.kind, portOn(1, 0, 0, "b"))]);
+  assert.equal(client.received.length, before);
+  assert.equal(relay.inForce("host-1"), log.replica.revision);
+  assert.equal(client.session?.acknowledge(client.revision + 100), false, "a revision that was never sent");
+});
+
+test("a host with nothing new is told the revision, and resumes without being sent what it holds", () => {
+  const log = new Log();
+  log.append([
+    put(Host.kind, hosts[0] as Host),
+    put(Network.kind, networks[0] as Network),
+    put(Port.kind, portOn(1, 0, 0, "a")),
+  ]);
+  const relay = new Relay(log);
+  const client = new Client();
+  client.connect(relay, "host-1");
+  assert.equal(client.held.size, 3);
+  client.received.length = 0;
+  client.connect(relay, "host-1");
+  const changes = client.received.map(readFromServer).filter((message) => message.type === "changes");
+  assert.deepEqual(
+    changes.map(({ puts, removes, reset }) => ({ puts, removes, reset })),
+    [{ puts: [], removes: [], reset: false }],
+  );
+  client.connect(relay, "host-1", "another projection");
+  assert.equal(client.held.size, 3, "what was cut by another projection does not count and is sent whole");
+});
+
+test("a newer stream of a host ends the older; an unknown host and a strange version are refused", () => {
+  const log = new Log();
+  log.append([put(Host.kind, hosts[0] as Host)]);
+  const relay = new Relay(log);
+  const first = new Client();
+  const second = new Client();
+  first.connect(relay, "host-1");
+  second.connect(relay, "host-1");
+  assert.deepEqual(
+    [first.refusal, first.closed, second.refusal, second.closed],
+    ["Superseded", true, undefined, false],
+  );
+  if (first.session !== undefined) relay.disconnect(first.session);
+  assert.equal(relay.session("host-1"), second.session, "the older one's end does not end the newer");
+  const stranger = new Client();
+  stranger.connect(relay, "host-9");
+  assert.deepEqual([stranger.refusal, stranger.closed, stranger.session], ["HostUnknown", true, undefined]);
+});

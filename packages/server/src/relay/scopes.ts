@@ -1,0 +1,159 @@
+/**
+ * What each host needs, derived: a *scope* is a network with everything that belongs to it, and a host is a member of the scopes of
+ * the networks on which it has a bound port (and of its own). Never a pair of host and object; cost O(what a change touches).
+ */
+import { createHash } from "node:crypto";
+import {
+  type Change,
+  type Derivation,
+  derive,
+  deriveKey,
+  Engine,
+  type EngineRow,
+  Host,
+  keyOf,
+  Network,
+  Port,
+  type ReplicaObject,
+  type Revision,
+  type StoredObject,
+  Subnet,
+} from "@selvage/model";
+import { project } from "@selvage/sync";
+
+/** An object as scopes name it. */
+export type ObjectKey = string;
+
+export const objectKey = (kind: string, id: string): ObjectKey => `${kind}|${id}`;
+
+export function partsOf(key: ObjectKey): { readonly kind: string; readonly id: string } {
+  const at = key.indexOf("|");
+  return { kind: key.slice(0, at), id: key.slice(at + 1) };
+}
+
+/** `member`: a host is in a scope. `content`: an object belongs to one, with a digest of all that any host may see of it. */
+interface ScopeRow extends EngineRow {
+  readonly what: "member" | "content";
+  readonly scope: string;
+  /** The member host's id, or the object's key. */
+  readonly subject: string;
+}
+
+const scopeRow = (what: ScopeRow["what"], scope: string, subject: string, body: string): ScopeRow => ({
+  what,
+  scope,
+  subject,
+  body,
+  id: keyOf(what, scope, subject),
+});
+
+function content(scope: string, kind: string, object: StoredObject): ScopeRow {
+  const digest = createHash("sha1")
+    .update(JSON.stringify(project(kind, object, "near")))
+    .digest("base64");
+  return scopeRow("content", scope, objectKey(kind, object.id), digest);
+}
+
+/** A host's own scope, which holds the host itself. */
+const ownScope = (hostId: string): string => `host:${hostId}`;
+
+const derivations: readonly Derivation<ScopeRow>[] = [
+  derive("own host", Host, (host) => [
+    scopeRow("member", ownScope(host.id), host.id, ""),
+    content(ownScope(host.id), Host.kind, host),
+  ]),
+  derive("network", Network, (network) => [content(network.id, Network.kind, network)]),
+  derive("subnet", Subnet, (subnet) => [content(subnet.network_id, Subnet.kind, subnet)]),
+  derive("bound port", Port, (port) =>
+    port["binding:host_id"] === "" ? [] : [content(port.network_id, Port.kind, port)],
+  ),
+  deriveKey("host on network", Port.index.networkHost, (pair, view) => {
+    const at = pair.indexOf("|");
+    const network = pair.slice(0, at);
+    const [host] = view.by(Host.index.name, pair.slice(at + 1));
+    return host === undefined ? [] : [scopeRow("member", network, host.id, ""), content(network, Host.kind, host)];
+  }),
+];
+
+const touch = (map: Map<string, Set<string>>, key: string): Set<string> => {
+  const found = map.get(key);
+  if (found !== undefined) return found;
+  const made = new Set<string>();
+  map.set(key, made);
+  return made;
+};
+
+function untouch(map: Map<string, Set<string>>, key: string, member: string): void {
+  const found = map.get(key);
+  if (found?.delete(member) === true && found.size === 0) map.delete(key);
+}
+
+/** Told that what a host needs of an object may be other than before. */
+export type Touched = (hostId: string, key: ObjectKey) => void;
+
+export class Scopes {
+  readonly #engine = new Engine<ScopeRow>({ derivations });
+  readonly #members = new Map<string, Set<string>>();
+  readonly #scopesOfHost = new Map<string, Set<string>>();
+  readonly #contents = new Map<string, Set<ObjectKey>>();
+  readonly #scopesOfObject = new Map<ObjectKey, Set<string>>();
+
+  /** Begins from the whole of intent at one revision. */
+  load(objects: Iterable<ReplicaObject>, revision: Revision): void {
+    const changes: Change[] = [];
+    for (const { kind, id, object } of objects) changes.push({ kind, id, object });
+    this.apply(changes, revision, () => undefined);
+  }
+
+  /** Takes one entry's changes; `touched` is called for each host and object whose need may differ (more than once is harmless). */
+  apply(changes: Iterable<Change>, revision: Revision, touched: Touched): void {
+    const delta = this.#engine.apply(changes, revision);
+    for (const row of delta.removed) {
+      if (row.what === "member") {
+        untouch(this.#members, row.scope, row.subject);
+        untouch(this.#scopesOfHost, row.subject, row.scope);
+      } else {
+        untouch(this.#contents, row.scope, row.subject);
+        untouch(this.#scopesOfObject, row.subject, row.scope);
+      }
+    }
+    for (const row of delta.added) {
+      if (row.what === "member") {
+        touch(this.#members, row.scope).add(row.subject);
+        touch(this.#scopesOfHost, row.subject).add(row.scope);
+      } else {
+        touch(this.#contents, row.scope).add(row.subject);
+        touch(this.#scopesOfObject, row.subject).add(row.scope);
+      }
+    }
+    for (const row of [...delta.added, ...delta.removed, ...delta.modified.map(({ after }) => after)]) {
+      if (row.what === "member") {
+        for (const key of this.#contents.get(row.scope) ?? []) touched(row.subject, key);
+        // Removed together with the membership, and so no longer among the contents.
+        for (const gone of delta.removed)
+          if (gone.what === "content" && gone.scope === row.scope) touched(row.subject, gone.subject);
+      } else {
+        for (const hostId of this.#members.get(row.scope) ?? []) touched(hostId, row.subject);
+      }
+    }
+  }
+
+  /** Whether a host needs an object now. */
+  needs(hostId: string, key: ObjectKey): boolean {
+    for (const scope of this.#scopesOfObject.get(key) ?? [])
+      if (this.#members.get(scope)?.has(hostId) === true) return true;
+    return false;
+  }
+
+  /** Every object that a host needs now, each once. */
+  needOf(hostId: string): ReadonlySet<ObjectKey> {
+    const need = new Set<ObjectKey>();
+    for (const scope of this.#scopesOfHost.get(hostId) ?? [])
+      for (const key of this.#contents.get(scope) ?? []) need.add(key);
+    return need;
+  }
+
+  get counters() {
+    return this.#engine.counters;
+  }
+}
