@@ -46,7 +46,8 @@ export interface MachineState {
   readonly ipv6: readonly string[];
   readonly dhcp: Lease["state"] | "off";
   readonly namespace: string;
-  readonly mountFile: string;
+  /** The process, as the lab numbers it, in whose mount namespace the machine's commands run. */
+  readonly holder: number | null;
   readonly tap: string;
 }
 

@@ -6,7 +6,7 @@ set -eu
 # Whatever the lab keeps under /run (namespace handles, machines' files) lives and dies with it.
 names=$(readlink -f /etc/resolv.conf || true)
 mount -t tmpfs -o mode=755 selvage-lab /run
-mkdir -p /run/netns /run/mntns /run/machines
+mkdir -p /run/netns /run/machines
 case $names in
   /run/*)
     mkdir -p "${names%/*}"

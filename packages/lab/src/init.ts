@@ -58,7 +58,7 @@ function machineState(machine: LabMachine): MachineState {
     ipv6: plan.ipv6,
     dhcp: plan.dhcp ? lease.state : "off",
     namespace: places.namespace,
-    mountFile: places.mountFile,
+    holder: machine.holder.pid ?? null,
     tap: places.tap,
   };
 }
@@ -87,9 +87,13 @@ export async function startLabInit(launch: LabLaunch, onStop: () => void): Promi
   if (initial === undefined) throw new LabError("data-dir", `${paths.labRecord} is missing`);
   let record: LabRecord = initial;
   const underlay = parseUnderlay(record.underlay);
-  const save = async (next: LabRecord): Promise<void> => {
+  let saved: Promise<void> = Promise.resolve();
+  // Writers come side by side: each write takes the record as it is then, one after another.
+  const save = (next: LabRecord): Promise<void> => {
     record = next;
-    await writeLabRecord(paths.labRecord, next);
+    const write = (): Promise<void> => writeLabRecord(paths.labRecord, record);
+    saved = saved.then(write, write);
+    return saved;
   };
   await run(["mount", "--make-rprivate", "/"]);
   await makeUnderlay();
@@ -205,7 +209,9 @@ export async function startLabInit(launch: LabLaunch, onStop: () => void): Promi
   const stop = (): Promise<void> => {
     stopping ??= (async () => {
       event("stopping");
-      await Promise.all([...machines.values()].map((machine) => machine.client?.stop(300)));
+      await Promise.all(
+        [...machines.values()].flatMap((machine) => [machine.client?.stop(300), machine.holder.stop(0)]),
+      );
       await Promise.all([...hosts.values()].map((host) => host.agent?.stop(2_000)));
       await Promise.all([...hosts.values()].map((host) => host.vswitch.stop(2_000)));
       await Promise.all([...hosts.values()].map((host) => host.database.stop(2_000)));

@@ -148,7 +148,7 @@ export async function settledLab(socket: string, timeoutMs: number): Promise<Lab
 export type LabPlace =
   | { readonly kind: "lab" }
   | { readonly kind: "host"; readonly name: string }
-  | { readonly kind: "machine"; readonly namespace: string; readonly mountFile: string };
+  | { readonly kind: "machine"; readonly namespace: string; readonly holder: number | null };
 
 /**
  * The words that run a command inside the lab from outside. The command dies with the caller's nsenter, never lives on unseen.
@@ -164,7 +164,12 @@ export function enterLab(firstPid: number, place: LabPlace, argv: readonly strin
     case "host":
       return [...base, `--net=${inside}/run/netns/${place.name}`, "--mount", ...rest];
     case "machine":
-      return [...base, `--net=${inside}/run/netns/${place.namespace}`, `--mount=${inside}${place.mountFile}`, ...rest];
+      return [
+        ...base,
+        `--net=${inside}/run/netns/${place.namespace}`,
+        `--mount=${inside}/proc/${place.holder ?? 0}/ns/mnt`,
+        ...rest,
+      ];
   }
 }
 

@@ -1,5 +1,6 @@
 /** One lab machine: a network and a mount namespace plugged into a host's switch, with a real DHCP client (RFC 2131) and IPv6 addresses set by hand. */
 
+import { EventEmitter, once } from "node:events";
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -11,6 +12,12 @@ import { type Supervised, supervise } from "./supervise.ts";
 export const GUEST_INTERFACE = "eth0";
 
 const DHCP_SCRIPT = fileURLToPath(new URL("dhcp-script.sh", import.meta.url));
+
+/** Where a machine's processes' words go. */
+export interface MachineOutput {
+  readonly onLine: (source: string, line: string) => void;
+  readonly onEvent: (event: string) => void;
+}
 
 /** What a machine is made from: facts of its port. */
 export interface MachinePlan {
@@ -29,7 +36,6 @@ export interface MachinePlan {
 /** Where a machine's namespaces and files are, inside the lab. */
 export interface MachinePlaces {
   readonly namespace: string;
-  readonly mountFile: string;
   /** Interface on the host's side, at most 15 characters (`IFNAMSIZ`). */
   readonly tap: string;
   readonly files: string;
@@ -40,7 +46,6 @@ export function machinePlaces(port: string): MachinePlaces {
   const short = port.slice(0, 11);
   return {
     namespace: `m-${short}`,
-    mountFile: `/run/mntns/m-${short}`,
     tap: `tap${short}`,
     files: `/run/machines/m-${short}`,
   };
@@ -58,44 +63,63 @@ export interface LabMachine {
   readonly places: MachinePlaces;
   readonly lease: Lease;
   readonly client: Supervised | undefined;
+  /** The process that keeps the mount namespace: such a namespace cannot be kept under a file everywhere (see `hold`). */
+  readonly holder: Supervised;
   /** Resolves with the lease once there is one, or with what is known after the time. */
   leased(timeoutMs: number): Promise<Lease>;
   stop(): Promise<void>;
 }
 
-/** A command that runs inside a machine, for a caller inside the lab. */
-export function inMachine(places: MachinePlaces, argv: readonly string[]): readonly string[] {
-  return ["nsenter", `--net=/run/netns/${places.namespace}`, `--mount=${places.mountFile}`, "--", ...argv];
+/** A command that runs inside a machine, for a caller inside the lab; `holder` is the process that keeps its mount namespace. */
+function inMachine(places: MachinePlaces, holder: number | undefined, argv: readonly string[]): readonly string[] {
+  return ["nsenter", `--net=/run/netns/${places.namespace}`, `--mount=/proc/${holder ?? 0}/ns/mnt`, "--", ...argv];
 }
 
-async function makeNamespaces(places: MachinePlaces): Promise<void> {
+/** Makes the network namespace and gives the script that sets the mount namespace up. */
+async function makeNamespaces(places: MachinePlaces): Promise<string> {
   await removeNamespaces(places);
-  await mkdir("/run/mntns", { recursive: true });
   await mkdir(places.files, { recursive: true });
   await writeFile(join(places.files, "resolv.conf"), "");
-  await writeFile(places.mountFile, "");
   await run(["ip", "netns", "add", places.namespace]);
   const inside = [
     "umount -l /sys && mount -t sysfs sysfs /sys",
     'if [ ! -e /etc/resolv.conf ]; then target=$(readlink -m /etc/resolv.conf); case $target in /run/*) mkdir -p "$(dirname "$target")" && : > "$target" ;; esac; fi',
     `[ ! -e /etc/resolv.conf ] || mount --bind ${places.files}/resolv.conf /etc/resolv.conf`,
   ].join(" && ");
-  await run([
-    "unshare",
-    `--mount=${places.mountFile}`,
-    "--propagation",
-    "private",
-    "nsenter",
-    `--net=/run/netns/${places.namespace}`,
-    "sh",
-    "-c",
-    inside,
-  ]);
+  return inside;
+}
+
+/**
+ * Starts the process in which the machine's mount namespace lives. Binding the namespace to a file, as `unshare --mount=FILE` does, is
+ * refused (EINVAL) by newer kernels whenever its number, dealt out per CPU, is below the binder's own: seen with Linux 6.18.
+ */
+async function hold(
+  plan: MachinePlan,
+  places: MachinePlaces,
+  inside: string,
+  output: MachineOutput,
+): Promise<Supervised> {
+  const ready = new EventEmitter();
+  const holder = supervise({
+    name: `machine ${plan.name}/holder`,
+    argv: [
+      ...["unshare", "--mount", "--propagation", "private", "nsenter", `--net=/run/netns/${places.namespace}`],
+      ...["sh", "-c", `${inside} && echo ready && exec sleep infinity`],
+    ],
+    settle: async () => {
+      await once(ready, "ready", { signal: AbortSignal.timeout(10_000) });
+    },
+    onLine: (line) => {
+      if (line === "ready") ready.emit("ready");
+      else output.onLine(`machine ${plan.name}`, line);
+    },
+    onEvent: output.onEvent,
+  });
+  await holder.ready();
+  return holder;
 }
 
 async function removeNamespaces(places: MachinePlaces): Promise<void> {
-  await attempt(["umount", "-l", places.mountFile]);
-  await rm(places.mountFile, { force: true });
   await attempt(["ip", "netns", "delete", places.namespace]);
   await rm(places.files, { recursive: true, force: true });
 }
@@ -104,20 +128,16 @@ async function removeNamespaces(places: MachinePlaces): Promise<void> {
  * Plugs a machine into its host: the interface carries the port's id, so that the host's agent can bind it. Must run inside the lab.
  * Resolves when it is plugged; its address comes when the fabric answers (`leased`).
  */
-export async function startMachine(
-  plan: MachinePlan,
-  host: LabHost,
-  output: { readonly onLine: (source: string, line: string) => void; readonly onEvent: (event: string) => void },
-): Promise<LabMachine> {
+export async function startMachine(plan: MachinePlan, host: LabHost, output: MachineOutput): Promise<LabMachine> {
   const places = machinePlaces(plan.port);
   const { tap, namespace } = places;
   await unplug(places, host);
-  await makeNamespaces(places);
+  const holder = await hold(plan, places, await makeNamespaces(places), output);
   await ipBatch(
     [`link add ${tap} type veth peer name ${GUEST_INTERFACE} address ${plan.mac} netns ${namespace}`],
     host.plan.name,
   );
-  const guest = (...argv: readonly string[]): Promise<string> => run(inMachine(places, argv));
+  const guest = (...argv: readonly string[]): Promise<string> => run(inMachine(places, holder.pid, argv));
   await guest(
     "sh",
     "-c",
@@ -145,11 +165,12 @@ export async function startMachine(
   const client = plan.dhcp
     ? supervise({
         name: `machine ${plan.name}/dhcp`,
-        argv: inMachine(places, [
-          ...["udhcpc", "-f", "-i", GUEST_INTERFACE, "-s", DHCP_SCRIPT],
-          ...["-t", "5", "-T", "1", "-A", "1"],
-          ...["-O", "mtu", "-O", "staticroutes", "-O", "search"],
-        ]),
+        argv: () =>
+          inMachine(places, holder.pid, [
+            ...["udhcpc", "-f", "-i", GUEST_INTERFACE, "-s", DHCP_SCRIPT],
+            ...["-t", "5", "-T", "1", "-A", "1"],
+            ...["-O", "mtu", "-O", "staticroutes", "-O", "search"],
+          ]),
         env: { SELVAGE_RESOLV_CONF: join(places.files, "resolv.conf") },
         onLine: (line) => {
           output.onLine(`machine ${plan.name}`, line);
@@ -170,6 +191,7 @@ export async function startMachine(
     plan,
     places,
     client,
+    holder,
     get lease() {
       return lease;
     },
@@ -187,6 +209,7 @@ export async function startMachine(
     },
     async stop() {
       await client?.stop(500);
+      await holder.stop(0);
       await unplug(places, host);
     },
   };

@@ -1,7 +1,7 @@
 /** The face of `lab`: setup of the machine, hosts in network namespaces with a switch each, the whole fabric up and down. */
 
 export { type Api, ApiError, type ApiPort, at, findPort, openApi } from "./api.ts";
-export { abilities, type Ability, type Capability, probeCapability, type Probe } from "./capability.ts";
+export { type Ability, abilities, type Capability, type Probe, probeCapability } from "./capability.ts";
 export { askControl, type HostState, type LabState, type MachineState, type ProcessState } from "./control.ts";
 export { type DemoMachine, type DemoPing, type DemoProject, demoPings, demoPlan, readDemoUsers } from "./demo.ts";
 export {
@@ -21,13 +21,30 @@ export {
   type UpOptions,
 } from "./fabric.ts";
 export { LabError, type LabErrorCode } from "./failure.ts";
-export { enterLab, labAlive, type LabPlace, type LabProcess, outerPid, settledLab, startLab, stopLab } from "./lab-process.ts";
+export {
+  enterLab,
+  type LabPlace,
+  type LabProcess,
+  labAlive,
+  outerPid,
+  settledLab,
+  startLab,
+  stopLab,
+} from "./lab-process.ts";
 export { type DataPaths, DEFAULT_DATA_DIRECTORY, dataPaths, hostDirectory } from "./paths.ts";
 export { captureInLab, execInLab, findMachine, placeOf, plug, unplug } from "./plugging.ts";
 export { isAlive, type ProcessIdentity } from "./processes.ts";
 export { type RunRecord, readRunRecord } from "./run-record.ts";
 export { SERVER_UID } from "./server-process.ts";
-export { findCommand, missingTools, type Purpose, type SetupResult, type SystemTool, setUp, switchVersion } from "./setup.ts";
+export {
+  findCommand,
+  missingTools,
+  type Purpose,
+  type SetupResult,
+  type SystemTool,
+  setUp,
+  switchVersion,
+} from "./setup.ts";
 export { askStatus, type FabricStatus, type HostStatus } from "./status.ts";
 export { message } from "./supervise.ts";
 export { DEFAULT_UNDERLAY, parseUnderlay, type Underlay } from "./underlay.ts";

@@ -81,7 +81,7 @@ export async function unplug(api: Api, socket: string, idOrName: string): Promis
 
 /** The place of a machine for `enterLab`. */
 export function placeOf(machine: MachineState): LabPlace {
-  return { kind: "machine", namespace: machine.namespace, mountFile: machine.mountFile };
+  return { kind: "machine", namespace: machine.namespace, holder: machine.holder };
 }
 
 /** Runs a command in a room of the lab and gives its output. */

@@ -7,7 +7,8 @@ import { createInterface } from "node:readline";
 export interface ProcessPlan {
   /** Short name for the log, such as `h1/switch`. */
   readonly name: string;
-  readonly argv: readonly string[];
+  /** The command; as a function it is asked at each start. */
+  readonly argv: readonly string[] | (() => readonly string[]);
   readonly env?: Readonly<Record<string, string>>;
   /** Runs before every start: repairs what the process needs. Its failure counts as a failed start. */
   readonly prepare?: () => Promise<void>;
@@ -75,7 +76,7 @@ export function supervise(plan: ProcessPlan): Supervised {
       return;
     }
     if (stopped) return;
-    const [file = "", ...args] = plan.argv;
+    const [file = "", ...args] = typeof plan.argv === "function" ? plan.argv() : plan.argv;
     const startedAt = performance.now();
     const now = spawn(file, args, {
       stdio: ["ignore", "pipe", "pipe"],

@@ -1,1 +1,4 @@
-export {};
+/** The testing face of `lab`: labs of bare hosts, and what must be the same on the machine before and after. */
+
+export { type BareLab, type BareLabOptions, bareLab, whyNoLab } from "./bare-lab.ts";
+export { type MachineSnapshot, machineSnapshot, processesNaming } from "./machine-snapshot.ts";
