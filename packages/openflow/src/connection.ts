@@ -33,7 +33,7 @@ export interface ConnectionOptions {
   readonly keepAlive?: KeepAlive | null;
 }
 
-/** News that come unasked. */
+/** What comes unasked. */
 export interface Events {
   packetIn: PacketIn;
   portStatus: PortStatus;
@@ -42,17 +42,19 @@ export interface Events {
   error: ErrorMessage;
 }
 
-type Waiter = {
+/** Who waits for the reply to a request. */
+interface Waiter {
   readonly request: Message;
   /** Takes a reply; true when it was the last. */
   readonly reply: (message: Message) => boolean;
   readonly fail: (error: Error) => void;
-};
+}
 
 /** Bytes to gather before a write: large enough to be cheap, small enough to keep memory low under backpressure. */
 const writeChunk = 64 * 1024;
 const defaultKeepAlive: KeepAlive = { idle: 5_000, silence: 15_000 };
 
+/** One connection, from greeting to end. It does not reconnect: that is its owner's, who hears of the end by `closed`. */
 export class Connection {
   /** Settles, without rejecting, when the connection is gone. */
   readonly closed: Promise<CloseCause>;
@@ -285,7 +287,7 @@ export class Connection {
   /** Writes `count` messages when it is their turn, pausing whenever the transport is full. */
   #enqueue(encode: (w: Writer, index: number) => void, count: number): Promise<void> {
     const turn = this.#writes.then(async () => {
-      const w = new Writer(count === 1 ? 512 : writeChunk + 4096);
+      const w = new Writer(Math.min(count * 512, writeChunk + 4096));
       for (let index = 0; index < count; index += 1) {
         encode(w, index);
         if (w.length < writeChunk && index + 1 < count) continue;
