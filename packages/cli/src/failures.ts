@@ -16,5 +16,9 @@ export function describe(cause: unknown): Description {
   if (cause instanceof LabError) return { text: cause.message + stack, hint: cause.hint, exitCode: exitCodeOf(cause) };
   if (isError(cause)) return { text: cause.message + stack, hint: cause.hint, exitCode: Exit.failed };
   const text = cause instanceof Error ? cause.message : String(cause);
-  return { text: text + stack, hint: stack === "" ? "SELVAGE_DEBUG=1 shows where it happened" : undefined, exitCode: Exit.failed };
+  return {
+    text: text + stack,
+    hint: stack === "" ? "SELVAGE_DEBUG=1 shows where it happened" : undefined,
+    exitCode: Exit.failed,
+  };
 }

@@ -21,7 +21,9 @@ function width(text: string): number {
 
 /** The lines of a table, columns two spaces apart, numbers to the right. */
 export function tableLines(table: Table): readonly string[] {
-  const numeric = table.columns.map((_, column) => table.rows.length > 0 && table.rows.every((row) => typeof row[column] === "number"));
+  const numeric = table.columns.map(
+    (_, column) => table.rows.length > 0 && table.rows.every((row) => typeof row[column] === "number"),
+  );
   const cells = [table.columns.map((heading) => heading.toUpperCase()), ...table.rows.map((row) => row.map(cellText))];
   const widths = table.columns.map((_, column) => Math.max(...cells.map((row) => width(row[column] ?? ""))));
   return cells.map((row) =>
@@ -76,7 +78,8 @@ export function openProgress(output: Output): Progress {
   let startedAt = performance.now();
   const seconds = (): string => `${((performance.now() - startedAt) / 1000).toFixed(1)} s`;
   const finish = (): void => {
-    if (current !== "" && output.isTerminal) output.note(`\r\u001b[K${styleText("green", "✔")} ${current} (${seconds()})\n`);
+    if (current !== "" && output.isTerminal)
+      output.note(`\r\u001b[K${styleText("green", "✔")} ${current} (${seconds()})\n`);
     current = "";
   };
   return {

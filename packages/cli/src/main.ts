@@ -8,14 +8,20 @@ const EXIT_USAGE = 64;
 function wholeNumber(least: number, most: number) {
   return (text: string): number => {
     const value = Number(text);
-    if (!/^\d+$/.test(text) || value < least || value > most) throw new InvalidArgumentError(`give a whole number from ${least} to ${most}`);
+    if (!/^\d+$/.test(text) || value < least || value > most)
+      throw new InvalidArgumentError(`give a whole number from ${least} to ${most}`);
     return value;
   };
 }
 
-const data = () => new Option("--data <dir>", "data directory (default: /var/lib/selvage for root, else ~/.local/share/selvage; SELVAGE_DATA)");
+const data = () =>
+  new Option(
+    "--data <dir>",
+    "data directory (default: /var/lib/selvage for root, else ~/.local/share/selvage; SELVAGE_DATA)",
+  );
 const json = () => new Option("--json", "print JSON for programs");
-const examples = (...lines: readonly string[]): string => `\nExamples:\n${lines.map((line) => `  ${line}`).join("\n")}\n`;
+const examples = (...lines: readonly string[]): string =>
+  `\nExamples:\n${lines.map((line) => `  ${line}`).join("\n")}\n`;
 
 /** Builds the tree of commands. `finish` gets the exit code of the command that ran. */
 export function buildProgram(finish: (code: number) => void): Command {
@@ -41,12 +47,23 @@ Exit codes: 0 done, 1 tried and failed, 64 written wrongly, 69 something needed 
     .command("up")
     .description("start the server and a lab of hosts, prove the network with pings, say what to try next")
     .option("--hosts <n>", "lab hosts (default: as before, or 3)", wholeNumber(1, 200))
-    .option("--port <n>", "the server's port on 127.0.0.1; 0: any free one (default: as before, or 9696)", wholeNumber(0, 65535))
+    .option(
+      "--port <n>",
+      "the server's port on 127.0.0.1; 0: any free one (default: as before, or 9696)",
+      wholeNumber(0, 65535),
+    )
     .option("--underlay <cidr>", "addresses of the hosts' tunnels, IPv4 or IPv6 (default: as before, or 198.18.0.0/15)")
     .option("--foreground", "stay; Ctrl-C stops the fabric")
     .addOption(data())
     .addOption(json())
-    .addHelpText("after", examples("selvage up", "selvage up --hosts 5 --port 0 --json", "selvage up --underlay fd00:5e1::/64 --data /srv/selvage"))
+    .addHelpText(
+      "after",
+      examples(
+        "selvage up",
+        "selvage up --hosts 5 --port 0 --json",
+        "selvage up --underlay fd00:5e1::/64 --data /srv/selvage",
+      ),
+    )
     .action(async (options) => finish(await (await import("./commands/up.ts")).up(options)));
 
   program
@@ -69,7 +86,10 @@ Exit codes: 0 done, 1 tried and failed, 64 written wrongly, 69 something needed 
     .description("print OS_* variables for the openstack client and other tools")
     .option("--project <name>", "as the user of a demo project (red, blue) instead of the administrator")
     .addOption(data())
-    .addHelpText("after", examples('eval "$(selvage env)" && openstack network list', 'eval "$(selvage env --project red)"'))
+    .addHelpText(
+      "after",
+      examples('eval "$(selvage env)" && openstack network list', 'eval "$(selvage env --project red)"'),
+    )
     .action(async (options) => finish(await (await import("./commands/env.ts")).env(options)));
 
   program
@@ -94,7 +114,10 @@ Exit codes: 0 done, 1 tried and failed, 64 written wrongly, 69 something needed 
     .description("make a single-use token (1 hour) with which a host joins")
     .addOption(data())
     .addOption(json())
-    .addHelpText("after", examples("selvage host add h4", "selvage agent join https://server:9696 TOKEN --data DIR   (on that host)"))
+    .addHelpText(
+      "after",
+      examples("selvage host add h4", "selvage agent join https://server:9696 TOKEN --data DIR   (on that host)"),
+    )
     .action(async (name, options) => finish(await (await import("./commands/host.ts")).hostAdd(name, options)));
   host
     .command("list")
@@ -115,7 +138,14 @@ Exit codes: 0 done, 1 tried and failed, 64 written wrongly, 69 something needed 
     .requiredOption("--host <name>", "the host, such as h2")
     .addOption(data())
     .addOption(json())
-    .addHelpText("after", examples("openstack port create --network red-net red-3", "selvage lab plug red-3 --host h3", "selvage lab exec red-3 -- ip addr"))
+    .addHelpText(
+      "after",
+      examples(
+        "openstack port create --network red-net red-3",
+        "selvage lab plug red-3 --host h3",
+        "selvage lab exec red-3 -- ip addr",
+      ),
+    )
     .action(async (port, options) => finish(await (await import("./commands/lab.ts")).labPlug(port, options)));
   lab
     .command("unplug <port>")
@@ -125,12 +155,19 @@ Exit codes: 0 done, 1 tried and failed, 64 written wrongly, 69 something needed 
     .action(async (port, options) => finish(await (await import("./commands/lab.ts")).labUnplug(port, options)));
   lab
     .command("exec <where> <command...>")
-    .description("run a command in a machine (its port's id or name), or with --in-host on a host; its exit code is passed on")
+    .description(
+      "run a command in a machine (its port's id or name), or with --in-host on a host; its exit code is passed on",
+    )
     .option("--in-host", "<where> is a host, such as h1")
     .addOption(data())
     .passThroughOptions()
-    .addHelpText("after", examples("selvage lab exec red-1 -- ping -c 3 10.0.0.12", "selvage lab exec --in-host h1 -- ip addr show br-ul"))
-    .action(async (where, command, options) => finish(await (await import("./commands/lab.ts")).labExec(where, command, options)));
+    .addHelpText(
+      "after",
+      examples("selvage lab exec red-1 -- ping -c 3 10.0.0.12", "selvage lab exec --in-host h1 -- ip addr show br-ul"),
+    )
+    .action(async (where, command, options) =>
+      finish(await (await import("./commands/lab.ts")).labExec(where, command, options)),
+    );
   lab
     .command("hosts")
     .description("the lab's hosts, with the processes of each")
@@ -161,8 +198,13 @@ Exit codes: 0 done, 1 tried and failed, 64 written wrongly, 69 something needed 
     .description("make this host's key, have it signed with a token from `selvage host add`")
     .requiredOption("--data <dir>", "the agent's data directory")
     .requiredOption("--tunnel-ip <address>", "where other hosts' tunnels reach this host")
-    .addHelpText("after", examples("selvage agent join https://10.0.0.5:9696 TOKEN --data /var/lib/selvage-agent --tunnel-ip 10.0.0.6"))
-    .action(async (url, token, options) => finish(await (await import("./commands/agent.ts")).agentJoin(url, token, options)));
+    .addHelpText(
+      "after",
+      examples("selvage agent join https://10.0.0.5:9696 TOKEN --data /var/lib/selvage-agent --tunnel-ip 10.0.0.6"),
+    )
+    .action(async (url, token, options) =>
+      finish(await (await import("./commands/agent.ts")).agentJoin(url, token, options)),
+    );
   agent
     .command("run")
     .description("keep this host's switch as the server intends")

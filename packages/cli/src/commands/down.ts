@@ -3,7 +3,7 @@
 import { takeDown } from "@selvage/lab";
 import { dataDirectory, runningMarks } from "../context.ts";
 import { Exit } from "../exit.ts";
-import { openProgress, type Output, printJson, standardOutput } from "../format.ts";
+import { type Output, openProgress, printJson, standardOutput } from "../format.ts";
 
 export interface DownFlags {
   readonly purge?: boolean;
@@ -23,6 +23,7 @@ export async function down(flags: DownFlags, output: Output = standardOutput): P
   progress.end();
   if (flags.json === true) printJson(output, { was_running: report.wasRunning, purged: report.purged });
   else if (!report.wasRunning) output.text(`nothing was running${report.purged ? "; the data are gone" : ""}\n`);
-  else output.text(report.purged ? "stopped; the data are gone\n" : "stopped; ./selvage up brings the same fabric back\n");
+  else
+    output.text(report.purged ? "stopped; the data are gone\n" : "stopped; ./selvage up brings the same fabric back\n");
   return Exit.ok;
 }

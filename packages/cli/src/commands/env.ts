@@ -39,7 +39,9 @@ export async function env(flags: EnvFlags, output: Output = standardOutput): Pro
     OS_REGION_NAME: "RegionOne",
   };
   // Left over from another cloud they would win over what is set here.
-  output.text("unset OS_TOKEN OS_PROJECT_ID OS_USER_ID OS_TENANT_NAME OS_TENANT_ID OS_CLOUD OS_SYSTEM_SCOPE OS_DOMAIN_NAME OS_USER_DOMAIN_ID OS_PROJECT_DOMAIN_ID\n");
+  output.text(
+    "unset OS_TOKEN OS_PROJECT_ID OS_USER_ID OS_TENANT_NAME OS_TENANT_ID OS_CLOUD OS_SYSTEM_SCOPE OS_DOMAIN_NAME OS_USER_DOMAIN_ID OS_PROJECT_DOMAIN_ID\n",
+  );
   for (const [name, value] of Object.entries(variables)) output.text(`export ${name}=${shellWord(value)}\n`);
   return Exit.ok;
 }

@@ -44,7 +44,12 @@ export async function hostList(flags: HostFlags, output: Output = standardOutput
   else {
     printTable(output, {
       columns: ["host", "id", "tunnel", "joined"],
-      rows: hosts.map((host) => [text(host, "name"), text(host, "id"), text(host, "tunnel_ip"), text(host, "joined_at")]),
+      rows: hosts.map((host) => [
+        text(host, "name"),
+        text(host, "id"),
+        text(host, "tunnel_ip"),
+        text(host, "joined_at"),
+      ]),
     });
   }
   return Exit.ok;

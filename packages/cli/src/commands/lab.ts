@@ -1,6 +1,18 @@
 /** `selvage lab …`: machines plugged, unplugged and entered; hosts and their processes. */
 
-import { askControl, execInLab, findMachine, LabError, labOf, type MachineState, openFabric, outerPid, placeOf, plug, unplug } from "@selvage/lab";
+import {
+  askControl,
+  execInLab,
+  findMachine,
+  LabError,
+  labOf,
+  type MachineState,
+  openFabric,
+  outerPid,
+  placeOf,
+  plug,
+  unplug,
+} from "@selvage/lab";
 import { dataDirectory } from "../context.ts";
 import { Exit } from "../exit.ts";
 import { describe } from "../failures.ts";
@@ -19,15 +31,26 @@ function machineJson(machine: MachineState) {
 }
 
 /** Runs `selvage lab plug PORT --host H`. Exit code 1 when the machine got no address in time. */
-export async function labPlug(port: string, flags: LabFlags & { readonly host: string }, output: Output = standardOutput): Promise<number> {
+export async function labPlug(
+  port: string,
+  flags: LabFlags & { readonly host: string },
+  output: Output = standardOutput,
+): Promise<number> {
   const fabric = await openFabric(dataDirectory(flags.data));
   labOf(fabric);
   const machine = await plug(fabric.api, fabric.paths.labSocket, port, flags.host, LEASE_WAIT_MS);
   const waits = machine.dhcp === "none";
   if (flags.json === true) printJson(output, machineJson(machine));
-  else output.text(`${machine.name} is plugged into ${machine.host}: ${[machine.ipv4, ...machine.ipv6].filter((one) => one !== null).join(", ") || "no address"}\n`);
+  else
+    output.text(
+      `${machine.name} is plugged into ${machine.host}: ${[machine.ipv4, ...machine.ipv6].filter((one) => one !== null).join(", ") || "no address"}\n`,
+    );
   if (!waits) return Exit.ok;
-  printError(output, `${machine.name} got no address by DHCP within ${LEASE_WAIT_MS / 1000} s; it keeps asking`, "./selvage status shows whether its host is alive");
+  printError(
+    output,
+    `${machine.name} got no address by DHCP within ${LEASE_WAIT_MS / 1000} s; it keeps asking`,
+    "./selvage status shows whether its host is alive",
+  );
   return Exit.failed;
 }
 
@@ -54,7 +77,11 @@ export async function labExec(
     const state = await askControl(fabric.paths.labSocket, { op: "state" });
     if (flags.inHost !== true) return await execInLab(lab.first.pid, placeOf(findMachine(state, where)), command);
     if (!state.hosts.some((host) => host.name === where)) {
-      throw new LabError("unknown-host", `the lab has no host "${where}"`, `its hosts: ${state.hosts.map((host) => host.name).join(", ")}`);
+      throw new LabError(
+        "unknown-host",
+        `the lab has no host "${where}"`,
+        `its hosts: ${state.hosts.map((host) => host.name).join(", ")}`,
+      );
     }
     return await execInLab(lab.first.pid, { kind: "host", name: where }, command);
   } catch (cause) {
@@ -83,7 +110,15 @@ export async function labHosts(flags: LabFlags, output: Output = standardOutput)
   else {
     printTable(output, {
       columns: ["host", "tunnel", "machines", "agent pid", "switch pid", "database pid", "ovsdb"],
-      rows: hosts.map((host) => [host.name, host.tunnel_ip, host.machines, host.pids.agent, host.pids.switch, host.pids.database, host.ovsdb]),
+      rows: hosts.map((host) => [
+        host.name,
+        host.tunnel_ip,
+        host.machines,
+        host.pids.agent,
+        host.pids.switch,
+        host.pids.database,
+        host.ovsdb,
+      ]),
     });
   }
   return Exit.ok;
@@ -98,7 +133,14 @@ export async function labMachines(flags: LabFlags, output: Output = standardOutp
   else {
     printTable(output, {
       columns: ["machine", "host", "ipv4", "ipv6", "mac", "port"],
-      rows: machines.map((machine) => [machine.name, machine.host, machine.ipv4, machine.ipv6[0] ?? null, machine.mac, machine.port]),
+      rows: machines.map((machine) => [
+        machine.name,
+        machine.host,
+        machine.ipv4,
+        machine.ipv6[0] ?? null,
+        machine.mac,
+        machine.port,
+      ]),
     });
   }
   return Exit.ok;

@@ -2,7 +2,7 @@
 
 import { probeCapability, setUp, switchVersion } from "@selvage/lab";
 import { Exit } from "../exit.ts";
-import { openProgress, type Output, printJson, printTable, standardOutput } from "../format.ts";
+import { type Output, openProgress, printJson, printTable, standardOutput } from "../format.ts";
 
 export interface SetupFlags {
   readonly tests?: boolean;

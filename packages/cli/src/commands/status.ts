@@ -22,17 +22,34 @@ export async function status(flags: StatusFlags, output: Output = standardOutput
       url: record.url,
       lab,
       revision: fabric.revision,
-      hosts: fabric.hosts.map((host) => ({ name: host.name, alive: host.alive, tunnel_ip: host.tunnelIp, revision: host.inForce })),
+      hosts: fabric.hosts.map((host) => ({
+        name: host.name,
+        alive: host.alive,
+        tunnel_ip: host.tunnelIp,
+        revision: host.inForce,
+      })),
       ports: fabric.ports,
     });
   } else {
     const behind = (inForce: number | null): string | null =>
-      inForce === null || fabric.revision === null ? null : inForce >= fabric.revision ? "all in force" : `${fabric.revision - inForce} behind`;
-    output.text(`datapath: ${record.datapath}   server: ${record.url}   lab: ${lab}   revision: ${fabric.revision ?? "-"}\n`);
+      inForce === null || fabric.revision === null
+        ? null
+        : inForce >= fabric.revision
+          ? "all in force"
+          : `${fabric.revision - inForce} behind`;
+    output.text(
+      `datapath: ${record.datapath}   server: ${record.url}   lab: ${lab}   revision: ${fabric.revision ?? "-"}\n`,
+    );
     output.text(`ports: ${fabric.ports.up} up, ${fabric.ports.down} down\n\n`);
     printTable(output, {
       columns: ["host", "tunnel", "state", "revision", ""],
-      rows: fabric.hosts.map((host) => [host.name, host.tunnelIp, host.alive ? "alive" : "dead", host.inForce, behind(host.inForce)]),
+      rows: fabric.hosts.map((host) => [
+        host.name,
+        host.tunnelIp,
+        host.alive ? "alive" : "dead",
+        host.inForce,
+        behind(host.inForce),
+      ]),
     });
     if (lab === "dead") output.note("the lab has ended: ./selvage up repairs it\n");
   }

@@ -3,7 +3,7 @@
 import { bringUp, type FabricReport, isAlive, openFabric, takeDown } from "@selvage/lab";
 import { dataDirectory, runningMarks, selvageWords } from "../context.ts";
 import { Exit } from "../exit.ts";
-import { openProgress, type Output, printError, printJson, printTable, standardOutput } from "../format.ts";
+import { type Output, openProgress, printError, printJson, printTable, standardOutput } from "../format.ts";
 
 export interface UpFlags {
   readonly hosts?: number;
@@ -25,7 +25,14 @@ export function reportJson(report: FabricReport): unknown {
     data: report.dataDirectory,
     hosts: hostRows(report),
     machines: machineRows(report),
-    pings: report.pings.map(({ from, to, address, expected, ok, milliseconds }) => ({ from, to, address, expected, ok, milliseconds })),
+    pings: report.pings.map(({ from, to, address, expected, ok, milliseconds }) => ({
+      from,
+      to,
+      address,
+      expected,
+      ok,
+      milliseconds,
+    })),
     ok: report.pings.every((ping) => ping.ok),
   };
 }
@@ -57,12 +64,24 @@ function show(output: Output, report: FabricReport): void {
   output.text("\n");
   printTable(output, {
     columns: ["host", "tunnel", "state", "revision", "machines"],
-    rows: hostRows(report).map((host) => [host.name, host.tunnel_ip, host.alive ? "alive" : "dead", host.revision, host.machines]),
+    rows: hostRows(report).map((host) => [
+      host.name,
+      host.tunnel_ip,
+      host.alive ? "alive" : "dead",
+      host.revision,
+      host.machines,
+    ]),
   });
   output.text("\n");
   printTable(output, {
     columns: ["machine", "project", "host", "ipv4 (dhcp)", "ipv6"],
-    rows: machineRows(report).map((machine) => [machine.name, machine.project, machine.host, machine.ipv4, machine.ipv6]),
+    rows: machineRows(report).map((machine) => [
+      machine.name,
+      machine.project,
+      machine.host,
+      machine.ipv4,
+      machine.ipv6,
+    ]),
   });
   output.text("\n");
   printTable(output, {
@@ -134,7 +153,9 @@ export async function up(flags: UpFlags, output: Output = standardOutput): Promi
   else show(output, report);
   const wrong = report.pings.filter((ping) => !ping.ok);
   if (wrong.length > 0) {
-    const words = wrong.map((ping) => `${ping.from} → ${ping.address}: ${ping.expected === "reached" ? "no answer" : "answered"}`);
+    const words = wrong.map(
+      (ping) => `${ping.from} → ${ping.address}: ${ping.expected === "reached" ? "no answer" : "answered"}`,
+    );
     printError(output, `the fabric runs, but not as it must: ${words.join("; ")}`, `logs: ${data}/log`);
     if (flags.foreground !== true) return Exit.failed;
   }

@@ -1,0 +1,85 @@
+/** Tests of the command line as it is typed: help, wrong use, exit codes; each in a process of its own. */
+
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { buildProgram } from "./main.ts";
+
+const MAIN = fileURLToPath(new URL("main.ts", import.meta.url));
+
+function selvage(...words: readonly string[]) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, ...words], { encoding: "utf8" });
+  return { status, stdout, stderr };
+}
+
+test("help teaches with examples and says the exit codes", () => {
+  const { status, stdout } = selvage("--help");
+  assert.equal(status, 0);
+  assert.match(stdout, /Examples:\n {2}selvage up /);
+  assert.match(stdout, /Exit codes: 0 done, 1 tried and failed, 64 written wrongly, 69 /);
+  assert.equal(selvage().status, 0);
+});
+
+test("every command has a description, and what it takes is described too", () => {
+  const program = buildProgram(() => undefined);
+  const all = program.commands.flatMap((command) => [command, ...command.commands]);
+  assert.ok(all.length > 15);
+  for (const command of all) {
+    assert.notEqual(command.description(), "", command.name());
+    for (const option of command.options) assert.notEqual(option.description, "", `${command.name()} ${option.flags}`);
+  }
+});
+
+test("what is written wrongly ends with 64, says so, and suggests the nearest word", () => {
+  for (const [words, says] of [
+    [["upp"], /unknown command 'upp'[\s\S]*Did you mean up/],
+    [["up", "--hosts", "0"], /whole number from 1 to 200/],
+    [["up", "--port", "65536"], /whole number from 0 to 65535/],
+    [["up", "--port", "1e3"], /whole number/],
+    [["lab", "plug", "p"], /required option '--host <name>' not specified/],
+    [["lab", "exec", "p"], /missing required argument 'command'/],
+    [["up", "--bogus"], /unknown option '--bogus'/],
+  ] as const) {
+    const { status, stderr } = selvage(...words);
+    assert.equal(status, 64, words.join(" "));
+    assert.match(stderr, says, words.join(" "));
+  }
+});
+
+test("where nothing runs, a command ends with 69 and says how to start; lab exec with 125", () => {
+  const data = mkdtempSync(join(tmpdir(), "selvage-cli-"));
+  try {
+    for (const words of [
+      ["status"],
+      ["env"],
+      ["host", "list"],
+      ["lab", "hosts"],
+      ["lab", "plug", "p", "--host", "h1"],
+    ]) {
+      const { status, stderr, stdout } = selvage(...words, "--data", data);
+      assert.deepEqual([status, stdout], [69, ""], words.join(" "));
+      assert.match(stderr, /^selvage: no fabric runs in .*\n {2}→ start one: \.\/selvage up/, words.join(" "));
+    }
+    assert.equal(selvage("lab", "exec", "--data", data, "p", "--", "true").status, 125);
+    const down = selvage("down", "--data", data);
+    assert.deepEqual([down.status, down.stdout], [0, "nothing was running\n"]);
+  } finally {
+    rmSync(data, { recursive: true, force: true });
+  }
+});
+
+test("a wrong underlay or a data directory that cannot be is refused before anything starts", () => {
+  const data = mkdtempSync(join(tmpdir(), "selvage-cli-"));
+  try {
+    const underlay = selvage("up", "--underlay", "10.0.0.300/8", "--data", data);
+    assert.equal(underlay.status, 64, underlay.stderr);
+    assert.match(underlay.stderr, /"10\.0\.0\.300\/8" is not an address range/);
+    assert.equal(selvage("up", "--data", "/run/selvage").status, 69);
+  } finally {
+    rmSync(data, { recursive: true, force: true });
+  }
+});
