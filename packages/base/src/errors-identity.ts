@@ -58,4 +58,11 @@ export const identityErrors = {
     "Wait for the time in Retry-After, then try again.",
     "Too Many Requests",
   ),
+  IdentityBusy: keystone(
+    503,
+    "token",
+    "Too many passwords are being checked.",
+    "Try again after the time in Retry-After.",
+    "Service Unavailable",
+  ),
 } as const;

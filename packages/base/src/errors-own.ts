@@ -98,6 +98,12 @@ export const ownErrors = {
   // Configuration and command line.
   ConfigUnreadable: own(500, "config", "%(file)s cannot be read: %(reason)s.", "Check the path and its permissions."),
   ConfigInvalid: own(500, "config", "The configuration is not valid:\n%(issues)s", "Correct the places named."),
+  RootRefused: own(
+    500,
+    "config",
+    "The server does not run as root unless it is told to.",
+    "Say as whom it shall run (--run-as UID:GID), or --run-as root.",
+  ),
   UsageInvalid: own(400, "command", "%(reason)s.", "Run the command with --help."),
   ServerUnreachable: own(
     503,

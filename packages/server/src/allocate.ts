@@ -3,8 +3,7 @@
  * untracked probes and then read once through the tracked view, so that only the choice itself is a precondition
  * (uniqueness is checked by the transaction; a conflict chooses again).
  */
-import { randomBytes } from "node:crypto";
-import { fail } from "@selvage/base";
+import { fail, randomBigintBelow } from "@selvage/base";
 import {
   type AllocationPool,
   Host,
@@ -30,10 +29,7 @@ import {
 export type Random = (limit: bigint) => bigint;
 
 /** Uniform numbers from the system's generator. */
-export const secureRandom: Random = (limit) => {
-  // 128 bits and 64 more: the bias of the remainder is below 2^-64.
-  return BigInt(`0x${randomBytes(24).toString("hex")}`) % limit;
-};
+export const secureRandom: Random = randomBigintBelow;
 
 /** Views for a choice: `hints` finds a candidate and leaves no trace, `view` makes the choice a precondition. */
 export interface Choosing {

@@ -1,1 +1,25 @@
-export {};
+/** The server's face: start one, the parts that plug into it, and what they use. */
+export type { Caller } from "./api/policy.ts";
+export { type Extension, extensions } from "./api/extensions.ts";
+export type { Exchange, Handler, Reply } from "./http/exchange.ts";
+export { headerOf } from "./http/exchange.ts";
+export {
+  type HostReport,
+  type HostState,
+  type HostStateListener,
+  type HostStates,
+  MemoryHostStates,
+} from "./host-states.ts";
+export { authorityFingerprint, authorityOf } from "./identity/bootstrap.ts";
+export type { RunAs } from "./privileges.ts";
+export {
+  type RunningServer,
+  type ServerCore,
+  type ServerOptions,
+  type ServerPart,
+  type ServerPlugin,
+  startServer,
+} from "./server.ts";
+export { defaultSettings, largestMtu, type ServerSettings } from "./settings.ts";
+export { secondsText, Transaction } from "./transaction.ts";
+export { type Committed, type CommitListener, type Rules, Writer, type WriterFigures, type WriterOptions } from "./writer.ts";

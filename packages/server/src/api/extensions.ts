@@ -1,0 +1,83 @@
+/** The Networking extensions that this server really has, and only those: clients and test suites go by this list. */
+
+export interface Extension {
+  readonly name: string;
+  readonly alias: string;
+  readonly description: string;
+  readonly updated: string;
+  readonly links: readonly never[];
+}
+
+const extension = (alias: string, name: string, description: string, updated: string): Extension =>
+  Object.freeze({ name, alias, description, updated, links: [] });
+
+export const extensions: readonly Extension[] = Object.freeze([
+  extension(
+    "binding",
+    "Port Binding",
+    "Expose port bindings of a virtual port to external application",
+    "2014-02-03T10:00:00-00:00",
+  ),
+  extension(
+    "filter-validation",
+    "Filter parameters validation",
+    "Provides validation on filter parameters.",
+    "2018-07-04T10:00:00-00:00",
+  ),
+  extension("net-mtu", "Network MTU", "Provides MTU attribute for a network resource.", "2015-03-25T10:00:00-00:00"),
+  extension(
+    "net-mtu-writable",
+    "Network MTU (writable)",
+    "Provides a writable MTU attribute for a network resource.",
+    "2017-07-12T00:00:00-00:00",
+  ),
+  extension(
+    "pagination",
+    "Pagination support",
+    "Extension that indicates that pagination is enabled.",
+    "2016-06-12T00:00:00-00:00",
+  ),
+  extension("port-security", "Port Security", "Provides port security", "2012-07-23T10:00:00-00:00"),
+  extension(
+    "project-id",
+    "project_id field enabled",
+    "Extension that indicates that project_id field is enabled.",
+    "2016-09-09T09:09:09-09:09",
+  ),
+  extension(
+    "provider",
+    "Provider Network",
+    "Expose mapping of virtual networks to physical networks",
+    "2012-09-07T10:00:00-00:00",
+  ),
+  extension(
+    "revision-if-match",
+    "If-Match constraints based on revision_number",
+    "Extension indicating that If-Match based on revision_number is supported.",
+    "2016-12-11T00:00:00-00:00",
+  ),
+  extension(
+    "sorting",
+    "Sorting support",
+    "Extension that indicates that sorting is enabled.",
+    "2016-06-12T00:00:00-00:00",
+  ),
+  extension(
+    "standard-attr-description",
+    "standard-attr-description",
+    "Extension to add descriptions to standard attributes",
+    "2016-02-10T10:00:00-00:00",
+  ),
+  extension(
+    "standard-attr-revisions",
+    "Resource revision numbers",
+    "This extension will display the revision number of neutron resources.",
+    "2016-04-11T10:00:00-00:00",
+  ),
+  extension(
+    "standard-attr-timestamp",
+    "Resource timestamps",
+    "Adds created_at and updated_at fields to all Neutron resources that have Neutron standard attributes.",
+    "2016-09-12T10:00:00-00:00",
+  ),
+]);

@@ -1,0 +1,199 @@
+/** Networking API v2.0: versions, extensions, and list, show, create, update and delete of every declared collection. */
+import { errorBody, fail, type SelvageError } from "@selvage/base";
+import type { StoredObject } from "@selvage/model";
+import { acceptsJson, type Exchange, headerOf, type Reply } from "../http/exchange.ts";
+import type { HostStates } from "../host-states.ts";
+import { networkingRules, rulesOf } from "../rules/all.ts";
+import { visibleNetwork } from "../rules/network.ts";
+import type { ResourceRules, Values, Writing } from "../rules/rules.ts";
+import type { ServerSettings } from "../settings.ts";
+import type { Transaction } from "../transaction.ts";
+import type { Writer } from "../writer.ts";
+import { createValues, elementOf, elementsOf, parseJson, updateValues } from "./body.ts";
+import { extensions } from "./extensions.ts";
+import { type ListWorld, listBody } from "./list.ts";
+import { type Caller, checkDelete, checkWrite } from "./policy.ts";
+import { render } from "./render.ts";
+
+export interface NetworkingApi {
+  readonly writer: Writer;
+  readonly hosts: HostStates;
+  readonly settings: ServerSettings;
+  /** Who bears the request's token. Throws Unauthorized. */
+  readonly authenticate: (exchange: Exchange) => Promise<Caller>;
+}
+
+/** Answers `GET /`: the versions, to anybody. */
+export function versions(exchange: Exchange): Reply {
+  return {
+    status: 200,
+    body: {
+      versions: [{ id: "v2.0", status: "CURRENT", links: [{ rel: "self", href: `${exchange.baseUrl}/v2.0/` }] }],
+    },
+  };
+}
+
+/** Answers everything under `/v2.0`. Throws the error to answer with. */
+export async function networking(api: NetworkingApi, exchange: Exchange): Promise<Reply> {
+  const caller = await api.authenticate(exchange);
+  const parts = exchange.path.split("/").filter((part) => part !== "");
+  const [collection, id, ...deeper] = parts.slice(1).map((part, index, all) => (index === all.length - 1 ? part.replace(/\.json$/, "") : part));
+  if (collection === undefined) return onlyGet(exchange, () => root(exchange));
+  if (collection === "extensions" && deeper.length === 0) return onlyGet(exchange, () => extensionsReply(id));
+  const rules = rulesOf(collection);
+  if (rules === undefined || deeper.length > 0) throw fail("HTTPNotFound");
+  if (!acceptsJson(exchange)) throw fail("HTTPNotAcceptable");
+  const world: ListWorld = { view: api.writer.replica, hosts: api.hosts, settings: api.settings };
+  switch (exchange.method) {
+    // OPTIONS answers as GET does: the real service's routing falls through to it.
+    case "GET":
+    case "OPTIONS":
+      if (id === undefined) return { status: 200, body: listBody(rules, exchange, caller, world) };
+      return { status: 200, body: show(rules, id, exchange, caller, world) };
+    case "POST":
+      if (id !== undefined) throw fail("HTTPNotFound");
+      return create(api, rules, exchange, caller, world);
+    case "PUT":
+      if (id === undefined) throw rules.notFound("None");
+      return update(api, rules, id, exchange, caller, world);
+    case "DELETE":
+      if (id === undefined) throw rules.notFound("None");
+      return remove(api, rules, id, exchange, caller);
+    default:
+      throw fail("HTTPMethodNotAllowed");
+  }
+}
+
+/** The reply to an error on this API: 401 is the token middleware's, everything else a NeutronError. */
+export function networkingError(error: SelvageError, exchange: Exchange): Reply {
+  const headers: Record<string, string> = {};
+  if (error.retryAfter !== undefined) headers["retry-after"] = String(error.retryAfter);
+  if (error.status === 401) headers["www-authenticate"] = `Keystone uri="${exchange.baseUrl}/identity/v3"`;
+  const foreign = error.status !== 401 && !("NeutronError" in errorBody(error));
+  const body = foreign ? { NeutronError: { type: error.type, message: error.message, detail: "" } } : errorBody(error);
+  return { status: error.status, body, headers };
+}
+
+function onlyGet(exchange: Exchange, reply: () => Reply): Reply {
+  if (exchange.method !== "GET" && exchange.method !== "OPTIONS") throw fail("HTTPMethodNotAllowed");
+  return reply();
+}
+
+function root(exchange: Exchange): Reply {
+  const resources = networkingRules.map(({ resource }) => ({
+    name: resource.kind,
+    collection: resource.plural,
+    links: [{ rel: "self", href: `${exchange.baseUrl}/v2.0/${resource.plural}` }],
+  }));
+  return { status: 200, body: { resources } };
+}
+
+function extensionsReply(alias: string | undefined): Reply {
+  if (alias === undefined) return { status: 200, body: { extensions } };
+  const extension = extensions.find((each) => each.alias === alias);
+  if (extension !== undefined) return { status: 200, body: { extension } };
+  // The one answer of the real service in this third shape.
+  const message = `The resource could not be found.<br /><br />\nExtension with alias ${alias} does not exist\n\n`;
+  return { status: 404, body: { message, code: "404 Not Found", title: "Not Found" } };
+}
+
+function show(rules: ResourceRules, id: string, exchange: Exchange, caller: Caller, world: ListWorld): Values {
+  const object: StoredObject | undefined = world.view.get(rules.resource, id);
+  if (object === undefined || !rules.policy.get(caller, rules.target(world.view, object as StoredObject & Values))) {
+    throw rules.notFound(id);
+  }
+  return { [rules.resource.kind]: render(rules, object, caller, world, exchange.query.all("fields")) };
+}
+
+async function create(api: NetworkingApi, rules: ResourceRules, exchange: Exchange, caller: Caller, world: ListWorld): Promise<Reply> {
+  const { resource } = rules;
+  const { bulk, items } = elementsOf(resource, parseJson(exchange.body));
+  const parsed = items.map((item) => createValues(resource, item, caller));
+  const { result, revision } = await api.writer.transact(authorOf(caller, exchange), (transaction) => {
+    const writing = writingOf(api, caller, transaction);
+    return parsed.map(({ values, given }) => {
+      // Whether a network is there is not told to who may not see it, whatever else is wrong.
+      if (typeof values["network_id"] === "string") visibleNetwork(transaction.view, caller, values["network_id"]);
+      const refused = checkWrite(rules.policy, resource.kind, "create", caller, rules.target(transaction.view, values), given);
+      if (refused !== undefined) throw refused;
+      return rules.create(writing, values);
+    });
+  });
+  const rendered = result.map((object) => render(rules, object, caller, world));
+  return { status: 201, body: bulk ? { [resource.plural]: rendered } : { [resource.kind]: rendered[0] }, headers: at(revision) };
+}
+
+async function update(
+  api: NetworkingApi,
+  rules: ResourceRules,
+  id: string,
+  exchange: Exchange,
+  caller: Caller,
+  world: ListWorld,
+): Promise<Reply> {
+  const { resource } = rules;
+  const { values, given } = updateValues(resource, elementOf(resource, parseJson(exchange.body)));
+  const constraint = constraintOf(exchange);
+  const { result, revision } = await api.writer.transact(authorOf(caller, exchange), (transaction) => {
+    const before = found(rules, id, caller, transaction);
+    const { device_owner = (before as StoredObject & Values)["device_owner"] } = values;
+    const target = rules.target(transaction.view, { ...before, device_owner });
+    const refused = checkWrite(rules.policy, resource.kind, "update", caller, target, given);
+    if (refused !== undefined) throw refused;
+    const after: StoredObject = rules.update(writingOf(api, caller, transaction), before, values);
+    checkConstraint(constraint, before);
+    return after;
+  });
+  return { status: 200, body: { [resource.kind]: render(rules, result, caller, world) }, headers: at(revision) };
+}
+
+async function remove(api: NetworkingApi, rules: ResourceRules, id: string, exchange: Exchange, caller: Caller): Promise<Reply> {
+  const constraint = constraintOf(exchange);
+  const { revision } = await api.writer.transact(authorOf(caller, exchange), (transaction) => {
+    const object = found(rules, id, caller, transaction);
+    const target = rules.target(transaction.view, object as StoredObject & Values);
+    const refused = checkDelete(rules.policy, rules.resource.kind, caller, target);
+    if (refused !== undefined) throw refused;
+    rules.remove(writingOf(api, caller, transaction), object, () => checkConstraint(constraint, object));
+  });
+  return { status: 204, headers: at(revision) };
+}
+
+/** The object if the caller may see it. Throws the resource's 404. */
+function found(rules: ResourceRules, id: string, caller: Caller, transaction: Transaction): StoredObject {
+  const object: StoredObject | undefined = transaction.view.get(rules.resource, id);
+  if (object === undefined || !rules.policy.get(caller, rules.target(transaction.view, object as StoredObject & Values))) {
+    throw rules.notFound(id);
+  }
+  return object;
+}
+
+function writingOf(api: NetworkingApi, caller: Caller, transaction: Transaction): Writing {
+  return { transaction, caller, settings: api.settings };
+}
+
+/** `If-Match: revision_number=N`; anything of another form is passed over, as the real service does. */
+function constraintOf(exchange: Exchange): number | undefined {
+  const match = /^\s*"?revision_number=(\d+)"?\s*$/.exec(headerOf(exchange, "if-match") ?? "");
+  return match === null ? undefined : Number(match[1]);
+}
+
+function checkConstraint(constraint: number | undefined, object: StoredObject): void {
+  const current = Number((object as StoredObject & Values)["revision_number"]);
+  if (constraint === undefined || constraint === current) return;
+  throw fail("RevisionNumberConstraintFailed", { constraint, current });
+}
+
+/** The log's revision in which a write took hold: what a client waits for on the hosts. */
+function at(revision: number): Readonly<Record<string, string>> {
+  return { "x-selvage-revision": String(revision) };
+}
+
+function authorOf(caller: Caller, exchange: Exchange) {
+  return {
+    kind: "user" as const,
+    id: caller.userId,
+    request_id: exchange.requestId,
+    ...(caller.projectId === undefined ? {} : { project_id: caller.projectId }),
+  };
+}

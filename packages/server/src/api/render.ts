@@ -1,0 +1,46 @@
+/** A stored object as the wire shows it: what the caller may read, aliases and computed fields added, in declared order. */
+import type { StoredObject } from "@selvage/model";
+import type { ResourceRules, World } from "../rules/rules.ts";
+import { type AnyField, fieldsOf, type Values } from "./body.ts";
+import { type Caller, isAdmin } from "./policy.ts";
+
+/** The value of one field, wherever it comes from. */
+export function valueOf(rules: ResourceRules, object: StoredObject, name: string, field: AnyField, world: World): unknown {
+  switch (field.mode) {
+    case "stored":
+      return (object as StoredObject & Values)[name];
+    case "alias":
+      return (object as StoredObject & Values)[field.aliasOf ?? name];
+    case "computed":
+      return rules.computed[name]?.(object, world);
+  }
+}
+
+/** Whether a caller may read a field at all. */
+export function readable(field: AnyField, caller: Caller): boolean {
+  switch (field.readers) {
+    case "all":
+      return true;
+    case "admin":
+      return isAdmin(caller, { projectId: "" });
+    case "hidden":
+      return false;
+  }
+}
+
+/** The wire's object; `fields` names what is wanted of it (none: everything; unknown names are passed over). */
+export function render(
+  rules: ResourceRules,
+  object: StoredObject,
+  caller: Caller,
+  world: World,
+  fields: readonly string[] = [],
+): Values {
+  const wanted = fields.length === 0 ? undefined : new Set(fields);
+  const rendered: Record<string, unknown> = {};
+  for (const [name, field] of fieldsOf(rules.resource)) {
+    if (!readable(field, caller) || (wanted !== undefined && !wanted.has(name))) continue;
+    rendered[name] = valueOf(rules, object, name, field, world);
+  }
+  return rendered;
+}

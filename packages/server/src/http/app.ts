@@ -1,0 +1,186 @@
+/** HTTP (fastify): bytes to an exchange, an exchange to the API that its path names, and a reply, its log line and its measure back. */
+import { createServer, type IncomingMessage, type Server as HttpServer } from "node:http";
+import { fail, isError, requestId, type SelvageError } from "@selvage/base";
+import Fastify, { type FastifyReply, type FastifyRequest } from "fastify";
+import { networking, networkingError, versions } from "../api/networking.ts";
+import { identity, identityError } from "../identity/routes.ts";
+import { callerOf, type IdentityService } from "../identity/service.ts";
+import type { Observe } from "../own/measure.ts";
+import { own, ownError } from "../own/own.ts";
+import type { ServerCore } from "../server.ts";
+import type { Exchange, Handler, Reply } from "./exchange.ts";
+import { parseQuery } from "./query.ts";
+
+export interface App {
+  readonly server: HttpServer;
+  /** Resolves when no request is on its way, or after `timeoutMs`. */
+  drained(timeoutMs: number): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface AppOptions {
+  readonly core: ServerCore;
+  readonly identity: IdentityService;
+  readonly observe: Observe;
+  readonly routes: readonly (readonly [prefix: string, handler: Handler])[];
+}
+
+/** One API: which paths are its own, who answers, and how its errors look. */
+interface Area {
+  readonly name: string;
+  readonly owns: (path: string) => boolean;
+  readonly answer: Handler;
+  readonly refuse: (error: SelvageError, exchange: Exchange) => Reply;
+}
+
+/** Makes the application; `server` takes connections when it resolves. */
+export async function createApp(options: AppOptions): Promise<App> {
+  const { core } = options;
+  const areas = areasOf(options);
+  let running = 0;
+  const idle = new Set<() => void>();
+  const app = Fastify({
+    bodyLimit: core.settings.bodyLimit,
+    exposeHeadRoutes: false,
+    serverFactory: (handler) =>
+      createServer({ requestTimeout: 60_000, headersTimeout: 20_000, keepAliveTimeout: 65_000 }, handler),
+  });
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser("*", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
+  const handle = async (request: FastifyRequest, reply: FastifyReply, failure?: unknown): Promise<FastifyReply> => {
+    const start = core.clock.monotonic();
+    const exchange = exchangeOf(request, core);
+    const area = areas.find((each) => each.owns(exchange.path)) ?? unknownArea;
+    running += 1;
+    let answer: Reply;
+    try {
+      if (failure !== undefined) throw failure;
+      answer = await area.answer(exchange);
+    } catch (error) {
+      answer = area.refuse(presentable(error, core, exchange), exchange);
+    } finally {
+      running -= 1;
+      if (running === 0) for (const wake of idle) wake();
+    }
+    options.observe({ area: area.name, exchange, status: answer.status, seconds: (core.clock.monotonic() - start) / 1000 });
+    return send(reply, exchange, answer);
+  };
+  app.route({ method: [...app.supportedMethods], url: "/*", handler: (request, reply) => handle(request, reply) });
+  app.setErrorHandler((error, request, reply) => handle(request, reply, error));
+  await app.ready();
+  // The inner server never listens, so it is told that it does: that is when it begins to watch for slow requests.
+  app.server.emit("listening");
+  return {
+    server: app.server,
+    drained: (timeoutMs) =>
+      new Promise((resolve) => {
+        if (running === 0) return resolve();
+        const timer = core.clock.after(timeoutMs, done);
+        function done(): void {
+          timer.cancel();
+          idle.delete(done);
+          resolve();
+        }
+        idle.add(done);
+      }),
+    close: () => app.close(),
+  };
+}
+
+function areasOf({ core, identity: service, routes }: AppOptions): readonly Area[] {
+  const { writer, hosts, settings, store } = core;
+  const authenticate = (exchange: Exchange) => callerOf(service, exchange);
+  const now = (): number => core.clock.now();
+  const under = (prefix: string) => (path: string) => path === prefix || path.startsWith(`${prefix}/`);
+  return [
+    ...routes.map(([prefix, answer]): Area => ({ name: prefix, owns: under(prefix), answer, refuse: ownError })),
+    {
+      name: "networking",
+      owns: under("/v2.0"),
+      answer: (exchange) => networking({ writer, hosts, settings, authenticate }, exchange),
+      refuse: networkingError,
+    },
+    { name: "identity", owns: under("/identity"), answer: (exchange) => identity(service, exchange), refuse: identityError },
+    {
+      name: "own",
+      owns: under("/v1"),
+      answer: (exchange) => own({ writer, store, hosts, settings, now, authenticate }, exchange),
+      refuse: ownError,
+    },
+    { name: "versions", owns: (path) => path === "/", answer: versions, refuse: networkingError },
+    { name: "healthz", owns: (path) => path === "/healthz", answer: () => ({ status: 200, body: { status: "alive" } }), refuse: ownError },
+    { name: "readyz", owns: (path) => path === "/readyz", answer: () => readiness(core), refuse: ownError },
+    { name: "metrics", owns: (path) => path === "/metrics", answer: () => metrics(core), refuse: ownError },
+  ];
+}
+
+const unknownArea: Area = {
+  name: "unknown",
+  owns: () => true,
+  answer: () => {
+    throw fail("HTTPNotFound");
+  },
+  refuse: networkingError,
+};
+
+async function readiness(core: ServerCore): Promise<Reply> {
+  try {
+    const { head } = await core.store.bounds();
+    return { status: 200, body: { status: "ready", head, revision: core.writer.replica.revision } };
+  } catch (error) {
+    throw fail("StoreUnavailable", { reason: error instanceof Error ? error.message : String(error) }, { retryAfter: 1 });
+  }
+}
+
+async function metrics(core: ServerCore): Promise<Reply> {
+  return { status: 200, body: await core.metrics.text(), headers: { "content-type": core.metrics.contentType } };
+}
+
+function exchangeOf(request: FastifyRequest, core: ServerCore): Exchange {
+  const [path = "/", search = ""] = splitOnce(request.raw.url ?? "/", "?");
+  const body = request.body;
+  return {
+    method: request.method,
+    path,
+    search,
+    query: parseQuery(search),
+    headers: request.headers,
+    body: body instanceof Uint8Array ? body : undefined,
+    baseUrl: core.settings.publicUrl ?? `http://${hostOf(request.raw)}`,
+    requestId: requestId(),
+    source: request.raw.socket.remoteAddress ?? "local",
+  };
+}
+
+/** What the caller called us by; anything that is no host and port is not repeated to it. */
+function hostOf(raw: IncomingMessage): string {
+  const { host } = raw.headers;
+  return host !== undefined && /^[\w.-]+(:\d+)?$|^\[[0-9a-fA-F:.]+\](:\d+)?$/.test(host) ? host : "localhost";
+}
+
+function splitOnce(text: string, separator: string): readonly [string, string?] {
+  const at = text.indexOf(separator);
+  return at < 0 ? [text] : [text.slice(0, at), text.slice(at + 1)];
+}
+
+function send(reply: FastifyReply, exchange: Exchange, { status, body, headers }: Reply): FastifyReply {
+  reply.code(status).header("x-openstack-request-id", exchange.requestId);
+  if (headers !== undefined) reply.headers(headers);
+  if (body === undefined) return reply.send();
+  const text = typeof body === "string" ? body : JSON.stringify(body);
+  if (headers?.["content-type"] === undefined) reply.header("content-type", "application/json");
+  return reply.send(exchange.method === "HEAD" ? undefined : text);
+}
+
+/** The error that the caller is told: one of ours as it is, everything else as a fault of ours, with its cause in the log. */
+function presentable(error: unknown, core: ServerCore, exchange: Exchange): SelvageError {
+  if (isError(error)) {
+    if (error.status >= 500) core.log.warn("a request was refused", { request_id: exchange.requestId, error });
+    return error;
+  }
+  const status = error instanceof Error && "statusCode" in error ? error.statusCode : undefined;
+  if (status === 413) return fail("BodyTooLarge", { limit: core.settings.bodyLimit });
+  if (typeof status === "number" && status >= 400 && status < 500) return fail("HTTPBadRequest", { message: String(error) });
+  core.log.error("a request failed", { request_id: exchange.requestId, method: exchange.method, path: exchange.path, error });
+  return fail("HTTPInternalServerError");
+}
