@@ -7,6 +7,7 @@ import {
   assertIncremental,
   type HistoryOptions,
   randomHistory,
+  replayDelta,
   shuffled,
   textOfQuarantine,
   textOfRows,
@@ -83,5 +84,35 @@ test("the same changes again run nothing and change nothing", () => {
       assert.equal(engine.counters.queriesRun, queriesRun);
     }),
     { numRuns: 20 },
+  );
+});
+
+test("a loaded snapshot gives the rows of an engine that never held anything else, and leaves facts alone", () => {
+  fc.assert(
+    fc.property(randomHistory(rough), randomHistory(rough), (former, latter) => {
+      const engine = makeFresh();
+      engine.apply(
+        former.flatMap((step) => step.changes),
+        9,
+      );
+      const source = makeFresh();
+      source.apply(
+        latter.flatMap((step) => step.changes),
+        4,
+      );
+      const facts = [...engine.view.snapshot()].filter(({ kind }) => kind === "attachment");
+      const intent = [...source.view.snapshot()].filter(({ kind }) => kind !== "attachment");
+      const rows = new Map([...engine.rows()].map((row) => [row.id, row]));
+      replayDelta(rows, engine.load(intent, 4));
+      assert.equal(engine.revision, 4);
+      const fresh = makeFresh();
+      fresh.apply([...intent, ...facts], 4);
+      assert.deepEqual(textOfRows(engine.rows()), textOfRows(fresh.rows()));
+      assert.deepEqual(textOfRows(rows.values()), textOfRows(fresh.rows()));
+      const { unitsRun } = engine.counters;
+      engine.load(intent, 4);
+      assert.equal(engine.counters.unitsRun, unitsRun, "the same snapshot again runs nothing");
+    }),
+    { numRuns: 40 },
   );
 });

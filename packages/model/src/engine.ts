@@ -2,15 +2,16 @@
  * The engine: keeps what the derivations yield equal to what a full recompute would yield, by running again only those of
  * which something read has changed, and gives the difference (architecture, ideas 2 and 4; ENGINE.md).
  */
+import { lastOfEach, nameOf, Touched } from "./batch.ts";
 import type { Derivation, EngineRow } from "./derivation.ts";
 import { Edges } from "./edges.ts";
 import { NodeTable } from "./nodes.ts";
 import { Queries } from "./queries.ts";
 import { Reading } from "./reading.ts";
 import { tagCount } from "./relation.ts";
-import { Replica, type ReplicaOptions } from "./replica.ts";
+import { Replica, type ReplicaObject, type ReplicaOptions } from "./replica.ts";
 import type { StoredObject } from "./resource.ts";
-import { ObjectRows, type Origin, type RowChanges, type RowConflict, type RowStore } from "./rows.ts";
+import { distinctRows, ObjectRows, type Origin, type RowChanges, type RowConflict, type RowStore } from "./rows.ts";
 import type { Change, Revision, View } from "./view.ts";
 
 export interface EngineOptions<Row extends EngineRow> extends ReplicaOptions {
@@ -130,8 +131,34 @@ export class Engine<Row extends EngineRow> {
    * derivation throws is put in quarantine, not thrown. Throws RangeError when `revision` is older than the engine's.
    */
   apply(changes: Iterable<Change>, revision: Revision): Delta<Row> {
-    if (this.#applying) throw new Error("a derivation may not apply changes");
+    this.#refuseWhileApplying();
     this.#replica.advance(revision);
+    return this.#settle(changes, revision);
+  }
+
+  /**
+   * Applies a snapshot of intent as one batch: what it does not hold is removed, save facts, which are no part of it. What
+   * stayed the same runs nothing. The revision may be older than the engine's: a store may have been restored.
+   */
+  load(objects: Iterable<ReplicaObject>, revision: Revision): Delta<Row> {
+    this.#refuseWhileApplying();
+    const changes = new Map<string, Change>();
+    for (const { resource } of this.#replica.kinds) {
+      if (resource.fact) continue;
+      for (const { id } of this.#replica.objects(resource)) {
+        changes.set(nameOf(resource.kind, id), { kind: resource.kind, id, object: null });
+      }
+    }
+    for (const { kind, id, object } of objects) changes.set(nameOf(kind, id), { kind, id, object });
+    this.#replica.rewind(revision);
+    return this.#settle(changes.values(), revision);
+  }
+
+  #refuseWhileApplying(): void {
+    if (this.#applying) throw new Error("a derivation may not apply changes");
+  }
+
+  #settle(changes: Iterable<Change>, revision: Revision): Delta<Row> {
     this.#applying = true;
     try {
       const touched = new Touched(this.#nodes);
@@ -229,14 +256,19 @@ export class Engine<Row extends EngineRow> {
 
   /** Puts or removes one object. One whose keys cannot be made is taken for absent, and put in quarantine alone. */
   #load(change: Change, revision: Revision, touched: Touched): void {
-    const name = unitName(indexing, `${change.kind} ${change.id}`);
-    this.#quarantined.delete(name);
+    const subject = nameOf(change.kind, change.id);
+    this.#release(indexing, subject);
     try {
       this.#replica.swap(change, revision, touched);
     } catch (thrown) {
       this.#replica.swap({ ...change, object: null }, revision, touched);
       const error = thrown instanceof Error ? thrown : new Error(String(thrown));
-      this.#quarantined.set(name, { derivation: indexing, over: change.kind, key: change.id, error });
+      this.#quarantined.set(unitName(indexing, subject), {
+        derivation: indexing,
+        over: change.kind,
+        key: change.id,
+        error,
+      });
     }
   }
 
@@ -277,8 +309,7 @@ export class Engine<Row extends EngineRow> {
   #runUnit(node: number, tag: number): void {
     const derivation = this.#derivationOf(node, tag);
     const key = this.#nodes.keyOf(node);
-    const name = unitName(derivation.name, key);
-    this.#quarantined.delete(name);
+    this.#release(derivation.name, key);
     const object = this.#replica.objectAt(node);
     if (derivation.over === "object" ? object === undefined : this.#replica.sizeOf(node) === 0) {
       this.#edges.replace(node, tag, new Set());
@@ -297,9 +328,14 @@ export class Engine<Row extends EngineRow> {
       case "failed":
         this.#edges.replace(node, tag, this.readsOfFailed(reads));
         this.#rows.contribute(node, tag, []);
-        this.#quarantined.set(name, { ...this.#originOf(node, tag), error: outcome.error });
+        this.#quarantined.set(unitName(derivation.name, key), { ...this.#originOf(node, tag), error: outcome.error });
         return;
     }
+  }
+
+  /** Ends a quarantine; nearly always there is none, and no name is made. */
+  #release(derivation: string, key: string): void {
+    if (this.#quarantined.size > 0) this.#quarantined.delete(unitName(derivation, key));
   }
 
   #derivationOf(node: number, tag: number): Derivation<Row> {
@@ -314,34 +350,6 @@ export class Engine<Row extends EngineRow> {
   }
 }
 
-/** The nodes that a batch touches, each held until the batch is done, with what they were before it. */
-class Touched {
-  readonly objects = new Map<number, boolean>();
-  readonly buckets = new Map<number, number>();
-  readonly #nodes: NodeTable;
-
-  constructor(nodes: NodeTable) {
-    this.#nodes = nodes;
-  }
-
-  object(node: number, presentBefore: boolean): void {
-    if (this.objects.has(node)) return;
-    this.#nodes.retain(node);
-    this.objects.set(node, presentBefore);
-  }
-
-  bucket(node: number, sizeBefore: number): void {
-    if (this.buckets.has(node)) return;
-    this.#nodes.retain(node);
-    this.buckets.set(node, sizeBefore);
-  }
-
-  release(): void {
-    for (const node of this.objects.keys()) this.#nodes.release(node);
-    for (const node of this.buckets.keys()) this.#nodes.release(node);
-  }
-}
-
 function unitName(derivation: string, key: string): string {
   return `${derivation}(${key})`;
 }
@@ -349,26 +357,4 @@ function unitName(derivation: string, key: string): string {
 function present(object: StoredObject | undefined): StoredObject {
   if (object === undefined) throw new Error("a derivation runs over objects that are there");
   return object;
-}
-
-/** Of several changes of one object the last, at the place of the first. */
-function lastOfEach(changes: Iterable<Change>): Iterable<Change> {
-  const last = new Map<string, Change>();
-  for (const change of changes) last.set(`${change.kind} ${change.id}`, change);
-  return last.values();
-}
-
-/** The rows of one derivation, each id once. Throws when one is malformed, or two of one id differ. */
-function distinctRows<Row extends EngineRow>(rows: Iterable<Row>): readonly Row[] {
-  const distinct = new Map<string, Row>();
-  for (const row of rows) {
-    if (typeof row?.id !== "string" || row.id === "" || typeof row.body !== "string") {
-      throw new TypeError("a row has no id or no body");
-    }
-    const same = distinct.get(row.id);
-    if (same !== undefined && same.body !== row.body)
-      throw new Error(`two different rows of one derivation have the id ${row.id}`);
-    distinct.set(row.id, row);
-  }
-  return [...distinct.values()];
 }

@@ -3,6 +3,7 @@
  * that is deleted (refuse, cascade, clear). Pure: what it reads of the view is what a transaction is checked by.
  */
 
+import { lastOfEach, nameOf } from "./batch.ts";
 import { distinctKeys } from "./replica.ts";
 import type { AnyResource, Field, Index, OnDelete, StoredObject } from "./resource.ts";
 import { resources as allResources } from "./resources/all.ts";
@@ -193,12 +194,4 @@ function referencesOf(resources: readonly AnyResource[]): readonly ReferenceFiel
     }
   }
   return found;
-}
-
-function nameOf(kind: string, id: string): string {
-  return `${kind} ${id}`;
-}
-
-function lastOfEach(changes: readonly Change[]): Iterable<Change> {
-  return new Map(changes.map((change) => [nameOf(change.kind, change.id), change])).values();
 }

@@ -105,6 +105,11 @@ export class Replica implements View {
         this.swap({ kind: resource.kind, id: this.#nodes.keyOf(node), object: null }, revision);
       }
     }
+    this.rewind(revision);
+  }
+
+  /** Takes a revision that may be older: a snapshot's, which replaces all that there was. */
+  rewind(revision: Revision): void {
     this.#revision = revision;
   }
 

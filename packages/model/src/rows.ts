@@ -81,9 +81,11 @@ export class ObjectRows<Row extends EngineRow> implements RowStore<Row> {
   }
 
   contribute(node: number, tag: number, rows: readonly Row[]): void {
-    const former = new Map<string, number>();
-    this.#contributions.eachOfLeft(node, tag, (_number, entry) => former.set(this.#rowAt(entry).id, entry));
-    if (former.size === 0 && rows.length === 0) return;
+    const former = this.#entriesOf(node, tag);
+    if (former === undefined) {
+      for (const row of rows) this.#add(node, tag, row);
+      return;
+    }
     const kept = new Set<number>();
     const fresh: Row[] = [];
     for (const row of rows) {
@@ -99,11 +101,7 @@ export class ObjectRows<Row extends EngineRow> implements RowStore<Row> {
         return true;
       });
     }
-    for (const row of fresh) {
-      const number = this.#numberOf(row.id);
-      this.#touch(number, row.id);
-      this.#contributed[this.#contributions.link(node, tag, number)] = row;
-    }
+    for (const row of fresh) this.#add(node, tag, row);
   }
 
   settle(): RowChanges<Row> {
@@ -164,6 +162,22 @@ export class ObjectRows<Row extends EngineRow> implements RowStore<Row> {
     return rows.reduce((best, row) => (row.body < best.body ? row : best));
   }
 
+  /** The contributor's entries by row id; undefined when it has none. */
+  #entriesOf(node: number, tag: number): ReadonlyMap<string, number> | undefined {
+    let entries: Map<string, number> | undefined;
+    this.#contributions.eachOfLeft(node, tag, (_number, entry) => {
+      entries ??= new Map();
+      entries.set(this.#rowAt(entry).id, entry);
+    });
+    return entries;
+  }
+
+  #add(node: number, tag: number, row: Row): void {
+    const number = this.#numberOf(row.id);
+    this.#touch(number, row.id);
+    this.#contributed[this.#contributions.link(node, tag, number)] = row;
+  }
+
   #fold(number: number): Row | undefined {
     const rows: Row[] = [];
     this.#contributions.eachOfRight(number, (_node, _tag, entry) => rows.push(this.#rowAt(entry)));
@@ -211,4 +225,24 @@ function compare(a: string, b: string): number {
 
 function compareOrigins(a: Origin, b: Origin): number {
   return compare(a.derivation, b.derivation) || compare(a.key, b.key);
+}
+
+/** The rows of one derivation, each id once. Throws when one is malformed, or two of one id differ. */
+export function distinctRows<Row extends EngineRow>(rows: Iterable<Row>): readonly Row[] {
+  const given = [...rows];
+  for (const row of given) {
+    if (typeof row?.id !== "string" || row.id === "" || typeof row.body !== "string") {
+      throw new TypeError("a row has no id or no body");
+    }
+  }
+  if (given.length < 2) return given;
+  const distinct = new Map<string, Row>();
+  for (const row of given) {
+    const same = distinct.get(row.id);
+    if (same !== undefined && same.body !== row.body) {
+      throw new Error(`two different rows of one derivation have the id ${row.id}`);
+    }
+    distinct.set(row.id, row);
+  }
+  return distinct.size === given.length ? given : [...distinct.values()];
 }
