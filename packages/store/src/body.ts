@@ -42,15 +42,24 @@ export function prepareEntries(entries: readonly Entry[]): readonly PreparedEntr
   return entries.map(prepareEntry);
 }
 
-/** The entry of a row that `prepareEntry` wrote. */
+/** What a text of ours says. Throws StoreFailure where it is no JSON: the engine's data is damaged. */
+function parsed(body: string, what: string): unknown {
+  try {
+    return JSON.parse(body);
+  } catch (cause) {
+    throw new StoreFailure(`${what} in the store is damaged`, "failed", { cause });
+  }
+}
+
+/** The entry of a row that `prepareEntry` wrote. Throws StoreFailure when it is damaged. */
 export function loggedEntry(row: LogRow): LoggedEntry {
   // Only bodies made by prepareEntry are ever in a log: the engine's file is ours (its opening checks that).
-  const entry = JSON.parse(row.body) as Entry;
+  const entry = parsed(row.body, `revision ${row.revision}`) as Entry;
   return { revision: row.revision, ...entry };
 }
 
-/** The object of a text that `prepareEntry` wrote. */
+/** The object of a text that `prepareEntry` wrote. Throws StoreFailure when it is damaged. */
 export function storedObject(body: string): StoredObject {
   // As above: written from a StoredObject by prepareEntry.
-  return JSON.parse(body) as StoredObject;
+  return parsed(body, "an object") as StoredObject;
 }
