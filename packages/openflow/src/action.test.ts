@@ -6,7 +6,7 @@ import { type Action, act, LearnFlag } from "./action.ts";
 import { decodeActions } from "./action-decode.ts";
 import { encodeActions } from "./action-encode.ts";
 import { subfield } from "./field.ts";
-import { actions } from "./testing/arbitraries.ts";
+import { actions } from "./testing/arbitrary-actions.ts";
 import { DecodeError, EncodeError, Reader, Writer } from "./wire.ts";
 
 const encode = (...list: readonly Action[]) => {

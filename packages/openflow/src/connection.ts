@@ -1,5 +1,6 @@
 /** A controller's side of one OpenFlow 1.5 connection: requests, batches with barriers, bundles, news (OpenFlow 1.5.1, sections 6.3, 7.3.8 and 7.3.9). */
 import { BundleFlag, type BundleStep } from "./bundle.ts";
+import type { ErrorMessage } from "./error-message.ts";
 import {
   BatchError,
   BundleError,
@@ -12,13 +13,14 @@ import { anyPort, type Flow, type FlowFilter, type FlowRemoved, flowFilter } fro
 import { Framer } from "./framing.ts";
 import { type GroupDescription, GroupId } from "./group.ts";
 import { type Batch, Ledger } from "./ledger.ts";
-import { decodeMessage, type Envelope, type ErrorMessage, encodeMessage, type Message } from "./message.ts";
+import { decodeMessage, type Envelope, encodeMessage, type Message } from "./message.ts";
 import { type MeterConfig, MeterId } from "./meter.ts";
 import type { Answer, Question } from "./multipart.ts";
+import { Outbox } from "./outbox.ts";
 import type { PacketIn } from "./packet.ts";
 import type { PortDescription, PortStatus } from "./port.ts";
 import type { Transport } from "./transport.ts";
-import { DecodeError, openFlowVersion, Writer } from "./wire.ts";
+import { DecodeError, openFlowVersion, type Writer } from "./wire.ts";
 
 /** How to watch for a peer that went silent. */
 export interface KeepAlive {
@@ -50,8 +52,6 @@ interface Waiter {
   readonly fail: (error: Error) => void;
 }
 
-/** Bytes to gather before a write: large enough to be cheap, small enough to keep memory low under backpressure. */
-const writeChunk = 64 * 1024;
 const defaultKeepAlive: KeepAlive = { idle: 5_000, silence: 15_000 };
 
 /** One connection, from greeting to end. It does not reconnect: that is its owner's, who hears of the end by `closed`. */
@@ -59,6 +59,7 @@ export class Connection {
   /** Settles, without rejecting, when the connection is gone. */
   readonly closed: Promise<CloseCause>;
   readonly #transport: Transport;
+  readonly #outbox: Outbox;
   readonly #framer = new Framer();
   readonly #ledger = new Ledger();
   readonly #waiters = new Map<number, Waiter>();
@@ -71,9 +72,6 @@ export class Connection {
   readonly #settleClosed: (cause: CloseCause) => void;
   /** Batches sent since the last barrier. */
   #unconfirmed: Batch[] = [];
-  /** Writes go out one after the other: the end of the queue. */
-  #writes: Promise<void> = Promise.resolve();
-  #drained: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
   #greeting: { readonly resolve: () => void; readonly reject: (error: Error) => void } | undefined;
   #cause: CloseCause | undefined;
   #lastHeard = performance.now();
@@ -82,6 +80,7 @@ export class Connection {
 
   private constructor(transport: Transport) {
     this.#transport = transport;
+    this.#outbox = new Outbox(transport, () => this.#check());
     const closed = Promise.withResolvers<CloseCause>();
     this.closed = closed.promise;
     this.#settleClosed = closed.resolve;
@@ -97,7 +96,7 @@ export class Connection {
     connection.#greeting = greeted;
     transport.start({
       data: (bytes) => connection.#receive(bytes),
-      drain: () => connection.#drain(),
+      drain: () => connection.#outbox.drain(),
       closed: (error) => connection.#end(error === undefined ? { kind: "peer" } : { kind: "transport", error }),
     });
     connection.#writeNow({ kind: "hello", versions: [openFlowVersion] });
@@ -130,7 +129,7 @@ export class Connection {
   /** Sends one message that has no answer. A refusal goes to the listeners of `error`. Throws EncodeError, ConnectionClosedError. */
   async post(message: Message): Promise<void> {
     const xid = this.#ledger.allocate();
-    await this.#enqueue((w) => encodeMessage(w, message, xid), 1);
+    await this.#outbox.enqueue(1, (w) => encodeMessage(w, message, xid));
   }
 
   /**
@@ -271,52 +270,23 @@ export class Connection {
     }
     const xid = this.#ledger.allocate();
     this.#waiters.set(xid, waiter);
-    this.#enqueue((w) => encodeMessage(w, waiter.request, xid), 1).catch((error: Error) => {
-      if (this.#waiters.delete(xid)) waiter.fail(error);
-    });
+    this.#outbox
+      .enqueue(1, (w) => encodeMessage(w, waiter.request, xid))
+      .catch((error: Error) => {
+        if (this.#waiters.delete(xid)) waiter.fail(error);
+      });
   }
 
   #writeBatch(batch: Batch, encode: (w: Writer, message: Message, xid: number) => void): Promise<void> {
     const { messages, firstXid } = batch;
-    return this.#enqueue((w, index) => {
+    return this.#outbox.enqueue(messages.length, (w, index) => {
       const message = messages[index];
       if (message !== undefined) encode(w, message, firstXid + index);
-    }, messages.length);
-  }
-
-  /** Writes `count` messages when it is their turn, pausing whenever the transport is full. */
-  #enqueue(encode: (w: Writer, index: number) => void, count: number): Promise<void> {
-    const turn = this.#writes.then(async () => {
-      const w = new Writer(Math.min(count * 512, writeChunk + 4096));
-      for (let index = 0; index < count; index += 1) {
-        encode(w, index);
-        if (w.length < writeChunk && index + 1 < count) continue;
-        this.#check();
-        const roomLeft = this.#transport.write(w.take());
-        w.clear();
-        if (!roomLeft) await this.#waitForDrain();
-      }
     });
-    // The queue goes on after a failure; who asked for this write hears of it by `turn`.
-    this.#writes = turn.catch(() => undefined);
-    return turn;
   }
 
-  /** Past the queue: greetings and echo replies wait for nobody. */
   #writeNow(message: Message, xid = this.#ledger.allocate()): void {
-    const w = new Writer(64);
-    encodeMessage(w, message, xid);
-    this.#transport.write(w.take());
-  }
-
-  #waitForDrain(): Promise<void> {
-    this.#drained ??= Promise.withResolvers<void>();
-    return this.#drained.promise;
-  }
-
-  #drain(): void {
-    this.#drained?.resolve();
-    this.#drained = undefined;
+    this.#outbox.writeNow(message, xid);
   }
 
   #check(): void {
@@ -422,7 +392,7 @@ export class Connection {
     const waiters = [...this.#waiters.values()];
     this.#waiters.clear();
     for (const waiter of waiters) waiter.fail(error);
-    this.#drain();
+    this.#outbox.drain();
     this.#settleClosed(cause);
   }
 }

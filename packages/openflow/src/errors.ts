@@ -1,6 +1,8 @@
 /** What can go wrong on a connection, one class a cause. */
+
+import type { ErrorMessage } from "./error-message.ts";
 import { errorName } from "./error-names.ts";
-import type { ErrorMessage, Message } from "./message.ts";
+import type { Message } from "./message.ts";
 
 /** Why a connection ended. */
 export type CloseCause =

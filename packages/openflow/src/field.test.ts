@@ -5,7 +5,7 @@ import fc from "fast-check";
 import { canonicalMatch, fieldValue } from "./canonical.ts";
 import { decodeFields, encodeFields, type Match, subfield } from "./field.ts";
 import { fieldByNumber, fields, isFieldName } from "./field-table.ts";
-import { match } from "./testing/arbitraries.ts";
+import { match } from "./testing/arbitrary-actions.ts";
 import { EncodeError, Reader, Writer } from "./wire.ts";
 
 const encode = (value: Match) => {

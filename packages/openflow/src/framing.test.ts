@@ -4,7 +4,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { Framer } from "./framing.ts";
 import { decodeMessage, encodeMessage, type Message } from "./message.ts";
-import { message } from "./testing/arbitraries.ts";
+import { message } from "./testing/arbitrary-messages.ts";
 import { DecodeError, Writer } from "./wire.ts";
 
 const encode = (messages: readonly Message[]) => {

@@ -1,6 +1,8 @@
 /** Which message a transaction id stood for, so that a late error can name its message (OpenFlow 1.5.1, section 7.5.4: an error repeats the xid). */
+
+import type { ErrorMessage } from "./error-message.ts";
 import { OpenFlowError } from "./errors.ts";
-import type { ErrorMessage, Message } from "./message.ts";
+import type { Message } from "./message.ts";
 
 /** Messages with consecutive transaction ids, and the errors that came for them. */
 export class Batch {

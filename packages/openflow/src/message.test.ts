@@ -7,7 +7,7 @@ import { errorName } from "./error-names.ts";
 import { flowMod } from "./flow.ts";
 import { groupMod, bucket as makeBucket } from "./group.ts";
 import { decodeMessage, encodeMessage, type Message } from "./message.ts";
-import { message, xid } from "./testing/arbitraries.ts";
+import { message, xid } from "./testing/arbitrary-messages.ts";
 import { DecodeError, EncodeError, Writer } from "./wire.ts";
 
 const encode = (value: Message, id = 1) => {

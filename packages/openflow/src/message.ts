@@ -1,6 +1,7 @@
 /** Every message, to and from bytes: header, type, body (OpenFlow 1.5.1, section 7.1.1 and table of types in 7.1). */
 import { niciraVendor } from "./action-numbers.ts";
 import { type BundleControl, decodeBundleControl, encodeBundleControl } from "./bundle.ts";
+import { decodeError, type ErrorMessage, encodeError } from "./error-message.ts";
 import {
   decodeFlowMod,
   decodeFlowRemoved,
@@ -54,17 +55,6 @@ import {
   type SwitchConfig,
 } from "./session.ts";
 import { DecodeError, maxMessageLength, openFlowVersion, Reader, type Writer } from "./wire.ts";
-
-/** The switch refused something; `errorName` gives its name. */
-export interface ErrorMessage {
-  readonly kind: "error";
-  /** 0xffff where an experimenter says what `code` means. */
-  readonly type: number;
-  readonly code: number;
-  readonly experimenter: number;
-  /** At least 64 bytes of the refused message, as a rule; text for a failed hello. */
-  readonly data: Uint8Array;
-}
 
 /** Asks whether the other side is there; the reply carries the same bytes. */
 export interface Echo {
@@ -135,7 +125,6 @@ export interface Envelope {
 }
 
 const headerLength = 8;
-const experimenterError = 0xffff;
 
 const Type = {
   hello: 0,
@@ -386,18 +375,4 @@ function decodeExperimenter(r: Reader): Message {
     default:
       return raw;
   }
-}
-
-function encodeError(w: Writer, error: ErrorMessage): void {
-  w.u16(error.type);
-  w.u16(error.code);
-  if (error.type === experimenterError) w.u32(error.experimenter);
-  w.bytes(error.data);
-}
-
-function decodeError(r: Reader): ErrorMessage {
-  const type = r.u16();
-  const code = r.u16();
-  const experimenter = type === experimenterError ? r.u32() : 0;
-  return { kind: "error", type, code, experimenter, data: r.bytes(r.left) };
 }

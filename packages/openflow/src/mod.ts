@@ -31,6 +31,7 @@ export { act, LearnFlag, PacketInReason, Port, resubmitInPort, wholePacket } fro
 export { type BundleControl, BundleFlag, type BundleStep } from "./bundle.ts";
 export { canonicalMatch, fieldValue } from "./canonical.ts";
 export { Connection, type ConnectionOptions, type Events, type KeepAlive } from "./connection.ts";
+export type { ErrorMessage } from "./error-message.ts";
 export { errorName } from "./error-names.ts";
 export {
   BatchError,
@@ -74,7 +75,6 @@ export {
   type BundleAdd,
   decodeMessage,
   type Envelope,
-  type ErrorMessage,
   encodeMessage,
   type Message,
   type RawMessage,
