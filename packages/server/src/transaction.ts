@@ -12,6 +12,7 @@ import {
 } from "@selvage/model";
 import type { Author } from "@selvage/store";
 import { type Choosing, type Random, secureRandom } from "./allocate.ts";
+import { checkIntegrity, deletionOf } from "./integrity.ts";
 
 /** What a rule function gets: it reads `view` (its own writes included) and puts and removes objects. Synchronous by law. */
 export class Transaction implements Choosing {
@@ -54,9 +55,9 @@ export class Transaction implements Choosing {
     return stored as ObjectOf<R>;
   }
 
-  /** Removes one object and nothing else: what refers to it is the caller's business, checked at the end. */
+  /** Removes an object with all that goes with it (cascade, clear). Throws the error of what stands in the way (refuse). */
   remove(resource: AnyResource, id: string): void {
-    this.apply([{ kind: resource.kind, id, object: null }]);
+    this.apply(deletionOf(this.view, resource, id));
   }
 
   apply(changes: readonly Change[]): void {
@@ -64,9 +65,11 @@ export class Transaction implements Choosing {
     this.#hints.apply(changes);
   }
 
-  /** What was changed, the last value of each object. */
+  /** What was changed, the last value of each object. Throws the error of what it breaks: a key taken, a reference to nothing. */
   changes(): readonly Change[] {
-    return this.#view.changes();
+    const changes = this.#view.changes();
+    checkIntegrity(this.view, changes);
+    return changes;
   }
 }
 

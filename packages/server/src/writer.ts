@@ -8,7 +8,6 @@ import { fail, isError } from "@selvage/base";
 import { type Change, Overlay, Replica, type Revision } from "@selvage/model";
 import { type Author, Compacted, type LoggedEntry, type Store, StoreFailure } from "@selvage/store";
 import { type Random, secureRandom } from "./allocate.ts";
-import { checkIntegrity } from "./integrity.ts";
 import { Transaction } from "./transaction.ts";
 
 /** A request's rules: reads and writes through the transaction, synchronously; throws what the caller shall be told. */
@@ -226,7 +225,7 @@ export class Writer {
     try {
       const result = request.rules(transaction);
       if (result instanceof Promise) throw new Error("rules must be synchronous: they read one revision");
-      const changes = checkIntegrity(transaction);
+      const changes = transaction.changes();
       return { transaction, outcome: changes.length === 0 ? { kind: "unchanged", result } : { kind: "changed", result, changes } };
     } catch (error) {
       this.#figures.refused += 1;

@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type Server as HttpServer } from "n
 import { fail, isError, requestId, type SelvageError } from "@selvage/base";
 import Fastify, { type FastifyReply, type FastifyRequest } from "fastify";
 import { networking, networkingError, versions } from "../api/networking.ts";
+import type { Caller } from "../api/policy.ts";
 import { identity, identityError } from "../identity/routes.ts";
 import { callerOf, type IdentityService } from "../identity/service.ts";
 import type { Observe } from "../own/measure.ts";
@@ -36,7 +37,8 @@ interface Area {
 /** Makes the application; `server` takes connections when it resolves. */
 export async function createApp(options: AppOptions): Promise<App> {
   const { core } = options;
-  const areas = areasOf(options);
+  const callers = new WeakMap<Exchange, Caller>();
+  const areas = areasOf(options, callers);
   let running = 0;
   const idle = new Set<() => void>();
   const app = Fastify({
@@ -62,7 +64,7 @@ export async function createApp(options: AppOptions): Promise<App> {
       running -= 1;
       if (running === 0) for (const wake of idle) wake();
     }
-    options.observe({ area: area.name, exchange, status: answer.status, seconds: (core.clock.monotonic() - start) / 1000 });
+    options.observe({ area: area.name, exchange, caller: callers.get(exchange), status: answer.status, seconds: (core.clock.monotonic() - start) / 1000 });
     return send(reply, exchange, answer);
   };
   app.route({ method: [...app.supportedMethods], url: "/*", handler: (request, reply) => handle(request, reply) });
@@ -87,9 +89,14 @@ export async function createApp(options: AppOptions): Promise<App> {
   };
 }
 
-function areasOf({ core, identity: service, routes }: AppOptions): readonly Area[] {
+/** `callers`: where it is noted who a request's token belongs to, for the log. */
+function areasOf({ core, identity: service, routes }: AppOptions, callers: WeakMap<Exchange, Caller>): readonly Area[] {
   const { writer, hosts, settings, store } = core;
-  const authenticate = (exchange: Exchange) => callerOf(service, exchange);
+  const authenticate = async (exchange: Exchange): Promise<Caller> => {
+    const caller = await callerOf(service, exchange);
+    callers.set(exchange, caller);
+    return caller;
+  };
   const now = (): number => core.clock.now();
   const under = (prefix: string) => (path: string) => path === prefix || path.startsWith(`${prefix}/`);
   return [
@@ -169,7 +176,8 @@ function send(reply: FastifyReply, exchange: Exchange, { status, body, headers }
   if (body === undefined) return reply.send();
   const text = typeof body === "string" ? body : JSON.stringify(body);
   if (headers?.["content-type"] === undefined) reply.header("content-type", "application/json");
-  return reply.send(exchange.method === "HEAD" ? undefined : text);
+  // Bytes, not text: fastify would add a charset that JSON does not have (RFC 8259, section 11).
+  return reply.send(exchange.method === "HEAD" ? undefined : Buffer.from(text));
 }
 
 /** The error that the caller is told: one of ours as it is, everything else as a fault of ours, with its cause in the log. */

@@ -1,12 +1,15 @@
 /** What is measured and logged of each request, and the figures of the writer and the hosts, for /metrics. */
 import { secondsBuckets } from "@selvage/base";
 import { Host, Network, Port, Subnet } from "@selvage/model";
+import type { Caller } from "../api/policy.ts";
 import type { Exchange } from "../http/exchange.ts";
 import type { ServerCore } from "../server.ts";
 
 export interface Observation {
   readonly area: string;
   readonly exchange: Exchange;
+  /** Absent: nobody showed who it is. */
+  readonly caller: Caller | undefined;
   readonly status: number;
   readonly seconds: number;
 }
@@ -41,7 +44,7 @@ export function measure(core: ServerCore): Observe {
   gauge("networks", "Networks", () => count(writer.replica.objects(Network)));
   gauge("subnets", "Subnets", () => count(writer.replica.objects(Subnet)));
   gauge("ports", "Ports", () => count(writer.replica.objects(Port)));
-  return ({ area, exchange, status, seconds }) => {
+  return ({ area, exchange, caller, status, seconds }) => {
     requests.observe({ api: area, method: exchange.method, status: String(status) }, seconds);
     log.info("request", {
       request_id: exchange.requestId,
@@ -50,6 +53,7 @@ export function measure(core: ServerCore): Observe {
       status,
       ms: Math.round(seconds * 10_000) / 10,
       source: exchange.source,
+      ...(caller === undefined ? {} : { user: caller.userName, project_id: caller.projectId ?? null }),
     });
   };
 }
