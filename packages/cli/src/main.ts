@@ -190,6 +190,8 @@ Exit codes: 0 done, 1 tried and failed, 64 written wrongly, 69 something needed 
     .option("--port <n>", "port to listen on; 0: any free one", wholeNumber(0, 65535), 9696)
     .option("--socket <path>", "listen on a unix socket as well")
     .option("--ready-file <path>", "write {pid, port, url} there once it listens")
+    .option("--underlay-mtu <bytes>", "MTU between the hosts (default 1500)", wholeNumber(1280, 65535))
+    .option("--tunnel-overhead <bytes>", "what the tunnel takes of it: 66 over IPv4, 86 over IPv6", wholeNumber(0, 500))
     .action(async (options) => finish(await (await import("./commands/server.ts")).serverRun(options)));
 
   const agent = program.command("agent").description("one host's agent");

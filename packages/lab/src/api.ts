@@ -200,6 +200,11 @@ export async function findPort(api: Api, idOrName: string): Promise<ApiPort> {
   return readPort(only);
 }
 
+/** All ports bound to a host. */
+export async function portsOf(api: Api, host: string): Promise<readonly ApiPort[]> {
+  return listAt(await api.ask("GET", `/v2.0/ports?binding:host_id=${encodeURIComponent(host)}`), "ports").map(readPort);
+}
+
 /** All subnets of a network. */
 export async function subnetsOf(api: Api, networkId: string): Promise<readonly ApiSubnet[]> {
   const reply = await api.ask("GET", `/v2.0/subnets?network_id=${encodeURIComponent(networkId)}`);

@@ -5,7 +5,11 @@ import { test } from "node:test";
 import { demoPings, demoPlan } from "./demo.ts";
 
 test("both projects have one address in common, and machines of a project are on different hosts", () => {
-  for (const hosts of [["h1", "h2"], ["h1", "h2", "h3"], ["h1", "h2", "h3", "h4", "h5"]]) {
+  for (const hosts of [
+    ["h1", "h2"],
+    ["h1", "h2", "h3"],
+    ["h1", "h2", "h3", "h4", "h5"],
+  ]) {
     const [red, blue] = demoPlan(hosts);
     assert.ok(red !== undefined && blue !== undefined);
     assert.equal(red.machines[0].ipv4, blue.machines[0].ipv4);

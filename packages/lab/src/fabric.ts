@@ -2,7 +2,7 @@
 
 import { mkdir, readFile, rm, rmdir } from "node:fs/promises";
 import { join } from "node:path";
-import { type Api, ApiError, needText, openApi } from "./api.ts";
+import { type Api, ApiError, needText, openApi, portsOf } from "./api.ts";
 import { type Capability, probeCapability } from "./capability.ts";
 import { askControl, type LabState } from "./control.ts";
 import { type DemoPing, type DemoProject, demoPings, demoPlan, ensureDemo } from "./demo.ts";
@@ -18,7 +18,14 @@ import { type ServerProcess, startServerProcess, stopServerProcess } from "./ser
 import { missingTools, setUp } from "./setup.ts";
 import { askStatus, type FabricStatus } from "./status.ts";
 import { message } from "./supervise.ts";
-import { DEFAULT_UNDERLAY, machineRoutes, parseUnderlay, refuseOverlap } from "./underlay.ts";
+import {
+  DEFAULT_UNDERLAY,
+  machineRoutes,
+  parseUnderlay,
+  refuseOverlap,
+  TENANT_MTU,
+  TUNNEL_OVERHEAD,
+} from "./underlay.ts";
 
 /** Hosts of a lab when nothing else is said. */
 export const DEFAULT_HOSTS = 3;
@@ -126,7 +133,7 @@ async function prepareRecord(
 async function ensureServer(
   paths: DataPaths,
   options: UpOptions,
-  port: number,
+  { port = DEFAULT_PORT, underlay }: LabRecord,
   known: RunRecord | undefined,
 ): Promise<ServerProcess> {
   if (known !== undefined && isAlive(known.server)) {
@@ -141,10 +148,12 @@ async function ensureServer(
   }
   refuseHeldPort(port);
   options.onStep("starting the server");
+  const overhead = TUNNEL_OVERHEAD[parseUnderlay(underlay).version];
   const argv = [
     ...options.selvage,
     ...["server", "run", "--data", paths.server, "--port", String(port), "--socket", paths.serverSocket],
     ...["--ready-file", join(paths.server, "ready.json")],
+    ...["--underlay-mtu", String(TENANT_MTU + overhead), "--tunnel-overhead", String(overhead)],
   ];
   try {
     return await startServerProcess(argv, paths);
@@ -153,6 +162,12 @@ async function ensureServer(
     if (port !== 0 && portIsHeld(port)) refuseHeldPort(port);
     throw cause;
   }
+}
+
+/** Frees a host of its ports: each is bound again when its machine is plugged. */
+async function unbindAll(api: Api, host: string): Promise<void> {
+  for (const port of await portsOf(api, host))
+    await api.ask("PUT", `/v2.0/ports/${port.id}`, { port: { "binding:host_id": "" } });
 }
 
 /** A token with which a host joins; `null` when the host has joined already. */
@@ -167,8 +182,23 @@ async function tokenFor(api: Api, paths: DataPaths, name: string): Promise<strin
   } catch (cause) {
     if (!(cause instanceof ApiError) || cause.status !== 409) throw cause;
     // It is known from an earlier life whose key is lost: it joins anew.
+    await unbindAll(api, name);
     await api.ask("DELETE", `/v1/hosts/${encodeURIComponent(name)}`);
     return needText(await api.ask("POST", "/v1/hosts", { name }), "token");
+  }
+}
+
+/** Binds again what machines are plugged into, where a host that lost its key had to be freed of its ports. */
+async function rebind(api: Api, socket: string): Promise<void> {
+  const { machines, hosts } = await askControl(socket, { op: "state" });
+  const bound = new Set(
+    (await Promise.all(hosts.map((host) => portsOf(api, host.name)))).flat().map((port) => port.id),
+  );
+  for (const machine of machines.filter((one) => !bound.has(one.port))) {
+    // A port that was deleted meanwhile leaves its machine plugged into nothing, as a real one would be.
+    await plug(api, socket, machine.port, machine.host, 0).catch((cause: unknown) => {
+      if (!(cause instanceof LabError) || cause.code !== "unknown-machine") throw cause;
+    });
   }
 }
 
@@ -232,7 +262,7 @@ export async function bringUp(options: UpOptions): Promise<FabricReport> {
     const labRuns = known?.lab !== undefined && known.lab !== null && labAlive(known.lab);
     const { record, count } = await prepareRecord(paths, options, labRuns);
 
-    const server = await ensureServer(paths, options, record.port ?? DEFAULT_PORT, known);
+    const server = await ensureServer(paths, options, record, known);
     const note = async (lab: LabProcess | null): Promise<void> => {
       const { identity, port, url } = server;
       await writeRunRecord(paths.runRecord, {
@@ -285,6 +315,7 @@ export async function bringUp(options: UpOptions): Promise<FabricReport> {
         project.machines.map((machine) => plug(api, paths.labSocket, machine.port, machine.host, LEASE_TIMEOUT_MS)),
       ),
     );
+    await rebind(api, paths.labSocket);
     onStep("pinging within the projects and between them");
     const pings = await prove(lab, paths.labSocket, plan);
     return {

@@ -25,7 +25,10 @@ test("one command at a time; the second one names the first; a dead one's lock i
   await using directory = await temporary();
   const path = join(directory.root, "lock");
   const lock = await lockData(path);
-  await assert.rejects(lockData(path), (cause) => cause instanceof LabError && cause.code === "busy" && cause.message.includes(`process ${process.pid}`));
+  await assert.rejects(
+    lockData(path),
+    (cause) => cause instanceof LabError && cause.code === "busy" && cause.message.includes(`process ${process.pid}`),
+  );
   await lock.release();
   await writeFile(path, JSON.stringify({ ...self(), startedAt: "1" }));
   await (await lockData(path)).release();
@@ -50,7 +53,10 @@ test("a record is written whole, only its owner reads it, and one that is no JSO
   assert.equal((await stat(path)).mode & 0o777, 0o600);
   assert.deepEqual(await readdir(directory.root), ["run.json"], "nothing half-written stays");
   await writeFile(path, "{");
-  await assert.rejects(readRecord(path), (cause) => cause instanceof LabError && (cause.hint ?? "").includes("--purge"));
+  await assert.rejects(
+    readRecord(path),
+    (cause) => cause instanceof LabError && (cause.hint ?? "").includes("--purge"),
+  );
   await writeFile(path, '{"version":2}');
   assert.equal(await readRunRecord(path), undefined, "a record of another version is not taken for ours");
 });
@@ -58,7 +64,10 @@ test("a record is written whole, only its owner reads it, and one that is no JSO
 test("the launcher's marks name id and start time", async () => {
   await using directory = await temporary();
   await markRunning(directory.root, [self()]);
-  assert.equal(await readFile(join(directory.root, String(process.pid)), "utf8"), `${process.pid} ${self().startedAt}\n`);
+  assert.equal(
+    await readFile(join(directory.root, String(process.pid)), "utf8"),
+    `${process.pid} ${self().startedAt}\n`,
+  );
   await unmarkRunning(directory.root, [self()]);
   assert.deepEqual(await readdir(directory.root), []);
 });

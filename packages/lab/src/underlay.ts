@@ -20,6 +20,12 @@ export const DEFAULT_UNDERLAY = "198.18.0.0/15";
 /** Bytes an underlay frame may carry: a tenant's 1,500 and 100 for the tunnel's headers. */
 export const UNDERLAY_MTU = 1600;
 
+/** Bytes that Geneve with one option takes of an underlay packet (RFC 8926): over IPv4 and over IPv6. */
+export const TUNNEL_OVERHEAD = { 4: 66, 6: 86 } as const;
+
+/** MTU that the lab's tenant networks have: what machines expect of an Ethernet. */
+export const TENANT_MTU = 1500;
+
 /** Hosts' MAC addresses carry their number in 24 bits. */
 const MOST_HOSTS = 2n ** 24n - 1n;
 
