@@ -21,7 +21,7 @@ export interface ReplicaOptions {
   /** Kinds to hold; changes of others are passed over. Absent: every declared one. */
   readonly resources?: readonly AnyResource[];
   /** Indexes to keep; reading another throws. Absent: every index of those kinds. */
-  readonly indexes?: readonly Index[];
+  readonly indexes?: readonly Pick<Index, "id">[];
 }
 
 /** A kind that the replica holds, with its class of nodes. */
