@@ -154,31 +154,33 @@ export class Writer {
 
   u8(value: number, field: string): void {
     checkWidth(value, 8, field);
-    this.#bytes[this.#room(1)] = value;
+    // The offset first: making room may replace the buffer.
+    const at = this.reserve(1);
+    this.#bytes[at] = value;
   }
 
   u16(value: number, field: string): void {
     checkWidth(value, 16, field);
-    const at = this.#room(2);
+    const at = this.reserve(2);
     writeU16(this.#bytes, at, value);
   }
 
   u24(value: number, field: string): void {
     checkWidth(value, 24, field);
-    const at = this.#room(3);
+    const at = this.reserve(3);
     this.#bytes[at] = value >>> 16;
     writeU16(this.#bytes, at + 1, value & 0xffff);
   }
 
   u32(value: number, field: string): void {
     checkWidth(value, 32, field);
-    const at = this.#room(4);
+    const at = this.reserve(4);
     writeU16(this.#bytes, at, value >>> 16);
     writeU16(this.#bytes, at + 2, value & 0xffff);
   }
 
   put(bytes: Uint8Array): void {
-    const at = this.#room(bytes.length);
+    const at = this.reserve(bytes.length);
     this.#bytes.set(bytes, at);
   }
 
@@ -196,10 +198,6 @@ export class Writer {
   /** What was written, as bytes of its own. */
   done(): Uint8Array {
     return this.#bytes.slice(0, this.at);
-  }
-
-  #room(n: number): number {
-    return this.reserve(n);
   }
 }
 

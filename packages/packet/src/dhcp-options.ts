@@ -46,7 +46,7 @@ interface TypedOptions {
   /** 121 */ readonly classlessRoutes: readonly ClasslessRoute[];
 }
 
-/** All options of a message: named ones, and `other` in the order in which they came. */
+/** All options of a message: named ones, and `other` by code, for their order on the wire means nothing. */
 export type DhcpOptions = Partial<TypedOptions> & { readonly other?: readonly DhcpOption[] };
 
 type Name = keyof TypedOptions;
@@ -240,7 +240,7 @@ export function readDhcpOptions(first: Reader, openOverload: (value: number) => 
     if (name === undefined) other.push({ code, data });
     else readTyped(name, data, offset, typed);
   }
-  return other.length === 0 ? typed : { ...typed, other };
+  return other.length === 0 ? typed : { ...typed, other: other.toSorted((a, b) => a.code - b.code) };
 }
 
 function gather(reader: Reader, into: Map<number, Gathered>): void {
