@@ -4,22 +4,8 @@ export { type Api, ApiError, type ApiPort, at, findPort, openApi } from "./api.t
 export { type Ability, abilities, type Capability, type Probe, probeCapability } from "./capability.ts";
 export { askControl, type HostState, type LabState, type MachineState, type ProcessState } from "./control.ts";
 export { type DemoMachine, type DemoPing, type DemoProject, demoPings, demoPlan, readDemoUsers } from "./demo.ts";
-export {
-  adminApi,
-  adminPassword,
-  bringUp,
-  DEFAULT_HOSTS,
-  DEFAULT_PORT,
-  type DownOptions,
-  type DownReport,
-  type FabricReport,
-  labOf,
-  openFabric,
-  type PingResult,
-  type RunningFabric,
-  takeDown,
-  type UpOptions,
-} from "./fabric.ts";
+export { type DownOptions, type DownReport, takeDown } from "./down.ts";
+export { bringUp, DEFAULT_HOSTS, DEFAULT_PORT, type FabricReport, type UpOptions } from "./fabric.ts";
 export { LabError, type LabErrorCode } from "./failure.ts";
 export {
   enterLab,
@@ -34,7 +20,9 @@ export {
 export { type DataPaths, DEFAULT_DATA_DIRECTORY, dataPaths, hostDirectory } from "./paths.ts";
 export { captureInLab, execInLab, findMachine, placeOf, plug, unplug } from "./plugging.ts";
 export { isAlive, type ProcessIdentity } from "./processes.ts";
+export type { PingResult } from "./proof.ts";
 export { type RunRecord, readRunRecord } from "./run-record.ts";
+export { adminApi, adminPassword, labOf, openFabric, type RunningFabric } from "./running.ts";
 export { SERVER_UID } from "./server-process.ts";
 export {
   findCommand,

@@ -1,0 +1,47 @@
+/** How the lab's hosts become hosts of the server: tokens, and ports that are bound anew after a host lost its key. */
+
+import { access } from "node:fs/promises";
+import { join } from "node:path";
+import { type Api, ApiError, needText, portsOf } from "./api.ts";
+import { askControl } from "./control.ts";
+import { LabError } from "./failure.ts";
+import type { DataPaths } from "./paths.ts";
+import { plug } from "./plugging.ts";
+
+/** Frees a host of its ports: each is bound again when its machine is plugged. */
+async function unbindAll(api: Api, host: string): Promise<void> {
+  for (const port of await portsOf(api, host))
+    await api.ask("PUT", `/v2.0/ports/${port.id}`, { port: { "binding:host_id": "" } });
+}
+
+/** A token with which a host joins; `null` when the host has joined already. */
+export async function tokenFor(api: Api, paths: DataPaths, name: string): Promise<string | null> {
+  const joined = await access(join(paths.hosts, name, "joined")).then(
+    () => true,
+    () => false,
+  );
+  if (joined) return null;
+  try {
+    return needText(await api.ask("POST", "/v1/hosts", { name }), "token");
+  } catch (cause) {
+    if (!(cause instanceof ApiError) || cause.status !== 409) throw cause;
+    // It is known from an earlier life whose key is lost: it joins anew.
+    await unbindAll(api, name);
+    await api.ask("DELETE", `/v1/hosts/${encodeURIComponent(name)}`);
+    return needText(await api.ask("POST", "/v1/hosts", { name }), "token");
+  }
+}
+
+/** Binds again what machines are plugged into, where a host that lost its key had to be freed of its ports. */
+export async function rebind(api: Api, socket: string): Promise<void> {
+  const { machines, hosts } = await askControl(socket, { op: "state" });
+  const bound = new Set(
+    (await Promise.all(hosts.map((host) => portsOf(api, host.name)))).flat().map((port) => port.id),
+  );
+  for (const machine of machines.filter((one) => !bound.has(one.port))) {
+    // A port that was deleted meanwhile leaves its machine plugged into nothing, as a real one would be.
+    await plug(api, socket, machine.port, machine.host, 0).catch((cause: unknown) => {
+      if (!(cause instanceof LabError) || cause.code !== "unknown-machine") throw cause;
+    });
+  }
+}
