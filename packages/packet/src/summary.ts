@@ -151,7 +151,7 @@ function dhcpLine(dhcp: Dhcp): string {
   const { messageType, requestedAddress, hostName } = dhcp.options;
   const yours = dhcp.yiaddr === "0.0.0.0" ? "" : ` your ${dhcp.yiaddr}`;
   const wanted = requestedAddress === undefined ? "" : ` wants ${requestedAddress}`;
-  const name = hostName === undefined ? "" : ` name ${JSON.stringify(hostName)}`;
+  const name = hostName === undefined ? "" : ` name ${quoted(hostName)}`;
   return `dhcp ${messageType ?? `bootp ${dhcp.op}`} xid 0x${dhcp.xid.toString(16).padStart(8, "0")} client ${dhcp.chaddr}${yours}${wanted}${name}`;
 }
 
@@ -159,4 +159,12 @@ function dhcpv6Line(dhcpv6: Dhcpv6): string {
   if ("peer" in dhcpv6) return `dhcp6 ${dhcpv6.type} peer ${dhcpv6.peer}`;
   const addresses = (dhcpv6.options.iaNa ?? []).flatMap((ia) => ia.addresses.map(({ address }) => ` ${address}`));
   return `dhcp6 ${dhcpv6.type} xid 0x${dhcpv6.transactionId.toString(16).padStart(6, "0")}${addresses.join("")}`;
+}
+
+/** A guest's text in quotes, all but printable ASCII escaped: it can neither end the line nor steer a terminal. */
+function quoted(text: string): string {
+  return JSON.stringify(text).replace(
+    /[^ -~]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
 }

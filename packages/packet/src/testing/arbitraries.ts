@@ -3,11 +3,7 @@
 import fc from "fast-check";
 import {
   type Dhcp,
-  type DhcpOptions,
   type Dhcpv6,
-  type Dhcpv6Options,
-  dhcpMessageTypes,
-  dhcpv6MessageTypes,
   type Ethernet,
   EtherType,
   type Geneve,
@@ -21,38 +17,14 @@ import {
   type NdOption,
   type Packet,
   type PacketSpec,
-  readIpv4,
   readIpv6,
-  readMac,
   type Tcp,
   type Udp,
   UdpPort,
   type Vxlan,
 } from "../mod.ts";
-
-const bits = (n: number) => fc.integer({ min: 0, max: 2 ** n - 1 });
-const bytes = (min: number, max = min) => fc.uint8Array({ minLength: min, maxLength: max });
-const words = (max: number, unit = 4, extra = 0) => fc.integer({ min: 0, max }).chain((n) => bytes(n * unit + extra));
-const mac = bytes(6).map((raw) => readMac(raw, 0));
-const ipv4 = bytes(4).map((raw) => readIpv4(raw, 0));
-/** Zero groups are frequent, for `::` is where IPv6 text goes wrong. */
-const ipv6 = fc
-  .array(fc.oneof(fc.constant(0), bits(16)), { minLength: 8, maxLength: 8 })
-  .map((groups) => readIpv6(Uint8Array.from(groups.flatMap((group) => [group >>> 8, group & 0xff])), 0));
-const payload = bytes(0, 64);
-const text = fc.string({
-  unit: fc.integer({ min: 1, max: 255 }).map((code) => String.fromCharCode(code)),
-  maxLength: 40,
-});
-const label = fc.stringMatching(/^[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?$/);
-const domain = fc.array(label, { minLength: 1, maxLength: 5 }).map((labels) => labels.join("."));
-const hex = (min: number, max: number) => bytes(min, max).map((raw) => Buffer.from(raw).toString("hex"));
-const list = <T>(item: fc.Arbitrary<T>, maxLength = 4) => fc.array(item, { minLength: 1, maxLength });
-
-const none: Uint8Array = new Uint8Array(0);
-/** As in the wild: mostly absent. */
-const rarely = <T>(item: fc.Arbitrary<T>, absent: T): fc.Arbitrary<T> =>
-  fc.oneof({ weight: 2, arbitrary: fc.constant(absent) }, { weight: 1, arbitrary: item });
+import { dhcp, dhcpv6 } from "./dhcp.ts";
+import { bits, bytes, domain, ipv4, ipv6, list, mac, none, payload, rarely, words } from "./values.ts";
 
 const link: fc.Arbitrary<Omit<Ethernet, "type">> = fc.record(
   { src: mac, dst: mac, vlan: fc.record({ id: bits(12), priority: bits(3), dropEligible: fc.boolean() }) },
@@ -90,7 +62,7 @@ const ipv6Header: fc.Arbitrary<Omit<Ipv6, "protocol">> = fc
     dscp: bits(6),
     ecn: bits(2),
     flowLabel: bits(20),
-    hops: fc.option(words(2, 8, 6), { nil: undefined, freq: 4 }),
+    hops: rarely<Uint8Array | undefined>(words(2, 8, 6), undefined),
     rest: rarely(fc.array(extension, { maxLength: 3 }), []),
   })
   .map(({ hops, rest, ...header }) => ({
@@ -198,123 +170,6 @@ const tcp: fc.Arbitrary<Tcp> = fc.record({
 
 const known: ReadonlySet<number> = new Set(Object.values(UdpPort));
 const plainPort = bits(16).filter((port) => !known.has(port));
-
-const cidr = fc.tuple(bits(32), fc.integer({ min: 0, max: 32 })).map(([address, width]) => {
-  const kept = width === 0 ? 0 : (address & (-1 << (32 - width))) >>> 0;
-  return `${readIpv4(Uint8Array.of(kept >>> 24, (kept >>> 16) & 255, (kept >>> 8) & 255, kept & 255), 0)}/${width}`;
-});
-
-/** Some options are longer than 255 bytes, so that they are split and joined. */
-const dhcpOptions: fc.Arbitrary<DhcpOptions> = fc
-  .record(
-    {
-      subnetMask: ipv4,
-      routers: list(ipv4),
-      dnsServers: list(ipv4, 80),
-      hostName: text,
-      domainName: text,
-      mtu: bits(16),
-      broadcastAddress: ipv4,
-      ntpServers: list(ipv4),
-      requestedAddress: ipv4,
-      leaseTime: bits(32),
-      messageType: fc.constantFrom(...dhcpMessageTypes),
-      serverId: ipv4,
-      parameterRequest: fc.array(bits(8), { maxLength: 20 }),
-      message: text,
-      maxMessageSize: bits(16),
-      renewalTime: bits(32),
-      rebindingTime: bits(32),
-      vendorClass: text,
-      clientId: hex(0, 20),
-      relayAgent: fc.array(fc.record({ code: bits(8), data: bytes(0, 10) }), { maxLength: 3 }),
-      domainSearch: list(domain, 12),
-      classlessRoutes: list(fc.record({ destination: cidr, gateway: ipv4 }), 60),
-      other: fc.uniqueArray(
-        fc.record({ code: fc.constantFrom(2, 43, 66, 67, 125, 224, 252, 254), data: bytes(0, 300) }),
-        {
-          selector: ({ code }) => code,
-          minLength: 1,
-          maxLength: 3,
-        },
-      ),
-    },
-    { requiredKeys: [] },
-  )
-  .map(({ other, ...rest }) =>
-    other === undefined ? rest : { ...rest, other: other.toSorted((a, b) => a.code - b.code) },
-  );
-
-const fixedText = (max: number) =>
-  fc.string({ unit: fc.integer({ min: 1, max: 255 }).map((code) => String.fromCharCode(code)), maxLength: max });
-const dhcp: fc.Arbitrary<Dhcp> = fc.record({
-  op: fc.constantFrom("request" as const, "reply" as const),
-  htype: bits(8),
-  hops: bits(8),
-  xid: bits(32),
-  secs: bits(16),
-  broadcast: fc.boolean(),
-  ciaddr: ipv4,
-  yiaddr: ipv4,
-  siaddr: ipv4,
-  giaddr: ipv4,
-  chaddr: fc.oneof(
-    mac,
-    bytes(0, 16).map((raw) =>
-      Buffer.from(raw)
-        .toString("hex")
-        .replace(/..(?=.)/g, "$&:"),
-    ),
-  ),
-  sname: fixedText(64),
-  file: fixedText(128),
-  options: dhcpOptions,
-});
-
-const status = fc.record({ code: bits(16), message: text });
-const iaAddress = fc.record(
-  { address: ipv6, preferred: bits(32), valid: bits(32), status },
-  { requiredKeys: ["address", "preferred", "valid"] },
-);
-const iaNa = fc.record(
-  { iaid: bits(32), t1: bits(32), t2: bits(32), addresses: fc.array(iaAddress, { maxLength: 3 }), status },
-  { requiredKeys: ["iaid", "t1", "t2", "addresses"] },
-);
-const dhcpv6Options: fc.Arbitrary<Dhcpv6Options> = fc.record(
-  {
-    clientId: hex(3, 20),
-    serverId: hex(3, 20),
-    iaNa: list(iaNa, 3),
-    requested: fc.array(bits(16), { maxLength: 10 }),
-    preference: bits(8),
-    elapsed: bits(16),
-    relayMessage: bytes(0, 40),
-    status,
-    rapidCommit: fc.constant(true as const),
-    dnsServers: list(ipv6),
-    domainSearch: list(domain),
-    clientFqdn: fc.record({
-      flags: bits(8),
-      name: fc.oneof(
-        fc.constantFrom("", "."),
-        domain,
-        domain.map((name) => `${name}.`),
-      ),
-    }),
-    other: list(fc.record({ code: fc.constantFrom(16, 18, 25, 31, 56, 65535), data: bytes(0, 20) }), 3),
-  },
-  { requiredKeys: [] },
-);
-const dhcpv6: fc.Arbitrary<Dhcpv6> = fc.oneof(
-  fc.record({ type: fc.constantFrom(...dhcpv6MessageTypes), transactionId: bits(24), options: dhcpv6Options }),
-  fc.record({
-    type: fc.constantFrom("relay-forward" as const, "relay-reply" as const),
-    hopCount: bits(8),
-    link: ipv6,
-    peer: ipv6,
-    options: dhcpv6Options,
-  }),
-);
 
 const geneve = fc.record({
   vni: bits(24),

@@ -24,11 +24,11 @@ export function pcap(frames: readonly Uint8Array[]): Uint8Array {
 }
 
 /**
- * What tcpdump prints for each frame: verbose (`-vvv`, so it verifies checksums), with the link layer, no names, no times; the indented lines of a
- * packet are joined to its first. Throws if tcpdump is not installed or refuses the capture.
+ * What tcpdump prints for each frame: verbose (`-vvv`, so it verifies checksums), with the link layer, no names; all lines of a packet
+ * joined to one, without its time. Throws if tcpdump is not installed or refuses the capture.
  */
 export function tcpdump(frames: readonly Uint8Array[]): readonly string[] {
-  const run = spawnSync("tcpdump", ["-r", "-", "-n", "-t", "-e", "-vvv"], {
+  const run = spawnSync("tcpdump", ["-r", "-", "-n", "-tt", "-e", "-vvv"], {
     input: pcap(frames),
     encoding: "latin1",
     maxBuffer: 1 << 26,
@@ -38,8 +38,9 @@ export function tcpdump(frames: readonly Uint8Array[]): readonly string[] {
   const packets: string[] = [];
   for (const line of run.stdout.split("\n")) {
     if (line === "") continue;
-    if (/^\s/.test(line) && packets.length > 0) packets[packets.length - 1] += ` ${line.trim()}`;
-    else packets.push(line);
+    const start = /^\d+\.\d{6} /.exec(line);
+    if (start !== null) packets.push(line.slice(start[0].length));
+    else if (packets.length > 0) packets[packets.length - 1] += ` ${line.trim()}`;
   }
   return packets;
 }
