@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import fc from "fast-check";
 import { derive, type EngineRow, type Query, query } from "./derivation.ts";
 import { Engine } from "./engine.ts";
 import { Network } from "./resources/network.ts";
-import { makeNetwork, put, remove } from "./testing/mod.ts";
+import { makeNetwork, put, remove, textOfRows } from "./testing/mod.ts";
 import { toyRow } from "./testing/toy-apps.ts";
 
 const network = makeNetwork({ mtu: 1000 });
@@ -155,5 +156,76 @@ test("two queries of one name are told apart by failing", () => {
   assert.deepEqual(
     [...engine.quarantined.values()].map(({ derivation, error }) => `${derivation}: ${error.message}`),
     ["second: two queries are named same"],
+  );
+});
+
+/** A graph in the descriptions of networks: each names those that it asks. Its paths are counted, if they end. */
+const pathsFrom: Query<number> = query("paths", (view, id) => {
+  const asked =
+    view
+      .get(Network, id)
+      ?.description.split(" ")
+      .filter((name) => name !== "") ?? [];
+  return asked.reduce((sum, next) => sum + view.ask(pathsFrom, next), 1);
+});
+
+/** The same by plain recursion; undefined when a path comes back to where it was. */
+function plainPaths(
+  graph: ReadonlyMap<string, readonly string[]>,
+  id: string,
+  above: readonly string[] = [],
+): number | undefined {
+  if (above.includes(id)) return undefined;
+  let sum = 1;
+  for (const next of graph.get(id) ?? []) {
+    const below = plainPaths(graph, next, [...above, id]);
+    if (below === undefined) return undefined;
+    sum += below;
+  }
+  return sum;
+}
+
+test("over random graphs that change, circles included, each query is what plain recursion finds, and all is forgotten after", () => {
+  const names = ["1", "2", "3", "4", "5", "6"];
+  const edit = fc.record({
+    at: fc.constantFrom(...names),
+    asks: fc.option(fc.subarray(names, { maxLength: 2 }), { freq: 6 }),
+  });
+  fc.assert(
+    fc.property(fc.array(fc.array(edit, { minLength: 1, maxLength: 3 }), { maxLength: 25 }), (batches) => {
+      const engine = new Engine<EngineRow>({
+        derivations: [derive("app", Network, ({ id }, view) => [toyRow("paths", id, view.ask(pathsFrom, id))])],
+      });
+      const graph = new Map<string, readonly string[]>();
+      for (const [revision, batch] of batches.entries()) {
+        const changes = batch.map(({ at, asks }) => {
+          if (asks === null) graph.delete(at);
+          else graph.set(at, asks);
+          return asks === null
+            ? remove(Network, at)
+            : put(Network, makeNetwork({ id: at, description: asks.join(" ") }));
+        });
+        engine.apply(changes, revision);
+        const expected: string[] = [];
+        const failing: string[] = [];
+        for (const id of graph.keys()) {
+          const paths = plainPaths(graph, id);
+          if (paths === undefined) failing.push(`app(${id})`);
+          else expected.push(`paths ${id} = ${paths}`);
+        }
+        assert.deepEqual(textOfRows(engine.rows()), expected.sort());
+        assert.deepEqual([...engine.quarantined.keys()].sort(), failing.sort());
+        const { queriesRun } = engine.counters;
+        engine.apply([], revision);
+        assert.equal(engine.counters.queriesRun, queriesRun, "nothing is left unsettled");
+      }
+      engine.apply(
+        names.map((name) => remove(Network, name)),
+        batches.length,
+      );
+      assert.equal(engine.sizes.nodes, 0);
+      assert.equal(engine.sizes.queries, 0);
+    }),
+    { numRuns: 300 },
   );
 });
