@@ -22,7 +22,7 @@ export { captureInLab, execInLab, findMachine, placeOf, plug, unplug } from "./p
 export { isAlive, type ProcessIdentity } from "./processes.ts";
 export type { PingResult } from "./proof.ts";
 export { type RunRecord, readRunRecord } from "./run-record.ts";
-export { adminApi, adminPassword, labOf, openFabric, type RunningFabric } from "./running.ts";
+export { adminApi, adminPassword, openFabric, openLab, type RunningFabric, type RunningLab } from "./running.ts";
 export { SERVER_UID } from "./server-process.ts";
 export {
   findCommand,

@@ -31,40 +31,55 @@ export async function adminApi(paths: DataPaths, url: string): Promise<Api> {
   return openApi({ url, user: "admin", password: await adminPassword(paths), project: "admin" });
 }
 
-/** Everything of a fabric that a command needs while it runs. */
+/** A fabric whose server answers. */
 export interface RunningFabric {
   readonly paths: DataPaths;
   readonly record: RunRecord;
   readonly api: Api;
 }
 
+/** A lab whose machines can be entered; its server may be gone. */
+export interface RunningLab {
+  readonly paths: DataPaths;
+  readonly lab: LabProcess;
+}
+
+async function recordOf(paths: DataPaths): Promise<RunRecord> {
+  const record = await readRunRecord(paths.runRecord);
+  if (record !== undefined) return record;
+  throw new LabError(
+    "not-running",
+    `no fabric runs in ${paths.root}`,
+    "start one: ./selvage up, or name its --data DIR",
+  );
+}
+
 /**
  * Opens the fabric of a data directory.
- * @throws LabError `not-running` when nothing runs there.
+ * @throws LabError `not-running` when its server does not run.
  */
 export async function openFabric(dataDirectory: string): Promise<RunningFabric> {
   const paths = dataPaths(dataDirectory);
-  const record = await readRunRecord(paths.runRecord);
-  if (record === undefined)
-    throw new LabError(
-      "not-running",
-      `no fabric runs in ${paths.root}`,
-      "start one: ./selvage up, or name its --data DIR",
-    );
+  const record = await recordOf(paths);
   if (!isAlive(record.server))
     throw new LabError("not-running", "the fabric's server has ended", "repair it: ./selvage up");
   return { paths, record, api: await adminApi(paths, record.url) };
 }
 
-/** The lab of a running fabric. */
-export function labOf(fabric: RunningFabric): LabProcess {
-  const { lab } = fabric.record;
-  if (lab === null)
+/**
+ * Opens the lab of a data directory, whether or not its server runs.
+ * @throws LabError `not-running` when the lab does not run, `capability` when the fabric is simulated.
+ */
+export async function openLab(dataDirectory: string): Promise<RunningLab> {
+  const paths = dataPaths(dataDirectory);
+  const { lab, why } = await recordOf(paths);
+  if (lab === null) {
     throw new LabError(
       "capability",
       "this fabric runs the simulated datapath: it has no machines to enter",
-      fabric.record.why ?? undefined,
+      why ?? undefined,
     );
+  }
   if (!labAlive(lab)) throw new LabError("not-running", "the lab has ended", "repair it: ./selvage up");
-  return lab;
+  return { paths, lab };
 }

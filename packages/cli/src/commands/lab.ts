@@ -5,9 +5,9 @@ import {
   execInLab,
   findMachine,
   LabError,
-  labOf,
   type MachineState,
   openFabric,
+  openLab,
   outerPid,
   placeOf,
   plug,
@@ -25,6 +25,10 @@ export interface LabFlags {
 
 const LEASE_WAIT_MS = 20_000;
 
+function byName(a: { readonly name: string }, b: { readonly name: string }): number {
+  return a.name.localeCompare(b.name, "en", { numeric: true });
+}
+
 function machineJson(machine: MachineState) {
   const { port, name, host, mac, ipv4, ipv6, dhcp } = machine;
   return { port, name, host, mac, ipv4, ipv6, dhcp };
@@ -36,9 +40,9 @@ export async function labPlug(
   flags: LabFlags & { readonly host: string },
   output: Output = standardOutput,
 ): Promise<number> {
-  const fabric = await openFabric(dataDirectory(flags.data));
-  labOf(fabric);
-  const machine = await plug(fabric.api, fabric.paths.labSocket, port, flags.host, LEASE_WAIT_MS);
+  const { paths } = await openLab(dataDirectory(flags.data));
+  const { api } = await openFabric(dataDirectory(flags.data));
+  const machine = await plug(api, paths.labSocket, port, flags.host, LEASE_WAIT_MS);
   const waits = machine.dhcp === "none";
   if (flags.json === true) printJson(output, machineJson(machine));
   else
@@ -56,9 +60,9 @@ export async function labPlug(
 
 /** Runs `selvage lab unplug PORT`. */
 export async function labUnplug(port: string, flags: LabFlags, output: Output = standardOutput): Promise<number> {
-  const fabric = await openFabric(dataDirectory(flags.data));
-  labOf(fabric);
-  const machine = await unplug(fabric.api, fabric.paths.labSocket, port);
+  const { paths } = await openLab(dataDirectory(flags.data));
+  const { api } = await openFabric(dataDirectory(flags.data));
+  const machine = await unplug(api, paths.labSocket, port);
   if (flags.json === true) printJson(output, machineJson(machine));
   else output.text(`${machine.name} is unplugged from ${machine.host}\n`);
   return Exit.ok;
@@ -72,9 +76,8 @@ export async function labExec(
   output: Output = standardOutput,
 ): Promise<number> {
   try {
-    const fabric = await openFabric(dataDirectory(flags.data));
-    const lab = labOf(fabric);
-    const state = await askControl(fabric.paths.labSocket, { op: "state" });
+    const { paths, lab } = await openLab(dataDirectory(flags.data));
+    const state = await askControl(paths.labSocket, { op: "state" });
     if (flags.inHost !== true) return await execInLab(lab.first.pid, placeOf(findMachine(state, where)), command);
     if (!state.hosts.some((host) => host.name === where)) {
       throw new LabError(
@@ -93,12 +96,11 @@ export async function labExec(
 
 /** Runs `selvage lab hosts`. */
 export async function labHosts(flags: LabFlags, output: Output = standardOutput): Promise<number> {
-  const fabric = await openFabric(dataDirectory(flags.data));
-  const lab = labOf(fabric);
-  const state = await askControl(fabric.paths.labSocket, { op: "state" });
+  const { paths, lab } = await openLab(dataDirectory(flags.data));
+  const state = await askControl(paths.labSocket, { op: "state" });
   const pid = (inner: number | null | undefined): number | null =>
     inner === null || inner === undefined ? null : (outerPid(lab.first.pid, inner) ?? null);
-  const hosts = state.hosts.map((host) => ({
+  const hosts = state.hosts.toSorted(byName).map((host) => ({
     name: host.name,
     tunnel_ip: host.tunnelIp,
     machines: state.machines.filter((machine) => machine.host === host.name).length,
@@ -126,9 +128,8 @@ export async function labHosts(flags: LabFlags, output: Output = standardOutput)
 
 /** Runs `selvage lab machines`. */
 export async function labMachines(flags: LabFlags, output: Output = standardOutput): Promise<number> {
-  const fabric = await openFabric(dataDirectory(flags.data));
-  labOf(fabric);
-  const { machines } = await askControl(fabric.paths.labSocket, { op: "state" });
+  const { paths } = await openLab(dataDirectory(flags.data));
+  const machines = (await askControl(paths.labSocket, { op: "state" })).machines.toSorted(byName);
   if (flags.json === true) printJson(output, { machines: machines.map(machineJson) });
   else {
     printTable(output, {

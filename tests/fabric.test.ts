@@ -1,0 +1,276 @@
+/** The main job as a new user does it: `selvage up` with real switches, the stock openstack client, machines plugged and entered, repair, `down` and `up` again. */
+
+import assert from "node:assert/strict";
+import { type SpawnSyncReturns, spawn, spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { at } from "@selvage/lab";
+import { machineSnapshot, processesNaming, whyNoLab } from "@selvage/lab/testing";
+
+const MAIN = fileURLToPath(new URL("../packages/cli/src/main.ts", import.meta.url));
+const skip = (await whyNoLab()) ?? false;
+const data = mkdtempSync(join(tmpdir(), "selvage-fabric-"));
+
+function selvage(...words: readonly string[]): SpawnSyncReturns<string> {
+  const [first = "", ...rest] = words;
+  const nested = ["lab", "host"].includes(first)
+    ? [first, rest[0] ?? "", "--data", data, ...rest.slice(1)]
+    : [first, "--data", data, ...rest];
+  return spawnSync(process.execPath, [MAIN, ...nested], { encoding: "utf8", timeout: 180_000 });
+}
+
+function ok(result: SpawnSyncReturns<string>): string {
+  assert.equal(result.status, 0, `${result.stderr}\n${result.stdout}`);
+  return result.stdout;
+}
+
+function json(result: SpawnSyncReturns<string>): unknown {
+  return JSON.parse(ok(result));
+}
+
+function list(value: unknown, key: string): readonly unknown[] {
+  const found = at(value, key);
+  assert.ok(Array.isArray(found), `${key} is a list`);
+  return found;
+}
+
+async function untilTrue(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
+  const deadline = performance.now() + 60_000;
+  while (!(await holds())) {
+    assert.ok(performance.now() < deadline, `${what}, waited 60 s`);
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+}
+
+let environment: Readonly<Record<string, string>> = {};
+
+function openstack(...words: readonly string[]): unknown {
+  const result = spawnSync("openstack", [...words, "-f", "json"], {
+    encoding: "utf8",
+    env: { ...process.env, ...environment },
+  });
+  assert.equal(result.status, 0, `openstack ${words.join(" ")}: ${result.stderr}`);
+  return result.stdout.trim() === "" ? null : JSON.parse(result.stdout);
+}
+
+function quietOpenstack(...words: readonly string[]): void {
+  const result = spawnSync("openstack", words, { encoding: "utf8", env: { ...process.env, ...environment } });
+  assert.equal(result.status, 0, `openstack ${words.join(" ")}: ${result.stderr}`);
+}
+
+const pidsOf = (): string =>
+  JSON.stringify(list(json(selvage("lab", "hosts", "--json")), "hosts").map((host) => at(host, "pids")));
+const pinged = (from: string, address: string): boolean =>
+  selvage("lab", "exec", from, "--", "ping", "-n", "-c", "1", "-W", "1", address).status === 0;
+const allAlive = (): boolean => {
+  const result = selvage("status", "--json");
+  if (result.stdout === "") return false;
+  const status: unknown = JSON.parse(result.stdout);
+  const revision = at(status, "revision");
+  return list(status, "hosts").every((host) => at(host, "alive") === true && at(host, "revision") === revision);
+};
+
+let snapshot: unknown;
+
+before(async () => {
+  if (skip !== false) return;
+  snapshot = await machineSnapshot();
+});
+
+after(async () => {
+  selvage("down", "--purge");
+  rmSync(data, { recursive: true, force: true });
+});
+
+test("up starts two hosts, proves reach within each project and silence between them, and says so in JSON", {
+  skip,
+}, () => {
+  const report = json(selvage("up", "--hosts", "2", "--port", "0", "--json"));
+  assert.equal(at(report, "datapath"), "ovs");
+  assert.equal(at(report, "ok"), true);
+  assert.deepEqual(
+    list(report, "hosts").map((host) => [at(host, "name"), at(host, "alive"), at(host, "machines")]),
+    [
+      ["h1", true, 2],
+      ["h2", true, 2],
+    ],
+  );
+  const pings = list(report, "pings");
+  assert.equal(
+    pings.filter((ping) => at(ping, "expected") === "reached" && typeof at(ping, "milliseconds") === "number").length,
+    4,
+  );
+  assert.equal(pings.filter((ping) => at(ping, "expected") === "silence" && at(ping, "ok") === true).length, 4);
+  const addresses = list(report, "machines").map((machine) => [
+    at(machine, "name"),
+    at(machine, "ipv4"),
+    at(machine, "host"),
+  ]);
+  assert.deepEqual(addresses.toSorted(), [
+    ["blue-1", "10.0.0.11", "h2"],
+    ["blue-2", "10.0.0.13", "h1"],
+    ["red-1", "10.0.0.11", "h1"],
+    ["red-2", "10.0.0.12", "h2"],
+  ]);
+});
+
+test("a second up is harmless: the same processes go on", { skip }, () => {
+  const pids = pidsOf();
+  const report = json(selvage("up", "--json"));
+  assert.equal(at(report, "ok"), true);
+  assert.equal(pidsOf(), pids);
+});
+
+test("the server does not run as root", { skip }, () => {
+  const status: unknown = JSON.parse(ok(selvage("status", "--json")));
+  assert.equal(typeof at(status, "url"), "string");
+  const server = processesNaming(data).filter((line) => line.includes(" server run "));
+  assert.equal(server.length, 1, server.join("\n"));
+  const pid = server[0]?.split(" ")[0] ?? "";
+  const uid = spawnSync("stat", ["-c", "%u %g", `/proc/${pid}`], { encoding: "utf8" }).stdout.trim();
+  assert.equal(uid, "61616 61616");
+});
+
+test("a tenant's own network with the stock client: made, plugged, reached, shown, deleted", { skip }, async () => {
+  const words = ok(selvage("env", "--project", "red"));
+  assert.match(words, /^export OS_AUTH_URL=http:\/\/127\.0\.0\.1:\d+\/identity\/v3$/m);
+  environment = Object.fromEntries(
+    [...words.matchAll(/^export (\w+)=(.*)$/gm)].map(([, name = "", value = ""]) => [name, value]),
+  );
+  openstack("network", "create", "mine");
+  openstack(
+    "subnet",
+    "create",
+    "--network",
+    "mine",
+    "--subnet-range",
+    "192.168.7.0/24",
+    "--dns-nameserver",
+    "192.0.2.53",
+    "mine-v4",
+  );
+  openstack("port", "create", "--network", "mine", "--fixed-ip", "ip-address=192.168.7.21", "m-a");
+  openstack("port", "create", "--network", "mine", "--fixed-ip", "ip-address=192.168.7.22", "m-b");
+  const a = json(selvage("lab", "plug", "m-a", "--host", "h1", "--json"));
+  assert.equal(at(a, "ipv4"), "192.168.7.21");
+  assert.equal(at(json(selvage("lab", "plug", "m-b", "--host", "h2", "--json")), "ipv4"), "192.168.7.22");
+  await untilTrue("m-a reaches m-b", () => pinged("m-a", "192.168.7.22"));
+  assert.match(ok(selvage("lab", "exec", "m-a", "--", "cat", "/etc/resolv.conf")), /nameserver 192\.0\.2\.53/);
+  assert.match(ok(selvage("lab", "exec", "m-a", "--", "cat", "/sys/class/net/eth0/mtu")), /^1500$/m);
+  await untilTrue("the port is ACTIVE", () => at(openstack("port", "show", "m-a"), "status") === "ACTIVE");
+  assert.equal(selvage("lab", "exec", "m-a", "--", "sh", "-c", "exit 9").status, 9);
+  assert.equal(selvage("lab", "exec", "m-a", "--", "sh", "-c", "kill -TERM $$").status, 143);
+  assert.equal(selvage("lab", "exec", "nobody", "--", "true").status, 125);
+  assert.match(ok(selvage("lab", "exec", "--in-host", "h1", "--", "ip", "addr", "show", "br-ul")), /198\.18\.0\.1\/15/);
+  ok(selvage("lab", "unplug", "m-a"));
+  await untilTrue("the port is DOWN", () => at(openstack("port", "show", "m-a"), "status") === "DOWN");
+  ok(selvage("lab", "unplug", "m-b"));
+  quietOpenstack("port", "delete", "m-a", "m-b");
+  quietOpenstack("network", "delete", "mine");
+  const machines = list(json(selvage("lab", "machines", "--json")), "machines").map((machine) => at(machine, "name"));
+  assert.deepEqual(machines.toSorted(), ["blue-1", "blue-2", "red-1", "red-2"]);
+});
+
+test("a port bound to another host than the one that shows it forwards nothing there", { skip }, () => {
+  const wrong = selvage("lab", "plug", "red-1", "--host", "h9");
+  assert.equal(wrong.status, 64);
+  assert.match(wrong.stderr, /the lab has no host "h9"/);
+});
+
+/** Pings every 10 ms for three seconds and gives how many answers were missing; `meanwhile` runs once the first answer came. */
+async function lostUnderPing(meanwhile: () => void | Promise<void>): Promise<number> {
+  const words = ["-n", "-i", "0.01", "-c", "300", "10.0.0.12"];
+  const ping = spawn(process.execPath, [MAIN, "lab", "exec", "--data", data, "red-1", "--", "ping", ...words], {
+    stdio: ["ignore", "pipe", "ignore"],
+  });
+  let said = "";
+  const ended = new Promise<void>((resolve) => ping.on("close", () => resolve()));
+  const first = new Promise<void>((resolve) => {
+    ping.stdout.setEncoding("utf8").on("data", (text: string) => {
+      said += text;
+      if (said.includes("icmp_seq=1 ")) resolve();
+    });
+  });
+  await Promise.race([first, ended]);
+  await meanwhile();
+  await ended;
+  const [, sent, received] = /(\d+) packets transmitted, (\d+) received/.exec(said) ?? [];
+  assert.equal(sent, "300", said);
+  return 300 - Number(received);
+}
+
+function killAgents(): void {
+  const hosts = list(json(selvage("lab", "hosts", "--json")), "hosts");
+  for (const host of hosts) {
+    const pid = at(at(host, "pids"), "agent");
+    assert.equal(typeof pid, "number");
+    process.kill(Number(pid), "SIGKILL");
+  }
+}
+
+const serverPid = (): number =>
+  Number(
+    processesNaming(data)
+      .find((line) => line.includes(" server run "))
+      ?.split(" ")[0],
+  );
+const agentStarts = (): number =>
+  list(json(selvage("lab", "hosts", "--json")), "hosts").reduce<number>(
+    (sum, host) => sum + Number(at(at(host, "starts"), "agent")),
+    0,
+  );
+
+test("all agents killed with SIGKILL under a 10 ms ping: nothing is lost, and they come back", { skip }, async () => {
+  const starts = agentStarts();
+  assert.equal(await lostUnderPing(killAgents), 0);
+  await untilTrue("the agents were started again", () => agentStarts() >= starts + 2);
+  await untilTrue("all hosts are alive and current", allAlive);
+});
+
+test("the same with the server dead: hosts go on alone; up repairs it", { skip }, async () => {
+  process.kill(serverPid(), "SIGKILL");
+  assert.equal(await lostUnderPing(killAgents), 0);
+  assert.equal(await lostUnderPing(() => undefined), 0, "the agents that came back without a server changed nothing");
+  assert.equal(selvage("status").status, 69);
+  assert.equal(at(json(selvage("up", "--json")), "ok"), true);
+  await untilTrue("all hosts are alive and current", allAlive);
+});
+
+test("a switch killed with SIGKILL: everything returns", { skip }, async () => {
+  const [host] = list(json(selvage("lab", "hosts", "--json")), "hosts");
+  const pid = at(at(host, "pids"), "switch");
+  assert.equal(typeof pid, "number");
+  process.kill(Number(pid), "SIGKILL");
+  await untilTrue("red-1 reaches red-2 again", () => pinged("red-1", "10.0.0.12"));
+  await untilTrue("blue-1 reaches blue-2 again", () => pinged("blue-1", "10.0.0.13"));
+});
+
+test("the lab's first process killed: nothing of it is left, and up brings the same machines back", {
+  skip,
+}, async () => {
+  const first = Number(at(json(selvage("lab", "hosts", "--json")), "first_pid"));
+  process.kill(first, "SIGKILL");
+  await untilTrue("only the server is left", () =>
+    processesNaming(data).every((line) => line.includes(" server run ")),
+  );
+  const report = json(selvage("up", "--json"));
+  assert.equal(at(report, "ok"), true);
+  assert.equal(list(report, "machines").length, 4);
+});
+
+test("down keeps the data and leaves nothing else: the machine is as it was; up brings the same fabric back", {
+  skip,
+}, async () => {
+  const before = json(selvage("lab", "machines", "--json"));
+  ok(selvage("down"));
+  assert.deepEqual(processesNaming(data), []);
+  assert.deepEqual(await machineSnapshot(), snapshot);
+  assert.match(ok(selvage("down")), /nothing was running/);
+  assert.equal(at(json(selvage("up", "--json")), "ok"), true);
+  assert.deepEqual(json(selvage("lab", "machines", "--json")), before);
+  ok(selvage("down", "--purge"));
+  assert.deepEqual(processesNaming(data), []);
+});
