@@ -79,6 +79,7 @@ function shape(known: Field, value: bigint): FieldValue {
   return known.form === "bigint" ? value : Number(value);
 }
 
+/** The casts say that the bounds of the loops keep to the literal numbers in the names. */
 function wideRegisters(): ReadonlyMap<FieldName, readonly FieldName[]> {
   const reg = (index: number) => `reg${index as 0}` as const;
   const wide = new Map<FieldName, readonly FieldName[]>();

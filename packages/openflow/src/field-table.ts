@@ -185,6 +185,7 @@ function buildFields(): Record<FieldName, Field> {
   };
   for (const [name, spec] of Object.entries(plain)) put(field(name as keyof typeof plain, spec));
   put(field("dp_hash", [experimenterClass, 0, 32, 4], nicira));
+  // A counter is a number to the compiler, the names want literal ones: the casts say only that the bound of each loop keeps to them.
   for (let i = 0; i < 16; i += 1) put(field(`reg${i as To15}`, [nxm, i, 32, 4]));
   for (let i = 0; i < 8; i += 1) put(field(`xreg${i as 0}`, [packetRegister, i, 64, 8]));
   for (let i = 0; i < 4; i += 1) put(field(`xxreg${i as 0}`, [nxm, 111 + i, 128, 16]));

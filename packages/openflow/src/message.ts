@@ -185,6 +185,7 @@ export function decodeMessage(bytes: Uint8Array): Envelope {
   return decodeEnvelope(new Reader(bytes), bytes.length);
 }
 
+/** Every kind stands in one of the two tables of numbers, which `in` cannot tell the compiler: hence the casts here and below. */
 function typeOf(message: Message): number {
   if (message.kind === "raw") return message.type;
   return message.kind in niciraSubtype ? Type.experimenter : Type[message.kind as keyof typeof Type];
