@@ -47,6 +47,8 @@ export interface ServerOptions {
   readonly socket?: string;
   /** Absent: `sqlite:DIR/store.db`. */
   readonly storeUrl?: string;
+  /** An open store to use instead; it stays open when the server closes. */
+  readonly store?: Store;
   /** As whom to go on when started as root; uid 0 to stay root. Must be said when started as root. */
   readonly runAs?: RunAs;
   readonly settings?: Partial<ServerSettings>;
@@ -92,8 +94,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       listening.destroy();
       await listening.stop();
     });
-    const store = await openStore(options.storeUrl ?? `sqlite:${join(options.dataDir, "store.db")}`);
-    closing.push(() => store.close());
+    const store = options.store ?? (await openStore(options.storeUrl ?? `sqlite:${join(options.dataDir, "store.db")}`));
+    if (options.store === undefined) closing.push(() => store.close());
     const now = (): number => clock.now();
     const writer = await Writer.open(store, {
       now,

@@ -1,1 +1,11 @@
-export {};
+/** The server's testing face: a server with projects at hand, and a tiny client. */
+export { type Answer, errorOf, type HeaderValues, type Json, TestClient } from "./client.ts";
+export {
+  login,
+  passwordAuth,
+  startTestServer,
+  TestServer,
+  type TestServerOptions,
+  type TestProject,
+  testPassword,
+} from "./server.ts";
