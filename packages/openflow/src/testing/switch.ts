@@ -44,7 +44,8 @@ export async function startSwitch(ports: readonly string[] = ["p1", "p2", "p3"])
   const database = `unix:${join(directory, "db.sock")}`;
   const daemons: ChildProcess[] = [];
   const daemon = (file: string, args: readonly string[]) => {
-    daemons.push(spawn(file, args, { env, cwd: directory, stdio: "ignore" }));
+    // The kernel ends the daemon if this process dies before it can.
+    daemons.push(spawn("setpriv", ["--pdeathsig", "TERM", file, ...args], { env, cwd: directory, stdio: "ignore" }));
   };
   const stop = async () => {
     for (const child of daemons.reverse()) await ended(child);
