@@ -5,6 +5,7 @@ import { test } from "node:test";
 import { EncodeError, fromHex, Reader, Writer } from "./bytes.ts";
 import { type Dhcp, type DhcpSpec, readDhcp, writeDhcp } from "./dhcp.ts";
 import { type DhcpOptions, dhcpMessageTypes, writeDhcpOptions } from "./dhcp-options.ts";
+import { readNames } from "./names.ts";
 import { decode, encode } from "./packet.ts";
 import { summary } from "./summary.ts";
 import { tcpdump } from "./testing/pcap.ts";
@@ -102,9 +103,26 @@ test("a pointer that does not go back, or names that never end, are refused", ()
     "77 02 0161 ff",
     "77 01 40 ff",
     "77 03 012e00 ff",
+    "77 05 c002016100 ff",
+    "77 02 c001 ff",
   ]) {
     assert.throws(() => optionsOf(hex), { name: "Fault", layer: "dhcp" }, hex);
   }
+});
+
+test("the work that pointers can ask for is bounded", () => {
+  const names = (bytes: Uint8Array): readonly string[] => readNames(bytes, "dhcp", 0, "allowed");
+  // A name, then pointers each to the one before: sixteen are followed and no more.
+  const chain = (length: number): Uint8Array =>
+    Uint8Array.of(1, 97, 0, ...Array.from({ length }, (_, n) => [0xc0, n === 0 ? 0 : 2 * n + 1]).flat());
+  assert.equal(names(chain(16)).length, 17);
+  assert.throws(() => names(chain(17)), { name: "Fault", reason: "value" });
+  // A long name, repeated by pointers of two bytes.
+  const bomb = new Uint8Array(2001).fill(97, 0, 180);
+  for (const at of [0, 60, 120]) bomb[at] = 59;
+  for (let at = 181; at < bomb.length; at += 2) bomb[at] = 0xc0;
+  assert.throws(() => names(bomb), { name: "Fault", reason: "length" });
+  assert.equal(names(bomb.subarray(0, 201)).length, 11);
 });
 
 test("overloaded fields are read after the options, file first", () => {
@@ -164,6 +182,11 @@ test("lengths that are wrong for their option are refused at its place", () => {
   assert.throws(() => optionsOf("79 01 21 ff"), { name: "Fault", reason: "value" });
   assert.throws(() => optionsOf("33 04 0000"), { name: "Fault", reason: "truncated", offset: 242 });
   assert.throws(() => read(message("ff").subarray(0, 200)), { name: "Fault", reason: "truncated" });
+  const long = message("ff");
+  long[2] = 17;
+  assert.throws(() => read(long), { name: "Fault", reason: "length", offset: 2 });
+  long[2] = 16;
+  assert.equal(read(long).chaddr, "00:11:22:33:44:55:00:00:00:00:00:00:00:00:00:00");
   const other = message("ff");
   other[236] = 0;
   assert.throws(() => read(other), { name: "Fault", reason: "value", offset: 236 });

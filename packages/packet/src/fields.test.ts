@@ -191,6 +191,23 @@ test("fragments rewritten one by one still sum up when put together", () => {
   assert.deepEqual(good(joined).udp, { src: 0, dst: 2000 });
 });
 
+test("a packet on its way through a routing header is rewritten without touching the sum for its last hop", () => {
+  const hops = (left: number): PacketSpec => ({
+    eth,
+    ipv6: {
+      src: "2001:db8::1",
+      dst: "2001:db8::2",
+      protocol: 17,
+      extensions: [{ kind: "routing", data: Uint8Array.of(4, left, 0, 0, 0, 0) }],
+    },
+    payload: Uint8Array.of(0, 1, 0, 2, 0, 8, 0x12, 0x34),
+  });
+  const [under, arrived] = [new Frame(encode(hops(1))), new Frame(encode(hops(0)))];
+  assert.deepEqual([under.get("ip_proto"), under.get("udp_dst"), arrived.get("udp_dst")], [17, undefined, 2]);
+  under.set("ipv6_dst", ip6("2001:db8::3"));
+  assert.deepEqual([...under.toBytes().subarray(-2)], [0x12, 0x34]);
+});
+
 test("a UDP checksum that is absent stays absent", () => {
   const bytes = encode({ eth, ipv4: { src: "10.0.0.1", dst: "10.0.0.2" }, udp: { src: 1, dst: 2 } });
   bytes.fill(0, 40, 42);

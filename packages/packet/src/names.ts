@@ -8,14 +8,18 @@ export type Pointers = "allowed" | "forbidden";
 /** No real list points on more often in one name; a longer chain is an attempt to make us work. */
 const maxJumps = 16;
 
+/** With pointers a few bytes can stand for many; no list of this length is meant to be searched. */
+const maxTotal = 16_384;
+
 /**
  * Reads names until the end of `bytes`, which stand at `offset` of the packet: `["example.com", "a.example"]`, no final dots. Zero
- * padding behind a name is skipped (RFC 8106 section 5.2). Refuses labels that are not printable or that hold a dot.
+ * padding behind a name is skipped (RFC 8106 section 5.2). Refuses labels that are not printable or that hold a dot, and lists of over 16,384 bytes.
  */
 export function readNames(bytes: Uint8Array, layer: Layer, offset: number, pointers: Pointers): readonly string[] {
   const reader = new Reader(bytes, layer);
   const fail = (reason: "truncated" | "length" | "value", at: number): never => reader.fail(reason, offset + at);
   const names: string[] = [];
+  let listed = 0;
   while (reader.left > 0) {
     const start = reader.at;
     const labels: string[] = [];
@@ -49,6 +53,8 @@ export function readNames(bytes: Uint8Array, layer: Layer, offset: number, point
       at += 1 + length;
     }
     reader.at = resume ?? at + 1;
+    listed += total + 1;
+    if (listed > maxTotal) return fail("length", start);
     if (labels.length > 0) names.push(labels.join("."));
   }
   return names;

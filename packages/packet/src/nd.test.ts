@@ -86,6 +86,7 @@ test("a route takes as many words as its length needs, and its reserved preferen
 test("options that lie about their length are refused", () => {
   for (const hex of [
     "0100 000000000000",
+    "0400 000000000000",
     "0102 000000000000",
     "01",
     "0301 000000000000",

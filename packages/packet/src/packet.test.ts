@@ -199,6 +199,18 @@ test("a UDP checksum that sums to zero goes out as all ones", () => {
   const bytes = encode(spec(sum));
   assert.deepEqual([...bytes.subarray(40, 42)], [0xff, 0xff]);
   assert.equal(decode(bytes).ok, true);
+  // Over IPv6 a 0 is refused even where it is what the sum comes to, for it says that there is no checksum.
+  const spec6 = (value: number): PacketSpec => ({
+    eth,
+    ipv6: ip6,
+    udp: { src: 1, dst: 2 },
+    payload: Uint8Array.of(value >>> 8, value & 0xff),
+  });
+  const base6 = encode(spec6(0));
+  const bytes6 = encode(spec6((base6[60]! << 8) | base6[61]!));
+  assert.deepEqual([...bytes6.subarray(60, 62)], [0xff, 0xff]);
+  bytes6.fill(0, 60, 62);
+  assert.equal(fault(bytes6), "udp checksum 60");
 });
 
 test("what contradicts itself is not encoded", () => {
@@ -249,6 +261,17 @@ test("IPv6 extension headers are stepped over, and upper layers of fragments and
     encode({ eth, ipv6: { ...ip6, protocol: 6, extensions: [{ kind: "routing", data: bytesOf("020100000000") }] } }),
   );
   assert.deepEqual([routed.ipv6?.protocol, routed.tcp], [6, undefined]);
+  // Fragments may not end beyond 65,535 bytes: the offsets are the largest that there are.
+  const last = encode({ eth, ipv4: { ...ip4, protocol: 17, fragmentOffset: 65528 }, payload: new Uint8Array(7) });
+  last[17] = 28;
+  assert.equal(fault(Uint8Array.of(...last, 0)), "ipv4 length 20");
+  const last6 = encode({
+    eth,
+    ipv6: { ...ip6, protocol: 17, extensions: [{ ...atomic, offset: 65528 }] },
+    payload: new Uint8Array(7),
+  });
+  last6[19] = 16;
+  assert.equal(fault(Uint8Array.of(...last6, 0)), "ipv6 length 56");
   const misplaced = encode({
     eth,
     ipv6: { ...ip6, protocol: 0, extensions: [atomic] },
