@@ -63,8 +63,7 @@ export class SimulatedDatapath implements Datapath {
     this.#mustBeUp();
     const puts = [...delta.added, ...delta.modified.map(({ after }) => after)];
     // Refused as a whole before anything changes, as a switch refuses a bundle.
-    const rehearsal = new Interpreter(this.program);
-    for (const row of puts) rehearsal.put(row);
+    for (const row of puts) this.#interpreter.check(row);
     for (const row of [...delta.removed, ...delta.modified.map(({ before }) => before)]) {
       this.#interpreter.remove(row);
       this.#rows.delete(row.id);
@@ -105,6 +104,12 @@ export class SimulatedDatapath implements Datapath {
 
   unplug(port: string): void {
     if (this.#interfaces.delete(port)) this.#events?.attachments(this.#attached());
+  }
+
+  /** Takes a row away behind the owner's back: what another hand at a real switch does. */
+  lose(row: Row): void {
+    this.#interpreter.remove(row);
+    this.#rows.delete(row.id);
   }
 
   /** A frame from a port's interface, or out of a tunnel. Gives what became of it. */

@@ -63,8 +63,23 @@ export class Interpreter {
     for (const row of program.constants) this.put(row);
   }
 
-  /** Puts a row. Throws TypeError when it names no table or a value does not fit. */
+  /** Throws TypeError on a row that names no table or action of the program, or bears a value that does not fit. */
+  check(row: Row): void {
+    const table = this.program.byName.get(row.table);
+    const action: Action | undefined = table?.actions[row.action];
+    if (table === undefined || action === undefined) throw new TypeError(`no action ${row.table}.${row.action}`);
+    this.#space(row.table).place(row);
+    for (const step of action.steps) {
+      if (!("to" in step) || step.to.from !== "param") continue;
+      const value = row.args[step.to.name];
+      if (value === undefined) throw new TypeError(`${row.id}: ${step.to.name} is missing`);
+      valueFrom(step.do === "set" ? step.field : step.do === "output" ? F.ingress : F.nh, value);
+    }
+  }
+
+  /** Puts a row, in the place of one of the same key and rank. Throws TypeError as `check` does, and then has changed nothing. */
   put(row: Row): void {
+    this.check(row);
     this.#space(row.table).put(row);
     const group = this.#groupOf(row);
     if (group === undefined) return;

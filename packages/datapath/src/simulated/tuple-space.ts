@@ -3,7 +3,7 @@
  * same bits share one hash table, and the tables are asked from the highest rank down.
  */
 import type { AnyTable, Column, Field, Row } from "@selvage/pipeline";
-import { type FieldValue, type MaskedValue, maskedFrom } from "./values.ts";
+import { type FieldValue, maskedFrom } from "./values.ts";
 
 /** Reads what a packet, or the program's memory of it, holds in a field; undefined where the packet has no such field. */
 export type FieldReader = (field: Field) => FieldValue | undefined;
@@ -11,6 +11,14 @@ export type FieldReader = (field: Field) => FieldValue | undefined;
 interface Asked {
   readonly field: Field;
   readonly mask: bigint;
+}
+
+/** Where a row belongs: which tuple, by its signature, and under which key in it. */
+interface Place {
+  readonly signature: string;
+  readonly key: string;
+  readonly asked: readonly Asked[];
+  readonly rank: number;
 }
 
 /** Rows of one rank that mask the same bits. */
@@ -50,7 +58,7 @@ export class TupleSpace {
 
   /** Puts a row, replacing one of the same key and rank. Throws TypeError on values that do not fit their fields. */
   put(row: Row): void {
-    const { signature, key, asked, rank } = this.#place(row);
+    const { signature, key, asked, rank } = this.place(row);
     let tuple = this.#tuples.get(signature);
     if (tuple === undefined) {
       tuple = { rank, asked, rows: new Map() };
@@ -63,7 +71,7 @@ export class TupleSpace {
 
   /** Takes a row away, if it is there. */
   remove(row: Row): void {
-    const { signature, key } = this.#place(row);
+    const { signature, key } = this.place(row);
     const tuple = this.#tuples.get(signature);
     if (tuple?.rows.delete(key) !== true) return;
     this.#size -= 1;
@@ -91,7 +99,8 @@ export class TupleSpace {
     for (const tuple of this.#ordered) yield* tuple.rows.values();
   }
 
-  #place(row: Row) {
+  /** Where a row belongs. Throws TypeError on values that do not fit their fields, and on a rank that the table has not. */
+  place(row: Row): Place {
     const asked: Asked[] = [];
     const pieces: string[] = [];
     let prefixBits = 0;
@@ -100,7 +109,7 @@ export class TupleSpace {
       if (masked === undefined) continue;
       asked.push({ field: column.field, mask: masked.mask });
       pieces.push(pieceOf(masked.value));
-      if (column.match === "prefix") prefixBits += bitCount(masked);
+      prefixBits += masked.length;
     }
     const rank = this.#rankOf(row, prefixBits);
     const signature = `${rank};${asked.map(({ field, mask }) => `${field.name}/${mask.toString(36)}`).join(",")}`;
@@ -114,12 +123,16 @@ export class TupleSpace {
       case "longest":
         return prefixBits;
       case "ranked":
-        return this.#table.ranks[row.rank ?? ""] ?? 0;
+        return this.#rankNamed(row.rank);
     }
   }
-}
 
-const bitCount = ({ mask }: MaskedValue): number => mask.toString(2).replaceAll("0", "").length;
+  #rankNamed(name: string | undefined): number {
+    const rank: unknown = name === undefined ? undefined : this.#table.ranks[name];
+    if (typeof rank !== "number") throw new TypeError(`${this.#table.name}: no rank ${name}`);
+    return rank;
+  }
+}
 
 function lookUp(tuple: Tuple, read: FieldReader): Row | undefined {
   const pieces: string[] = [];

@@ -5,11 +5,21 @@ import type { Column, Field, RowValue } from "@selvage/pipeline";
 /** What a field holds: a number of its width, or the name of an ingress. */
 export type FieldValue = bigint | string;
 
-/** Reads one value of a row. Throws TypeError on text that is not of the field's kind. */
+const ones = (bits: number): bigint => (1n << BigInt(bits)) - 1n;
+
+/** Reads one value of a row. Throws TypeError on what is not of the field's kind or wider than the field. */
 export function valueFrom(field: Field, value: RowValue): FieldValue {
+  if (field.kind === "name") return String(value);
+  const read = numberFrom(field, value);
+  if (read < 0n || read > ones(field.bits))
+    throw new TypeError(`${field.name}: ${value} does not fit into ${field.bits} bits`);
+  return read;
+}
+
+function numberFrom(field: Field, value: RowValue): bigint {
   switch (field.kind) {
     case "int":
-      return BigInt(value);
+      return wholeFrom(field, value);
     case "mac":
       return BigInt(macOf(String(value)));
     case "ip4":
@@ -20,30 +30,44 @@ export function valueFrom(field: Field, value: RowValue): FieldValue {
       return valueOfIp(ip);
     }
     case "name":
-      return String(value);
+      throw new TypeError(`${field.name}: the name ${value} is no number`);
   }
+}
+
+function wholeFrom(field: Field, value: RowValue): bigint {
+  if (typeof value === "number" ? Number.isSafeInteger(value) : /^(0x[0-9a-f]+|\d+)$/.test(value)) return BigInt(value);
+  throw new TypeError(`${field.name}: ${value} is not a whole number`);
 }
 
 /** A column's value with its mask: all ones for an exact match, undefined for a column left out. Names have no mask. */
 export interface MaskedValue {
   readonly value: FieldValue;
   readonly mask: bigint;
+  /** How many bits a prefix has; 0 for other matches. */
+  readonly length: number;
 }
 
-const ones = (bits: number): bigint => (1n << BigInt(bits)) - 1n;
-
-/** What a column of a row asks of its field; undefined where the row leaves it out. */
+/** What a column of a row asks of its field; undefined where the row leaves it out. Throws TypeError on what it cannot ask. */
 export function maskedFrom(column: Column, value: RowValue | undefined): MaskedValue | undefined {
-  if (value === undefined) return undefined;
-  const { field } = column;
+  const { field, match } = column;
+  if (value === undefined) {
+    if (match === "exact") throw new TypeError(`${field.name}: an exact column is missing`);
+    return undefined;
+  }
   const all = ones(field.bits);
-  if (column.match === "exact" || column.match === "optional") return { value: valueFrom(field, value), mask: all };
+  if (match === "exact" || match === "optional") return { value: valueFrom(field, value), mask: all, length: 0 };
   const [text = "", after = ""] = String(value).split("/");
   const parsed = valueFrom(field, text);
-  if (typeof parsed === "string") throw new TypeError(`${field.name}: names have no ${column.match}`);
-  const mask = column.match === "prefix" ? all ^ ones(field.bits - Number(after)) : valueFrom(field, after);
-  if (typeof mask === "string") throw new TypeError(`${field.name}: ${after} is not a mask`);
-  return { value: parsed & mask, mask };
+  if (typeof parsed === "string") throw new TypeError(`${field.name}: names have no ${match}`);
+  if (match === "masked") {
+    const mask = valueFrom(field, after);
+    if (typeof mask === "string") throw new TypeError(`${field.name}: ${after} is not a mask`);
+    return { value: parsed & mask, mask, length: 0 };
+  }
+  const length = Number(wholeFrom(field, after));
+  if (length > field.bits) throw new TypeError(`${field.name}: ${value} is not a prefix`);
+  const mask = all ^ ones(field.bits - length);
+  return { value: parsed & mask, mask, length };
 }
 
 /** The low bits of a value that a field can hold. */

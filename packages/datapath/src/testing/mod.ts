@@ -1,1 +1,9 @@
-export {};
+/** The datapath's testing face: the suite for all drivers, frames as machines send them, hand-made rows. */
+export { type Check, runCheck } from "./check.ts";
+export { datapathChecks, datapathConformance } from "./conformance.ts";
+export { type ForgedPacket, type MakeFabric, Recorder, type TestFabric, type TestHost } from "./fabric.ts";
+export * from "./frames.ts";
+export { Journal, Late } from "./journal.ts";
+export { simulatedTestFabric } from "./simulated-fabric.ts";
+export { hostKeyOf, l2Row, rowsFor, type TestPort, testPort } from "./topology.ts";
+export { delta, World } from "./world.ts";

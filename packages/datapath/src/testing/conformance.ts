@@ -1,0 +1,17 @@
+/** The suite that every datapath passes. The checks are plain functions, so that broken datapaths can be shown to fail them. */
+import { describe, test } from "node:test";
+import { type Check, runCheck } from "./check.ts";
+import type { MakeFabric } from "./fabric.ts";
+import { lifecycleChecks } from "./lifecycle-checks.ts";
+import { packetChecks } from "./packet-checks.ts";
+import { rowChecks } from "./row-checks.ts";
+
+/** Every check, of every datapath. */
+export const datapathChecks: readonly Check[] = [...rowChecks, ...packetChecks, ...lifecycleChecks];
+
+/** Defines the suite for one driver with node:test. `make` gives a new fabric, nothing plugged, for each check. */
+export function datapathConformance(name: string, make: MakeFabric): void {
+  describe(`${name} is a datapath`, () => {
+    for (const check of datapathChecks) test(check.name, () => runCheck(check, make));
+  });
+}

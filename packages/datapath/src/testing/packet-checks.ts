@@ -1,0 +1,228 @@
+/** Checks with packets: who gets what, what crosses the underlay, what is punted and what is dropped and counted. */
+import assert from "node:assert/strict";
+import type { Check } from "./check.ts";
+import { arpReply, arpRequest, dhcpDiscover, gratuitousArp, neighbourSolicitation, udp, udpToAll } from "./frames.ts";
+import { type TestPort, testPort } from "./topology.ts";
+import { sameBytes, type World } from "./world.ts";
+
+const a = testPort(1, 1, 0);
+const b = testPort(2, 1, 0);
+const c = testPort(3, 1, 1);
+const d = testPort(4, 1, 1);
+const e = testPort(5, 1, 2);
+/** Of another network, beside the others. */
+const x = testPort(6, 2, 0);
+const y = testPort(7, 2, 1);
+const all = [a, b, c, d, e, x, y] as const;
+
+/** A frame is flooded: once to each of `to`, and to nobody else. */
+async function floods(world: World, from: TestPort, frame: Uint8Array, to: readonly TestPort[]): Promise<void> {
+  await world.send(from, frame);
+  for (const port of to) await world.arrives(port, frame, `the flooded frame arrives at ${port.id}`);
+  for (const port of to) {
+    await world.reaches(from, port);
+    assert.equal(world.count(port, frame), 1, `${port.id} gets it once`);
+    await world.reaches(port, from);
+  }
+  assert.equal(world.count(from, frame), 0, "its sender does not get it back");
+}
+
+async function counted(world: World, place: number, reason: Parameters<World["dropped"]>[1], act: () => Promise<void>) {
+  const before = await world.dropped(place, reason);
+  await act();
+  await world.until(`${reason} is counted`, async () => (await world.dropped(place, reason)) > before);
+  return (await world.dropped(place, reason)) - before;
+}
+
+export const packetChecks: readonly Check[] = [
+  {
+    name: "a unicast frame arrives unchanged on the same host, and the underlay sees nothing",
+    run: async (world) => {
+      await world.build(all);
+      const before = await world.fabric.crossed();
+      await world.reaches(a, b, 4);
+      await world.reaches(b, a, 6);
+      assert.equal(await world.fabric.crossed(), before);
+    },
+  },
+  {
+    name: "a unicast frame crosses the underlay once and arrives unchanged on another host",
+    run: async (world) => {
+      await world.build(all);
+      const before = await world.fabric.crossed();
+      await world.reaches(a, c, 4);
+      await world.reaches(c, b, 6);
+      await world.until("two crossed", async () => (await world.fabric.crossed()) === before + 2);
+      const frame = udp(4, a, c, world.mark());
+      await world.send(a, frame);
+      await world.arrives(c, frame);
+      await world.arrivesNowhere(frame, [b], a);
+      await world.arrivesNowhere(frame, [d], c);
+    },
+  },
+  {
+    name: "a flooded frame goes once to each other port of the network, here and there, and never back",
+    run: async (world) => {
+      await world.build(all);
+      const before = await world.fabric.crossed();
+      const frame = udpToAll(4, a, world.mark());
+      await world.send(a, frame);
+      for (const port of [b, c, d, e]) await world.arrives(port, frame);
+      await world.until("one for each other host", async () => (await world.fabric.crossed()) === before + 2);
+      await floods(world, a, udpToAll(4, a, world.mark()), [b, c, d, e]);
+      await floods(world, e, udpToAll(6, e, world.mark()), [a, b, c, d]);
+    },
+  },
+  {
+    name: "a flooded frame does not leave its network",
+    run: async (world) => {
+      await world.build(all);
+      const frame = udpToAll(6, a, world.mark());
+      await floods(world, a, frame, [b, c, d, e]);
+      await world.arrivesNowhere(frame, [x], y);
+      await world.arrivesNowhere(frame, [y], x);
+      const unicast = udp(4, a, x, world.mark());
+      await world.send(a, unicast);
+      await world.arrivesNowhere(unicast, [x], y);
+    },
+  },
+  {
+    name: "a question for a known address is answered on the asking host, for the asker alone",
+    run: async (world) => {
+      await world.build(all);
+      const before = await world.fabric.crossed();
+      await world.send(a, arpRequest(a, c.ip4));
+      await world.arrives(a, arpReply(c, a), "the answer");
+      assert.equal(await world.fabric.crossed(), before);
+      await world.arrivesNowhere(arpRequest(a, c.ip4), [b], a);
+      assert.equal(world.count(b, arpReply(c, a)), 0);
+    },
+  },
+  {
+    name: "what a port says of its own address reaches its network",
+    run: async (world) => {
+      await world.build(all);
+      await floods(world, a, gratuitousArp(a), [b, c, d, e]);
+    },
+  },
+  {
+    name: "a punted packet bears its port, its network and the frame unchanged",
+    run: async (world) => {
+      await world.build(all);
+      for (const port of [a, b, y]) {
+        const frame = dhcpDiscover(port.mac, world.mark());
+        await world.send(port, frame);
+        const punt = await world
+          .heard(port.host)
+          .punts.first((each) => sameBytes(each.frame, frame), "the question is punted", world.deadline);
+        assert.deepEqual(
+          { ...punt, frame: 0 },
+          { kind: "dhcp4", attachment: port.id, net: port.net, srcPort: port.key, frame: 0 },
+        );
+        await world.arrivesNowhere(frame, [port === a ? b : a], port === y ? b : port);
+      }
+    },
+  },
+  {
+    name: "a solicitation for a known address is punted, one for an unknown address dropped",
+    run: async (world) => {
+      await world.build(all);
+      const dropped = await counted(world, 0, "neighbour-unresolved", async () => {
+        await world.send(a, neighbourSolicitation(a, "2001:db8:1::dead"));
+        await world.send(a, neighbourSolicitation(a, c.ip6));
+        const punt = await world.heard(0).punts.first(() => true, "a punt", world.deadline);
+        assert.equal(punt.kind, "nd");
+        assert.equal(punt.srcPort, a.key);
+        assert.ok(sameBytes(punt.frame, neighbourSolicitation(a, c.ip6)));
+      });
+      assert.equal(dropped, 1);
+      assert.equal(world.heard(0).punts.all.length, 1);
+    },
+  },
+  {
+    name: "send puts a frame out of a port's interface, past the program",
+    run: async (world) => {
+      await world.build(all);
+      const frame = dhcpDiscover("02:00:00:00:00:99", world.mark());
+      await world.datapath(0).send(b.id, frame);
+      await world.arrives(b, frame);
+      await world.arrivesNowhere(frame, [a], b);
+      assert.equal(world.heard(0).punts.all.length, 0, "it is not punted back");
+      await assert.rejects(world.datapath(0).send(c.id, frame), "its port is on another host");
+    },
+  },
+  {
+    name: "what is spoofed is dropped and counted by its reason",
+    run: async (world) => {
+      await world.build(all);
+      const mac = await counted(world, 0, "anti-spoof-mac", async () => {
+        for (let n = 0; n < 3; n += 1) await world.send(a, udp(4, { ...a, mac: b.mac }, c, world.mark()));
+        await world.reaches(a, c);
+      });
+      assert.equal(mac, 3);
+      const ip = await counted(world, 1, "anti-spoof-ip", async () => {
+        await world.send(c, udp(4, { ...c, ip4: d.ip4 }, a, world.mark()));
+        await world.send(c, udp(6, { ...c, ip6: d.ip6 }, a, world.mark()));
+        await world.reaches(c, a);
+      });
+      assert.equal(ip, 2);
+      const arp = await counted(world, 0, "arp-spoof", async () => {
+        await world.send(a, gratuitousArp({ ...a, ip4: b.ip4 }));
+        await world.reaches(a, b);
+      });
+      assert.equal(arp, 1);
+    },
+  },
+  {
+    name: "a tunnelled packet is taken only from a host that has a machine on that network",
+    run: async (world) => {
+      await world.build(all);
+      const forged = udp(4, c, a, world.mark());
+      const packet = { to: world.host(0).address, srcPort: c.key, dstPort: a.key, frame: forged };
+      const strangers = await counted(world, 0, "tunnel-source", async () => {
+        // From nobody's address; then from a host that has no machine on network 2, though it has on network 1.
+        await world.fabric.inject({ ...packet, from: world.fabric.stranger, key: 1 });
+        await world.fabric.inject({ ...packet, from: world.host(2).address, key: 2, dstPort: x.key });
+        await world.until("both are counted", async () => (await world.dropped(0, "tunnel-source")) >= 2);
+      });
+      assert.equal(strangers, 2);
+      await world.arrivesNowhere(forged, [a], c);
+      await world.arrivesNowhere(forged, [x], y);
+      await world.fabric.inject({ ...packet, from: world.host(1).address, key: 1 });
+      await world.arrives(a, forged, "the same from its own host");
+    },
+  },
+  {
+    name: "a tunnelled packet for a port of another network, or of none here, goes nowhere",
+    run: async (world) => {
+      await world.build(all);
+      const forged = udp(4, y, a, world.mark());
+      const packet = { from: world.host(1).address, to: world.host(0).address, srcPort: y.key, frame: forged };
+      const dropped = await counted(world, 0, "port-not-bound", async () => {
+        await world.fabric.inject({ ...packet, key: 2, dstPort: a.key });
+        await world.fabric.inject({ ...packet, key: 2, dstPort: c.key });
+        await world.until("both are counted", async () => (await world.dropped(0, "port-not-bound")) >= 2);
+      });
+      assert.equal(dropped, 2);
+      await world.arrivesNowhere(forged, [a, b], c);
+      await world.arrivesNowhere(forged, [x], y);
+    },
+  },
+  {
+    name: "a flooded tunnelled packet goes to the ports here and not on to other hosts",
+    run: async (world) => {
+      await world.build(all);
+      const before = await world.fabric.crossed();
+      const frame = udpToAll(4, c, world.mark());
+      const at = { from: world.host(1).address, to: world.host(0).address };
+      await world.fabric.inject({ ...at, key: 1, srcPort: c.key, dstPort: 0, frame });
+      await world.arrives(a, frame);
+      await world.arrives(b, frame);
+      assert.equal(await world.fabric.crossed(), before, "nothing goes on");
+      await world.arrivesNowhere(frame, [e], a);
+      await world.arrivesNowhere(frame, [x], y);
+      assert.equal(world.count(a, frame), 1);
+      assert.equal(world.count(b, frame), 1);
+    },
+  },
+];
