@@ -20,9 +20,9 @@ import {
   type StoredObject,
   type Subnet,
   textOfIp,
+  type View,
   valueOfIp,
   versionOf,
-  type View,
 } from "@selvage/model";
 
 /** A random whole number from 0 up to but not including `limit`. */
@@ -75,21 +75,30 @@ export function pick(spans: readonly Span[], random: Random, taken: (n: bigint) 
 }
 
 /** A free tunnel key for a network. Throws NoNetworkAvailable. */
-export function pickNetworkKey(choosing: Choosing, range: { readonly first: number; readonly last: number } = networkKeys): number {
+export function pickNetworkKey(
+  choosing: Choosing,
+  range: { readonly first: number; readonly last: number } = networkKeys,
+): number {
   const key = pickKey(choosing, range, Network.index.segment);
   if (key === undefined) throw fail("NoNetworkAvailable");
   return key;
 }
 
 /** A free port key. Throws NumbersExhausted. */
-export function pickPortKey(choosing: Choosing, range: { readonly first: number; readonly last: number } = portKeys): number {
+export function pickPortKey(
+  choosing: Choosing,
+  range: { readonly first: number; readonly last: number } = portKeys,
+): number {
   const key = pickKey(choosing, range, Port.index.key);
   if (key === undefined) throw fail("NumbersExhausted", { what: "port key", size: range.last - range.first + 1 });
   return key;
 }
 
 /** A free host key. Throws NumbersExhausted. */
-export function pickHostKey(choosing: Choosing, range: { readonly first: number; readonly last: number } = hostKeys): number {
+export function pickHostKey(
+  choosing: Choosing,
+  range: { readonly first: number; readonly last: number } = hostKeys,
+): number {
   const key = pickKey(choosing, range, Host.index.key);
   if (key === undefined) throw fail("NumbersExhausted", { what: "host key", size: range.last - range.first + 1 });
   return key;
@@ -97,7 +106,11 @@ export function pickHostKey(choosing: Choosing, range: { readonly first: number;
 
 /** A free MAC address of the prefix (`fa:16:3e`) on a network. Throws MacAddressGenerationFailure. */
 export function pickMac(choosing: Choosing, networkId: string, prefix: string): string {
-  const textOf = (n: bigint): string => `${prefix}:${n.toString(16).padStart(6, "0").replace(/(..)(..)(..)/, "$1:$2:$3")}`;
+  const textOf = (n: bigint): string =>
+    `${prefix}:${n
+      .toString(16)
+      .padStart(6, "0")
+      .replace(/(..)(..)(..)/, "$1:$2:$3")}`;
   const free = pick([{ first: 0n, last: 0xffffffn }], choosing.random, (n) =>
     choosing.hints.exists(Port.index.networkMac, keyOf(networkId, textOf(n))),
   );
@@ -108,7 +121,11 @@ export function pickMac(choosing: Choosing, networkId: string, prefix: string): 
 }
 
 /** A free address of a subnet's pools, or undefined when there is none. `taken`: further ones not to give (of the same request). */
-export function pickAddress(choosing: Choosing, subnet: Subnet, taken: ReadonlySet<string> = new Set()): string | undefined {
+export function pickAddress(
+  choosing: Choosing,
+  subnet: Subnet,
+  taken: ReadonlySet<string> = new Set(),
+): string | undefined {
   const version = subnet.ip_version;
   const textOf = (n: bigint): string => textOfIp(ipFrom(version, n));
   const free = pick(subnet.allocation_pools.map(spanOf), choosing.random, (n) => {

@@ -55,7 +55,14 @@ interface Kept {
   readonly problems: readonly string[];
 }
 
-const nothing: Kept = { heardAt: 0, connected: false, inForce: undefined, portsUp: new Set(), unbound: [], problems: [] };
+const nothing: Kept = {
+  heardAt: 0,
+  connected: false,
+  inForce: undefined,
+  portsUp: new Set(),
+  unbound: [],
+  problems: [],
+};
 
 /** Host states in memory. A host is alive while its stream is open and it was heard from less than `lease` ms ago. */
 export class MemoryHostStates implements HostStates {

@@ -63,7 +63,9 @@ function missing(kind: string, id: string): SelvageError {
 
 function inUse(kind: string, id: string, { refusedBy }: Extract<DeletionPlan, { outcome: "refused" }>): SelvageError {
   const holders = [...new Set(refusedBy.map(({ holder }) => holder.id))].sort();
-  const kinds = [...new Set(refusedBy.map(({ holder }) => byKind.get(holder.kind)?.plural ?? holder.kind))].sort().join(", ");
+  const kinds = [...new Set(refusedBy.map(({ holder }) => byKind.get(holder.kind)?.plural ?? holder.kind))]
+    .sort()
+    .join(", ");
   switch (kind) {
     case "network":
       return fail("NetworkInUse", { net_id: id, ports: holders.join(",") });
@@ -78,7 +80,7 @@ function inUse(kind: string, id: string, { refusedBy }: Extract<DeletionPlan, { 
 function notUnique(index: string, key: string, object: Attributes): SelvageError {
   switch (index) {
     case "port.networkMac":
-      return fail("MacAddressInUse", { net_id: String(object["network_id"]), mac: String(object["mac_address"]) });
+      return fail("MacAddressInUse", { net_id: String(object.network_id), mac: String(object.mac_address) });
     case "port.address": {
       const [subnet_id = "", ip = ""] = key.split("|");
       return fail("IpAddressAlreadyAllocated", { ip, subnet_id });

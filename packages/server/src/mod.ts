@@ -1,8 +1,7 @@
 /** The server's face: start one, the parts that plug into it, and what they use. */
-export type { Caller } from "./api/policy.ts";
+
 export { type Extension, extensions } from "./api/extensions.ts";
-export type { Exchange, Handler, Reply } from "./http/exchange.ts";
-export { headerOf } from "./http/exchange.ts";
+export type { Caller } from "./api/policy.ts";
 export {
   type HostReport,
   type HostState,
@@ -10,6 +9,8 @@ export {
   type HostStates,
   MemoryHostStates,
 } from "./host-states.ts";
+export type { Exchange, Handler, Reply } from "./http/exchange.ts";
+export { headerOf } from "./http/exchange.ts";
 export { authorityFingerprint, authorityOf } from "./identity/bootstrap.ts";
 export type { RunAs } from "./privileges.ts";
 export {
@@ -22,4 +23,11 @@ export {
 } from "./server.ts";
 export { defaultSettings, largestMtu, type ServerSettings } from "./settings.ts";
 export { secondsText, Transaction } from "./transaction.ts";
-export { type Committed, type CommitListener, type Rules, Writer, type WriterFigures, type WriterOptions } from "./writer.ts";
+export {
+  type CommitListener,
+  type Committed,
+  type Rules,
+  Writer,
+  type WriterFigures,
+  type WriterOptions,
+} from "./writer.ts";

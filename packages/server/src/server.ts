@@ -4,10 +4,10 @@ import type { Socket } from "node:net";
 import { isAbsolute, join } from "node:path";
 import { type Clock, createLog, createMetrics, type Log, type Metrics, realClock, silentLog } from "@selvage/base";
 import { openStore, type Store } from "@selvage/store";
+import { type HostStates, MemoryHostStates } from "./host-states.ts";
 import { createApp } from "./http/app.ts";
 import type { Handler } from "./http/exchange.ts";
 import { type ConnectionHandlers, listen } from "./http/listener.ts";
-import { type HostStates, MemoryHostStates } from "./host-states.ts";
 import { bootstrap } from "./identity/bootstrap.ts";
 import { createIdentity } from "./identity/service.ts";
 import { measure } from "./own/measure.ts";
@@ -113,13 +113,25 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       closing.push(async () => part.close?.());
     }
     const observe = measure(core);
-    const app = await createApp({ core, identity, observe, routes: parts.flatMap((part) => Object.entries(part.routes ?? {})) });
+    const app = await createApp({
+      core,
+      identity,
+      observe,
+      routes: parts.flatMap((part) => Object.entries(part.routes ?? {})),
+    });
     if (options.runAs !== undefined) {
       await giveDirectory(options.dataDir, options.runAs);
       dropRoot(options.runAs);
     }
-    handlers = { http: (socket) => void app.server.emit("connection", socket), tls: parts.find((part) => part.tls)?.tls };
-    log.info("serving", { url: `http://${host}:${listening.port}`, store: store.driver, revision: writer.replica.revision });
+    handlers = {
+      http: (socket) => void app.server.emit("connection", socket),
+      tls: parts.find((part) => part.tls)?.tls,
+    };
+    log.info("serving", {
+      url: `http://${host}:${listening.port}`,
+      store: store.driver,
+      revision: writer.replica.revision,
+    });
     let closed: Promise<void> | undefined;
     const close = async (): Promise<void> => {
       const stopped = listening.stop();

@@ -49,7 +49,8 @@ export class Transaction implements Choosing {
   /** Puts an object's whole new value. The revision number and the times of what was there before are the transaction's business. */
   put<R extends AnyResource>(resource: R, object: ObjectOf<R>): ObjectOf<R> {
     const before = this.view.get(resource, object.id);
-    const stored = before === undefined ? object : stamped(resource, object, before, this.#base.get(resource, object.id), this.now);
+    const stored =
+      before === undefined ? object : stamped(resource, object, before, this.#base.get(resource, object.id), this.now);
     this.apply([{ kind: resource.kind, id: object.id, object: stored }]);
     // `stamped` gives an object of the same type.
     return stored as ObjectOf<R>;
@@ -88,7 +89,8 @@ function stamped(
 ): StoredObject {
   const fields = resource.fields as Readonly<Record<string, unknown>>;
   if (!("revision_number" in fields)) return object;
-  const revisionOf = (each: StoredObject): number => Number((each as StoredObject & { readonly revision_number: number }).revision_number);
+  const revisionOf = (each: StoredObject): number =>
+    Number((each as StoredObject & { readonly revision_number: number }).revision_number);
   const revision = base === undefined ? revisionOf(before) : revisionOf(base) + 1;
   return { ...object, revision_number: revision, updated_at: now } as StoredObject;
 }

@@ -23,7 +23,8 @@ async function withWriter(run: (writer: Writer, store: MemoryStore) => Promise<v
   }
 }
 
-const network = (n: number) => makeNetwork({ id: testId("network", n), "provider:segmentation_id": n, name: `n${n}`, revision_number: 1 });
+const network = (n: number) =>
+  makeNetwork({ id: testId("network", n), "provider:segmentation_id": n, name: `n${n}`, revision_number: 1 });
 const addNetwork = (n: number) => (t: Transaction) => t.put(Network, network(n));
 
 /** All entries of the store's log. */
@@ -49,18 +50,35 @@ test("requests of one turn become one append, each an entry of its own, and a fa
       }),
       writer.transact(author, addNetwork(2)),
     ]);
-    assert.deepEqual(results.map((result) => result.status), ["fulfilled", "rejected", "fulfilled"]);
+    assert.deepEqual(
+      results.map((result) => result.status),
+      ["fulfilled", "rejected", "fulfilled"],
+    );
     assert.equal(results[1]?.status === "rejected" && results[1].reason, refused);
     assert.equal(writer.figures.appends - before, 1);
     const entries = (await logOf(store)).slice(1);
-    assert.deepEqual(entries.map((entry) => [entry.revision, entry.changes.length]), [[2, 1], [3, 1]]);
-    assert.deepEqual(results.flatMap((result) => (result.status === "fulfilled" ? [result.value.revision] : [])), [2, 3]);
+    assert.deepEqual(
+      entries.map((entry) => [entry.revision, entry.changes.length]),
+      [
+        [2, 1],
+        [3, 1],
+      ],
+    );
+    assert.deepEqual(
+      results.flatMap((result) => (result.status === "fulfilled" ? [result.value.revision] : [])),
+      [2, 3],
+    );
   }));
 
 test("a later request of a batch sees an earlier one, and readers see neither before the append", () =>
   withWriter(async (writer, store) => {
     let release: () => void = () => undefined;
-    store.faults.plan({ kind: "delay", until: new Promise<void>((done) => { release = done; }) });
+    store.faults.plan({
+      kind: "delay",
+      until: new Promise<void>((done) => {
+        release = done;
+      }),
+    });
     const first = writer.transact(author, addNetwork(1));
     const second = writer.transact(author, (t) => t.view.get(Network, network(1).id)?.name);
     await new Promise((next) => setImmediate(next));
@@ -78,7 +96,13 @@ test("unique keys, references and deletions are held from the declarations", () 
     const subnet = makeSubnet({ network_id: network(1).id });
     await writer.transact(author, (t) => t.put(Subnet, subnet));
     const port = (n: number, ip: string) =>
-      makePort({ id: testId("port", n), key: n, network_id: network(1).id, mac_address: testMac(n), fixed_ips: [{ subnet_id: subnet.id, ip_address: ip }] });
+      makePort({
+        id: testId("port", n),
+        key: n,
+        network_id: network(1).id,
+        mac_address: testMac(n),
+        fixed_ips: [{ subnet_id: subnet.id, ip_address: ip }],
+      });
     await writer.transact(author, (t) => t.put(Port, port(1, "10.0.0.5")));
     const refusal = async (rules: (t: Transaction) => unknown, expected: object) => {
       const { head } = { head: writer.replica.revision };
@@ -88,7 +112,9 @@ test("unique keys, references and deletions are held from the declarations", () 
     await refusal((t) => t.put(Port, port(2, "10.0.0.5")), { type: "IpAddressAlreadyAllocated", status: 409 });
     await refusal((t) => t.put(Port, { ...port(2, "10.0.0.6"), mac_address: testMac(1) }), { type: "MacAddressInUse" });
     await refusal((t) => t.put(Network, { ...network(2), "provider:segmentation_id": 1 }), { type: "TunnelIdInUse" });
-    await refusal((t) => t.put(Port, { ...port(2, "10.0.0.6"), network_id: testId("absent") }), { type: "NetworkNotFound" });
+    await refusal((t) => t.put(Port, { ...port(2, "10.0.0.6"), network_id: testId("absent") }), {
+      type: "NetworkNotFound",
+    });
     await refusal((t) => t.remove(Network, network(1).id), { type: "NetworkInUse" });
     await writer.transact(author, (t) => t.remove(Port, port(1, "").id));
     await writer.transact(author, (t) => t.remove(Network, network(1).id));
@@ -110,7 +136,11 @@ test("the store gone: writes are refused with a time to come back, reads go on, 
   withWriter(async (writer, store) => {
     await writer.transact(author, addNetwork(1));
     store.faults.takeDown();
-    await assert.rejects(writer.transact(author, addNetwork(2)), { type: "StoreUnavailable", status: 503, retryAfter: 1 });
+    await assert.rejects(writer.transact(author, addNetwork(2)), {
+      type: "StoreUnavailable",
+      status: 503,
+      retryAfter: 1,
+    });
     assert.equal(writer.replica.get(Network, network(1).id)?.name, "n1");
     await assert.rejects(
       writer.transact(author, () => {
@@ -163,7 +193,10 @@ test("two writers on one store: each sees all entries in order, each once, and o
   await Promise.all([left.reached(head), right.reached(head)]);
   const all = Array.from({ length: 9 }, (_, index) => index + 1);
   assert.deepEqual(seen, [all, all]);
-  assert.deepEqual([...left.replica.snapshot()].map(({ id }) => id).sort(), [...right.replica.snapshot()].map(({ id }) => id).sort());
+  assert.deepEqual(
+    [...left.replica.snapshot()].map(({ id }) => id).sort(),
+    [...right.replica.snapshot()].map(({ id }) => id).sort(),
+  );
   assert.equal(runs, 4, "what nobody touched does not run again");
   await left.close();
   await right.close();
@@ -176,7 +209,9 @@ test("two writers claim the same key: one gets it, the other is told so", async 
   await writers[0]?.transact(author, (t) => t.put(Project, project));
   await Promise.all(writers.map((writer) => writer.reached(1)));
   const results = await Promise.allSettled(
-    writers.map((writer, n) => writer.transact(author, (t) => t.put(Network, { ...network(n + 1), "provider:segmentation_id": 77 }))),
+    writers.map((writer, n) =>
+      writer.transact(author, (t) => t.put(Network, { ...network(n + 1), "provider:segmentation_id": 77 })),
+    ),
   );
   assert.deepEqual(results.map((result) => result.status).sort(), ["fulfilled", "rejected"]);
   const refused = results.find((result) => result.status === "rejected");
@@ -189,7 +224,11 @@ test("many writers on three servers take the last address of a subnet each once,
   const store = openMemory();
   const writers = await Promise.all([1, 2, 3].map(() => Writer.open(store)));
   const [first] = writers;
-  const subnet = makeSubnet({ network_id: network(1).id, cidr: "10.0.0.0/26", allocation_pools: [{ start: "10.0.0.2", end: "10.0.0.33" }] });
+  const subnet = makeSubnet({
+    network_id: network(1).id,
+    cidr: "10.0.0.0/26",
+    allocation_pools: [{ start: "10.0.0.2", end: "10.0.0.33" }],
+  });
   await first?.transact(author, (t) => {
     t.put(Project, project);
     addNetwork(1)(t);
@@ -202,15 +241,30 @@ test("many writers on three servers take the last address of a subnet each once,
         const ip_address = pickAddress(t, subnet);
         if (ip_address === undefined) throw fail("IpAddressGenerationFailure", { net_id: subnet.network_id });
         const id = testId("port", n);
-        return t.put(Port, makePort({ id, key: n + 1, network_id: subnet.network_id, mac_address: testMac(n), fixed_ips: [{ subnet_id: subnet.id, ip_address }] }));
+        return t.put(
+          Port,
+          makePort({
+            id,
+            key: n + 1,
+            network_id: subnet.network_id,
+            mac_address: testMac(n),
+            fixed_ips: [{ subnet_id: subnet.id, ip_address }],
+          }),
+        );
       }),
     ),
   );
   assert.equal(results.filter((result) => result.status === "fulfilled").length, 32);
-  for (const result of results) if (result.status === "rejected") assert.equal(result.reason.type, "IpAddressGenerationFailure");
+  for (const result of results)
+    if (result.status === "rejected") assert.equal(result.reason.type, "IpAddressGenerationFailure");
   const entries = await logOf(store);
-  assert.deepEqual(entries.map((entry) => entry.revision), Array.from({ length: 33 }, (_, index) => index + 1));
-  const held = entries.flatMap((entry) => entry.changes).flatMap(({ kind, object }) => (kind === "port" && object !== null ? Port.index.address.keys(object as Port) : []));
+  assert.deepEqual(
+    entries.map((entry) => entry.revision),
+    Array.from({ length: 33 }, (_, index) => index + 1),
+  );
+  const held = entries
+    .flatMap((entry) => entry.changes)
+    .flatMap(({ kind, object }) => (kind === "port" && object !== null ? Port.index.address.keys(object as Port) : []));
   assert.equal(new Set(held).size, 32);
   assert.ok(held.includes(keyOf(subnet.id, "10.0.0.2")), "the last address is given, too");
   for (const writer of writers) await writer.close();
@@ -261,5 +315,8 @@ test("a log that was compacted ahead of a server that was away is replaced by it
 
 test("rules that return a promise are refused: they must read one revision", () =>
   withWriter(async (writer) => {
-    await assert.rejects(writer.transact(author, async () => undefined), /synchronous/);
+    await assert.rejects(
+      writer.transact(author, async () => undefined),
+      /synchronous/,
+    );
   }));

@@ -120,7 +120,8 @@ export class Writer {
    * Rejects with what the rules threw, StoreUnavailable when the store cannot be written, StoreBusy after too many lost races.
    */
   transact<T>(author: Author, rules: Rules<T>): Promise<Committed<T>> {
-    if (this.#end.signal.aborted) return Promise.reject(fail("StoreUnavailable", { reason: "the server is closing" }, { retryAfter }));
+    if (this.#end.signal.aborted)
+      return Promise.reject(fail("StoreUnavailable", { reason: "the server is closing" }, { retryAfter }));
     return new Promise<Committed<T>>((resolve, reject) => {
       this.#queue.push({
         author,
@@ -199,7 +200,8 @@ export class Writer {
           return this.#answer(open, head, revisions);
         }
         this.#figures.moved += 1;
-        if (!(await this.reached(appended.head))) throw new StoreFailure("the log cannot be read up to its head", "failed");
+        if (!(await this.reached(appended.head)))
+          throw new StoreFailure("the log cannot be read up to its head", "failed");
         this.#flight = [];
       }
       open = this.#refuseExhausted(open);
@@ -226,14 +228,20 @@ export class Writer {
       const result = request.rules(transaction);
       if (result instanceof Promise) throw new Error("rules must be synchronous: they read one revision");
       const changes = transaction.changes();
-      return { transaction, outcome: changes.length === 0 ? { kind: "unchanged", result } : { kind: "changed", result, changes } };
+      return {
+        transaction,
+        outcome: changes.length === 0 ? { kind: "unchanged", result } : { kind: "changed", result, changes },
+      };
     } catch (error) {
       this.#figures.refused += 1;
       return { transaction, outcome: { kind: "refused", error } };
     }
   }
 
-  #entriesOf(batch: readonly Request[]): { readonly entries: readonly Omit<LoggedEntry, "revision">[]; readonly changed: readonly Request[] } {
+  #entriesOf(batch: readonly Request[]): {
+    readonly entries: readonly Omit<LoggedEntry, "revision">[];
+    readonly changed: readonly Request[];
+  } {
     const at = new Date(this.#now()).toISOString();
     const changed = batch.filter((request) => request.run?.outcome.kind === "changed");
     const entries = changed.map((request) => ({
@@ -281,7 +289,10 @@ export class Writer {
     if (newHead < head + entries.length) return false;
     const stop = new AbortController();
     let index = 0;
-    for await (const entry of this.#store.tail(head, AbortSignal.any([stop.signal, this.#end.signal, AbortSignal.timeout(catchUpMs)]))) {
+    for await (const entry of this.#store.tail(
+      head,
+      AbortSignal.any([stop.signal, this.#end.signal, AbortSignal.timeout(catchUpMs)]),
+    )) {
       if (entry.id !== entries[index]?.id) return false;
       index += 1;
       if (index === entries.length) return true;
@@ -338,7 +349,8 @@ export class Writer {
       this.#markEntangled(flight);
     }
     for (const request of flight) {
-      if (!request.touched && request.run?.transaction.reads.touchedBy(entry.changes, this.replica)) request.touched = true;
+      if (!request.touched && request.run?.transaction.reads.touchedBy(entry.changes, this.replica))
+        request.touched = true;
     }
   }
 

@@ -26,11 +26,19 @@ export function parseJson(body: Uint8Array | undefined): Values {
 }
 
 /** The elements of a create request: the one under the singular key, or those under the plural (`bulk`). */
-export function elementsOf(resource: AnyResource, body: Values): { readonly bulk: boolean; readonly items: readonly Values[] } {
+export function elementsOf(
+  resource: AnyResource,
+  body: Values,
+): { readonly bulk: boolean; readonly items: readonly Values[] } {
   const many = body[resource.plural];
   if (many !== undefined) {
     if (!Array.isArray(many) || many.length === 0) throw fail("ResourcesRequired");
-    return { bulk: true, items: many.map((item) => elementOf(resource, isObject(item) && resource.kind in item ? item : { [resource.kind]: item })) };
+    return {
+      bulk: true,
+      items: many.map((item) =>
+        elementOf(resource, isObject(item) && resource.kind in item ? item : { [resource.kind]: item }),
+      ),
+    };
   }
   return { bulk: false, items: [elementOf(resource, body)] };
 }
@@ -63,7 +71,7 @@ export function createValues(resource: AnyResource, item: Values, caller: Caller
       values[name] = field.default;
     }
   }
-  if (fieldOf(resource, "project_id") !== undefined) values["project_id"] = projectId;
+  if (fieldOf(resource, "project_id") !== undefined) values.project_id = projectId;
   return { values, given };
 }
 
@@ -107,7 +115,7 @@ function convert(name: string, field: AnyField, input: unknown): unknown {
 
 /** The owner of what is created: the token's project, or another one when an admin names it. */
 function projectOf(item: Values, caller: Caller): string {
-  const named = [item["project_id"], item["tenant_id"]].filter((each) => each !== undefined);
+  const named = [item.project_id, item.tenant_id].filter((each) => each !== undefined);
   const [first, second] = named;
   if (first === undefined) return caller.projectId ?? "";
   if (typeof first !== "string" || (second !== undefined && typeof second !== "string")) {
@@ -134,7 +142,9 @@ export function fieldOf(resource: AnyResource, name: string): AnyField | undefin
 
 /** The fields that a wire may carry, in the order of their declaration. */
 export function fieldsOf(resource: AnyResource): readonly (readonly [string, AnyField])[] {
-  return Object.entries(resource.fields as Readonly<Record<string, AnyField>>).filter(([, field]) => field.readers !== "hidden");
+  return Object.entries(resource.fields as Readonly<Record<string, AnyField>>).filter(
+    ([, field]) => field.readers !== "hidden",
+  );
 }
 
 function isWire(resource: AnyResource, name: string): boolean {

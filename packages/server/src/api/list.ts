@@ -6,7 +6,7 @@ import { formatQuery, type Query } from "../http/query.ts";
 import type { ResourceRules, World } from "../rules/rules.ts";
 import { type AnyField, fieldOf, type Values } from "./body.ts";
 import { type Caller, isAdmin } from "./policy.ts";
-import { readable, render, valueOf } from "./render.ts";
+import { fieldValueOf, readable, render } from "./render.ts";
 
 /** Parameters that are not filters. */
 const control = new Set(["fields", "sort_key", "sort_dir", "limit", "marker", "page_reverse"]);
@@ -80,7 +80,7 @@ function* reachable(rules: ResourceRules, query: Query, caller: Caller, world: L
     yield* view.objects(resource);
     return;
   }
-  const own = indexes["project_id"];
+  const own = indexes.project_id;
   if (own !== undefined && caller.projectId !== undefined) yield* view.by(own, caller.projectId);
   yield* rules.alsoVisible?.(view, caller) ?? [];
 }
@@ -98,7 +98,7 @@ function filtersOf(rules: ResourceRules, query: Query, caller: Caller, world: Wo
     const special = rules.filters?.[name];
     if (special !== undefined) return [special(query.all(name))];
     const wanted = new Set(query.all(name).map((text) => wantedText(field, text)));
-    return [(object: StoredObject) => wanted.has(textOf(valueOf(rules, object, name, field, world)))];
+    return [(object: StoredObject) => wanted.has(textOf(fieldValueOf(rules, object, name, field, world)))];
   });
 }
 
@@ -137,10 +137,17 @@ function orderOf(rules: ResourceRules, query: Query, caller: Caller): readonly O
 }
 
 /** Each order in turn, and the id at last: pages need a total order. */
-function comparison(rules: ResourceRules, orders: readonly Order[], world: World): (a: StoredObject, b: StoredObject) => number {
+function comparison(
+  rules: ResourceRules,
+  orders: readonly Order[],
+  world: World,
+): (a: StoredObject, b: StoredObject) => number {
   return (a, b) => {
     for (const { name, field, sign } of orders) {
-      const difference = compareValues(valueOf(rules, a, name, field, world), valueOf(rules, b, name, field, world));
+      const difference = compareValues(
+        fieldValueOf(rules, a, name, field, world),
+        fieldValueOf(rules, b, name, field, world),
+      );
       if (difference !== 0) return sign * difference;
     }
     return compareValues(a.id, b.id);
@@ -178,11 +185,17 @@ function cut(rules: ResourceRules, objects: readonly StoredObject[], page: Page)
     else start = at + 1;
   }
   if (limit === 0) return objects;
-  return reverse ? objects.slice(Math.max(start, end - limit), end) : objects.slice(start, Math.min(end, start + limit));
+  return reverse
+    ? objects.slice(Math.max(start, end - limit), end)
+    : objects.slice(start, Math.min(end, start + limit));
 }
 
 /** The page's neighbours: the one ahead only behind a full page, the one behind always (a quirk that clients know). */
-function linksOf(exchange: Exchange, shown: readonly StoredObject[], page: Page): readonly { readonly rel: string; readonly href: string }[] {
+function linksOf(
+  exchange: Exchange,
+  shown: readonly StoredObject[],
+  page: Page,
+): readonly { readonly rel: string; readonly href: string }[] {
   const kept = exchange.query.pairs.filter(([name]) => name !== "marker" && name !== "page_reverse");
   const link = (rel: "next" | "previous", marker: string | undefined) => {
     const pairs: (readonly [string, string])[] = [...kept];

@@ -1,8 +1,8 @@
 /** Networking API v2.0: versions, extensions, and list, show, create, update and delete of every declared collection. */
 import { errorBody, fail, type SelvageError } from "@selvage/base";
 import type { StoredObject } from "@selvage/model";
-import { acceptsJson, type Exchange, headerOf, type Reply } from "../http/exchange.ts";
 import type { HostStates } from "../host-states.ts";
+import { acceptsJson, type Exchange, headerOf, type Reply } from "../http/exchange.ts";
 import { networkingRules, rulesOf } from "../rules/all.ts";
 import { visibleNetwork } from "../rules/network.ts";
 import type { ResourceRules, Values, Writing } from "../rules/rules.ts";
@@ -37,7 +37,9 @@ export function versions(exchange: Exchange): Reply {
 export async function networking(api: NetworkingApi, exchange: Exchange): Promise<Reply> {
   const caller = await api.authenticate(exchange);
   const parts = exchange.path.split("/").filter((part) => part !== "");
-  const [collection, id, ...deeper] = parts.slice(1).map((part, index, all) => (index === all.length - 1 ? part.replace(/\.json$/, "") : part));
+  const [collection, id, ...deeper] = parts
+    .slice(1)
+    .map((part, index, all) => (index === all.length - 1 ? part.replace(/\.json$/, "") : part));
   if (collection === undefined) return onlyGet(exchange, () => root(exchange));
   if (collection === "extensions" && deeper.length === 0) return onlyGet(exchange, () => extensionsReply(id));
   const rules = rulesOf(collection);
@@ -105,7 +107,13 @@ function show(rules: ResourceRules, id: string, exchange: Exchange, caller: Call
   return { [rules.resource.kind]: render(rules, object, caller, world, exchange.query.all("fields")) };
 }
 
-async function create(api: NetworkingApi, rules: ResourceRules, exchange: Exchange, caller: Caller, world: ListWorld): Promise<Reply> {
+async function create(
+  api: NetworkingApi,
+  rules: ResourceRules,
+  exchange: Exchange,
+  caller: Caller,
+  world: ListWorld,
+): Promise<Reply> {
   const { resource } = rules;
   const { bulk, items } = elementsOf(resource, parseJson(exchange.body));
   const parsed = items.map((item) => createValues(resource, item, caller));
@@ -113,14 +121,25 @@ async function create(api: NetworkingApi, rules: ResourceRules, exchange: Exchan
     const writing = writingOf(api, caller, transaction);
     return parsed.map(({ values, given }) => {
       // Whether a network is there is not told to who may not see it, whatever else is wrong.
-      if (typeof values["network_id"] === "string") visibleNetwork(transaction.view, caller, values["network_id"]);
-      const refused = checkWrite(rules.policy, resource.kind, "create", caller, rules.target(transaction.view, values), given);
+      if (typeof values.network_id === "string") visibleNetwork(transaction.view, caller, values.network_id);
+      const refused = checkWrite(
+        rules.policy,
+        resource.kind,
+        "create",
+        caller,
+        rules.target(transaction.view, values),
+        given,
+      );
       if (refused !== undefined) throw refused;
       return rules.create(writing, values);
     });
   });
   const rendered = result.map((object) => render(rules, object, caller, world));
-  return { status: 201, body: bulk ? { [resource.plural]: rendered } : { [resource.kind]: rendered[0] }, headers: at(revision) };
+  return {
+    status: 201,
+    body: bulk ? { [resource.plural]: rendered } : { [resource.kind]: rendered[0] },
+    headers: at(revision),
+  };
 }
 
 async function update(
@@ -136,7 +155,7 @@ async function update(
   const constraint = constraintOf(exchange);
   const { result, revision } = await api.writer.transact(authorOf(caller, exchange), (transaction) => {
     const before = found(rules, id, caller, transaction);
-    const { device_owner = (before as StoredObject & Values)["device_owner"] } = values;
+    const { device_owner = (before as StoredObject & Values).device_owner } = values;
     const target = rules.target(transaction.view, { ...before, device_owner });
     const refused = checkWrite(rules.policy, resource.kind, "update", caller, target, given);
     if (refused !== undefined) throw refused;
@@ -147,7 +166,13 @@ async function update(
   return { status: 200, body: { [resource.kind]: render(rules, result, caller, world) }, headers: at(revision) };
 }
 
-async function remove(api: NetworkingApi, rules: ResourceRules, id: string, exchange: Exchange, caller: Caller): Promise<Reply> {
+async function remove(
+  api: NetworkingApi,
+  rules: ResourceRules,
+  id: string,
+  exchange: Exchange,
+  caller: Caller,
+): Promise<Reply> {
   const constraint = constraintOf(exchange);
   const { revision } = await api.writer.transact(authorOf(caller, exchange), (transaction) => {
     const object = found(rules, id, caller, transaction);
@@ -162,7 +187,10 @@ async function remove(api: NetworkingApi, rules: ResourceRules, id: string, exch
 /** The object if the caller may see it. Throws the resource's 404. */
 function found(rules: ResourceRules, id: string, caller: Caller, transaction: Transaction): StoredObject {
   const object: StoredObject | undefined = transaction.view.get(rules.resource, id);
-  if (object === undefined || !rules.policy.get(caller, rules.target(transaction.view, object as StoredObject & Values))) {
+  if (
+    object === undefined ||
+    !rules.policy.get(caller, rules.target(transaction.view, object as StoredObject & Values))
+  ) {
     throw rules.notFound(id);
   }
   return object;
@@ -179,7 +207,7 @@ function constraintOf(exchange: Exchange): number | undefined {
 }
 
 function checkConstraint(constraint: number | undefined, object: StoredObject): void {
-  const current = Number((object as StoredObject & Values)["revision_number"]);
+  const current = Number((object as StoredObject & Values).revision_number);
   if (constraint === undefined || constraint === current) return;
   throw fail("RevisionNumberConstraintFailed", { constraint, current });
 }

@@ -101,7 +101,10 @@ export function checkDelete(policy: Policy, kind: string, caller: Caller, target
 }
 
 function and(...checks: readonly Check[]): Check {
-  return { text: `(${checks.map((check) => check.text).join(" and ")})`, allowed: checks.every((check) => check.allowed) };
+  return {
+    text: `(${checks.map((check) => check.text).join(" and ")})`,
+    allowed: checks.every((check) => check.allowed),
+  };
 }
 
 function membersOf(value: unknown): ReadonlySet<string> {

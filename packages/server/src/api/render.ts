@@ -5,7 +5,13 @@ import { type AnyField, fieldsOf, type Values } from "./body.ts";
 import { type Caller, isAdmin } from "./policy.ts";
 
 /** The value of one field, wherever it comes from. */
-export function valueOf(rules: ResourceRules, object: StoredObject, name: string, field: AnyField, world: World): unknown {
+export function fieldValueOf(
+  rules: ResourceRules,
+  object: StoredObject,
+  name: string,
+  field: AnyField,
+  world: World,
+): unknown {
   switch (field.mode) {
     case "stored":
       return (object as StoredObject & Values)[name];
@@ -40,7 +46,7 @@ export function render(
   const rendered: Record<string, unknown> = {};
   for (const [name, field] of fieldsOf(rules.resource)) {
     if (!readable(field, caller) || (wanted !== undefined && !wanted.has(name))) continue;
-    rendered[name] = valueOf(rules, object, name, field, world);
+    rendered[name] = fieldValueOf(rules, object, name, field, world);
   }
   return rendered;
 }

@@ -1,5 +1,5 @@
 /** HTTP (fastify): bytes to an exchange, an exchange to the API that its path names, and a reply, its log line and its measure back. */
-import { createServer, type IncomingMessage, type Server as HttpServer } from "node:http";
+import { createServer, type Server as HttpServer, type IncomingMessage } from "node:http";
 import { fail, isError, requestId, type SelvageError } from "@selvage/base";
 import Fastify, { type FastifyReply, type FastifyRequest } from "fastify";
 import { networking, networkingError, versions } from "../api/networking.ts";
@@ -64,7 +64,13 @@ export async function createApp(options: AppOptions): Promise<App> {
       running -= 1;
       if (running === 0) for (const wake of idle) wake();
     }
-    options.observe({ area: area.name, exchange, caller: callers.get(exchange), status: answer.status, seconds: (core.clock.monotonic() - start) / 1000 });
+    options.observe({
+      area: area.name,
+      exchange,
+      caller: callers.get(exchange),
+      status: answer.status,
+      seconds: (core.clock.monotonic() - start) / 1000,
+    });
     return send(reply, exchange, answer);
   };
   app.route({ method: [...app.supportedMethods], url: "/*", handler: (request, reply) => handle(request, reply) });
@@ -107,7 +113,12 @@ function areasOf({ core, identity: service, routes }: AppOptions, callers: WeakM
       answer: (exchange) => networking({ writer, hosts, settings, authenticate }, exchange),
       refuse: networkingError,
     },
-    { name: "identity", owns: under("/identity"), answer: (exchange) => identity(service, exchange), refuse: identityError },
+    {
+      name: "identity",
+      owns: under("/identity"),
+      answer: (exchange) => identity(service, exchange),
+      refuse: identityError,
+    },
     {
       name: "own",
       owns: under("/v1"),
@@ -115,7 +126,12 @@ function areasOf({ core, identity: service, routes }: AppOptions, callers: WeakM
       refuse: ownError,
     },
     { name: "versions", owns: (path) => path === "/", answer: versions, refuse: networkingError },
-    { name: "healthz", owns: (path) => path === "/healthz", answer: () => ({ status: 200, body: { status: "alive" } }), refuse: ownError },
+    {
+      name: "healthz",
+      owns: (path) => path === "/healthz",
+      answer: () => ({ status: 200, body: { status: "alive" } }),
+      refuse: ownError,
+    },
     { name: "readyz", owns: (path) => path === "/readyz", answer: () => readiness(core), refuse: ownError },
     { name: "metrics", owns: (path) => path === "/metrics", answer: () => metrics(core), refuse: ownError },
   ];
@@ -135,7 +151,11 @@ async function readiness(core: ServerCore): Promise<Reply> {
     const { head } = await core.store.bounds();
     return { status: 200, body: { status: "ready", head, revision: core.writer.replica.revision } };
   } catch (error) {
-    throw fail("StoreUnavailable", { reason: error instanceof Error ? error.message : String(error) }, { retryAfter: 1 });
+    throw fail(
+      "StoreUnavailable",
+      { reason: error instanceof Error ? error.message : String(error) },
+      { retryAfter: 1 },
+    );
   }
 }
 
@@ -188,7 +208,13 @@ function presentable(error: unknown, core: ServerCore, exchange: Exchange): Selv
   }
   const status = error instanceof Error && "statusCode" in error ? error.statusCode : undefined;
   if (status === 413) return fail("BodyTooLarge", { limit: core.settings.bodyLimit });
-  if (typeof status === "number" && status >= 400 && status < 500) return fail("HTTPBadRequest", { message: String(error) });
-  core.log.error("a request failed", { request_id: exchange.requestId, method: exchange.method, path: exchange.path, error });
+  if (typeof status === "number" && status >= 400 && status < 500)
+    return fail("HTTPBadRequest", { message: String(error) });
+  core.log.error("a request failed", {
+    request_id: exchange.requestId,
+    method: exchange.method,
+    path: exchange.path,
+    error,
+  });
   return fail("HTTPInternalServerError");
 }

@@ -14,7 +14,13 @@ test("keys repeat, keep their order and may be blank", () => {
 });
 
 test("what is written is read back, and looks as Python writes it", () => {
-  assert.equal(formatQuery([["fixed_ips", "ip_address=10.0.0.1"], ["n", "a b!*"]]), "fixed_ips=ip_address%3D10.0.0.1&n=a+b%21%2A");
+  assert.equal(
+    formatQuery([
+      ["fixed_ips", "ip_address=10.0.0.1"],
+      ["n", "a b!*"],
+    ]),
+    "fixed_ips=ip_address%3D10.0.0.1&n=a+b%21%2A",
+  );
   fc.assert(
     fc.property(fc.array(fc.tuple(fc.string({ unit: "grapheme" }), fc.string({ unit: "grapheme" }))), (pairs) => {
       assert.deepEqual(parseQuery(formatQuery(pairs)).pairs, pairs);

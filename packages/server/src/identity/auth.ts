@@ -8,7 +8,7 @@ import { type Attributes, isAttributes, objectIn, readObject } from "./body.ts";
 import { catalogue } from "./catalogue.ts";
 import { domain, isDefaultDomain, roles as knownRoles, rolesIn } from "./directory.ts";
 import { projectWire } from "./projects.ts";
-import { callerOf, identityAuthor, type IdentityService } from "./service.ts";
+import { callerOf, type IdentityService, identityAuthor } from "./service.ts";
 import type { Claims } from "./tokens.ts";
 
 /** Who has shown who it is, and how long that holds (seconds since the epoch). */
@@ -25,12 +25,16 @@ const longestPassword = 4096;
 export async function createToken(service: IdentityService, exchange: Exchange): Promise<Reply> {
   const auth = objectIn(readObject(exchange.body), "auth");
   const identity = objectIn(auth, "identity", "auth");
-  const methods = Array.isArray(identity["methods"]) ? identity["methods"].map(String) : [];
+  const methods = Array.isArray(identity.methods) ? identity.methods.map(String) : [];
   const proven = await prove(service, exchange, methods, identity);
   const view = service.writer.replica;
-  const { projectId, roles } = scopeOf(view, auth["scope"], proven.user);
+  const { projectId, roles } = scopeOf(view, auth.scope, proven.user);
   const { token, claims } = await service.tokens.issue(proven.user, projectId, roles, proven.methods, proven.expiresAt);
-  return { status: 201, body: tokenBody(service, exchange, claims), headers: { "x-subject-token": token, vary: "X-Auth-Token" } };
+  return {
+    status: 201,
+    body: tokenBody(service, exchange, claims),
+    headers: { "x-subject-token": token, vary: "X-Auth-Token" },
+  };
 }
 
 /** GET and HEAD /v3/auth/tokens. */
@@ -80,12 +84,17 @@ export async function authCatalogue(service: IdentityService, exchange: Exchange
   return { status: 200, body: { catalog: catalogue(exchange.baseUrl, service.settings.region), links: {} } };
 }
 
-async function prove(service: IdentityService, exchange: Exchange, methods: readonly string[], identity: Attributes): Promise<Proven> {
+async function prove(
+  service: IdentityService,
+  exchange: Exchange,
+  methods: readonly string[],
+  identity: Attributes,
+): Promise<Proven> {
   switch (methods.length === 1 ? methods[0] : undefined) {
     case "password":
       return provePassword(service, exchange, objectIn(objectIn(identity, "password", "identity"), "user", "password"));
     case "token": {
-      const token = objectIn(identity, "token", "identity")["id"];
+      const token = objectIn(identity, "token", "identity").id;
       const claims = await service.tokens.verify(typeof token === "string" ? token : undefined);
       const user = claims === undefined ? undefined : service.writer.replica.get(User, claims.userId);
       if (claims === undefined || user === undefined) throw fail("Unauthorized");
@@ -100,7 +109,12 @@ async function provePassword(service: IdentityService, exchange: Exchange, given
   const { id, name, password } = given;
   if (typeof password !== "string" || (typeof id !== "string" && typeof name !== "string")) throw fail("Unauthorized");
   const view = service.writer.replica;
-  const named = typeof id === "string" ? view.get(User, id) : isDefaultDomain(given["domain"]) ? view.by(User.index.name, String(name))[0] : undefined;
+  const named =
+    typeof id === "string"
+      ? view.get(User, id)
+      : isDefaultDomain(given.domain)
+        ? view.by(User.index.name, String(name))[0]
+        : undefined;
   // One account is one key, by whichever name it was called; unknown ones count under what they were called.
   const account = named?.id ?? `?${String(id ?? name).slice(0, 255)}`;
   const wait = Math.max(service.accounts.wait(account), service.sources.wait(exchange.source));
@@ -119,7 +133,11 @@ async function provePassword(service: IdentityService, exchange: Exchange, given
 }
 
 /** The project that a token is for, and what its user may do there. Throws Unauthorized where that is nothing. */
-function scopeOf(view: View, scope: unknown, user: User): { readonly projectId: string | undefined; readonly roles: readonly RoleName[] } {
+function scopeOf(
+  view: View,
+  scope: unknown,
+  user: User,
+): { readonly projectId: string | undefined; readonly roles: readonly RoleName[] } {
   if (scope === undefined || scope === "unscoped" || (isAttributes(scope) && "unscoped" in scope)) {
     return { projectId: undefined, roles: [] };
   }
@@ -129,7 +147,7 @@ function scopeOf(view: View, scope: unknown, user: User): { readonly projectId: 
   const project =
     typeof id === "string"
       ? view.get(Project, id)
-      : typeof name === "string" && isDefaultDomain(named["domain"])
+      : typeof name === "string" && isDefaultDomain(named.domain)
         ? view.by(Project.index.name, name)[0]
         : undefined;
   const roles = project === undefined || !project.enabled ? [] : rolesIn(view, user.id, project.id);

@@ -23,9 +23,15 @@ export function identityId(): string {
  * Makes what is missing and leaves what is there. The admin's password is random and stands in DIR/admin-password (0600)
  * before the user exists, so that no crash leaves an admin whose password nobody knows. Idempotent.
  */
-export async function bootstrap(writer: Writer, passwords: Passwords, dataDir: string, now: () => number): Promise<void> {
+export async function bootstrap(
+  writer: Writer,
+  passwords: Passwords,
+  dataDir: string,
+  now: () => number,
+): Promise<void> {
   const view: View = writer.replica;
-  const bootstrapped = view.exists(User.index.name, "admin") && view.has(Secret, tokenKeyId) && view.has(Secret, authorityId);
+  const bootstrapped =
+    view.exists(User.index.name, "admin") && view.has(Secret, tokenKeyId) && view.has(Secret, authorityId);
   if (bootstrapped) return;
   const password = await adminPassword(dataDir);
   const hash = await passwords.hash(password);

@@ -16,7 +16,8 @@ export interface Service {
   readonly endpoints: readonly Endpoint[];
 }
 
-const idOf = (...parts: readonly string[]): string => createHash("sha256").update(parts.join(":")).digest("hex").slice(0, 32);
+const idOf = (...parts: readonly string[]): string =>
+  createHash("sha256").update(parts.join(":")).digest("hex").slice(0, 32);
 
 /** The catalogue for callers who came by `baseUrl` (no final slash). */
 export function catalogue(baseUrl: string, region: string): readonly Service[] {

@@ -22,7 +22,9 @@ export class Passwords {
   /** A hash that no password has: checking it takes as long as checking a real one. */
   readonly #nobody: string;
 
-  constructor(settings: Pick<ServerSettings, "passwordMemory" | "passwordPasses" | "passwordWorkers" | "passwordQueue">) {
+  constructor(
+    settings: Pick<ServerSettings, "passwordMemory" | "passwordPasses" | "passwordWorkers" | "passwordQueue">,
+  ) {
     this.#parameters = { memory: settings.passwordMemory, passes: settings.passwordPasses, parallelism: 1 };
     this.#workers = settings.passwordWorkers;
     this.#queueLimit = settings.passwordQueue;

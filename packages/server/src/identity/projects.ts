@@ -1,12 +1,12 @@
 /** `/v3/projects` and `/v3/domains`: the tenants, in the one domain (Identity v3). */
 import { fail } from "@selvage/base";
 import { Assignment, Project } from "@selvage/model";
-import { type Exchange, type Reply } from "../http/exchange.ts";
+import type { Exchange, Reply } from "../http/exchange.ts";
 import { secondsText } from "../transaction.ts";
 import { booleanIn, objectIn, readObject, requiredText, textIn } from "./body.ts";
 import { identityId } from "./bootstrap.ts";
 import { domain, isDefaultDomain } from "./directory.ts";
-import { callerOf, identityAuthor, type IdentityService, requireAdmin, requireSelfOrAdmin } from "./service.ts";
+import { callerOf, type IdentityService, identityAuthor, requireAdmin, requireSelfOrAdmin } from "./service.ts";
 
 export function projectWire(project: Project, baseUrl: string) {
   return {
@@ -33,7 +33,11 @@ export async function listProjects(service: IdentityService, exchange: Exchange)
     .filter((project) => enabled === undefined || project.enabled === isTrue(enabled))
     .filter(() => domainId === undefined || domainId === domain.id)
     .sort((a, b) => (a.name < b.name ? -1 : 1));
-  return listReply(exchange, "projects", projects.map((project) => projectWire(project, baseUrl)));
+  return listReply(
+    exchange,
+    "projects",
+    projects.map((project) => projectWire(project, baseUrl)),
+  );
 }
 
 /** GET /v3/projects/{id}: an admin's, or of one's own. */
@@ -54,8 +58,9 @@ export async function createProject(service: IdentityService, exchange: Exchange
   const name = requiredText(body, "name", 64);
   const description = textIn(body, "description") ?? "";
   const enabled = booleanIn(body, "enabled") ?? true;
-  const domainId = body["domain_id"];
-  if (domainId !== undefined && domainId !== null && !isDefaultDomain({ id: domainId })) throw fail("IdentityNotFound", { kind: "domain", id: String(domainId) });
+  const domainId = body.domain_id;
+  if (domainId !== undefined && domainId !== null && !isDefaultDomain({ id: domainId }))
+    throw fail("IdentityNotFound", { kind: "domain", id: String(domainId) });
   const { result } = await service.writer.transact(identityAuthor(caller, exchange), (transaction) =>
     transaction.put(Project, { id: identityId(), name, description, enabled, created_at: secondsText(service.now()) }),
   );
@@ -66,7 +71,11 @@ export async function updateProject(service: IdentityService, exchange: Exchange
   const caller = await callerOf(service, exchange);
   requireAdmin(caller, "identity:update_project");
   const body = objectIn(readObject(exchange.body), "project");
-  const [name, description, enabled] = [textIn(body, "name", 64), textIn(body, "description"), booleanIn(body, "enabled")];
+  const [name, description, enabled] = [
+    textIn(body, "name", 64),
+    textIn(body, "description"),
+    booleanIn(body, "enabled"),
+  ];
   const { result } = await service.writer.transact(identityAuthor(caller, exchange), (transaction) => {
     const before = transaction.view.get(Project, id);
     if (before === undefined) throw fail("IdentityNotFound", { kind: "project", id });
@@ -98,7 +107,11 @@ export async function projectsOfUser(service: IdentityService, exchange: Exchang
   const projects = replica
     .by(Assignment.index.user_id, userId)
     .flatMap((assignment) => replica.get(Project, assignment.project_id) ?? []);
-  return listReply(exchange, "projects", projects.map((project) => projectWire(project, exchange.baseUrl)));
+  return listReply(
+    exchange,
+    "projects",
+    projects.map((project) => projectWire(project, exchange.baseUrl)),
+  );
 }
 
 /** GET /v3/domains and /v3/domains/{id}. */

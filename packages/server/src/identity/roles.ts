@@ -5,7 +5,7 @@ import type { Exchange, Reply } from "../http/exchange.ts";
 import { objectIn, readObject, requiredText } from "./body.ts";
 import { domain, impliedRoles, type Role, roleById, roles } from "./directory.ts";
 import { listReply } from "./projects.ts";
-import { callerOf, identityAuthor, type IdentityService, requireAdmin } from "./service.ts";
+import { callerOf, type IdentityService, identityAuthor, requireAdmin } from "./service.ts";
 
 function roleWire(role: Role, baseUrl: string) {
   return {
@@ -23,7 +23,11 @@ export async function showRoles(service: IdentityService, exchange: Exchange, id
   if (id === undefined) {
     const name = exchange.query.last("name");
     const named = roles.filter((role) => name === undefined || role.name === name);
-    return listReply(exchange, "roles", named.map((role) => roleWire(role, exchange.baseUrl)));
+    return listReply(
+      exchange,
+      "roles",
+      named.map((role) => roleWire(role, exchange.baseUrl)),
+    );
   }
   return { status: 200, body: { role: roleWire(knownRole(id), exchange.baseUrl) } };
 }
@@ -47,7 +51,10 @@ export async function assignment(
   roleId: string | undefined,
 ): Promise<Reply> {
   const caller = await callerOf(service, exchange);
-  requireAdmin(caller, `identity:${exchange.method === "PUT" ? "create" : exchange.method === "DELETE" ? "revoke" : "list"}_grant`);
+  requireAdmin(
+    caller,
+    `identity:${exchange.method === "PUT" ? "create" : exchange.method === "DELETE" ? "revoke" : "list"}_grant`,
+  );
   const view = service.writer.replica;
   if (!view.has(Project, projectId)) throw fail("IdentityNotFound", { kind: "project", id: projectId });
   if (!view.has(User, userId)) throw fail("IdentityNotFound", { kind: "user", id: userId });
@@ -81,7 +88,9 @@ export async function listAssignments(service: IdentityService, exchange: Exchan
   const { query } = exchange;
   const [userId, projectId, roleId] = [query.last("user.id"), query.last("scope.project.id"), query.last("role.id")];
   if (userId !== caller.userId) requireAdmin(caller, "identity:list_role_assignments");
-  const [names, effective] = ["include_names", "effective"].map((name) => query.last(name) !== undefined && query.last(name) !== "0");
+  const [names, effective] = ["include_names", "effective"].map(
+    (name) => query.last(name) !== undefined && query.last(name) !== "0",
+  );
   const { replica } = service.writer;
   const found = [...replica.objects(Assignment)]
     .filter((each) => userId === undefined || each.user_id === userId)

@@ -3,14 +3,26 @@ import { errorBody, fail, type SelvageError } from "@selvage/base";
 import type { Exchange, Reply } from "../http/exchange.ts";
 import { authCatalogue, authProjects, createToken, revokeToken, showToken } from "./auth.ts";
 import { catalogue } from "./catalogue.ts";
-import { createProject, deleteProject, domains, listProjects, listReply, projectsOfUser, showProject, updateProject } from "./projects.ts";
+import {
+  createProject,
+  deleteProject,
+  domains,
+  listProjects,
+  listReply,
+  projectsOfUser,
+  showProject,
+  updateProject,
+} from "./projects.ts";
 import { assignment, createRole, listAssignments, showRoles } from "./roles.ts";
 import { callerOf, type IdentityService } from "./service.ts";
 import { changePassword, createUser, deleteUser, listUsers, showUser, updateUser } from "./users.ts";
 
 /** Answers everything under `/identity`. Throws the error to answer with. */
 export async function identity(service: IdentityService, exchange: Exchange): Promise<Reply> {
-  const [version, ...parts] = exchange.path.split("/").filter((part) => part !== "").slice(1);
+  const [version, ...parts] = exchange.path
+    .split("/")
+    .filter((part) => part !== "")
+    .slice(1);
   if (version === undefined) return { status: 300, body: { versions: { values: [versionWire(exchange)] } } };
   if (version !== "v3") throw fail("IdentityRouteNotFound");
   if (parts.length === 0) return { status: 200, body: { version: versionWire(exchange) } };
@@ -23,8 +35,8 @@ export function identityError(error: SelvageError, exchange: Exchange): Reply {
   if (error.retryAfter !== undefined) headers["retry-after"] = String(error.retryAfter);
   if (error.status === 401) headers["www-authenticate"] = `Keystone uri="${exchange.baseUrl}/identity/v3"`;
   const own = errorBody(error);
-  const title = typeof own["NeutronError"] === "object" ? error.type : undefined;
-  const isKeystone = title === undefined && typeof own["error"] === "object" && own["error"] !== null && "code" in own["error"];
+  const title = typeof own.NeutronError === "object" ? error.type : undefined;
+  const isKeystone = title === undefined && typeof own.error === "object" && own.error !== null && "code" in own.error;
   const body = isKeystone ? own : { error: { code: error.status, title: error.type, message: error.message } };
   return { status: error.status, body, headers };
 }
@@ -100,7 +112,11 @@ function auth(service: IdentityService, exchange: Exchange, what: string | undef
   }
 }
 
-async function catalogueList(service: IdentityService, exchange: Exchange, what: "regions" | "services" | "endpoints"): Promise<Reply> {
+async function catalogueList(
+  service: IdentityService,
+  exchange: Exchange,
+  what: "regions" | "services" | "endpoints",
+): Promise<Reply> {
   await callerOf(service, exchange);
   const { region } = service.settings;
   const services = catalogue(exchange.baseUrl, region);
@@ -108,9 +124,19 @@ async function catalogueList(service: IdentityService, exchange: Exchange, what:
     case "regions":
       return listReply(exchange, what, [{ id: region, description: "", parent_region_id: null }]);
     case "services":
-      return listReply(exchange, what, services.map(({ id, name, type }) => ({ id, name, type, enabled: true, description: "" })));
+      return listReply(
+        exchange,
+        what,
+        services.map(({ id, name, type }) => ({ id, name, type, enabled: true, description: "" })),
+      );
     case "endpoints":
-      return listReply(exchange, what, services.flatMap((each) => each.endpoints.map((endpoint) => ({ ...endpoint, service_id: each.id, enabled: true }))));
+      return listReply(
+        exchange,
+        what,
+        services.flatMap((each) =>
+          each.endpoints.map((endpoint) => ({ ...endpoint, service_id: each.id, enabled: true })),
+        ),
+      );
   }
 }
 

@@ -46,7 +46,13 @@ export class Tokens {
   }
 
   /** A new token of a user. `expiresAt`: not later than this (a token got for a token lives no longer), seconds. */
-  async issue(user: User, projectId: string | undefined, roles: readonly RoleName[], methods: readonly string[], expiresAt = Number.POSITIVE_INFINITY) {
+  async issue(
+    user: User,
+    projectId: string | undefined,
+    roles: readonly RoleName[],
+    methods: readonly string[],
+    expiresAt = Number.POSITIVE_INFINITY,
+  ) {
     const issuedAt = Math.floor(this.#now() / 1000);
     const claims: Claims = {
       id: randomUUID(),

@@ -7,7 +7,7 @@ import { booleanIn, objectIn, readObject, requiredText, textIn } from "./body.ts
 import { identityId } from "./bootstrap.ts";
 import { domain } from "./directory.ts";
 import { isTrue, listReply } from "./projects.ts";
-import { callerOf, identityAuthor, type IdentityService, requireAdmin, requireSelfOrAdmin } from "./service.ts";
+import { callerOf, type IdentityService, identityAuthor, requireAdmin, requireSelfOrAdmin } from "./service.ts";
 
 const longestPassword = 4096;
 
@@ -33,7 +33,11 @@ export async function listUsers(service: IdentityService, exchange: Exchange): P
     .filter((user) => enabled === undefined || user.enabled === isTrue(enabled))
     .filter(() => domainId === undefined || domainId === domain.id)
     .sort((a, b) => (a.name < b.name ? -1 : 1));
-  return listReply(exchange, "users", users.map((user) => userWire(user, exchange.baseUrl)));
+  return listReply(
+    exchange,
+    "users",
+    users.map((user) => userWire(user, exchange.baseUrl)),
+  );
 }
 
 export async function showUser(service: IdentityService, exchange: Exchange, id: string): Promise<Reply> {
@@ -68,7 +72,11 @@ export async function updateUser(service: IdentityService, exchange: Exchange, i
   const caller = await callerOf(service, exchange);
   requireAdmin(caller, "identity:update_user");
   const body = objectIn(readObject(exchange.body), "user");
-  const [name, password, enabled] = [textIn(body, "name"), textIn(body, "password", longestPassword), booleanIn(body, "enabled")];
+  const [name, password, enabled] = [
+    textIn(body, "name"),
+    textIn(body, "password", longestPassword),
+    booleanIn(body, "enabled"),
+  ];
   const hash = password === undefined ? undefined : await service.passwords.hash(password);
   const { result } = await service.writer.transact(identityAuthor(caller, exchange), (transaction) => {
     const before = transaction.view.get(User, id);

@@ -35,7 +35,11 @@ export async function createHost(api: OwnApi, exchange: Exchange, caller: Caller
   requireOwnAdmin(caller, "Adding a host");
   const name = textOf(readOwnBody(exchange), "name");
   if (!hostName.test(name)) {
-    throw fail("FieldInvalid", { field: "name", reason: "it must be letters, digits, dots and dashes, at most 253" }, { field: "name" });
+    throw fail(
+      "FieldInvalid",
+      { field: "name", reason: "it must be letters, digits, dots and dashes, at most 253" },
+      { field: "name" },
+    );
   }
   const token = secretToken();
   const expires_at = secondsText(api.now() + api.settings.joinTokenLifetime * 1000);

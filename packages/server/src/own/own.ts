@@ -22,14 +22,18 @@ export interface OwnApi {
 /** Answers everything under `/v1`. Throws the error to answer with. */
 export async function own(api: OwnApi, exchange: Exchange): Promise<Reply> {
   const caller = await api.authenticate(exchange);
-  const [first, second, ...deeper] = exchange.path.split("/").filter((part) => part !== "").slice(1);
+  const [first, second, ...deeper] = exchange.path
+    .split("/")
+    .filter((part) => part !== "")
+    .slice(1);
   const { method } = exchange;
   if (deeper.length === 0) {
     if (first === "status" && second === undefined && method === "GET") return status(api, caller);
     if (first === "hosts" && second === undefined && method === "GET") return listHosts(api, caller);
     if (first === "hosts" && second === undefined && method === "POST") return createHost(api, exchange, caller);
     if (first === "hosts" && second !== undefined && method === "GET") return showHost(api, caller, second);
-    if (first === "hosts" && second !== undefined && method === "DELETE") return deleteHost(api, exchange, caller, second);
+    if (first === "hosts" && second !== undefined && method === "DELETE")
+      return deleteHost(api, exchange, caller, second);
   }
   throw fail("RouteUnknown", { method, path: exchange.path });
 }
@@ -40,7 +44,7 @@ export function ownError(error: SelvageError): Reply {
   if (error.retryAfter !== undefined) headers["retry-after"] = String(error.retryAfter);
   const body = errorBody(error);
   const { type, status, message, kind, hint, params, field } = error;
-  const foreign = typeof body["error"] !== "object" || body["error"] === null || !("hint" in body["error"]);
+  const foreign = typeof body.error !== "object" || body.error === null || !("hint" in body.error);
   const ours = { error: { type, status, message, kind, hint, params, ...(field === undefined ? {} : { field }) } };
   return { status, body: foreign ? ours : body, headers };
 }

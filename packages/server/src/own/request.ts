@@ -8,7 +8,9 @@ export type Attributes = Readonly<Record<string, unknown>>;
 /** Reads a JSON object. Throws FieldInvalid for anything else. */
 export function readOwnBody(exchange: Exchange): Attributes {
   try {
-    const parsed: unknown = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(exchange.body ?? new Uint8Array()));
+    const parsed: unknown = JSON.parse(
+      new TextDecoder("utf-8", { fatal: true }).decode(exchange.body ?? new Uint8Array()),
+    );
     if (typeof parsed === "object" && parsed !== null && !Array.isArray(parsed)) return parsed as Attributes;
   } catch (error) {
     throw fail("FieldInvalid", { field: "body", reason: "it is not valid JSON" }, { cause: error });
@@ -19,7 +21,8 @@ export function readOwnBody(exchange: Exchange): Attributes {
 /** The text under a name. Throws FieldInvalid. */
 export function textOf(attributes: Attributes, name: string): string {
   const value = attributes[name];
-  if (typeof value !== "string") throw fail("FieldInvalid", { field: name, reason: "it must be a text" }, { field: name });
+  if (typeof value !== "string")
+    throw fail("FieldInvalid", { field: name, reason: "it must be a text" }, { field: name });
   return value;
 }
 

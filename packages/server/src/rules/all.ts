@@ -8,7 +8,11 @@ import { subnetRules } from "./subnet.ts";
 export type AnyRules = ResourceRules;
 
 // Each rules object is handed only objects of its own resource, by whoever looks it up here.
-export const networkingRules: readonly AnyRules[] = [networkRules, subnetRules, portRules] as unknown as readonly AnyRules[];
+export const networkingRules: readonly AnyRules[] = [
+  networkRules,
+  subnetRules,
+  portRules,
+] as unknown as readonly AnyRules[];
 
 /** The rules of a collection (`networks`), if it is one of ours. */
 export function rulesOf(plural: string): AnyRules | undefined {

@@ -27,7 +27,7 @@ export const networkRules: ResourceRules<typeof Network> = {
   target: (_view, object) => {
     // A stored network, or the values of one to be: `shared` and the owner are all that the policy reads of it.
     const network = object as unknown as NetworkObject;
-    return { projectId: String(object["project_id"]), network };
+    return { projectId: String(object.project_id), network };
   },
   alsoVisible: (view) => view.by(Network.index.shared, "true"),
   computed: {
@@ -40,10 +40,10 @@ export const networkRules: ResourceRules<typeof Network> = {
     const given = values["provider:segmentation_id"];
     return writing.transaction.put(Network, {
       ...standardOf(writing, values, 1),
-      admin_state_up: values["admin_state_up"] === true,
-      shared: values["shared"] === true,
-      mtu: mtuOf(values["mtu"], writing.settings),
-      port_security_enabled: values["port_security_enabled"] === true,
+      admin_state_up: values.admin_state_up === true,
+      shared: values.shared === true,
+      mtu: mtuOf(values.mtu, writing.settings),
+      port_security_enabled: values.port_security_enabled === true,
       "provider:network_type": "geneve",
       "provider:segmentation_id": typeof given === "number" ? given : pickNetworkKey(writing.transaction),
     });
@@ -55,8 +55,8 @@ export const networkRules: ResourceRules<typeof Network> = {
         error_message: `Plugin does not support updating the following provider network attributes: ${fixed.join(", ")}`,
       });
     }
-    if (before.shared && values["shared"] === false) checkUnshare(writing.transaction.view, before);
-    const mtu = "mtu" in values ? mtuOf(values["mtu"], writing.settings) : before.mtu;
+    if (before.shared && values.shared === false) checkUnshare(writing.transaction.view, before);
+    const mtu = "mtu" in values ? mtuOf(values.mtu, writing.settings) : before.mtu;
     return writing.transaction.put(Network, { ...before, ...values, mtu });
   },
   remove: (writing, network, precondition) => {

@@ -73,9 +73,9 @@ export const portRules: ResourceRules<typeof Port> = {
     },
   },
   target: (view, object) => ({
-    projectId: String(object["project_id"]),
-    network: view.get(Network, String(object["network_id"])),
-    deviceOwner: String(object["device_owner"] ?? ""),
+    projectId: String(object.project_id),
+    network: view.get(Network, String(object.network_id)),
+    deviceOwner: String(object.device_owner ?? ""),
   }),
   alsoVisible: function* (view, caller) {
     if (caller.projectId === undefined) return;
@@ -94,18 +94,18 @@ export const portRules: ResourceRules<typeof Port> = {
   filters: { fixed_ips: fixedIpsFilter },
   create: (writing, values) => {
     const { transaction, caller, settings } = writing;
-    const network = visibleNetwork(transaction.view, caller, String(values["network_id"]));
-    const wanted = values["fixed_ips"] as readonly WantedIp[] | undefined;
-    const given = values["mac_address"];
+    const network = visibleNetwork(transaction.view, caller, String(values.network_id));
+    const wanted = values.fixed_ips as readonly WantedIp[] | undefined;
+    const given = values.mac_address;
     return transaction.put(Port, {
       ...standardOf(writing, values, 1),
       network_id: network.id,
-      admin_state_up: values["admin_state_up"] === true,
+      admin_state_up: values.admin_state_up === true,
       mac_address: typeof given === "string" ? unicast(given) : pickMac(transaction, network.id, settings.macPrefix),
       fixed_ips: wanted === undefined ? defaultAddresses(writing, network) : addresses(writing, network, wanted, []),
-      device_id: String(values["device_id"]),
-      device_owner: String(values["device_owner"]),
-      port_security_enabled: (values["port_security_enabled"] as boolean | undefined) ?? network.port_security_enabled,
+      device_id: String(values.device_id),
+      device_owner: String(values.device_owner),
+      port_security_enabled: (values.port_security_enabled as boolean | undefined) ?? network.port_security_enabled,
       "binding:host_id": String(values["binding:host_id"]),
       "binding:profile": values["binding:profile"] as PortObject["binding:profile"],
       "binding:vnic_type": "normal",
@@ -115,8 +115,8 @@ export const portRules: ResourceRules<typeof Port> = {
   update: (writing, before, values) => {
     const network = writing.transaction.view.get(Network, before.network_id);
     if (network === undefined) throw fail("NetworkNotFound", { id: before.network_id });
-    const wanted = values["fixed_ips"] as readonly WantedIp[] | undefined;
-    const mac = values["mac_address"];
+    const wanted = values.fixed_ips as readonly WantedIp[] | undefined;
+    const mac = values.mac_address;
     return writing.transaction.put(Port, {
       ...before,
       ...values,
@@ -172,7 +172,11 @@ function defaultAddresses(writing: Writing, network: NetworkObject): readonly Fi
   return chosen;
 }
 
-function firstFree(writing: Writing, subnets: readonly SubnetObject[], taken: ReadonlySet<string>): FixedIp | undefined {
+function firstFree(
+  writing: Writing,
+  subnets: readonly SubnetObject[],
+  taken: ReadonlySet<string>,
+): FixedIp | undefined {
   for (const subnet of subnets) {
     const ip = pickAddress(writing.transaction, subnet, taken);
     if (ip !== undefined) return { subnet_id: subnet.id, ip_address: ip };
@@ -211,7 +215,9 @@ function addresses(
 
 /** Two entries of one request for one address are a conflict of the request with itself. */
 function claim(writing: Writing, chosen: FixedIp[], wanted: FixedIp): void {
-  const twice = chosen.some((each) => keyOf(each.subnet_id, each.ip_address) === keyOf(wanted.subnet_id, wanted.ip_address));
+  const twice = chosen.some(
+    (each) => keyOf(each.subnet_id, each.ip_address) === keyOf(wanted.subnet_id, wanted.ip_address),
+  );
   if (twice) throw fail("IpAddressAlreadyAllocated", { ip: wanted.ip_address, subnet_id: wanted.subnet_id });
   writing.transaction.view.exists(Port.index.address, keyOf(wanted.subnet_id, wanted.ip_address));
   chosen.push(wanted);

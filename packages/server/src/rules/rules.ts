@@ -44,15 +44,15 @@ export interface ResourceRules<R extends AnyResource = AnyResource> {
 /** The standard attributes of a new object. `revision`: what Neutron shows right after creation, 0 or 1. */
 export function standardOf(writing: Writing, values: Values, revision: 0 | 1) {
   const { transaction } = writing;
-  const projectId = String(values["project_id"]);
+  const projectId = String(values.project_id);
   if (!transaction.view.has(Project, projectId)) {
     throw fail("HTTPBadRequest", { message: `Project ${projectId} could not be found.` }, { field: "project_id" });
   }
   return {
     id: transaction.newId(),
     project_id: projectId,
-    name: String(values["name"]),
-    description: String(values["description"]),
+    name: String(values.name),
+    description: String(values.description),
     revision_number: revision,
     created_at: transaction.now,
     updated_at: transaction.now,

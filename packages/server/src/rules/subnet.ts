@@ -18,13 +18,13 @@ import {
   Network,
   Port,
   parseIp,
-  sizeOfCidr,
   Subnet,
   type Subnet as SubnetObject,
+  sizeOfCidr,
   textOfIp,
+  type View,
   valueOfIp,
   versionOf,
-  type View,
 } from "@selvage/model";
 import { spanOf } from "../allocate.ts";
 import { anyOf, isAdmin, member, networkOwner, reader, sharedNetwork } from "../api/policy.ts";
@@ -49,8 +49,8 @@ export const subnetRules: ResourceRules<typeof Subnet> = {
     attributes: {},
   },
   target: (view, object) => ({
-    projectId: String(object["project_id"]),
-    network: view.get(Network, String(object["network_id"])),
+    projectId: String(object.project_id),
+    network: view.get(Network, String(object.network_id)),
   }),
   alsoVisible: (view) =>
     view.by(Network.index.shared, "true").flatMap((network) => view.by(Subnet.index.network_id, network.id)),
@@ -61,23 +61,23 @@ export const subnetRules: ResourceRules<typeof Subnet> = {
   },
   create: (writing, values) => {
     const { transaction, caller } = writing;
-    const network = visibleNetwork(transaction.view, caller, String(values["network_id"]));
-    const text = values["cidr"];
+    const network = visibleNetwork(transaction.view, caller, String(values.network_id));
+    const text = values.cidr;
     if (typeof text !== "string") {
       throw fail("BadRequest", { resource: "subnets", msg: "a subnetpool must be specified in the absence of a cidr" });
     }
     const cidr = cidrOf(text);
-    const version = values["ip_version"] === 6 ? 6 : 4;
+    const version = values.ip_version === 6 ? 6 : 4;
     checkVersion("cidr", text, firstIpOf(cidr), version);
-    const dhcp = values["enable_dhcp"] === true;
+    const dhcp = values.enable_dhcp === true;
     if (dhcp) checkDhcpRange(cidr);
     checkOverlap(transaction.view, network.id, text, cidr);
-    const gateway = values["gateway_ip"] === undefined ? defaultGateway(cidr) : gatewayOf(values, cidr, version);
-    const pools = (values["allocation_pools"] as readonly AllocationPool[] | undefined) ?? defaultPools(cidr, gateway);
+    const gateway = values.gateway_ip === undefined ? defaultGateway(cidr) : gatewayOf(values, cidr, version);
+    const pools = (values.allocation_pools as readonly AllocationPool[] | undefined) ?? defaultPools(cidr, gateway);
     checkPools(pools, text, cidr, version);
     checkGatewayOutside(gateway, pools);
-    const nameServers = (values["dns_nameservers"] ?? []) as readonly string[];
-    const routes = (values["host_routes"] ?? []) as readonly HostRoute[];
+    const nameServers = (values.dns_nameservers ?? []) as readonly string[];
+    const routes = (values.host_routes ?? []) as readonly HostRoute[];
     checkLimits("new subnet", nameServers, routes);
     checkRoutes(routes, version);
     transaction.put(Network, network);
@@ -99,7 +99,8 @@ export const subnetRules: ResourceRules<typeof Subnet> = {
     const after: SubnetObject = { ...before, ...values };
     if ("gateway_ip" in values) gatewayOf(values, cidr, version);
     if ("allocation_pools" in values) checkPools(after.allocation_pools, before.cidr, cidr, version);
-    if ("gateway_ip" in values || "allocation_pools" in values) checkGatewayOutside(after.gateway_ip, after.allocation_pools);
+    if ("gateway_ip" in values || "allocation_pools" in values)
+      checkGatewayOutside(after.gateway_ip, after.allocation_pools);
     if (after.enable_dhcp && !before.enable_dhcp) checkDhcpRange(cidr);
     checkLimits(before.id, after.dns_nameservers, after.host_routes);
     checkRoutes(after.host_routes, version);
@@ -147,14 +148,20 @@ function defaultPools(cidr: Cidr, gateway: string | null): readonly AllocationPo
   const { first, last } = hostSpan(cidr);
   const ip = gateway === null ? undefined : ipOf(gateway);
   const hole = ip === undefined || !cidrContains(cidr, ip) ? undefined : valueOfIp(ip);
-  const spans = hole === undefined || hole < first || hole > last ? [[first, last] as const] : ([[first, hole - 1n], [hole + 1n, last]] as const);
+  const spans =
+    hole === undefined || hole < first || hole > last
+      ? [[first, last] as const]
+      : ([
+          [first, hole - 1n],
+          [hole + 1n, last],
+        ] as const);
   return spans
     .filter(([start, end]) => start <= end)
     .map(([start, end]) => ({ start: textOfIp(ipFrom(version, start)), end: textOfIp(ipFrom(version, end)) }));
 }
 
 function gatewayOf(values: Values, cidr: Cidr, version: 4 | 6): string | null {
-  const text = values["gateway_ip"];
+  const text = values.gateway_ip;
   if (typeof text !== "string") return null;
   const ip = ipOf(text);
   checkVersion("gateway_ip", text, ip, version);
@@ -177,7 +184,8 @@ function checkDhcpRange(cidr: Cidr): void {
   };
   if (isMulticastIp(first)) refuse("Multicast IP subnet is not supported if enable_dhcp is True");
   if (isLoopbackIp(first)) refuse("Loopback IP subnet is not supported if enable_dhcp is True");
-  if (isUnspecifiedIp(first)) refuse(`First IP ${pythonString(textOfIp(first))} of network is not supported if enable_dhcp is True.`);
+  if (isUnspecifiedIp(first))
+    refuse(`First IP ${pythonString(textOfIp(first))} of network is not supported if enable_dhcp is True.`);
   const version = versionOf(first);
   if (sizeOfCidr(cidr) < 1n << BigInt((version === 4 ? 32 : 128) - longestDhcpPrefix[version])) {
     refuse("Subnet has a prefix length that is incompatible with DHCP service enabled");
@@ -206,9 +214,15 @@ function checkPools(pools: readonly AllocationPool[], cidrText: string, cidr: Ci
   }
   for (const [index, pool] of pools.entries()) {
     const span = spanOf(pool);
-    const other = pools.slice(index + 1).find((each) => spanOf(each).first <= span.last && span.first <= spanOf(each).last);
+    const other = pools
+      .slice(index + 1)
+      .find((each) => spanOf(each).first <= span.last && span.first <= spanOf(each).last);
     if (other !== undefined) {
-      throw fail("OverlappingAllocationPools", { pool_1: textOfPool(pool), pool_2: textOfPool(other), subnet_cidr: cidrText });
+      throw fail("OverlappingAllocationPools", {
+        pool_1: textOfPool(pool),
+        pool_2: textOfPool(other),
+        subnet_cidr: cidrText,
+      });
     }
   }
 }
@@ -216,7 +230,12 @@ function checkPools(pools: readonly AllocationPool[], cidrText: string, cidr: Ci
 function checkGatewayOutside(gateway: string | null, pools: readonly AllocationPool[]): void {
   if (gateway === null) return;
   const ip = ipOf(gateway);
-  const pool = pools.find((each) => versionOf(ipOf(each.start)) === versionOf(ip) && spanOf(each).first <= valueOfIp(ip) && valueOfIp(ip) <= spanOf(each).last);
+  const pool = pools.find(
+    (each) =>
+      versionOf(ipOf(each.start)) === versionOf(ip) &&
+      spanOf(each).first <= valueOfIp(ip) &&
+      valueOfIp(ip) <= spanOf(each).last,
+  );
   if (pool !== undefined) {
     throw fail("GatewayConflictWithAllocationPools", { ip_address: gateway, pool: textOfPool(pool) });
   }

@@ -80,6 +80,6 @@ export class TestClient {
 
 /** The type and message of an error, whichever envelope it came in. */
 export function errorOf(answer: Answer): { readonly type: string; readonly message: string } {
-  const body = (answer.body["NeutronError"] ?? answer.body["error"] ?? {}) as Json;
-  return { type: String(body["type"] ?? body["title"] ?? ""), message: String(body["message"] ?? "") };
+  const body = (answer.body.NeutronError ?? answer.body.error ?? {}) as Json;
+  return { type: String(body.type ?? body.title ?? ""), message: String(body.message ?? "") };
 }

@@ -4,8 +4,8 @@ export {
   login,
   passwordAuth,
   startTestServer,
+  type TestProject,
   TestServer,
   type TestServerOptions,
-  type TestProject,
   testPassword,
 } from "./server.ts";

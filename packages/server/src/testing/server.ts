@@ -43,7 +43,7 @@ export class TestServer implements AsyncDisposable {
   /** A project with a member and a reader. */
   async project(name: string): Promise<TestProject> {
     const project = await this.admin.post("/identity/v3/projects", { project: { name } });
-    const id = String((project.body["project"] as Json)["id"]);
+    const id = String((project.body.project as Json).id);
     const user = async (role: string): Promise<TestClient> => {
       await this.user(`${name}-${role}`, id, role);
       return this.login(`${name}-${role}`, testPassword, name);
@@ -54,10 +54,13 @@ export class TestServer implements AsyncDisposable {
 
   /** A user with a role in a project; gives its id. */
   async user(name: string, projectId: string, role: string): Promise<string> {
-    const roles = (await this.admin.get(`/identity/v3/roles?name=${role}`)).body["roles"] as readonly Json[];
+    const roles = (await this.admin.get(`/identity/v3/roles?name=${role}`)).body.roles as readonly Json[];
     const created = await this.admin.post("/identity/v3/users", { user: { name, password: testPassword } });
-    const id = String((created.body["user"] as Json)["id"]);
-    const granted = await this.admin.put(`/identity/v3/projects/${projectId}/users/${id}/roles/${String(roles[0]?.["id"])}`, undefined);
+    const id = String((created.body.user as Json).id);
+    const granted = await this.admin.put(
+      `/identity/v3/projects/${projectId}/users/${id}/roles/${String(roles[0]?.id)}`,
+      undefined,
+    );
     if (granted.status !== 204) throw new Error(`the role was not given: ${granted.status} ${granted.text}`);
     return id;
   }
@@ -70,7 +73,7 @@ export class TestServer implements AsyncDisposable {
   /** Makes a host as an admin does and, like a relay would, reports it alive. Gives its id. */
   async host(name: string): Promise<string> {
     const created = await this.admin.post("/v1/hosts", { name });
-    const id = String((created.body["host"] as Json)["id"]);
+    const id = String((created.body.host as Json).id);
     this.running.core.hosts.report(id, { portsUp: [], inForce: this.running.core.writer.replica.revision });
     return id;
   }
@@ -102,7 +105,8 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
 export async function login(url: string, name: string, password: string, project: string): Promise<TestClient> {
   const answer = await new TestClient(url).post("/identity/v3/auth/tokens", passwordAuth(name, password, project));
   const token = answer.headers.get("x-subject-token");
-  if (answer.status !== 201 || token === null) throw new Error(`${name} was not let in: ${answer.status} ${answer.text}`);
+  if (answer.status !== 201 || token === null)
+    throw new Error(`${name} was not let in: ${answer.status} ${answer.text}`);
   return new TestClient(url, token);
 }
 

@@ -1,0 +1,154 @@
+/** What of the captured Neutron (Zed) this server answers otherwise, and why; everything else must answer the same. */
+
+/** Attributes of extensions that `/v2.0/extensions` does not list: absent in replies, left out of replayed requests. */
+export const unlistedAttributes: ReadonlySet<string> = new Set([
+  "allowed_address_pairs",
+  "availability_zone_hints",
+  "availability_zones",
+  "data_plane_status",
+  "device_profile",
+  "dns_assignment",
+  "dns_domain",
+  "dns_name",
+  "dns_publish_fixed_ip",
+  "extra_dhcp_opts",
+  "ip_allocation",
+  "ipv4_address_scope",
+  "ipv6_address_scope",
+  "is_default",
+  "l2_adjacency",
+  "numa_affinity_policy",
+  "propagate_uplink_status",
+  "qos_network_policy_id",
+  "qos_policy_id",
+  "resource_request",
+  "router:external",
+  "security_groups",
+  "segment_id",
+  "segments",
+  "service_types",
+  "tags",
+  "trunk_details",
+  "vlan_transparent",
+]);
+
+/** Request attributes that are left out besides: they name what this server has no other kind of. */
+export const untranslatable: ReadonlySet<string> = new Set([
+  "binding:vnic_type",
+  "ipv6_address_mode",
+  "ipv6_ra_mode",
+  "provider:network_type",
+  "provider:physical_network",
+]);
+
+const pools = "subnet pools are not listed";
+const external = "external networks are not listed";
+const groups = "security groups are not listed";
+const tags = "tags are not listed";
+const routers = "routers are not listed";
+const trunks = "trunks are not listed";
+const qos = "QoS is not listed";
+const quotas = "quotas are not listed";
+const rbac = "RBAC policies are not listed";
+const substring = "ip-substring-filtering is not listed";
+
+/** Captures that are not replayed, with the reason. */
+export const notApplicable: ReadonlyMap<string, string> = new Map([
+  ["extension-show", "it shows the extension `router`, which is not listed"],
+  ["network-create-multi-segment", "multi-provider is not listed"],
+  ["network-create-external", external],
+  ["network-create-external-member-403", external],
+  ["subnet-create-external", external],
+  ["subnet-ra-mode-on-v4", "router advertisement modes are refused in POST until they are enforced"],
+  ["subnet-from-pool", pools],
+  ["subnet-from-pool-prefixlen", pools],
+  ["subnet-from-pool-prefixlen-too-small", pools],
+  ["subnet-from-pool-cidr-outside", pools],
+  ["subnet-from-pool-quota-exceeded", pools],
+  ["subnet-from-pool-quota-exceeded2", pools],
+  ["subnet-default-pool-missing", pools],
+  ["network-ipv4-address-scope", pools],
+  ["port-create-sg-404", groups],
+  ["port-security-conflict", groups],
+  ["security-group-in-use-delete-check", groups],
+  ["port-filter-ip-substr", substring],
+  ["filter-tags-red", tags],
+  ["filter-tags-red+blue", tags],
+  ["filter-tags-any-red+zzz", tags],
+  ["filter-not-tags-red", tags],
+  ["filter-not-tags-any-red+zzz", tags],
+  [
+    "changed-since-bad",
+    "changed_since is refused as a filter before its form is looked at, as the capture of a good one shows",
+  ],
+  ["router-interface-port-shape", routers],
+  ["router-interface-port-delete-409", routers],
+  ["external-network-delete-in-use", external],
+  ["external-network-unset-in-use", external],
+  ["port-unrouted", pools],
+  ["gateway-port-admin-view", routers],
+  ["fip-port-admin-view", routers],
+  ["list-subnets-admin", pools],
+  ["port-trunk-parent", trunks],
+  ["port-trunk-sub", trunks],
+  ["port-trunk-sub2", trunks],
+  ["port-trunk-details", trunks],
+  ["trunk-parent-port-delete-409", trunks],
+  ["qos-min-bw-on-tunnel-port", qos],
+  ["port-with-qos", qos],
+  ["network-with-qos", qos],
+  ["port-qos-network-policy-id", qos],
+  ["rbac-network-visible", rbac],
+  ["rbac-port-by-sharee", rbac],
+  ["rbac-target-sees-shared", rbac],
+  ["rbac-sharee-ports", rbac],
+  ["rbac-sharee-create-subnet", rbac],
+  ["rbac-sharee-port-fixed-ip", `${rbac}; the same is tested on a shared network`],
+  ["rbac-sharee-port-mac", `${rbac}; the same is tested on a shared network`],
+  ["rbac-sharee-port-no-psec", `${rbac}; the same is tested on a shared network`],
+  ["quota-first-ok", quotas],
+  ["quota-exceeded", quotas],
+  ["quota-bulk-over", quotas],
+  ["quota-bulk-over-none-created", quotas],
+  ["quota-below-usage-then-create", quotas],
+  ["port-delete-reader", "the port was looked at by what is not replayed; readers are tested by themselves"],
+  ["revision-after-tag", tags],
+]);
+
+export interface Decision {
+  readonly status: number;
+  readonly type?: string;
+  readonly reason: string;
+}
+
+const newDefaults = "from 2023.2 a reader cannot write: the new defaults are what this server has";
+
+/** Captures that are replayed and must answer otherwise. */
+export const decided: ReadonlyMap<string, Decision> = new Map<string, Decision>([
+  [
+    "subnet-create-v6-slaac",
+    { status: 201, reason: "replayed without its modes: the gateway is the first host address" },
+  ],
+  ["network-create-reader", { status: 403, type: "PolicyNotAuthorized", reason: newDefaults }],
+  ["network-update-reader", { status: 403, type: "PolicyNotAuthorized", reason: newDefaults }],
+  ["port-create-reader", { status: 403, type: "PolicyNotAuthorized", reason: newDefaults }],
+  [
+    "subnet-on-shared-net-by-member",
+    {
+      status: 403,
+      type: "PolicyNotAuthorized",
+      reason: "a quirk of that release's mixed defaults: who shares a network does not shape it",
+    },
+  ],
+  ["fields-show", { status: 200, reason: "the name is the one before the reader's update, which is refused here" }],
+  [
+    "options",
+    { status: 200, reason: "that release shows a member what only an admin may see when it asks with OPTIONS" },
+  ],
+  ["port-bulk-on-slaac-net", { status: 201, reason: "a fault of that release" }],
+  [
+    "if-match-right",
+    { status: 412, type: "RevisionNumberConstraintFailed", reason: "a fault of that release; the number is not ours" },
+  ],
+  ["if-match-malformed", { status: 200, reason: "a fault of that release's OVN driver; its other driver answers 200" }],
+]);

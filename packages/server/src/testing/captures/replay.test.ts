@@ -1,0 +1,207 @@
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { test } from "node:test";
+import { type Answer, errorOf, type Json, TestClient } from "../client.ts";
+import { startTestServer } from "../server.ts";
+import { decided, notApplicable, unlistedAttributes, untranslatable } from "./decisions.ts";
+
+interface Capture {
+  readonly name: string;
+  readonly as: string;
+  readonly method: string;
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: unknown;
+  readonly status: number;
+  readonly reply: unknown;
+}
+
+/** Values that are each server's own: their type is compared, not what they are. */
+const own = new Set([
+  "binding:vif_details",
+  "binding:vif_type",
+  "created_at",
+  "fixed_ips",
+  "href",
+  "mac_address",
+  "mtu",
+  "provider:network_type",
+  "provider:physical_network",
+  "provider:segmentation_id",
+  "revision_number",
+  "subnets",
+  "updated_at",
+]);
+
+/** Errors whose text names what is each server's own: ports in use, its MTU, its revision numbers. */
+const ownText = new Set(["NetworkInUse", "RevisionNumberConstraintFailed"]);
+
+const captures = JSON.parse(
+  await readFile(new URL("./networking.json", import.meta.url), "utf8"),
+) as readonly Capture[];
+
+test("every captured exchange of networks, subnets, ports, lists and revisions is answered the same, or otherwise for a stated reason", async (t) => {
+  await using server = await startTestServer();
+  const demo = await server.project("demo");
+  const alternative = await server.project("alt_demo");
+  await server.host("compute-1");
+  const adminProject = (await server.admin.get("/identity/v3/auth/projects")).body.projects as readonly Json[];
+  const clients = new Map<string, TestClient>([
+    ["admin", server.admin],
+    ["member(demo)", demo.member],
+    ["reader(demo)", demo.reader],
+    ["member(alt_demo)", alternative.member],
+    ["no token", server.nobody],
+    ["bad token", new TestClient(server.url, "gAAAAABbad")],
+  ]);
+  /** Captured id → ours. */
+  const ids = new Map<string, string>([
+    ["9280c53a8c7a4e2eb98b37df21b679d5", demo.id],
+    ["e2b22b892551452bbf36b5651d41b456", alternative.id],
+    ["cc5d3711f3c14672b875b3952882c1e1", String(adminProject[0]?.id)],
+  ]);
+  const ours = (text: string): string =>
+    text.replace(/[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}/g, (id) => ids.get(id) ?? id);
+  const failures: string[] = [];
+  let replayed = 0;
+  for (const capture of captures) {
+    if (notApplicable.has(capture.name)) continue;
+    replayed += 1;
+    const client = clients.get(capture.as);
+    assert.ok(client, `nobody is ${capture.as}`);
+    const body =
+      capture.body === null
+        ? undefined
+        : typeof capture.body === "string"
+          ? capture.body
+          : (JSON.parse(ours(JSON.stringify(translated(capture.body)))) as unknown);
+    const answer = await client.request(capture.method, ours(capture.path), body, capture.headers);
+    try {
+      compare(capture, answer, ours, server.url);
+    } catch (error) {
+      failures.push(
+        `${capture.name}: ${error instanceof Error ? error.message : String(error)} (${answer.status} ${answer.text.slice(0, 300)})`,
+      );
+    }
+    if (capture.method === "POST" && answer.status === 201) learn(ids, capture.reply, answer.body);
+  }
+  assert.deepEqual(failures, []);
+  t.diagnostic(`${replayed} replayed, ${notApplicable.size} not applicable`);
+  assert.ok(replayed > 150);
+});
+
+test("each decision names a capture that is there", () => {
+  const names = new Set(captures.map((capture) => capture.name));
+  for (const name of [...notApplicable.keys(), ...decided.keys()])
+    assert.ok(names.has(name), `${name} was not captured`);
+});
+
+function compare(capture: Capture, answer: Answer, ours: (text: string) => string, url: string): void {
+  assert.match(answer.headers.get("x-openstack-request-id") ?? "", /^req-[0-9a-f-]{36}$/);
+  const decision = decided.get(capture.name);
+  if (decision !== undefined) {
+    assert.equal(answer.status, decision.status, decision.reason);
+    if (decision.type !== undefined) assert.equal(errorOf(answer).type, decision.type);
+    return;
+  }
+  assert.equal(answer.status, capture.status);
+  if (capture.reply === null) {
+    assert.equal(answer.text, "");
+    return;
+  }
+  assert.equal(answer.headers.get("content-type"), "application/json");
+  const expected = JSON.parse(ours(JSON.stringify(capture.reply)).replaceAll("http://127.0.0.1:9796", url)) as Json;
+  const wanted = expected.NeutronError as Json | undefined;
+  if (wanted !== undefined) {
+    const found = errorOf(answer);
+    assert.equal(found.type, wanted.type);
+    if (!ownText.has(found.type)) assert.equal(found.message, String(wanted.message).replace("is 1442", "is 1434"));
+    return;
+  }
+  for (const [key, value] of Object.entries(expected)) {
+    const found = answer.body[key];
+    if (key.endsWith("_links")) {
+      const rels = (links: unknown) => (links as readonly Json[]).map((link) => link.rel);
+      assert.deepEqual(rels(found), rels(value));
+    } else if (key === "extensions") assert.deepEqual(byAlias(found), byAlias(value));
+    else if (key === "resources") sameShape((found as readonly Json[])[0], (value as readonly Json[])[0], key);
+    else if (Array.isArray(value) && capture.method !== "POST") sameElements(found, value, key);
+    else sameValue(found, value, key);
+  }
+  assert.deepEqual(Object.keys(answer.body).sort(), Object.keys(expected).sort());
+}
+
+function byAlias(extensions: unknown): readonly Json[] {
+  return (extensions as readonly Json[]).toSorted((a, b) => (String(a.alias) < String(b.alias) ? -1 : 1));
+}
+
+/** Lists hold what each server holds: their elements have the same form. */
+function sameElements(found: unknown, expected: readonly unknown[], path: string): void {
+  assert.ok(Array.isArray(found), `${path} is no list`);
+  for (const element of found) if (expected[0] !== undefined) sameShape(element, expected[0], path);
+}
+
+function sameShape(found: unknown, expected: unknown, path: string): void {
+  const keys = (value: unknown) =>
+    Object.keys(value as Json)
+      .filter((key) => !unlistedAttributes.has(key))
+      .sort();
+  assert.deepEqual(keys(found), keys(expected), path);
+  for (const key of keys(expected)) sameType((found as Json)[key], (expected as Json)[key], `${path}.${key}`);
+}
+
+function sameValue(found: unknown, expected: unknown, path: string): void {
+  if (Array.isArray(expected)) {
+    assert.ok(Array.isArray(found) && found.length === expected.length, `${path}: another length`);
+    for (const [index, each] of expected.entries()) sameValue(found[index], each, `${path}.${index}`);
+    return;
+  }
+  if (typeof expected !== "object" || expected === null) {
+    assert.deepEqual(found, expected, path);
+    return;
+  }
+  const keys = (value: unknown) =>
+    Object.keys(value as Json)
+      .filter((key) => !unlistedAttributes.has(key))
+      .sort();
+  assert.deepEqual(keys(found), keys(expected), path);
+  for (const key of keys(expected)) {
+    const [left, right] = [(found as Json)[key], (expected as Json)[key]];
+    // An id that was not there before is learnt from this very reply.
+    if (own.has(key) || key === "id" || untranslatable.has(key)) sameType(left, right, `${path}.${key}`);
+    else sameValue(left, right, `${path}.${key}`);
+  }
+}
+
+function sameType(found: unknown, expected: unknown, path: string): void {
+  const typeOf = (value: unknown) => (value === null ? "null" : Array.isArray(value) ? "list" : typeof value);
+  if (untranslatable.has(path.split(".").at(-1) ?? "")) return;
+  assert.equal(typeOf(found), typeOf(expected), path);
+}
+
+/** Remembers which of our ids stands for which captured one. */
+function learn(ids: Map<string, string>, captured: unknown, found: unknown): void {
+  if (Array.isArray(captured) && Array.isArray(found)) {
+    for (const [index, each] of captured.entries()) learn(ids, each, found[index]);
+    return;
+  }
+  if (typeof captured !== "object" || captured === null || typeof found !== "object" || found === null) return;
+  for (const [key, value] of Object.entries(captured)) {
+    const mine = (found as Json)[key];
+    if (key === "id" && typeof value === "string" && typeof mine === "string") ids.set(value, mine);
+    else learn(ids, value, mine);
+  }
+}
+
+/** A body without what this server has no other kind of. */
+function translated(body: unknown): unknown {
+  if (Array.isArray(body)) return body.map(translated);
+  if (typeof body !== "object" || body === null) return body;
+  const kept = Object.entries(body).filter(([key, value]) => {
+    // `nosuch` and members' provider attributes are what their captures are about.
+    if (key.startsWith("provider:"))
+      return !(value === "vlan" && "shared" in body) && !(key === "provider:physical_network" && "shared" in body);
+    return !unlistedAttributes.has(key) && !untranslatable.has(key);
+  });
+  return Object.fromEntries(kept.map(([key, value]) => [key, translated(value)]));
+}
