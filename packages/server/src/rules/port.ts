@@ -32,7 +32,7 @@ import {
   reader,
   sharedNetwork,
 } from "../api/policy.ts";
-import { visibleNetwork } from "./network.ts";
+import { seesNetwork, visibleNetwork } from "./network.ts";
 import { type ResourceRules, standardOf, type World, type Writing } from "./rules.ts";
 import { isHostAddress } from "./subnet.ts";
 

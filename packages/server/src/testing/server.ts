@@ -5,7 +5,10 @@ import { join } from "node:path";
 import { type RunningServer, type ServerOptions, startServer } from "../server.ts";
 import { type Json, TestClient } from "./client.ts";
 
-export type TestServerOptions = Partial<Omit<ServerOptions, "runAs">>;
+export interface TestServerOptions extends Partial<Omit<ServerOptions, "runAs" | "storeUrl">> {
+  /** Where intent stands: in memory unless told, or in a file of the data directory. */
+  readonly on?: "memory" | "sqlite";
+}
 
 export interface TestProject {
   readonly id: string;
@@ -87,11 +90,12 @@ export class TestServer implements AsyncDisposable {
 /** Starts a server. A data directory that is given stays when the server goes. */
 export async function startTestServer(options: TestServerOptions = {}): Promise<TestServer> {
   const dataDir = options.dataDir ?? (await mkdtemp(join(tmpdir(), "selvage-server-")));
+  const { on = "memory", ...rest } = options;
   const running = await startServer({
-    storeUrl: "memory:",
     log: "silent",
     port: 0,
-    ...options,
+    ...(on === "memory" ? { storeUrl: "memory:" } : {}),
+    ...rest,
     dataDir,
     // A test runs as whoever runs it.
     runAs: { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 },
