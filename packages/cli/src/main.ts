@@ -182,17 +182,25 @@ Exit codes: 0 done, 1 tried and failed, 64 written wrongly, 69 something needed 
     .action(async (options) => finish(await (await import("./commands/lab.ts")).labMachines(options)));
 
   const server = program.command("server").description("the server, as a process of its own");
-  server
-    .command("run")
-    .description("run the server until it is ended; started as root it becomes user 61616")
-    .requiredOption("--data <dir>", "the server's own data directory")
-    .option("--host <address>", "address to listen on", "127.0.0.1")
-    .option("--port <n>", "port to listen on; 0: any free one", wholeNumber(0, 65535), 9696)
-    .option("--socket <path>", "listen on a unix socket as well")
-    .option("--ready-file <path>", "write {pid, port, url} there once it listens")
-    .option("--underlay-mtu <bytes>", "MTU between the hosts (default 1500)", wholeNumber(1280, 65535))
-    .option("--tunnel-overhead <bytes>", "what the tunnel takes of it: 66 over IPv4, 86 over IPv6", wholeNumber(0, 500))
-    .action(async (options) => finish(await (await import("./commands/server.ts")).serverRun(options)));
+  const serving = (command: Command): Command =>
+    command
+      .requiredOption("--data <dir>", "the server's own data directory")
+      .option("--host <address>", "address to listen on", "127.0.0.1")
+      .option("--port <n>", "port to listen on; 0: any free one", wholeNumber(0, 65535), 9696)
+      .option("--socket <path>", "listen on a unix socket as well")
+      .option("--ready-file <path>", "write {pid, port, url} there once it listens")
+      .option("--underlay-mtu <bytes>", "MTU between the hosts (default 1500)", wholeNumber(1280, 65535))
+      .option(
+        "--tunnel-overhead <bytes>",
+        "what the tunnel takes of it: 66 over IPv4, 86 over IPv6",
+        wholeNumber(0, 500),
+      );
+  serving(
+    server.command("run").description("run the server until it is ended; started as root it becomes user 61616"),
+  ).action(async (options) => finish(await (await import("./commands/server.ts")).serverRun(options)));
+  serving(
+    lab.command("simulate").description("run server, simulated hosts and machines in one process, until it is ended"),
+  ).action(async (options) => finish(await (await import("./commands/server.ts")).labSimulate(options)));
 
   const agent = program.command("agent").description("one host's agent");
   agent

@@ -20,6 +20,8 @@ export type ControlRequest =
   /** Plugs a machine and waits up to `waitMs` for its address; one that is there on the same host stays. */
   | { readonly op: "plug"; readonly machine: MachinePlan; readonly waitMs: number }
   | { readonly op: "unplug"; readonly port: string }
+  /** Lets a simulated machine send echoes until one is answered or `count` were sent. */
+  | { readonly op: "ping"; readonly port: string; readonly address: string; readonly count: number }
   | { readonly op: "stop" };
 
 /** One process of a host: its id inside the lab and how often it was started. */
@@ -65,6 +67,7 @@ export interface ControlReplies {
   readonly host: HostState;
   readonly plug: MachineState;
   readonly unplug: { readonly removed: boolean };
+  readonly ping: { readonly milliseconds: number | null };
   readonly stop: { readonly stopping: true };
 }
 

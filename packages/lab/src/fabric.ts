@@ -1,32 +1,22 @@
 /** The whole of one Selvage on this machine brought up: server, lab and demo, proved with pings. Every step is idempotent and repairs what died. */
 
 import { mkdir } from "node:fs/promises";
-import { join } from "node:path";
-import { type Capability, probeCapability } from "./capability.ts";
+import { probeCapability } from "./capability.ts";
 import { askControl, type LabState } from "./control.ts";
 import { type DemoProject, demoPlan, ensureDemo } from "./demo.ts";
 import { LabError } from "./failure.ts";
-import { portIsHeld, refuseHeldPort } from "./holder.ts";
+import { ensureGround, labRuns } from "./ground.ts";
 import { rebind, tokenFor } from "./joining.ts";
-import { type LabProcess, labAlive, settledLab, startLab, stopLab } from "./lab-process.ts";
+import { settledLab } from "./lab-process.ts";
 import { emptyLab, type LabRecord, readLabRecord, writeLabRecord } from "./lab-record.ts";
 import { type DataPaths, dataPaths } from "./paths.ts";
 import { plug } from "./plugging.ts";
-import { isAlive } from "./processes.ts";
 import { type PingResult, prove } from "./proof.ts";
-import { lockData, markRunning, type RunRecord, readRunRecord, writeRunRecord } from "./run-record.ts";
+import { lockData, readRunRecord } from "./run-record.ts";
 import { adminApi } from "./running.ts";
-import { type ServerProcess, startServerProcess } from "./server-process.ts";
 import { missingTools, setUp } from "./setup.ts";
 import { askStatus, type FabricStatus } from "./status.ts";
-import {
-  DEFAULT_UNDERLAY,
-  machineRoutes,
-  parseUnderlay,
-  refuseOverlap,
-  TENANT_MTU,
-  TUNNEL_OVERHEAD,
-} from "./underlay.ts";
+import { DEFAULT_UNDERLAY, machineRoutes, parseUnderlay, refuseOverlap } from "./underlay.ts";
 import { until } from "./waiting.ts";
 
 /** Hosts of a lab when nothing else is said. */
@@ -73,7 +63,7 @@ function hostNames(count: number): readonly string[] {
 async function prepareRecord(
   paths: DataPaths,
   options: UpOptions,
-  labRuns: boolean,
+  runs: boolean,
 ): Promise<{ record: LabRecord; count: number }> {
   const known = await readLabRecord(paths.labRecord);
   const wishedUnderlay = options.underlay === undefined ? undefined : parseUnderlay(options.underlay).cidr;
@@ -96,45 +86,11 @@ async function prepareRecord(
   const range = parseUnderlay(underlay);
   if (count > range.capacity)
     throw new LabError("host-count", `${underlay} has room for ${range.capacity} hosts`, "give a wider --underlay");
-  if (!labRuns) refuseOverlap(range, await machineRoutes());
+  if (!runs) refuseOverlap(range, await machineRoutes());
   const port = options.port ?? known?.port ?? DEFAULT_PORT;
   const record: LabRecord = { ...(known ?? emptyLab(underlay)), underlay, port };
-  if (!labRuns) await writeLabRecord(paths.labRecord, record);
+  if (!runs) await writeLabRecord(paths.labRecord, record);
   return { record, count };
-}
-
-async function ensureServer(
-  paths: DataPaths,
-  options: UpOptions,
-  { port = DEFAULT_PORT, underlay }: LabRecord,
-  known: RunRecord | undefined,
-): Promise<ServerProcess> {
-  if (known !== undefined && isAlive(known.server)) {
-    if (options.port !== undefined && options.port !== 0 && options.port !== known.port) {
-      throw new LabError(
-        "busy",
-        `this fabric already runs on port ${known.port}`,
-        "./selvage down, then up with the other port",
-      );
-    }
-    return { identity: known.server, port: known.port, url: known.url };
-  }
-  refuseHeldPort(port);
-  options.onStep("starting the server");
-  const overhead = TUNNEL_OVERHEAD[parseUnderlay(underlay).version];
-  const argv = [
-    ...options.selvage,
-    ...["server", "run", "--data", paths.server, "--port", String(port), "--socket", paths.serverSocket],
-    ...["--ready-file", join(paths.server, "ready.json")],
-    ...["--underlay-mtu", String(TENANT_MTU + overhead), "--tunnel-overhead", String(overhead)],
-  ];
-  try {
-    return await startServerProcess(argv, paths);
-  } catch (cause) {
-    // Someone may have taken the port meanwhile: say that rather than what the server says of it.
-    if (port !== 0 && portIsHeld(port)) refuseHeldPort(port);
-    throw cause;
-  }
 }
 
 const HOSTS_TIMEOUT_MS = 90_000;
@@ -156,50 +112,35 @@ export async function bringUp(options: UpOptions): Promise<FabricReport> {
       if (missing.length > 0) onStep(`installing ${missing.join(", ")} (no service of theirs is started or enabled)`);
       await setUp("fabric", options.onDetail);
     });
-    if (capability.datapath === "simulated") return await bringUpSimulated(options, capability);
     const known = await readRunRecord(paths.runRecord);
-    const labRuns = known?.lab !== undefined && known.lab !== null && labAlive(known.lab);
-    const { record, count } = await prepareRecord(paths, options, labRuns);
-
-    const server = await ensureServer(paths, options, record, known);
-    const note = async (lab: LabProcess | null): Promise<void> => {
-      const { identity, port, url } = server;
-      await writeRunRecord(paths.runRecord, {
-        version: 1,
-        datapath: "ovs",
-        why: null,
-        port,
-        url,
-        server: identity,
-        lab,
-      });
-      await markRunning(options.runningMarks, lab === null ? [identity] : [identity, lab.first]);
-    };
-    let lab = labRuns ? (known?.lab ?? null) : null;
-    await note(lab);
-    if (lab === null) {
-      onStep("starting the lab");
-      if (known?.lab !== undefined && known.lab !== null) await stopLab(known.lab, paths.labSocket, 0);
-      lab = await startLab({ dataDirectory: paths.root, selvage: options.selvage, serverSocket: paths.serverSocket });
-      await note(lab);
-    }
-
-    const api = await adminApi(paths, server.url);
+    const { record, count } = await prepareRecord(paths, options, labRuns(known));
+    const ground = await ensureGround(
+      paths,
+      {
+        datapath: capability.datapath,
+        why: capability.why,
+        port: record.port ?? DEFAULT_PORT,
+        namedPort: options.port,
+        underlay: record.underlay,
+        selvage: options.selvage,
+        runningMarks: options.runningMarks,
+        onStep,
+      },
+      known,
+    );
+    const { socket } = ground;
+    const { url, port } = ground.record;
+    const api = await adminApi(paths, url);
     const range = parseUnderlay(record.underlay);
     onStep(`starting ${count} hosts, each with its own switch and agent`);
     await Promise.all(
       hostNames(count).map(async (name, index) => {
-        const token = await tokenFor(api, paths, name);
-        await askControl(paths.labSocket, {
-          op: "host",
-          name,
-          number: index + 1,
-          tunnelIp: range.addressOf(index + 1),
-          token,
-        });
+        const number = index + 1;
+        const token = await tokenFor(api, ground.hosts, name);
+        await askControl(socket, { op: "host", name, number, tunnelIp: range.addressOf(number), token });
       }),
     );
-    await settledLab(paths.labSocket, HOSTS_TIMEOUT_MS);
+    await settledLab(socket, HOSTS_TIMEOUT_MS);
     await until("not every host's agent reached the server", HOSTS_TIMEOUT_MS, async () => {
       const status = await askStatus(api);
       return status.hosts.filter((host) => host.alive).length >= count ? status : undefined;
@@ -211,28 +152,24 @@ export async function bringUp(options: UpOptions): Promise<FabricReport> {
     onStep("plugging its machines and waiting for their addresses (DHCP)");
     await Promise.all(
       plan.flatMap((project) =>
-        project.machines.map((machine) => plug(api, paths.labSocket, machine.port, machine.host, LEASE_TIMEOUT_MS)),
+        project.machines.map((machine) => plug(api, socket, machine.port, machine.host, LEASE_TIMEOUT_MS)),
       ),
     );
-    await rebind(api, paths.labSocket);
+    await rebind(api, socket);
     onStep("pinging within the projects and between them");
-    const pings = await prove(lab, paths.labSocket, plan);
+    const pings = await prove(ground, plan);
     return {
-      datapath: "ovs",
-      why: null,
-      url: server.url,
-      port: server.port,
+      datapath: capability.datapath,
+      why: capability.why,
+      url,
+      port,
       dataDirectory: paths.root,
       status: await askStatus(api),
-      lab: await askControl(paths.labSocket, { op: "state" }),
+      lab: await askControl(socket, { op: "state" }),
       demo: plan,
       pings,
     };
   } finally {
     await lock.release();
   }
-}
-
-async function bringUpSimulated(_options: UpOptions, capability: Capability): Promise<FabricReport> {
-  throw new LabError("capability", capability.why ?? "the simulated datapath runs");
 }

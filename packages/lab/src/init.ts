@@ -17,7 +17,7 @@ import { LabError } from "./failure.ts";
 import { type AgentPlan, type HostPlan, hostPaths, inHost, type LabHost, makeUnderlay, startHost } from "./host.ts";
 import { type LabRecord, type RecordedHost, readLabRecord, writeLabRecord } from "./lab-record.ts";
 import { dropStalePorts, type LabMachine, type MachinePlan, startMachine } from "./machine.ts";
-import { dataPaths, hostDirectory } from "./paths.ts";
+import { dataPaths, hostDirectory, JOINED } from "./paths.ts";
 import { message, type Supervised } from "./supervise.ts";
 import { parseUnderlay } from "./underlay.ts";
 
@@ -29,8 +29,6 @@ export interface LabLaunch {
   /** Where agents join and sync: a unix socket, since a host's namespace has no route to the server. */
   readonly serverSocket: string;
 }
-
-const JOINED = "joined";
 
 function processState(supervised: Supervised): ProcessState {
   return { pid: supervised.pid ?? null, starts: supervised.starts };
@@ -245,6 +243,8 @@ export async function startLabInit(launch: LabLaunch, onStop: () => void): Promi
         await save({ ...record, machines: record.machines.filter((other) => other.port !== request.port) });
         return { removed };
       }
+      case "ping":
+        throw new LabError("protocol", "machines with namespaces of their own are entered, not asked");
       case "stop":
         void stop();
         return { stopping: true };

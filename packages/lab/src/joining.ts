@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { type Api, ApiError, needText, portsOf } from "./api.ts";
 import { askControl } from "./control.ts";
 import { LabError } from "./failure.ts";
-import type { DataPaths } from "./paths.ts";
+import { JOINED } from "./paths.ts";
 import { plug } from "./plugging.ts";
 
 /** Frees a host of its ports: each is bound again when its machine is plugged. */
@@ -14,9 +14,9 @@ async function unbindAll(api: Api, host: string): Promise<void> {
     await api.ask("PUT", `/v2.0/ports/${port.id}`, { port: { "binding:host_id": "" } });
 }
 
-/** A token with which a host joins; `null` when the host has joined already. */
-export async function tokenFor(api: Api, paths: DataPaths, name: string): Promise<string | null> {
-  const joined = await access(join(paths.hosts, name, "joined")).then(
+/** A token with which a host joins, unless its folder under `hosts` says that it has joined already: then `null`. */
+export async function tokenFor(api: Api, hosts: string, name: string): Promise<string | null> {
+  const joined = await access(join(hosts, name, JOINED)).then(
     () => true,
     () => false,
   );

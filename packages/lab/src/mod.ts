@@ -23,6 +23,7 @@ export { isAlive, type ProcessIdentity } from "./processes.ts";
 export type { PingResult } from "./proof.ts";
 export { type RunRecord, readRunRecord } from "./run-record.ts";
 export { adminApi, adminPassword, openFabric, openLab, type RunningFabric, type RunningLab } from "./running.ts";
+export { askedToEnd, type ServeOptions, serve } from "./serve.ts";
 export { SERVER_UID } from "./server-process.ts";
 export {
   findCommand,
@@ -33,6 +34,7 @@ export {
   setUp,
   switchVersion,
 } from "./setup.ts";
+export { type SimulatedRun, simulate } from "./simulate.ts";
 export { askStatus, type FabricStatus, type HostStatus } from "./status.ts";
 export { message } from "./supervise.ts";
 export { DEFAULT_UNDERLAY, parseUnderlay, type Underlay } from "./underlay.ts";

@@ -23,6 +23,10 @@ export interface DataPaths {
   readonly server: string;
   readonly serverSocket: string;
   readonly hosts: string;
+  /** The same of simulated hosts: below the server's folder, for they live in its process and it is not root. */
+  readonly simulatedHosts: string;
+  readonly simulatedSocket: string;
+  readonly simulatedRecord: string;
   readonly logs: string;
   readonly lock: string;
 }
@@ -52,10 +56,16 @@ export function dataPaths(root: string): DataPaths {
     server: join(root, "server"),
     serverSocket: join(root, "server", "server.sock"),
     hosts: join(root, "hosts"),
+    simulatedHosts: join(root, "server", "hosts"),
+    simulatedSocket: join(root, "server", "lab.sock"),
+    simulatedRecord: join(root, "server", "lab.json"),
     logs: join(root, "log"),
     lock: join(root, "lock"),
   };
 }
+
+/** The file in a host's folder that says it has joined. */
+export const JOINED = "joined";
 
 /** The folder of one host. */
 export function hostDirectory(paths: DataPaths, name: string): string {

@@ -1,0 +1,34 @@
+/** `selvage agent join|run`: one host's agent in this process. */
+
+import { resolve } from "node:path";
+import { joinHost, startAgent } from "@selvage/agent";
+import { OvsDatapath } from "@selvage/datapath";
+import { askedToEnd } from "@selvage/lab";
+import { Exit } from "../exit.ts";
+import { standardOutput } from "../format.ts";
+
+export interface JoinFlags {
+  readonly data: string;
+  readonly tunnelIp: string;
+}
+
+export interface RunFlags extends JoinFlags {
+  readonly ovsdb: string;
+  readonly bridge: string;
+}
+
+/** Runs `selvage agent join URL TOKEN`. */
+export async function agentJoin(url: string, token: string, flags: JoinFlags): Promise<number> {
+  const joined = await joinHost({ url, token, dataDir: resolve(flags.data), tunnelIp: flags.tunnelIp });
+  standardOutput.text(`joined as ${joined.host.name}\n`);
+  return Exit.ok;
+}
+
+/** Runs `selvage agent run`; resolves when the agent has been told to end. Forwarding goes on after it. */
+export async function agentRun(flags: RunFlags): Promise<number> {
+  const datapath = new OvsDatapath({ ovsdb: flags.ovsdb, bridge: flags.bridge, tunnelIp: flags.tunnelIp });
+  const agent = await startAgent({ dataDir: resolve(flags.data), tunnelIp: flags.tunnelIp, datapath });
+  await askedToEnd();
+  await agent.close();
+  return Exit.ok;
+}

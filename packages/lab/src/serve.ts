@@ -1,0 +1,52 @@
+/** The server inside this process, as every way of running it starts it: root given up, hosts' sync plugged in, a file that says where it listens. */
+
+import { renameSync, writeFileSync } from "node:fs";
+import type { RunningServer, ServerPlugin } from "@selvage/server";
+import { SERVER_UID } from "./server-process.ts";
+
+/** How to serve. */
+export interface ServeOptions {
+  readonly dataDir: string;
+  readonly host: string;
+  readonly port: number;
+  readonly socket?: string;
+  /** Gets `{pid, port, url}` once the server listens. */
+  readonly readyFile?: string;
+  readonly underlayMtu?: number;
+  readonly tunnelOverhead?: number;
+}
+
+/**
+ * Starts the server; as root it goes on as user and group 61616.
+ * @param more further parts, such as simulated hosts; they may still use root's rights
+ */
+export async function serve(options: ServeOptions, more: readonly ServerPlugin[] = []): Promise<RunningServer> {
+  const { dataDir, host, port, socket, readyFile, underlayMtu, tunnelOverhead } = options;
+  // Loaded here and not with the lab's face: commands that only ask a server must start fast.
+  const { startServer } = await import("@selvage/server");
+  const server = await startServer({
+    dataDir,
+    host,
+    port,
+    ...(socket === undefined ? {} : { socket }),
+    settings: {
+      ...(underlayMtu === undefined ? {} : { underlayMtu }),
+      ...(tunnelOverhead === undefined ? {} : { tunnelOverhead }),
+    },
+    plugins: more,
+    ...(process.getuid?.() === 0 ? { runAs: { uid: SERVER_UID, gid: SERVER_UID } } : {}),
+  });
+  if (readyFile !== undefined) {
+    const next = `${readyFile}.new`;
+    writeFileSync(next, JSON.stringify({ pid: process.pid, port: server.port, url: server.url }));
+    renameSync(next, readyFile);
+  }
+  return server;
+}
+
+/** Resolves when this process is asked to end (SIGTERM, SIGINT, SIGHUP). */
+export function askedToEnd(): Promise<void> {
+  return new Promise((resolve) => {
+    for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.once(signal, () => resolve());
+  });
+}
