@@ -11,7 +11,7 @@ const smallestMtu = 68;
 
 export const networkRules: ResourceRules<typeof Network> = {
   resource: Network,
-  notFound: (id) => fail("NetworkNotFound", { id: id }),
+  notFound: (id) => fail("NetworkNotFound", { id }),
   policy: {
     get: anyOf(isAdmin, reader, sharedNetwork),
     create: anyOf(isAdmin, member),
@@ -73,10 +73,14 @@ export const networkRules: ResourceRules<typeof Network> = {
 /** The network if the caller may see it. Throws NetworkNotFound, also for one that is another project's. */
 export function visibleNetwork(view: View, caller: Caller, id: string): NetworkObject {
   const network = view.get(Network, id);
-  if (network === undefined || !networkRules.policy.get(caller, { projectId: network.project_id, network })) {
-    throw fail("NetworkNotFound", { id: id });
-  }
+  if (network === undefined || !seesNetwork(view, caller, id)) throw fail("NetworkNotFound", { id });
   return network;
+}
+
+/** Whether there is such a network and the caller may see it. */
+export function seesNetwork(view: View, caller: Caller, id: string): boolean {
+  const network = view.get(Network, id);
+  return network !== undefined && networkRules.policy.get(caller, { projectId: network.project_id, network });
 }
 
 function mtuOf(given: unknown, settings: ServerSettings): number {

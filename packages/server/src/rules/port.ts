@@ -46,7 +46,7 @@ const ownerOrSharer = anyOf(isAdmin, networkOwner, sharedNetwork);
 
 export const portRules: ResourceRules<typeof Port> = {
   resource: Port,
-  notFound: (id) => fail("PortNotFound", { id: id }),
+  notFound: (id) => fail("PortNotFound", { id }),
   policy: {
     get: anyOf(isAdmin, reader, networkReader),
     create: anyOf(isAdmin, member),
@@ -247,9 +247,12 @@ function subnetOf(writing: Writing, network: NetworkObject, id: string | undefin
   if (id === undefined) {
     throw fail("InvalidInput", { error_message: "IP allocation requires subnet_id or ip_address" });
   }
-  const subnet = writing.transaction.view.get(Subnet, id);
-  if (subnet === undefined) throw fail("SubnetNotFound", { id: id });
+  const { transaction, caller } = writing;
+  const subnet = transaction.view.get(Subnet, id);
+  if (subnet === undefined) throw fail("SubnetNotFound", { id });
   if (subnet.network_id !== network.id) {
+    // One that the caller may not see is not there for it.
+    if (!seesNetwork(transaction.view, caller, subnet.network_id)) throw fail("SubnetNotFound", { id });
     throw fail("InvalidInput", {
       error_message: `Failed to create port on network ${network.id}, because fixed_ips included invalid subnet ${id}`,
     });

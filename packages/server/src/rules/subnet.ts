@@ -39,7 +39,7 @@ const longestDhcpPrefix = { 4: 30, 6: 126 } as const;
 
 export const subnetRules: ResourceRules<typeof Subnet> = {
   resource: Subnet,
-  notFound: (id) => fail("SubnetNotFound", { id: id }),
+  notFound: (id) => fail("SubnetNotFound", { id }),
   policy: {
     get: anyOf(isAdmin, reader, sharedNetwork),
     // Later releases' rule: who merely shares a network does not shape it (the captured release let it, by mistake).
