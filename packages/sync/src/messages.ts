@@ -1,6 +1,7 @@
 /** What server and agent say to each other, as schemas; a message that does not fit is refused by name, never guessed at. */
 import { type Static, Type } from "typebox";
 import { Compile, type Validator } from "typebox/compile";
+import { heldChunk } from "./protocol.ts";
 
 const id = Type.String({ minLength: 1, maxLength: 255 });
 const revision = Type.Integer({ minimum: 0 });
@@ -18,8 +19,16 @@ export const Hello = Type.Object(
     /** Fingerprint of the projection that the held objects were cut by; another one means that nothing held counts. */
     projection: Type.String({ maxLength: 64 }),
     /** Empty: send everything. */
-    held: Type.Array(Held, { maxItems: 2_000_000 }),
+    held: Type.Array(Held, { maxItems: heldChunk }),
+    /** `held` messages follow; the server answers after the last. */
+    more: Type.Boolean(),
   },
+  { additionalProperties: false },
+);
+
+/** More of what an agent holds, right behind its `hello`. */
+export const MoreHeld = Type.Object(
+  { type: Type.Literal("held"), held: Type.Array(Held, { maxItems: heldChunk }), more: Type.Boolean() },
   { additionalProperties: false },
 );
 
@@ -47,9 +56,11 @@ export const Facts = Type.Object(
   { additionalProperties: false },
 );
 
-export const FromAgent = Type.Union([Hello, Ack, Facts]);
+export const FromAgent = Type.Union([Hello, MoreHeld, Ack, Facts]);
 export type FromAgent = Static<typeof FromAgent>;
 export type Hello = Static<typeof Hello>;
+export type MoreHeld = Static<typeof MoreHeld>;
+export type Ack = Static<typeof Ack>;
 export type Facts = Static<typeof Facts>;
 
 export const Welcome = Type.Object(
@@ -64,8 +75,8 @@ export const Welcome = Type.Object(
 const Projected = Type.Object({ id }, { additionalProperties: true });
 
 /**
- * The difference that brings the host's view to `revision`. Parts of one difference bear the same revision and `more`; the last has `more: false`,
- * and only then the whole is applied. `reset`: forget everything held before this difference.
+ * The difference that brings the host's view to `revision`. It may come in parts: all but the last have `more: true`, the whole is applied
+ * after the last, and it is the last one's revision that counts. `reset`, on the first part alone: forget everything held before.
  */
 export const Changes = Type.Object(
   {
@@ -99,7 +110,7 @@ export class BadMessage extends Error {
   }
 }
 
-const agentMessages = { hello: Compile(Hello), ack: Compile(Ack), facts: Compile(Facts) };
+const agentMessages = { hello: Compile(Hello), held: Compile(MoreHeld), ack: Compile(Ack), facts: Compile(Facts) };
 const serverMessages = { welcome: Compile(Welcome), changes: Compile(Changes), refused: Compile(Refused) };
 
 function read<M>(text: string, validators: Readonly<Record<string, Pick<Validator, "Check" | "Errors">>>): M {

@@ -24,3 +24,7 @@ export const silenceLimit = 15_000;
 export const maxMessage = 4 * 1024 * 1024;
 /** Objects in one `changes` message. */
 export const chunkSize = 1_000;
+/** Objects that one `hello` or `held` message names. */
+export const heldChunk = 20_000;
+/** Objects that an agent may say it holds, in all. */
+export const maxHeld = 2_000_000;

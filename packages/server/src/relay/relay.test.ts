@@ -55,6 +55,7 @@ class Client implements Channel {
         const [kind = "", id = ""] = key.split("|");
         return [kind, id, revision];
       }),
+      more: false,
     };
     this.session = relay.connect(hostId, hello, this);
   }

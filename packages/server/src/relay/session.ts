@@ -24,7 +24,7 @@ export interface Source {
 }
 
 /** Above this backlog nothing more is sent until the host has caught up. Bytes. */
-const backlogLimit = 8 * 1024 * 1024;
+export const backlogLimit = 8 * 1024 * 1024;
 
 export class Session {
   readonly hostId: string;
@@ -33,7 +33,8 @@ export class Session {
   readonly #dirty = new Set<ObjectKey>();
   #reset: boolean;
   #greeted = false;
-  #sent: Revision = 0;
+  /** The revision of the last whole difference that was sent. */
+  #sent: Revision = -1;
   #acknowledged: Revision = -1;
 
   constructor(hostId: string, channel: Channel, source: Source, hello: Pick<Hello, "held">, heldCounts: boolean) {
@@ -57,24 +58,27 @@ export class Session {
   }
 
   /**
-   * Sends what differs, in chunks of one revision; at first also when nothing does, so that the host learns the revision.
-   * While the host has not taken what it was sent, nothing: what differs then waits, newest value first.
+   * Sends what differs, in chunks; at first also when nothing does, so that the host learns the revision. While the host has not taken
+   * what it was sent, nothing more: what differs waits, newest value first. The host takes the whole after the last chunk, when nothing
+   * differs any more: what changed again since it was sent is sent again before that.
    */
   flush(): void {
     if (this.#greeted && this.#dirty.size === 0) return;
-    if (this.#channel.backlog > backlogLimit) return;
-    this.#greeted = true;
-    const revision = this.#source.revision;
-    const keys = [...this.#dirty];
-    this.#dirty.clear();
-    this.#sent = revision;
-    let at = 0;
     do {
-      const chunk = keys.slice(at, at + chunkSize);
-      at += chunkSize;
-      this.#channel.send(this.#changes(revision, chunk, at < keys.length));
+      if (this.#channel.backlog > backlogLimit) return;
+      const keys: ObjectKey[] = [];
+      for (const key of this.#dirty) {
+        if (keys.length === chunkSize) break;
+        keys.push(key);
+        this.#dirty.delete(key);
+      }
+      const revision = this.#source.revision;
+      const more = this.#dirty.size > 0;
+      this.#channel.send(this.#changes(revision, keys, more));
       this.#reset = false;
-    } while (at < keys.length);
+      this.#greeted = true;
+      if (!more) this.#sent = revision;
+    } while (this.#dirty.size > 0);
   }
 
   /** The host says that a revision is in force on its switch. One that it was never sent is refused: gives false. */

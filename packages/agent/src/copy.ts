@@ -1,0 +1,93 @@
+/** The host's own copy of what it needs: parts of a difference are gathered until the last, and then the whole is taken. */
+import type { Change, ReplicaObject, Revision } from "@selvage/model";
+import { type Changes, chunkSize, projectedResources } from "@selvage/sync";
+
+/** A whole difference: what it does to the view, and the messages that it came in. */
+export interface Difference {
+  readonly revision: Revision;
+  /** Forget everything held before. */
+  readonly reset: boolean;
+  readonly changes: readonly Change[];
+  readonly texts: readonly string[];
+}
+
+/** Kind, id and the revision that wrote it last, as `hello` lists them. */
+export type Held = [kind: string, id: string, revision: Revision];
+
+interface Part {
+  readonly message: Changes;
+  readonly text: string;
+}
+
+/** A server never makes facts of this host: kinds that are not projected are passed over. */
+const kinds: ReadonlySet<string> = new Set(projectedResources.map(({ kind }) => kind));
+
+export class Copy {
+  readonly #objects = new Map<string, ReplicaObject>();
+  #parts: Part[] = [];
+  #revision: Revision | undefined;
+
+  /** The revision of the last whole difference; undefined before the first: there is no view. */
+  get revision(): Revision | undefined {
+    return this.#revision;
+  }
+
+  get size(): number {
+    return this.#objects.size;
+  }
+
+  /** Takes a message; gives the difference when it was its last part. `text` is the message as it came. */
+  take(message: Changes, text: string): Difference | undefined {
+    this.#parts.push({ message, text });
+    if (message.more) return undefined;
+    const parts = this.#parts;
+    this.#parts = [];
+    const reset = parts.some((part) => part.message.reset);
+    if (reset) this.#objects.clear();
+    const changes: Change[] = [];
+    for (const { puts, removes } of parts.map((part) => part.message)) {
+      for (const { kind, id } of removes) {
+        if (this.#objects.delete(`${kind}|${id}`)) changes.push({ kind, id, object: null });
+      }
+      for (const { kind, revision, object } of puts) {
+        if (!kinds.has(kind)) continue;
+        this.#objects.set(`${kind}|${object.id}`, { kind, id: object.id, revision, object });
+        changes.push({ kind, id: object.id, object });
+      }
+    }
+    this.#revision = message.revision;
+    return { revision: message.revision, reset, changes, texts: parts.map((part) => part.text) };
+  }
+
+  /** Forgets the parts of a difference whose last will not come: the stream was cut. */
+  dropParts(): void {
+    this.#parts = [];
+  }
+
+  objects(): Iterable<ReplicaObject> {
+    return this.#objects.values();
+  }
+
+  /** What `hello` says is held. */
+  held(): Held[] {
+    return [...this.#objects.values()].map(({ kind, id, revision }) => [kind, id, revision]);
+  }
+
+  /** The copy as messages that a new copy would take to become equal to this one as it is now. */
+  texts(): Iterable<string> {
+    return textsOf([...this.#objects.values()], this.#revision ?? 0);
+  }
+}
+
+function* textsOf(objects: readonly ReplicaObject[], revision: Revision): Iterable<string> {
+  let at = 0;
+  do {
+    const puts = objects
+      .slice(at, at + chunkSize)
+      .map(({ kind, revision: written, object }) => ({ kind, revision: written, object }));
+    const first = at === 0;
+    at += chunkSize;
+    const message: Changes = { type: "changes", revision, reset: first, more: at < objects.length, puts, removes: [] };
+    yield JSON.stringify(message);
+  } while (at < objects.length);
+}

@@ -1,0 +1,46 @@
+/** What is so on this host, worked out from its view and its switch: which ports are up, which interfaces name a port that is not bound here. */
+import { Attachment, type Engine, Port } from "@selvage/model";
+import type { Row } from "@selvage/pipeline";
+import type { Facts } from "@selvage/sync";
+import type { RefusedRow } from "./installer.ts";
+
+/** Facts that hold once the rows of this moment are in force. */
+export interface Plugged {
+  readonly portsUp: readonly string[];
+  readonly unbound: readonly string[];
+}
+
+/** Takes the host's name as ports' `binding:host_id` has it. Cost: what is plugged in here. */
+export function plugged(view: Engine<Row>["view"], hostName: string): Plugged {
+  const portsUp: string[] = [];
+  const unbound: string[] = [];
+  for (const { id } of view.objects(Attachment)) {
+    const port = view.get(Port, id);
+    (port?.["binding:host_id"] === hostName ? portsUp : unbound).push(id);
+  }
+  return { portsUp: portsUp.sort(), unbound: unbound.sort() };
+}
+
+const mostQuarantined = 1_000;
+const cut = (text: string, most: number): string => (text.length <= most ? text : `${text.slice(0, most - 1)}…`);
+
+/** The message: a port that something of was set aside is not up. */
+export function factsOf(
+  driver: Facts["datapath"],
+  state: Plugged,
+  engine: Pick<Engine<Row>, "quarantined" | "origins">,
+  refused: readonly RefusedRow[],
+): Omit<Facts, "type"> {
+  const derived = [...engine.quarantined].map(([unit, { error }]) => ({ unit, reason: error.message }));
+  const installed = refused.map(({ row, reason }) => ({ unit: row.id, reason }));
+  const impaired = new Set([...engine.quarantined.values()].map(({ key }) => key));
+  for (const { row } of refused) for (const { key } of engine.origins(row.id)) impaired.add(key);
+  return {
+    datapath: driver,
+    ports_up: state.portsUp.filter((id) => !impaired.has(id)),
+    unbound: [...state.unbound],
+    quarantined: [...derived, ...installed]
+      .slice(0, mostQuarantined)
+      .map(({ unit, reason }) => ({ unit: cut(unit, 512), reason: cut(reason, 1024) })),
+  };
+}

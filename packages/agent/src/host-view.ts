@@ -1,0 +1,26 @@
+/** The engine of one host: every app's derivations over the projected kinds, what is plugged in, and the indexes that a projection can fill. */
+import { derivationsFor, type Here } from "@selvage/compiler";
+import { type AnyResource, Attachment, Engine, Host, type Index, Port, Subnet } from "@selvage/model";
+import type { Row } from "@selvage/pipeline";
+import { projectedResources } from "@selvage/sync";
+
+/** The kinds in a host's view: intent as projected, and its own facts. */
+export const viewResources: readonly AnyResource[] = Object.freeze([...projectedResources, Attachment]);
+
+/** Indexes whose keys are made of projected fields alone; others (`device`) would find nothing to be made of. */
+export const viewIndexes: readonly Index[] = Object.freeze([
+  Host.index.name,
+  Host.index.key,
+  Subnet.index.network_id,
+  Port.index.network_id,
+  Port.index.host,
+  Port.index.networkHost,
+  Port.index.subnet,
+  Port.index.networkMac,
+  Port.index.address,
+  Port.index.key,
+] as unknown as Index[]);
+
+/** A new engine without objects, for the host of this name. */
+export const hostEngine = (here: Here): Engine<Row> =>
+  new Engine<Row>({ derivations: derivationsFor(here), resources: viewResources, indexes: viewIndexes });

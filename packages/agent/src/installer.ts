@@ -1,0 +1,186 @@
+/**
+ * Keeps a switch equal to the rows that are wanted: one step at a time, what came meanwhile folded into the next. A row that the switch
+ * refuses is found by halving and set aside alone; the others go on (architecture, "Failing well").
+ */
+import type { Datapath } from "@selvage/datapath";
+import type { Delta } from "@selvage/model";
+import type { Row } from "@selvage/pipeline";
+import { Fold } from "./fold.ts";
+
+/** A row that the switch would not take, and its own words why. */
+export interface RefusedRow {
+  readonly row: Row;
+  readonly reason: string;
+}
+
+export interface InstallerOptions<State> {
+  readonly datapath: Pick<Datapath, "adopt" | "apply" | "installed">;
+  /** The rows wanted now. */
+  readonly rows: () => Iterable<Row>;
+  /** What shall be told of this moment once its rows are in force. Called when a step begins. */
+  readonly capture: () => State;
+  /** All that was wanted when `state` was captured is in force, save what is set aside. */
+  readonly inForce: (state: State) => void;
+  /** An audit found rows that nobody changed: missing, wrong or strange. */
+  readonly drift: (rows: number) => void;
+  /** The switch failed a step as a whole. */
+  readonly failed: (error: unknown) => void;
+}
+
+/** Whether the switch answers, and whether there is a view to make it equal to. */
+type Gate = "waiting" | "open";
+
+export class Installer<State> {
+  readonly #options: InstallerOptions<State>;
+  readonly #refused = new Map<string, RefusedRow>();
+  #pending = new Fold();
+  #switch: Gate = "waiting";
+  #view: Gate = "waiting";
+  /** `step`: pending changes; `adopt`: what is on the switch is not known; `audit`: it is to be looked at. */
+  #due: "nothing" | "step" | "adopt" | "audit" = "adopt";
+  /** Changes with each loss of the switch: an answer from before it is worth nothing. */
+  #epoch = 0;
+  /** The switch failed a whole step: nothing is tried until something new is asked for. */
+  #stalled = false;
+  #running: Promise<void> | undefined;
+
+  constructor(options: InstallerOptions<State>) {
+    this.#options = options;
+  }
+
+  /** Rows that are set aside. */
+  get refused(): readonly RefusedRow[] {
+    return [...this.#refused.values()];
+  }
+
+  /** Whether all that is wanted is in force, save what is set aside. */
+  get inStep(): boolean {
+    return this.#due === "nothing" && this.#running === undefined;
+  }
+
+  /** There is a view: from now on the switch is made equal to it. Before, its flows are left alone. */
+  begin(): void {
+    this.#view = "open";
+    this.#run();
+  }
+
+  /** The switch answers: whatever it holds is adopted. */
+  ready(): void {
+    this.#switch = "open";
+    this.#due = "adopt";
+    this.#stalled = false;
+    this.#run();
+  }
+
+  lost(): void {
+    this.#switch = "waiting";
+    this.#due = "adopt";
+    this.#epoch += 1;
+  }
+
+  /** Wanted rows have changed; also when by nothing, so that `inForce` is told. */
+  push(delta: Pick<Delta<Row>, "added" | "removed" | "modified">): void {
+    this.#pending.add(delta);
+    if (this.#due === "nothing") this.#due = "step";
+    this.#stalled = false;
+    this.#run();
+  }
+
+  /** Compares the switch with what is wanted and repairs it; rows set aside are tried again. */
+  audit(): void {
+    if (this.#due === "nothing") this.#due = "audit";
+    this.#stalled = false;
+    this.#run();
+  }
+
+  /** Resolves when nothing is under way. */
+  async settled(): Promise<void> {
+    while (this.#running !== undefined) await this.#running;
+  }
+
+  #run(): void {
+    if (this.#running !== undefined || this.#switch === "waiting" || this.#view === "waiting") return;
+    if (this.#due === "nothing" || this.#stalled) return;
+    this.#running = this.#steps().finally(() => {
+      this.#running = undefined;
+      this.#run();
+    });
+  }
+
+  /** Works until nothing is due or the switch fails. */
+  async #steps(): Promise<void> {
+    while (this.#due !== "nothing" && this.#switch === "open") {
+      const due = this.#due;
+      const epoch = this.#epoch;
+      const state = this.#options.capture();
+      const pending = this.#pending;
+      this.#pending = new Fold();
+      this.#due = "nothing";
+      try {
+        if (due === "step") await this.#step(pending);
+        else await this.#adopt(due, pending);
+        if (epoch === this.#epoch) this.#options.inForce(state);
+      } catch (error) {
+        if (epoch !== this.#epoch) continue;
+        this.#due = "adopt";
+        if (due === "step") continue;
+        // The switch refuses even what it has: its driver says when it is ready again, or a change or an audit tries again.
+        this.#stalled = true;
+        this.#options.failed(error);
+        return;
+      }
+    }
+  }
+
+  async #step(pending: Fold): Promise<void> {
+    const delta = pending.difference((row) => this.#refused.get(row.id)?.row.body === row.body);
+    for (const row of [...delta.removed, ...delta.added, ...delta.modified.map(({ after }) => after)]) {
+      this.#refused.delete(row.id);
+    }
+    for (const id of pending.removedIds()) this.#refused.delete(id);
+    if (delta.added.length + delta.removed.length + delta.modified.length > 0) await this.#options.datapath.apply(delta);
+  }
+
+  async #adopt(due: "adopt" | "audit" | "nothing", pending: Fold): Promise<void> {
+    const wanted = [...this.#options.rows()];
+    const before = this.#refused.size;
+    this.#refused.clear();
+    try {
+      const { added, changed, removed } = await this.#options.datapath.adopt(wanted);
+      const drifted = added + changed + removed;
+      if (due === "audit" && before === 0 && pending.size === 0 && drifted > 0) this.#options.drift(drifted);
+    } catch (error) {
+      if (this.#switch === "waiting") throw error;
+      await this.#isolate(wanted);
+    }
+  }
+
+  /** Installs all rows but those that the switch refuses. What is there and wanted is never taken away meanwhile. */
+  async #isolate(wanted: readonly Row[]): Promise<void> {
+    const { datapath } = this.#options;
+    const bodies = new Map((await datapath.installed()).flatMap(({ row }) => (row === null ? [] : [[row.id, row.body]])));
+    const good: Row[] = [];
+    const candidates: Row[] = [];
+    for (const row of wanted) (bodies.get(row.id) === row.body ? good : candidates).push(row);
+    await datapath.adopt(good);
+    const install = async (rows: readonly Row[]): Promise<void> => {
+      if (rows.length === 0) return;
+      try {
+        await datapath.apply({ added: rows, removed: [], modified: [] });
+        good.push(...rows);
+      } catch (error) {
+        if (this.#switch === "waiting") throw error;
+        await datapath.adopt(good);
+        const [only] = rows;
+        if (rows.length === 1 && only !== undefined) {
+          this.#refused.set(only.id, { row: only, reason: error instanceof Error ? error.message : String(error) });
+          return;
+        }
+        const middle = Math.ceil(rows.length / 2);
+        await install(rows.slice(0, middle));
+        await install(rows.slice(middle));
+      }
+    };
+    await install(candidates);
+  }
+}
