@@ -205,7 +205,9 @@ Exit codes: 0 done, 1 tried and failed, 64 written wrongly, 69 something needed 
   const agent = program.command("agent").description("one host's agent");
   agent
     .command("join <url> <token>")
-    .description("make this host's key, have it signed with a token from `selvage host add`")
+    .description(
+      "make this host's key, have it signed with a token from `selvage host add` (-: read it from standard input)",
+    )
     .requiredOption("--data <dir>", "the agent's data directory")
     .requiredOption("--tunnel-ip <address>", "where other hosts' tunnels reach this host")
     .addHelpText(

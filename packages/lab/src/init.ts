@@ -30,6 +30,8 @@ export interface LabLaunch {
   readonly serverSocket: string;
 }
 
+const HOST_TIMEOUT_MS = 60_000;
+
 function processState(supervised: Supervised): ProcessState {
   return { pid: supervised.pid ?? null, starts: supervised.starts };
 }
@@ -72,13 +74,17 @@ export interface LabInit {
  */
 export async function startLabInit(launch: LabLaunch, onStop: () => void): Promise<LabInit> {
   const paths = dataPaths(launch.dataDirectory);
-  await mkdir(paths.logs, { recursive: true });
-  await mkdir(paths.hosts, { recursive: true });
+  await mkdir(paths.logs, { recursive: true, mode: 0o700 });
+  await mkdir(paths.hosts, { recursive: true, mode: 0o700 });
   const write = (source: string, line: string): void => {
     const file = source.startsWith("machine ") ? "machines" : source.replaceAll("/", "-");
     appendFileSync(join(paths.logs, `${file}.log`), `${line}\n`);
   };
-  const event = (text: string): void => write("lab", `${new Date().toISOString()} ${text}`);
+  const lastEvents = new Map<string, string>();
+  const event = (text: string): void => {
+    lastEvents.set(text.split(/[/:]/)[0] ?? "", text);
+    write("lab", `${new Date().toISOString()} ${text}`);
+  };
   const output = { onLine: write, onEvent: event };
 
   const initial = await readLabRecord(paths.labRecord);
@@ -114,12 +120,11 @@ export async function startLabInit(launch: LabLaunch, onStop: () => void): Promi
     return result;
   };
 
-  const agentPlan = (name: string, directory: string): AgentPlan | undefined => {
+  const agentPlan = ({ name, tunnelIp }: RecordedHost, directory: string): AgentPlan | undefined => {
     const { selvage } = launch;
     if (selvage === null) return undefined;
     const data = hostPaths(directory).agent;
     const joined = join(directory, JOINED);
-    const host = record.hosts.find((known) => known.name === name);
     return {
       join: async () => {
         const done = await access(joined).then(
@@ -130,14 +135,16 @@ export async function startLabInit(launch: LabLaunch, onStop: () => void): Promi
         const token = tokens.get(name);
         if (token === undefined)
           throw new LabError("start-failed", `${name} has not joined and has no token`, "run ./selvage up again");
-        await run(inHost(name, [...selvage, "agent", "join", `unix:${launch.serverSocket}`, token, "--data", data]));
+        // The token goes by standard input: command lines are for all to see, and errors quote them.
+        const words = ["agent", "join", `unix:${launch.serverSocket}`, "-", "--data", data, "--tunnel-ip", tunnelIp];
+        await run(inHost(name, [...selvage, ...words]), { input: `${token}\n` });
         tokens.delete(name);
         await writeFile(joined, "");
       },
       argv: [
         ...selvage,
         ...["agent", "run", "--data", data, "--ovsdb", `unix:${hostPaths(directory).databaseSocket}`],
-        ...["--tunnel-ip", host?.tunnelIp ?? ""],
+        ...["--tunnel-ip", tunnelIp],
       ],
       env: {},
     };
@@ -148,7 +155,7 @@ export async function startLabInit(launch: LabLaunch, onStop: () => void): Promi
       const running = hosts.get(known.name);
       if (running !== undefined) return running;
       const directory = hostDirectory(paths, known.name);
-      const agent = agentPlan(known.name, directory);
+      const agent = agentPlan(known, directory);
       const plan: HostPlan = {
         name: known.name,
         number: known.number,
@@ -197,6 +204,18 @@ export async function startLabInit(launch: LabLaunch, onStop: () => void): Promi
     });
   };
 
+  /** A host goes on trying by itself; whoever asked for it gets to know what keeps it. */
+  const inTime = <T>(name: string, work: Promise<T>): Promise<T> =>
+    new Promise((resolve, reject) => {
+      const refuse = (): void => {
+        const words = lastEvents.get(name) ?? "it gave no sign";
+        const text = `${name} was not ready within ${HOST_TIMEOUT_MS / 1000} s; the last of it: ${words}`;
+        reject(new LabError("start-failed", text, `its logs: ${paths.logs}`));
+      };
+      const timer = setTimeout(refuse, HOST_TIMEOUT_MS);
+      work.then(resolve, reject).finally(() => clearTimeout(timer));
+    });
+
   const state = (): LabState => ({
     settled,
     underlay: underlay.cidr,
@@ -229,7 +248,7 @@ export async function startLabInit(launch: LabLaunch, onStop: () => void): Promi
         if (token !== null) tokens.set(name, token);
         const known = record.hosts.find((host) => host.name === name);
         if (known === undefined) await save({ ...record, hosts: [...record.hosts, { name, number, tunnelIp }] });
-        return hostState(await ensureHost(known ?? { name, number, tunnelIp }));
+        return hostState(await inTime(name, ensureHost(known ?? { name, number, tunnelIp })));
       }
       case "plug": {
         const { machine: plan, waitMs } = request;

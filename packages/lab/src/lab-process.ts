@@ -61,7 +61,7 @@ function tailOf(file: string): string {
  */
 export async function startLab(launch: LabLaunch): Promise<LabProcess> {
   const paths = dataPaths(launch.dataDirectory);
-  await mkdir(paths.logs, { recursive: true });
+  await mkdir(paths.logs, { recursive: true, mode: 0o700 });
   const logFile = join(paths.logs, "lab-start.log");
   const log = openSync(logFile, "w", 0o600);
   const child = spawn(

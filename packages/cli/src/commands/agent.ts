@@ -1,6 +1,7 @@
 /** `selvage agent join|run`: one host's agent in this process. */
 
 import { resolve } from "node:path";
+import { text } from "node:stream/consumers";
 import { joinHost, startAgent } from "@selvage/agent";
 import { OvsDatapath } from "@selvage/datapath";
 import { askedToEnd } from "@selvage/lab";
@@ -17,9 +18,10 @@ export interface RunFlags extends JoinFlags {
   readonly bridge: string;
 }
 
-/** Runs `selvage agent join URL TOKEN`. */
+/** Runs `selvage agent join URL TOKEN`; the token `-` is read from standard input, where no other user sees it. */
 export async function agentJoin(url: string, token: string, flags: JoinFlags): Promise<number> {
-  const joined = await joinHost({ url, token, dataDir: resolve(flags.data), tunnelIp: flags.tunnelIp });
+  const word = token === "-" ? (await text(process.stdin)).trim() : token;
+  const joined = await joinHost({ url, token: word, dataDir: resolve(flags.data), tunnelIp: flags.tunnelIp });
   standardOutput.text(`joined as ${joined.host.name}\n`);
   return Exit.ok;
 }
