@@ -121,7 +121,7 @@ export class SimulatedDatapath implements Datapath {
     for (const outcome of trace.outcomes) {
       switch (outcome.kind) {
         case "output":
-          this.#interfaces.get(outcome.port)?.(outcome.frame);
+          this.deliver(outcome.port, outcome.frame);
           break;
         case "tunnel":
           this.#options.underlay?.(
@@ -149,6 +149,25 @@ export class SimulatedDatapath implements Datapath {
     return trace;
   }
 
+  /** Puts a frame out of a port's interface, if there is one. */
+  protected deliver(port: string, frame: Uint8Array): void {
+    this.#interfaces.get(port)?.(frame);
+  }
+
+  /** Ids of the ports whose interfaces are here. */
+  get ports(): readonly string[] {
+    return [...this.#interfaces.keys()].sort();
+  }
+
+  /** Sets the packet counters of all rows to 0. */
+  forgetCounts(): void {
+    this.#hits.clear();
+  }
+
+  get up(): boolean {
+    return this.#up;
+  }
+
   /** The switch goes away with all that was installed, and comes back empty: what a restart of the real one is. */
   stop(): void {
     this.#up = false;
@@ -166,7 +185,7 @@ export class SimulatedDatapath implements Datapath {
   }
 
   #attached(): readonly AttachedInterface[] {
-    return [...this.#interfaces.keys()].sort().map((port) => ({ port, name: `sim-${port.slice(0, 8)}` }));
+    return this.ports.map((port) => ({ port, name: `sim-${port.slice(0, 8)}` }));
   }
 
   #mustBeUp(): void {

@@ -1,7 +1,7 @@
 /** Simulated hosts joined by an underlay in memory: every tunnelled frame is counted and handed to the host at its address. */
 import { ipOf, valueOfIp } from "@selvage/model";
 import { fabricIngress, type Program } from "@selvage/pipeline";
-import { SimulatedDatapath } from "./datapath.ts";
+import { SimulatedDatapath, type SimulatedDatapathOptions } from "./datapath.ts";
 import type { Trace } from "./interpreter.ts";
 import type { TunnelHeader } from "./packet.ts";
 
@@ -13,20 +13,27 @@ export interface UnderlayPacket {
   readonly frame: Uint8Array;
 }
 
+export interface SimulatedFabricOptions {
+  readonly program?: Program;
+  /** Makes the switch of each host: a test may want one that is wrong in some way. */
+  readonly make?: (options: SimulatedDatapathOptions) => SimulatedDatapath;
+}
+
 export class SimulatedFabric {
   readonly #hosts = new Map<string, SimulatedDatapath>();
   readonly #crossed: UnderlayPacket[] = [];
-  readonly #program: Program | undefined;
+  readonly #options: SimulatedFabricOptions;
 
-  constructor(options: { readonly program?: Program } = {}) {
-    this.#program = options.program;
+  constructor(options: SimulatedFabricOptions = {}) {
+    this.#options = options;
   }
 
   /** Adds a host whose tunnels end at an address (canonical text). Throws when the address is taken. */
   addHost(address: string, watch?: (trace: Trace) => void): SimulatedDatapath {
     if (this.#hosts.has(address)) throw new Error(`a host is at ${address} already`);
-    const datapath = new SimulatedDatapath({
-      ...(this.#program === undefined ? {} : { program: this.#program }),
+    const { program, make = (options) => new SimulatedDatapath(options) } = this.#options;
+    const datapath = make({
+      ...(program === undefined ? {} : { program }),
       ...(watch === undefined ? {} : { watch }),
       underlay: (to, header, frame) => this.inject({ from: address, to, header, frame }),
     });
