@@ -1,0 +1,116 @@
+/** From the program's steps to the switch's actions (ovs-actions(7)): moves and loads of fields, lookups in other tables, and where the packet ends. */
+import { type Action, act, Port, type Subfield } from "@selvage/openflow";
+import {
+  F,
+  type Field,
+  fabricIngress,
+  type Operand,
+  type Program,
+  type Row,
+  type RowValue,
+  type Step,
+} from "@selvage/pipeline";
+import { type BitsPlace, bitsOf, outgoing, placed, puntKind } from "./layout.ts";
+import type { Ports } from "./ports.ts";
+import { puntNumber, puntTable } from "./punts.ts";
+import { bitsFrom, familyOf } from "./values.ts";
+
+/**
+ * The actions of a row's steps; undefined while an interface that they name is not there. What would only change a packet that is dropped
+ * in the end is left out. Throws TypeError when a value does not fit its field.
+ */
+export function actionsOf(
+  program: Program,
+  steps: readonly Step[],
+  row: Row,
+  ports: Ports,
+): readonly Action[] | undefined {
+  const actions: Action[] = [];
+  let useful = 0;
+  const send = (...sent: readonly Action[]): void => {
+    useful = actions.push(...sent);
+  };
+  for (const step of steps) {
+    switch (step.do) {
+      case "set":
+        actions.push(...setActions(step.field, step.to, row));
+        if (steps.at(-1)?.do !== "drop") useful = actions.length;
+        break;
+      case "goto":
+      case "call":
+      case "replicate":
+        send(act.resubmit(numberOf(program, step.table)));
+        break;
+      case "output": {
+        const number = ports.numberOf(String(literal(step.to, row)));
+        if (number === undefined) return undefined;
+        send(act.output(number));
+        break;
+      }
+      case "reply":
+        send(act.output(Port.inPort));
+        break;
+      case "tunnel": {
+        const number = ports.numberOf(fabricIngress);
+        if (number === undefined) return undefined;
+        send(...tunnelActions(literal(step.to, row)), act.output(number));
+        break;
+      }
+      case "punt":
+        send(load(puntKind, BigInt(puntNumber(step.kind))), act.resubmit(puntTable));
+        break;
+      case "drop":
+        break;
+    }
+  }
+  return actions.slice(0, useful);
+}
+
+/** The value of an operand that stands in the row or the program. Throws TypeError for one that only a packet has. */
+export function literal(operand: Operand, row: Row): RowValue {
+  switch (operand.from) {
+    case "value":
+      return operand.value;
+    case "param": {
+      const value = row.args[operand.name];
+      if (value === undefined) throw new TypeError(`${row.id}: no argument ${operand.name}`);
+      return value;
+    }
+    case "field":
+      throw new TypeError(`${row.id}: ${operand.field.name} is known only of a packet`);
+  }
+}
+
+function numberOf(program: Program, name: string): number {
+  const table = program.byName.get(name);
+  if (table === undefined) throw new TypeError(`no table ${name}`);
+  return table.number;
+}
+
+const load = (place: BitsPlace, value: bigint): Action => act.setField(placed(place, value));
+
+const low = ({ field, offset }: Subfield, bits: number): Subfield => ({ field, offset, bits });
+
+/** Copies the low bits; where the source is narrower the rest becomes zero. */
+function copy(from: BitsPlace, to: BitsPlace): readonly Action[] {
+  const bits = Math.min(from.subfield.bits, to.subfield.bits);
+  const moved = act.copyField(low(from.subfield, bits), low(to.subfield, bits));
+  return bits < to.subfield.bits ? [load(to, 0n), moved] : [moved];
+}
+
+function setActions(field: Field, to: Operand, row: Row): readonly Action[] {
+  const place = bitsOf(field);
+  return to.from === "field" ? copy(bitsOf(to.field), place) : [load(place, bitsFrom(field, literal(to, row)))];
+}
+
+/** The key from `net`, both ports in the option, and the other host's address. */
+function tunnelActions(to: RowValue): readonly Action[] {
+  const family = familyOf(F.nh, to);
+  return [
+    ...copy(bitsOf(F.net), outgoing.key),
+    load(outgoing.option, 0n),
+    ...copy(bitsOf(F.dstPort), outgoing.dstPort),
+    ...copy(bitsOf(F.srcPort), outgoing.srcPort),
+    load(family === 4 ? outgoing.to4 : outgoing.to6, bitsFrom(F.nh, to)),
+  ];
+}

@@ -1,0 +1,236 @@
+/** Desired minus installed: reads what the switch holds, keeps what is right to the last counter, and plans the rest. Restart, drift, upgrade and audit are this one operation. */
+import type { Bucket, Flow, GroupDescription, Match, MeterConfig } from "@selvage/openflow";
+import type { Row } from "@selvage/pipeline";
+import type { Adoption } from "../datapath.ts";
+import { provenanceOf } from "./cookie.ts";
+import { Installation, renderAll } from "./installation.ts";
+import { flagsOf, flowBody, flowKey, Plan } from "./plan.ts";
+import type { Ports } from "./ports.ts";
+import { generalPunts, hostMeters, portMeters, portPunts, puntTable, slotOf } from "./punts.ts";
+import type { MemberSet, RenderedFlow, Renderer } from "./render.ts";
+import { bucketText, matchText } from "./text.ts";
+
+/** What the switch holds. */
+export interface Survey {
+  readonly flows: AsyncIterable<Flow> | Iterable<Flow>;
+  readonly groups: readonly GroupDescription[];
+  readonly meters: readonly MeterConfig[];
+}
+
+export interface AdoptionPlan {
+  readonly plan: Plan;
+  readonly adoption: Adoption;
+  /** What the switch holds once the plan is done. */
+  readonly installation: Installation;
+}
+
+/** A flow that should be, with the row that it is for; `own` where that is the driver's or the program's. */
+interface Desired {
+  readonly flow: RenderedFlow;
+  readonly row: string;
+}
+
+interface Found {
+  readonly key: string;
+  readonly table: number;
+  readonly priority: number;
+  readonly match: Match;
+  readonly cookie: bigint;
+  readonly body: string;
+}
+
+const actionsIn = (flow: Flow) => flow.instructions.flatMap((each) => (each.kind === "apply" ? each.actions : []));
+
+/** What is compared of a flow in the switch; timeouts, and instructions that we never write, make it another one. */
+function bodyIn(flow: Flow): string {
+  const foreign = flow.instructions.some((each) => each.kind !== "apply") || flow.idleTimeout + flow.hardTimeout > 0;
+  return `${foreign ? "foreign " : ""}${flowBody(flow.cookie, flow.flags, actionsIn(flow))}`;
+}
+
+/**
+ * Plans what makes the switch hold exactly `rows` and the program's own, for the interfaces as they are. Groups and meters keep the numbers that
+ * the switch has for them. Throws UnrenderableRows.
+ */
+export async function planAdoption(
+  renderer: Renderer,
+  rows: ReadonlyMap<string, Row>,
+  ports: Ports,
+  survey: Survey,
+): Promise<AdoptionPlan> {
+  const installation = new Installation(renderer, ports);
+  const { constants } = renderer.program;
+  const rendered = renderAll(renderer, [...constants, ...rows.values()], ports);
+  const tally = new Tally(rows, rendered.flows.map(({ row }) => row).concat(rendered.members.map(({ row }) => row)));
+  const plan = new Plan();
+
+  const sets = new Map<
+    string,
+    { readonly set: MemberSet; readonly buckets: Map<number, { bucket: Bucket; row: string }> }
+  >();
+  for (const { set, bucket, row } of rendered.members) {
+    const held = sets.get(set.id) ?? { set, buckets: new Map() };
+    held.buckets.set(bucket.id, { bucket, row });
+    sets.set(set.id, held);
+  }
+  const setsByMatch = new Map([...sets.values()].map(({ set }) => [`${set.table}|${matchText(set.match)}`, set]));
+
+  const found: Found[] = [];
+  for await (const flow of survey.flows) {
+    const { table, priority, match, cookie } = flow;
+    found.push({ key: flowKey(flow), table, priority, match, cookie, body: bodyIn(flow) });
+    claimNumbers(installation, setsByMatch, flow);
+  }
+
+  const desired = new Map<string, Desired>(rendered.flows.map((each) => [flowKey(each.flow), each]));
+  const want = (flow: RenderedFlow, row: string) => desired.set(flowKey(flow), { flow, row });
+  for (const { set } of sets.values()) want(renderer.setFlow(set, installation.groups.of(set.id)), set.id);
+  for (const flow of renderer.misses()) want(flow, "miss");
+  for (const flow of generalPunts()) want(flow, "punt");
+  const meters = [...hostMeters];
+  for (const { ofport } of ports.plugged) {
+    const slot = installation.slots.of(String(ofport));
+    meters.push(...portMeters(slot));
+    for (const flow of portPunts(ofport, slot)) want(flow, `interface ${ofport}`);
+  }
+
+  compareFlows(plan, tally, desired, found);
+  compareGroups(plan, tally, installation, sets, survey.groups);
+  compareMeters(plan, meters, survey.meters);
+  for (const row of [...constants, ...rows.values()]) installation.remember(row);
+  for (const { set, buckets } of sets.values()) installation.sizes.set(set.id, buckets.size);
+  return { plan, adoption: tally.result(), installation };
+}
+
+/** Groups and slots of meters that flows refer to keep their numbers. */
+function claimNumbers(installation: Installation, sets: ReadonlyMap<string, MemberSet>, flow: Flow): void {
+  const [first, ...others] = actionsIn(flow);
+  if (first?.kind === "group" && others.length === 0) {
+    const set = sets.get(`${flow.table}|${matchText(flow.match)}`);
+    if (set !== undefined) installation.groups.claim(set.id, first.group);
+  } else if (first?.kind === "meter" && flow.table === puntTable) {
+    const port = flow.match.find((item) => item.field === "in_port");
+    if (port === undefined || port.field === "raw" || !isPlugged(installation, Number(port.value))) return;
+    installation.slots.claim(String(port.value), slotOf(first.meter));
+  }
+}
+
+const isPlugged = (installation: Installation, ofport: number): boolean =>
+  installation.ports.plugged.some((each) => each.ofport === ofport);
+
+function compareFlows(plan: Plan, tally: Tally, desired: Map<string, Desired>, found: readonly Found[]): void {
+  for (const { key, table, priority, match, cookie, body } of found) {
+    const wanted = desired.get(key);
+    desired.delete(key);
+    if (wanted === undefined) {
+      plan.removeFlow(key, { table, priority, match });
+      tally.surplus(cookie);
+    } else if (body !== flowBody(wanted.flow.cookie, flagsOf(wanted.flow), wanted.flow.actions)) {
+      const reason = provenanceOf(cookie)?.reason ?? null;
+      plan.replaceFlow(wanted.row, wanted.flow, reason === null ? "passed" : "dropped");
+      tally.differs(wanted.row);
+    } else tally.agrees(wanted.row);
+  }
+  for (const { flow, row } of desired.values()) {
+    plan.addFlow(row, flow);
+  }
+}
+
+function compareGroups(
+  plan: Plan,
+  tally: Tally,
+  installation: Installation,
+  sets: ReadonlyMap<
+    string,
+    { readonly set: MemberSet; readonly buckets: ReadonlyMap<number, { bucket: Bucket; row: string }> }
+  >,
+  groups: readonly GroupDescription[],
+): void {
+  const there = new Map(groups.map((group) => [group.group, group]));
+  for (const { set, buckets } of sets.values()) {
+    const number = installation.groups.of(set.id);
+    const held = there.get(number);
+    there.delete(number);
+    const all = [...buckets.values()].map(({ bucket }) => bucket);
+    if (held === undefined || held.type !== "all") {
+      if (held === undefined) plan.addGroup(set.id, number, all);
+      else plan.replaceGroup(set.id, number, all);
+      continue;
+    }
+    const right = new Set<number>();
+    for (const bucket of held.buckets) {
+      const wanted = buckets.get(bucket.id);
+      if (wanted !== undefined && bucketText(bucket) === bucketText(wanted.bucket)) right.add(bucket.id);
+      else {
+        plan.removeBucket(set.id, number, bucket.id);
+        if (wanted === undefined) tally.surplus(0n);
+        else tally.differs(wanted.row);
+      }
+    }
+    for (const { bucket, row } of buckets.values()) {
+      if (right.has(bucket.id)) tally.agrees(row);
+      else plan.insertBuckets(row, number, [bucket]);
+    }
+  }
+  for (const { group, buckets } of there.values()) {
+    plan.removeGroup(`group ${group}`, group);
+    for (let at = 0; at < buckets.length; at += 1) tally.surplus(0n);
+  }
+}
+
+function compareMeters(plan: Plan, wanted: readonly MeterConfig[], held: readonly MeterConfig[]): void {
+  const there = new Map(held.map((meter) => [meter.meter, meter]));
+  for (const meter of wanted) {
+    const found = there.get(meter.meter);
+    there.delete(meter.meter);
+    if (found === undefined) plan.addMeter(meter);
+    else if (JSON.stringify([found.flags, found.bands]) !== JSON.stringify([meter.flags, meter.bands])) {
+      plan.changeMeter(meter);
+    }
+  }
+  for (const { meter } of there.values()) plan.removeMeter(meter);
+}
+
+/** Counts rows by what was found of them. What is the program's or the driver's own is put right and not counted. */
+class Tally {
+  readonly #rows: ReadonlyMap<string, Row>;
+  /** What each row is to have, and of that what was found. */
+  readonly #parts = new Map<string, number>();
+  readonly #agreeing = new Map<string, number>();
+  readonly #differing = new Set<string>();
+  readonly #surplusNames = new Set<bigint>();
+  #unexplained = 0;
+
+  constructor(rows: ReadonlyMap<string, Row>, parts: readonly string[]) {
+    this.#rows = rows;
+    for (const row of parts) if (rows.has(row)) this.#parts.set(row, (this.#parts.get(row) ?? 0) + 1);
+  }
+
+  agrees(row: string): void {
+    if (this.#rows.has(row)) this.#agreeing.set(row, (this.#agreeing.get(row) ?? 0) + 1);
+  }
+
+  differs(row: string): void {
+    if (this.#rows.has(row)) this.#differing.add(row);
+  }
+
+  /** Something that is not wanted, by its cookie. */
+  surplus(cookie: bigint): void {
+    const provenance = provenanceOf(cookie);
+    if (provenance === undefined) this.#unexplained += 1;
+    else this.#surplusNames.add(provenance.name);
+  }
+
+  result(): Adoption {
+    let added = 0;
+    let changed = 0;
+    let kept = 0;
+    for (const id of this.#rows.keys()) {
+      const parts = this.#parts.get(id) ?? 0;
+      const agreeing = this.#agreeing.get(id) ?? 0;
+      if (parts === agreeing && !this.#differing.has(id)) kept += 1;
+      else if (agreeing === 0 && !this.#differing.has(id)) added += 1;
+      else changed += 1;
+    }
+    return { added, changed, removed: this.#surplusNames.size + this.#unexplained, kept };
+  }
+}

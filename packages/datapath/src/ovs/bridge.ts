@@ -1,0 +1,148 @@
+/** The switch's configuration (ovs-vswitchd.conf.db(5)): the bridge and the tunnels' interface as we need them, and which interfaces name a port. */
+import {
+  Bridge,
+  Interface,
+  insert,
+  mutate,
+  named,
+  OPEN_VSWITCH,
+  OpenVSwitch,
+  type Operation,
+  Port,
+  pick,
+  Replica,
+  type Row,
+  update,
+} from "@selvage/ovsdb";
+import { SwitchConflict } from "./errors.ts";
+import { type PluggedPort, Ports } from "./ports.ts";
+
+/** What the driver wants of the switch. */
+export interface BridgePlan {
+  readonly bridge: string;
+  /** `netdev` or `system`; counts only when the bridge is made. */
+  readonly datapathType: string;
+  /** Null on a host without tunnels. */
+  readonly tunnel: { readonly name: string; readonly localIp: string } | null;
+}
+
+const Bridges = pick(Bridge, ["name", "ports", "fail_mode", "protocols", "datapath_type", "other_config"]);
+const PortsOfBridges = pick(Port, ["name", "interfaces"]);
+const Interfaces = pick(Interface, ["name", "type", "options", "external_ids", "ofport", "error"]);
+
+const protocols = ["OpenFlow10", "OpenFlow11", "OpenFlow12", "OpenFlow13", "OpenFlow14", "OpenFlow15"];
+const newest = "OpenFlow15";
+
+/** What the driver watches. */
+export const bridgeReplica = (): Replica => new Replica(OPEN_VSWITCH, [Bridges, PortsOfBridges, Interfaces]);
+
+/** What must be written so that the switch is as planned; nothing where it is. Never makes again what is there. Throws SwitchConflict. */
+export function configure(replica: Replica, plan: BridgePlan): readonly Operation[] {
+  return [...configureBridge(replica, plan), ...configureTunnel(replica, plan)];
+}
+
+function configureBridge(replica: Replica, { bridge, datapathType }: BridgePlan): readonly Operation[] {
+  const held = bridgeRow(replica, bridge);
+  if (held === undefined) {
+    return [
+      insert(Interface, { name: bridge, type: "internal" }, "local_interface"),
+      insert(Port, { name: bridge, interfaces: [named("local_interface")] }, "local_port"),
+      insert(
+        Bridge,
+        {
+          name: bridge,
+          datapath_type: datapathType,
+          fail_mode: "secure",
+          protocols,
+          other_config: { "disable-in-band": "true" },
+          ports: [named("local_port")],
+        },
+        "bridge",
+      ),
+      mutate(OpenVSwitch, [], [["bridges", "insert", [named("bridge")]]]),
+    ];
+  }
+  const where = [["_uuid", "==", held._uuid]] as const;
+  const operations: Operation[] = [];
+  if (held.fail_mode !== "secure") operations.push(update(Bridge, where, { fail_mode: "secure" }));
+  if (!held.protocols.has(newest)) operations.push(mutate(Bridge, where, [["protocols", "insert", protocols]]));
+  if (held.other_config.get("disable-in-band") !== "true") {
+    operations.push(
+      mutate(Bridge, where, [["other_config", "delete", ["disable-in-band"]]]),
+      mutate(Bridge, where, [["other_config", "insert", { "disable-in-band": "true" }]]),
+    );
+  }
+  return operations;
+}
+
+function configureTunnel(replica: Replica, { bridge, tunnel }: BridgePlan): readonly Operation[] {
+  if (tunnel === null) return [];
+  const options = tunnelOptions(tunnel.localIp);
+  const held = [...replica.table(Interfaces).values()].find(({ name }) => name === tunnel.name);
+  if (held === undefined) {
+    const into = bridgeRow(replica, bridge)?._uuid;
+    const where = into === undefined ? ([["name", "==", bridge]] as const) : ([["_uuid", "==", into]] as const);
+    return [
+      insert(Interface, { name: tunnel.name, type: "geneve", options }, "tunnel_interface"),
+      insert(Port, { name: tunnel.name, interfaces: [named("tunnel_interface")] }, "tunnel_port"),
+      mutate(Bridge, where, [["ports", "insert", [named("tunnel_port")]]]),
+    ];
+  }
+  if (held.type !== "geneve" || !interfacesOf(replica, bridge).includes(held)) {
+    throw new SwitchConflict(`the interface ${tunnel.name} is not a Geneve tunnel of ${bridge}: remove or rename it`);
+  }
+  const same =
+    held.options.size === Object.keys(options).length &&
+    Object.entries(options).every(([name, value]) => held.options.get(name) === value);
+  return same ? [] : [update(Interface, [["_uuid", "==", held._uuid]], { options })];
+}
+
+/** Key and remote address come with each packet; the outer checksum is left out where IPv4 allows it and demanded by IPv6 (RFC 6935). */
+function tunnelOptions(localIp: string): Readonly<Record<string, string>> {
+  const csum = localIp.includes(":") ? "true" : "false";
+  return { csum, key: "flow", local_ip: localIp, remote_ip: "flow" };
+}
+
+const bridgeRow = (replica: Replica, name: string): Row<typeof Bridges> | undefined =>
+  [...replica.table(Bridges).values()].find((row) => row.name === name);
+
+function interfacesOf(replica: Replica, bridge: string): readonly Row<typeof Interfaces>[] {
+  const ports = replica.table(PortsOfBridges);
+  const interfaces = replica.table(Interfaces);
+  return [...(bridgeRow(replica, bridge)?.ports ?? [])]
+    .flatMap((uuid) => [...(ports.get(uuid)?.interfaces ?? [])])
+    .flatMap((uuid) => interfaces.get(uuid) ?? []);
+}
+
+/** Who is plugged, and what an operator should know of those who are not. */
+export interface Plugged {
+  readonly ports: Ports;
+  /** One sentence each. */
+  readonly problems: readonly string[];
+}
+
+/**
+ * The interfaces of the bridge that name a port and work. Of two that name the same one the lower number counts. Ordered by port id, so that the
+ * same interfaces give the same list.
+ */
+export function pluggedIn(replica: Replica, { bridge, tunnel }: BridgePlan): Plugged {
+  const best = new Map<string, PluggedPort>();
+  const problems: string[] = [];
+  let tunnelNumber: number | undefined;
+  const byNumber = [...interfacesOf(replica, bridge)].sort((a, b) => (a.ofport ?? 0) - (b.ofport ?? 0));
+  for (const { name, external_ids, ofport, error } of byNumber) {
+    const works = ofport !== null && ofport > 0;
+    if (works && name === tunnel?.name) tunnelNumber = ofport;
+    const port = external_ids.get("iface-id");
+    if (port === undefined || port === "") continue;
+    const other = best.get(port);
+    if (!works) {
+      if (ofport !== null)
+        problems.push(`interface ${name} of port ${port} does not work: ${error ?? "no reason given"}`);
+    } else if (other !== undefined) {
+      problems.push(`interfaces ${other.name} and ${name} both name port ${port}: ${name} is ignored`);
+    } else best.set(port, { port, name, ofport });
+  }
+  const plugged = [...best.values()].sort((a, b) => (a.port < b.port ? -1 : 1));
+  return { ports: new Ports(plugged, tunnelNumber), problems };
+}

@@ -1,0 +1,301 @@
+/** The Open vSwitch driver of the Datapath seam: keeps a session with the switch, and what is installed equal to what was asked. */
+import { backoffDelay, type Clock, type Log, type ReasonCode, realClock, silentLog } from "@selvage/base";
+import type { Delta } from "@selvage/model";
+import {
+  type Address,
+  act,
+  type Connection,
+  type FlowRemoved,
+  type Message,
+  MeterId,
+  Port,
+  packetOut,
+} from "@selvage/openflow";
+import { type Program, type Row, selvageProgram } from "@selvage/pipeline";
+import type { Adoption, Datapath, DatapathEvents, InstalledRow } from "../datapath.ts";
+import { planAdoption } from "./adoption.ts";
+import { pluggedIn } from "./bridge.ts";
+import { provenanceOf } from "./cookie.ts";
+import { NotReady, RefusedRows, refusalsIn } from "./errors.ts";
+import type { Installation } from "./installation.ts";
+import type { Plan } from "./plan.ts";
+import { Ports } from "./ports.ts";
+import { puntOf } from "./punts.ts";
+import { readInstalled } from "./read-back.ts";
+import { Renderer } from "./render.ts";
+import { openSession, type Session, type SessionPlan } from "./session.ts";
+
+export interface OvsDatapathOptions {
+  /** Where the switch's database listens; the usual socket unless told. */
+  readonly database?: string;
+  /** The bridge that machines plug into. */
+  readonly bridge?: string;
+  /** Where the bridge listens; `<bridge>.mgmt` beside the database's socket unless told. */
+  readonly openflow?: Address;
+  /** This host's address on the underlay, IPv4 or IPv6; without it there are no tunnels. */
+  readonly tunnelIp?: string;
+  /** For a bridge that does not exist yet. */
+  readonly datapathType?: string;
+  readonly program?: Program;
+  readonly clock?: Clock;
+  readonly log?: Log;
+  /** For the waits between attempts to connect: 0 to 1. */
+  readonly random?: () => number;
+}
+
+const tunnelInterface = "selvage-geneve";
+const backoff = { base: 100, cap: 5_000 };
+
+export class OvsDatapath implements Datapath {
+  readonly driver = "ovs";
+  readonly program: Program;
+  readonly #plan: SessionPlan;
+  readonly #renderer: Renderer;
+  readonly #clock: Clock;
+  readonly #log: Log;
+  readonly #random: () => number;
+  readonly #closing = new AbortController();
+  /** Packets that flows counted which are gone. */
+  readonly #gone = new Map<ReasonCode, number>();
+  #events: DatapathEvents | undefined;
+  #following: Promise<void> = Promise.resolve();
+  #session: Session | undefined;
+  #ports = Ports.none;
+  #problems = "";
+  /** What is in the switch; undefined until adopted, and after a refusal. */
+  #installation: Installation | undefined;
+  /** One change after the other: the end of the queue. */
+  #work: Promise<unknown> = Promise.resolve();
+
+  /** Throws TypeError when the program does not fit this switch. */
+  constructor(options: OvsDatapathOptions = {}) {
+    this.program = options.program ?? selvageProgram;
+    this.#renderer = new Renderer(this.program);
+    this.#clock = options.clock ?? realClock;
+    this.#log = options.log ?? silentLog;
+    this.#random = options.random ?? Math.random;
+    this.#plan = {
+      database: options.database ?? "unix:/var/run/openvswitch/db.sock",
+      bridge: options.bridge ?? "br-int",
+      openflow: options.openflow ?? null,
+      datapathType: options.datapathType ?? "",
+      tunnel: options.tunnelIp === undefined ? null : { name: tunnelInterface, localIp: options.tunnelIp },
+    };
+  }
+
+  async open(events: DatapathEvents): Promise<void> {
+    this.#closing.signal.throwIfAborted();
+    this.#events = events;
+    const tried = Promise.withResolvers<void>();
+    this.#following = this.#follow(tried.resolve);
+    await tried.promise;
+  }
+
+  adopt(rows: Iterable<Row>): Promise<Adoption> {
+    const wanted = new Map<string, Row>();
+    for (const row of rows) wanted.set(row.id, row);
+    return this.#inTurn(async () => this.#adopt(this.#live(), wanted));
+  }
+
+  apply(delta: Pick<Delta<Row>, "added" | "removed" | "modified">): Promise<void> {
+    return this.#inTurn(async () => {
+      const session = this.#live();
+      const installation = this.#installation;
+      if (installation === undefined)
+        throw new NotReady("nothing was adopted since the switch came, or since it refused something");
+      const put = [...delta.added, ...delta.modified.map(({ after }) => after)];
+      await this.#execute(session, installation.change(delta.removed, put));
+    });
+  }
+
+  async send(port: string, frame: Uint8Array): Promise<void> {
+    const number = this.#ports.numberOf(port);
+    if (number === undefined) throw new Error(`port ${port} has no interface here`);
+    const from = [{ field: "in_port", value: Port.controller } as const];
+    await this.#live().connection.post(packetOut(frame, [act.output(number)], from));
+  }
+
+  installed(): Promise<readonly InstalledRow[]> {
+    return this.#inTurn(async () => {
+      const rows = this.#installation?.rows.values() ?? [];
+      return readInstalled(this.#renderer, rows, this.#live().connection);
+    });
+  }
+
+  async drops(): Promise<ReadonlyMap<ReasonCode, number>> {
+    const { connection } = this.#live();
+    const counts = new Map<ReasonCode, number>();
+    for await (const { cookie, statistics } of connection.flowStats()) {
+      const reason = provenanceOf(cookie)?.reason ?? null;
+      if (reason !== null) count(counts, reason, Number(statistics.packets ?? 0n));
+    }
+    for (const [reason, packets] of this.#gone) count(counts, reason, packets);
+    const limited = await overRate(connection);
+    if (limited > 0) count(counts, "punt-rate", limited);
+    return counts;
+  }
+
+  async close(): Promise<void> {
+    this.#events = undefined;
+    this.#closing.abort(new NotReady("the driver is closed"));
+    this.#session?.close();
+    await this.#following;
+    await this.#work;
+  }
+
+  /** Connects, and connects again for as long as the driver is open. */
+  async #follow(tried: () => void): Promise<void> {
+    const { signal } = this.#closing;
+    for (let attempt = 0; !signal.aborted; attempt += 1) {
+      try {
+        const session = await this.#connect();
+        attempt = 0;
+        tried();
+        const cause = await session.ended;
+        this.#session = undefined;
+        this.#installation = undefined;
+        if (!signal.aborted) {
+          this.#log.warn("the switch is lost", { error: cause });
+          this.#events?.lost(cause);
+        }
+      } catch (error) {
+        if (signal.aborted) break;
+        this.#log.warn("the switch cannot be reached", { error, attempt });
+        tried();
+      }
+      await this.#pause(attempt);
+    }
+    tried();
+  }
+
+  async #pause(attempt: number): Promise<void> {
+    const { signal } = this.#closing;
+    const wait = backoffDelay({ ...backoff, random: this.#random }, attempt);
+    // Only the end of the driver interrupts the wait, and then there is nothing left to wait for.
+    await this.#clock.sleep(wait, signal).catch(() => signal.aborted);
+  }
+
+  async #connect(): Promise<Session> {
+    const session = await openSession(
+      this.#plan,
+      {
+        packetIn: (packet) => {
+          const punt = puntOf(packet, this.#ports);
+          if (punt === undefined) this.#log.debug("a packet that no flow of ours punted", { table: packet.table });
+          else this.#events?.punt(punt);
+        },
+        flowRemoved: (flow) => this.#keepCount(flow),
+        configuration: () => this.#lookAtPorts(),
+        refused: (code) => this.#log.warn("the switch refused a packet", { code }),
+      },
+      this.#closing.signal,
+    );
+    this.#session = session;
+    this.#installation = undefined;
+    this.#ports = Ports.none;
+    this.#lookAtPorts();
+    if (this.#ports.plugged.length === 0) this.#tellAttachments();
+    this.#events?.ready();
+    return session;
+  }
+
+  /** Takes notice of interfaces that came or went: who waits is told, and rows follow their interfaces. */
+  #lookAtPorts(): void {
+    const session = this.#session;
+    if (session === undefined) return;
+    const { ports, problems } = pluggedIn(session.replica, this.#plan);
+    const told = problems.join("; ");
+    if (told !== this.#problems && told !== "") this.#log.warn("interfaces that are not used", { problems });
+    this.#problems = told;
+    const before = this.#ports;
+    if (ports.differencesFrom(before).size === 0) return;
+    this.#ports = ports;
+    this.#inTurn(() => this.#moveTo(session, ports)).catch((error: Error) => this.#failedToMove(session, error));
+    this.#tellAttachments();
+  }
+
+  #tellAttachments(): void {
+    this.#events?.attachments(this.#ports.plugged.map(({ port, name }) => ({ port, name })));
+  }
+
+  async #moveTo(session: Session, ports: Ports): Promise<void> {
+    if (session !== this.#session || this.#installation === undefined) return;
+    await this.#execute(session, this.#installation.moveTo(ports));
+  }
+
+  /** What the switch holds is not known any more: the owner adopts, as when the switch returns. */
+  #failedToMove(session: Session, error: Error): void {
+    if (session !== this.#session) return;
+    this.#log.error("rows could not follow their interfaces", { error });
+    this.#installation = undefined;
+    this.#events?.ready();
+  }
+
+  async #adopt(session: Session, rows: ReadonlyMap<string, Row>): Promise<Adoption> {
+    const { connection } = session;
+    const groups = await connection.groups();
+    const meters = await connection.meters();
+    const survey = { flows: connection.flowStats(), groups, meters };
+    this.#installation = undefined;
+    const { plan, adoption, installation } = await planAdoption(this.#renderer, rows, this.#ports, survey);
+    await this.#execute(session, plan);
+    if (session !== this.#session) throw new NotReady("the switch went away");
+    this.#installation = installation;
+    if (installation.ports !== this.#ports) await this.#execute(session, installation.moveTo(this.#ports));
+    return adoption;
+  }
+
+  /** Sends a plan and waits until it is in force. Throws RefusedRows, after which the owner must adopt. */
+  async #execute(session: Session, plan: Plan): Promise<void> {
+    if (plan.isEmpty) return;
+    const { connection } = session;
+    try {
+      await batch(connection, plan.metersFirst);
+      if (plan.mustBeAtomic) await connection.bundle(plan.messages);
+      else await batch(connection, plan.messages);
+      await batch(connection, plan.metersLast);
+    } catch (error) {
+      this.#installation = undefined;
+      if (!(error instanceof Error)) throw error;
+      const rows = refusalsIn(error).flatMap(({ request }) => plan.rowOf(request) ?? []);
+      throw new RefusedRows(rows, error);
+    }
+  }
+
+  #keepCount({ cookie, statistics }: FlowRemoved): void {
+    const reason = provenanceOf(cookie)?.reason ?? null;
+    if (reason !== null) count(this.#gone, reason, Number(statistics.packets ?? 0n));
+  }
+
+  #live(): Session {
+    if (this.#session === undefined) throw new NotReady("the switch is away");
+    return this.#session;
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#work.then(work);
+    // The queue goes on after a failure; who asked for this work hears of it by `turn`.
+    this.#work = turn.catch(() => undefined);
+    return turn;
+  }
+}
+
+async function batch(connection: Connection, messages: readonly Message[]): Promise<void> {
+  if (messages.length === 0) return;
+  await connection.send(messages);
+  await connection.barrier();
+}
+
+const count = (counts: Map<ReasonCode, number>, reason: ReasonCode, packets: number): void => {
+  if (packets > 0) counts.set(reason, (counts.get(reason) ?? 0) + packets);
+};
+
+/** Packets that were above the rate of any meter. */
+async function overRate(connection: Connection): Promise<number> {
+  let packets = 0n;
+  for await (const part of connection.ask({ of: "meterCounters", meter: MeterId.all })) {
+    if (part.of !== "meterCounters") continue;
+    for (const { bands } of part.meters) for (const band of bands) packets += band.packets;
+  }
+  return Number(packets);
+}

@@ -1,0 +1,193 @@
+/** What we know to be in the switch: rows, the interfaces that they were rendered for, and the numbers of groups and meters; a change of it gives a plan. */
+import { type Bucket, GroupId } from "@selvage/openflow";
+import type { Row } from "@selvage/pipeline";
+import { Allocator } from "./allocator.ts";
+import { UnrenderableRows } from "./errors.ts";
+import { flagsOf, flowBody, flowKey, Plan } from "./plan.ts";
+import { Ports } from "./ports.ts";
+import { portMeters, portPunts } from "./punts.ts";
+import type { MemberSet, RenderedFlow, Renderer } from "./render.ts";
+import { bucketText } from "./text.ts";
+
+/** Slots of meters: 8 numbers each, within what a datapath can hold. */
+const maxSlots = 30_000;
+
+/** Members that leave and enter one set. */
+interface SetChange {
+  readonly set: MemberSet;
+  readonly gone: Map<number, Bucket>;
+  readonly come: Map<number, { readonly bucket: Bucket; readonly row: string }>;
+}
+
+export class Installation {
+  readonly renderer: Renderer;
+  readonly rows = new Map<string, Row>();
+  readonly groups = new Allocator(GroupId.max);
+  readonly slots = new Allocator(maxSlots);
+  /** How many buckets a set has; one without any has no group. */
+  readonly sizes = new Map<string, number>();
+  /** Rows whose flows hold an interface's number, by the interface's port. */
+  readonly #byInterface = new Map<string, Map<string, Row>>();
+  #ports: Ports;
+
+  constructor(renderer: Renderer, ports: Ports = Ports.none) {
+    this.renderer = renderer;
+    this.#ports = ports;
+  }
+
+  get ports(): Ports {
+    return this.#ports;
+  }
+
+  /**
+   * Takes rows away and puts others (one with a known id replaces it), and gives what the switch must be told. Throws UnrenderableRows, and then
+   * nothing has changed.
+   */
+  change(gone: Iterable<Row>, put: readonly Row[]): Plan {
+    const wanted = new Set(put.map((row) => row.id));
+    const before: Row[] = [];
+    for (const { id } of gone) {
+      const held = this.rows.get(id);
+      if (held !== undefined && !wanted.has(id)) before.push(held);
+    }
+    for (const { id } of put) {
+      const held = this.rows.get(id);
+      if (held !== undefined) before.push(held);
+    }
+    const plan = this.#plan(before, put, this.#ports);
+    for (const row of before) this.forget(row);
+    for (const row of put) this.remember(row);
+    return plan;
+  }
+
+  /** Takes the interfaces as they are now, and gives what the switch must be told: rows that wait come in, others go or move. */
+  moveTo(ports: Ports): Plan {
+    const names = ports.differencesFrom(this.#ports);
+    const touched = new Map<string, Row>();
+    for (const name of names) for (const [id, row] of this.#byInterface.get(name) ?? []) touched.set(id, row);
+    const rows = [...touched.values()];
+    const plan = this.#plan(rows, rows, ports);
+    const now = new Set(ports.plugged.map(({ ofport }) => ofport));
+    const old = new Set(this.#ports.plugged.map(({ ofport }) => ofport));
+    for (const ofport of now) {
+      if (old.has(ofport)) continue;
+      const slot = this.slots.of(String(ofport));
+      for (const meter of portMeters(slot)) plan.addMeter(meter);
+      for (const flow of portPunts(ofport, slot)) plan.addFlow(`interface ${ofport}`, flow);
+    }
+    for (const ofport of old) {
+      if (now.has(ofport)) continue;
+      const slot = this.slots.of(String(ofport));
+      for (const flow of portPunts(ofport, slot)) plan.removeFlow(`interface ${ofport}`, flow);
+      for (const { meter } of portMeters(slot)) plan.removeMeter(meter);
+      this.slots.free(String(ofport));
+    }
+    this.#ports = ports;
+    return plan;
+  }
+
+  /** Notes a row as installed. */
+  remember(row: Row): void {
+    this.rows.set(row.id, row);
+    for (const name of this.renderer.interfacesOf(row)) {
+      const held = this.#byInterface.get(name) ?? new Map<string, Row>();
+      this.#byInterface.set(name, held.set(row.id, row));
+    }
+  }
+
+  forget(row: Row): void {
+    this.rows.delete(row.id);
+    for (const name of this.renderer.interfacesOf(row)) {
+      const held = this.#byInterface.get(name);
+      held?.delete(row.id);
+      if (held?.size === 0) this.#byInterface.delete(name);
+    }
+  }
+
+  #plan(before: readonly Row[], after: readonly Row[], ports: Ports): Plan {
+    const plan = new Plan();
+    const rendered = renderAll(this.renderer, after, ports);
+    const old = renderAll(this.renderer, before, this.#ports);
+    const oldFlows = new Map(old.flows.map((each) => [flowKey(each.flow), each]));
+    for (const { flow, row } of rendered.flows) {
+      if (oldFlows.size === 0) {
+        plan.addFlow(row, flow);
+        continue;
+      }
+      const key = flowKey(flow);
+      const replaced = oldFlows.get(key)?.flow;
+      oldFlows.delete(key);
+      if (replaced === undefined) plan.addFlow(row, flow);
+      else if (bodyOf(replaced) !== bodyOf(flow)) {
+        plan.replaceFlow(row, flow, replaced.reason === null ? "passed" : "dropped");
+      }
+    }
+    for (const { flow, row } of oldFlows.values()) plan.removeFlow(row, flow);
+    const sets = new Map<string, SetChange>();
+    const changeOf = (set: MemberSet): SetChange => {
+      const held = sets.get(set.id) ?? { set, gone: new Map(), come: new Map() };
+      sets.set(set.id, held);
+      return held;
+    };
+    for (const { set, bucket } of old.members) changeOf(set).gone.set(bucket.id, bucket);
+    for (const { set, bucket, row } of rendered.members) changeOf(set).come.set(bucket.id, { bucket, row });
+    for (const change of sets.values()) this.#planSet(plan, change);
+    return plan;
+  }
+
+  /** The first member makes the group and the flow that leads into it, the last one takes both away; between them it is one bucket each. */
+  #planSet(plan: Plan, { set, gone, come }: SetChange): void {
+    const size = this.sizes.get(set.id) ?? 0;
+    const rest = size - gone.size + come.size;
+    if (size === 0 && rest === 0) return;
+    const group = this.groups.of(set.id);
+    if (size === 0) {
+      plan.addGroup(
+        set.id,
+        group,
+        [...come.values()].map(({ bucket }) => bucket),
+      );
+      plan.addFlow(set.id, this.renderer.setFlow(set, group));
+    } else if (rest === 0) {
+      plan.removeFlow(set.id, this.renderer.setFlow(set, group));
+      plan.removeGroup(set.id, group);
+      this.groups.free(set.id);
+    } else {
+      for (const [id, bucket] of gone) {
+        const next = come.get(id);
+        if (next !== undefined && bucketText(next.bucket) === bucketText(bucket)) come.delete(id);
+        else plan.removeBucket(set.id, group, id);
+      }
+      for (const { bucket, row } of come.values()) plan.insertBuckets(row, group, [bucket]);
+    }
+    if (rest === 0) this.sizes.delete(set.id);
+    else this.sizes.set(set.id, rest);
+  }
+}
+
+const bodyOf = (flow: RenderedFlow): string => flowBody(flow.cookie, flagsOf(flow), flow.actions);
+
+/** Rows as the switch holds them: flows, and members of sets. */
+export interface RenderedRows {
+  readonly flows: readonly { readonly flow: RenderedFlow; readonly row: string }[];
+  readonly members: readonly { readonly set: MemberSet; readonly bucket: Bucket; readonly row: string }[];
+}
+
+/** Renders rows for the interfaces given; those that wait give nothing. Throws UnrenderableRows with all that are wrong. */
+export function renderAll(renderer: Renderer, rows: Iterable<Row>, ports: Ports): RenderedRows {
+  const flows: { readonly flow: RenderedFlow; readonly row: string }[] = [];
+  const members: { readonly set: MemberSet; readonly bucket: Bucket; readonly row: string }[] = [];
+  const faults = new Map<string, Error>();
+  for (const row of rows) {
+    try {
+      if (renderer.isMember(row)) {
+        const bucket = renderer.bucket(row, ports);
+        if (bucket !== undefined) members.push({ set: renderer.setOf(row), bucket, row: row.id });
+      } else for (const flow of renderer.flows(row, ports)) flows.push({ flow, row: row.id });
+    } catch (error) {
+      faults.set(row.id, error instanceof Error ? error : new Error(String(error)));
+    }
+  }
+  if (faults.size > 0) throw new UnrenderableRows(faults);
+  return { flows, members };
+}

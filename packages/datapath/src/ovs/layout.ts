@@ -1,0 +1,158 @@
+/**
+ * Where each field of the program lives in this switch: registers, tunnel metadata, or the packet's own fields, with what must be matched
+ * before each (ovs-fields(7), "Evolution of OpenFlow Fields" and its prerequisites).
+ */
+import { type FieldName, type FieldValue, fields, type Subfield, type TlvMapping } from "@selvage/openflow";
+import { EthType, F, type Field, type FieldName as Name } from "@selvage/pipeline";
+
+/** A run of bits in a field of the switch. `alone`: the field's other bits are always zero, so that it is written and matched whole. */
+export interface BitsPlace {
+  readonly kind: "bits";
+  readonly subfield: Subfield;
+  readonly alone: boolean;
+  readonly writable: boolean;
+}
+
+/** Where a field is: bits; the port that a packet came in by; or one of two fields, by the family of the address. */
+export type Place =
+  | BitsPlace
+  | { readonly kind: "ingress" }
+  | { readonly kind: "family"; readonly ip4: BitsPlace; readonly ip6: BitsPlace };
+
+const bits = (field: FieldName, offset: number, count: number, alone: boolean, writable = true): BitsPlace => ({
+  kind: "bits",
+  subfield: { field, offset, bits: count },
+  alone,
+  writable,
+});
+const memory = (field: FieldName, count: number): BitsPlace => bits(field, 0, count, true);
+const frame = (field: FieldName): BitsPlace => bits(field, 0, fields[field].bits, true);
+const fixed = (field: FieldName): BitsPlace => ({ ...frame(field), writable: false });
+
+/**
+ * The one Geneve option: receiving port 24 | flags 8, sending port 24 | hops 8, sender's security identity 24 | reserved 8. The class is of the
+ * experimental range (RFC 8926, section 7); the critical bit makes a receiver that cannot read it drop.
+ */
+export const tunnelOption: TlvMapping = { optionClass: 0xff53, optionType: 0x81, optionLength: 12, index: 0 };
+const option: FieldName = "tun_metadata0";
+
+const places: Readonly<Record<Name, Place>> = {
+  ingress: { kind: "ingress" },
+  net: bits("metadata", 0, 24, false),
+  srcPort: memory("reg0", 24),
+  dstPort: memory("reg1", 24),
+  host: memory("reg6", 24),
+  nh: memory("xxreg2", 128),
+  nhMac: memory("xreg6", 48),
+  ethSrc: frame("eth_src"),
+  ethDst: frame("eth_dst"),
+  ethType: fixed("eth_type"),
+  tagged: bits("vlan_vid", 12, 1, false, false),
+  ipProto: fixed("ip_proto"),
+  ip4Src: frame("ipv4_src"),
+  ip4Dst: frame("ipv4_dst"),
+  ip6Src: frame("ipv6_src"),
+  ip6Dst: frame("ipv6_dst"),
+  arpOp: frame("arp_op"),
+  arpSpa: frame("arp_spa"),
+  arpTpa: frame("arp_tpa"),
+  arpSha: frame("arp_sha"),
+  arpTha: frame("arp_tha"),
+  udpSrc: frame("udp_src"),
+  udpDst: frame("udp_dst"),
+  icmp6Type: frame("icmpv6_type"),
+  ndTarget: frame("nd_target"),
+  tunKey: { ...memory("tunnel_id", 24), writable: false },
+  tunSrc: { kind: "family", ip4: fixed("tun_src"), ip6: fixed("tun_ipv6_src") },
+  tunSrcPort: bits(option, 40, 24, false, false),
+  tunDstPort: bits(option, 72, 24, false, false),
+};
+
+/** What the driver writes before it sends to another host. */
+export const outgoing = {
+  key: bits("tunnel_id", 0, 24, true),
+  option: bits(option, 0, 8 * tunnelOption.optionLength, true),
+  srcPort: bits(option, 40, 24, false),
+  dstPort: bits(option, 72, 24, false),
+  to4: frame("tun_dst"),
+  to6: frame("tun_ipv6_dst"),
+} as const;
+
+/** The driver's own note to itself: what a punted packet is for, 0 for nothing. Dead at every table's edge. */
+export const puntKind = memory("reg14", 8);
+
+const known: ReadonlyMap<string, Place> = new Map(Object.entries(places));
+
+/** Where a field is. Throws TypeError for one that has no place. */
+export function placeOf(field: Field): Place {
+  const place = known.get(field.name);
+  if (place === undefined) throw new TypeError(`${field.name} has no place in the switch`);
+  return place;
+}
+
+/** As `placeOf`, for a field whose bits can be copied and loaded whatever it holds. Throws TypeError for others. */
+export function bitsOf(field: Field): BitsPlace {
+  const place = placeOf(field);
+  if (place.kind !== "bits") throw new TypeError(`${field.name} can be matched only`);
+  return place;
+}
+
+/** A condition that must be matched before a field may be: a field of the program and its value. */
+export interface Need {
+  readonly field: Field;
+  readonly value: number;
+}
+
+const need = (field: Field, value: number): Need => ({ field, value });
+const either: Readonly<Record<string, readonly Need[]>> = {
+  ipProto: [need(F.ethType, EthType.ipv4), need(F.ethType, EthType.ipv6)],
+  ndTarget: [need(F.icmp6Type, 135), need(F.icmp6Type, 136)],
+};
+const byName: ReadonlyMap<string, Field> = new Map(Object.entries(F));
+
+/** Conditions that a field always needs (from the program's own declaration). */
+export function needsOf(field: Field): readonly Need[] {
+  return Object.entries(field.requires).map(([name, value]) => {
+    const needed = byName.get(name);
+    if (needed === undefined) throw new TypeError(`${field.name} requires ${name}, which is no field`);
+    return need(needed, value);
+  });
+}
+
+/** Conditions of which the switch wants one; none for most fields. */
+export const alternativesOf = (field: Field): readonly Need[] => either[field.name] ?? [];
+
+const ones = (count: number): bigint => (1n << BigInt(count)) - 1n;
+
+/** A value in the form that the codec takes for a field: bytes, bigint or number. */
+export function shaped(field: FieldName, value: bigint): FieldValue {
+  const declared = fields[field];
+  switch (declared.form) {
+    case "number":
+      return Number(value);
+    case "bigint":
+      return value;
+    case "bytes":
+      return Uint8Array.from({ length: tunnelOption.optionLength }, (_, at) =>
+        Number((value >> BigInt(8 * (tunnelOption.optionLength - 1 - at))) & 0xffn),
+      );
+  }
+}
+
+/** A value of a place's bits as the field and mask that hold it; without a mask where the whole field is meant. */
+export function placed(place: BitsPlace, value: bigint, mask: bigint = ones(place.subfield.bits)): PlacedValue {
+  const { field, offset, bits: count } = place.subfield;
+  const at = BigInt(offset);
+  const whole = place.alone && mask === ones(count);
+  return {
+    field,
+    value: shaped(field, (value & mask) << at),
+    ...(whole ? {} : { mask: shaped(field, mask << at) }),
+  };
+}
+
+export interface PlacedValue {
+  readonly field: FieldName;
+  readonly value: FieldValue;
+  readonly mask?: FieldValue;
+}

@@ -1,0 +1,111 @@
+/**
+ * How packets reach the agent: the driver's own table sends them, each port and kind through a meter of its own and then through one that the whole
+ * host shares, so that one guest cannot starve another (OpenFlow 1.5.1, section 7.3.4.5; meters drop what is above a rate of packets).
+ */
+import {
+  type Action,
+  act,
+  type FieldMatch,
+  fieldValue,
+  type Match,
+  type MeterConfig,
+  MeterFlag,
+  type PacketIn,
+} from "@selvage/openflow";
+import { F, fabricIngress, type PuntKind } from "@selvage/pipeline";
+import { cookieOf } from "./cookie.ts";
+import { bitsOf, placed, puntKind } from "./layout.ts";
+import type { Ports } from "./ports.ts";
+import type { RenderedFlow } from "./render.ts";
+
+/** Tables from here on are the driver's, not the program's. */
+export const firstDriverTable = 250;
+export const puntTable = 250;
+
+interface Rate {
+  /** Packets a second. */
+  readonly rate: number;
+  /** Packets at once. */
+  readonly burst: number;
+}
+
+interface Kind {
+  /** Stable: it stands in flows; 1 to 7. */
+  readonly number: number;
+  readonly port: Rate;
+  readonly host: Rate;
+}
+
+const kinds: Readonly<Record<PuntKind, Kind>> = {
+  dhcp4: { number: 1, port: { rate: 5, burst: 20 }, host: { rate: 1000, burst: 1000 } },
+  nd: { number: 2, port: { rate: 20, burst: 40 }, host: { rate: 500, burst: 500 } },
+};
+const names: readonly PuntKind[] = ["dhcp4", "nd"];
+const format = 1;
+
+export const puntNumber = (kind: PuntKind): number => kinds[kind].number;
+
+/** A meter's number: the host's are 1 to 7, a port's begin at 8 times its interface's slot, which is at least 1. */
+const hostMeter = (kind: PuntKind): number => kinds[kind].number;
+const portMeter = (slot: number, kind: PuntKind): number => 8 * slot + kinds[kind].number;
+
+/** The slot that a port's meter belongs to; 0 for the host's own. */
+export const slotOf = (meter: number): number => Math.floor(meter / 8);
+
+const meter = (number: number, { rate, burst }: Rate): MeterConfig => ({
+  meter: number,
+  flags: MeterFlag.packets | MeterFlag.burst | MeterFlag.statistics,
+  bands: [{ kind: "drop", rate, burst }],
+});
+
+export const hostMeters: readonly MeterConfig[] = names.map((kind) => meter(hostMeter(kind), kinds[kind].host));
+
+/** The meters of one port. */
+export const portMeters = (slot: number): readonly MeterConfig[] =>
+  names.map((kind) => meter(portMeter(slot, kind), kinds[kind].port));
+
+/** The flow that punts what a port sends, or whatever comes from elsewhere where no slot is given. */
+function puntFlow(kind: PuntKind, port: { readonly ofport: number; readonly slot: number } | undefined): RenderedFlow {
+  const isKind: FieldMatch = placed(puntKind, BigInt(kinds[kind].number));
+  const match: Match = port === undefined ? [isKind] : [{ field: "in_port", value: port.ofport }, isKind];
+  const own: readonly Action[] = port === undefined ? [] : [act.meter(portMeter(port.slot, kind))];
+  const userdata = Uint8Array.from([format, kinds[kind].number]);
+  return {
+    table: puntTable,
+    priority: port === undefined ? 1 : 2,
+    match,
+    actions: [...own, act.meter(hostMeter(kind)), act.controller({ userdata })],
+    cookie: cookieOf(puntTable, `punt(${kind}${port === undefined ? "" : `, ${port.ofport}`})`, null),
+    reason: null,
+  };
+}
+
+export const generalPunts = (): readonly RenderedFlow[] => names.map((kind) => puntFlow(kind, undefined));
+
+export const portPunts = (ofport: number, slot: number): readonly RenderedFlow[] =>
+  names.map((kind) => puntFlow(kind, { ofport, slot }));
+
+/** What a packet that came to us was, by what the program knew of it; undefined for one that our flows did not send, or whose interface has gone. */
+export function puntOf(packet: PacketIn, ports: Ports) {
+  const [version, number] = packet.userdata;
+  const kind = names.find((name) => kinds[name].number === number);
+  const inPort = fieldValue(packet.metadata, "in_port");
+  if (version !== format || packet.userdata.length !== 2 || kind === undefined || typeof inPort !== "number")
+    return undefined;
+  const attachment = ports.nameOf(inPort);
+  if (attachment === undefined) return undefined;
+  return {
+    kind,
+    attachment: inPort === ports.tunnel ? fabricIngress : attachment,
+    net: held(packet, bitsOf(F.net)),
+    srcPort: held(packet, bitsOf(F.srcPort)),
+    frame: packet.packet,
+  };
+}
+
+/** The bits of a field in a packet-in, which leaves out what is zero. */
+function held(packet: PacketIn, { subfield }: ReturnType<typeof bitsOf>): number {
+  const value = fieldValue(packet.metadata, subfield.field) ?? 0;
+  if (value instanceof Uint8Array) return 0;
+  return Number((BigInt(value) >> BigInt(subfield.offset)) & ((1n << BigInt(subfield.bits)) - 1n));
+}

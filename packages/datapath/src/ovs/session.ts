@@ -1,0 +1,113 @@
+/** One life of the connection to a switch: its database followed, its bridge as planned, its OpenFlow side greeted and the tunnel option mapped. */
+import { dirname, join } from "node:path";
+import {
+  type Address,
+  Connection,
+  connectSocket,
+  type FlowRemoved,
+  type PacketIn,
+  PacketInFormat,
+  type TlvMapping,
+} from "@selvage/openflow";
+import { connect, OPEN_VSWITCH, type OvsdbClient, type Replica } from "@selvage/ovsdb";
+import { type BridgePlan, bridgeReplica, configure } from "./bridge.ts";
+import { SwitchConflict } from "./errors.ts";
+import { tunnelOption } from "./layout.ts";
+
+export interface SessionPlan extends BridgePlan {
+  /** Where the switch's database listens: `unix:PATH` or `tcp:IP:PORT`. */
+  readonly database: string;
+  /** Where the bridge listens; null for `<bridge>.mgmt` beside the database's socket. */
+  readonly openflow: Address | null;
+}
+
+export interface SessionEvents {
+  readonly packetIn: (packet: PacketIn) => void;
+  readonly flowRemoved: (flow: FlowRemoved) => void;
+  /** The interfaces of the switch may have changed. */
+  readonly configuration: () => void;
+  /** Something that we sent without waiting was refused. */
+  readonly refused: (code: string) => void;
+}
+
+export interface Session {
+  readonly replica: Replica;
+  readonly connection: Connection;
+  /** Settles, without rejecting, when the switch is gone or `close` was called. */
+  readonly ended: Promise<Error>;
+  close(): void;
+}
+
+/** The bridge's own socket, beside the database's. Throws TypeError where the database is not on this machine. */
+function openflowAddress({ openflow, database, bridge }: SessionPlan): Address {
+  if (openflow !== null) return openflow;
+  if (!database.startsWith("unix:")) throw new TypeError(`${database} is elsewhere: say where ${bridge} listens`);
+  return { path: join(dirname(database.slice("unix:".length)), `${bridge}.mgmt`) };
+}
+
+/** Connects to both sides. Rejects when either does not answer, or with SwitchConflict; nothing stays open then. */
+export async function openSession(plan: SessionPlan, events: SessionEvents, signal: AbortSignal): Promise<Session> {
+  const client = await connect(plan.database, { signal });
+  try {
+    const replica = bridgeReplica();
+    await client.monitor(replica, { signal });
+    const operations = configure(replica, plan);
+    if (operations.length > 0) await client.transact(OPEN_VSWITCH, operations, { signal });
+    const connection = await Connection.open(await connectSocket(openflowAddress(plan)));
+    try {
+      signal.throwIfAborted();
+      await greet(connection);
+      return follow(client, replica, connection, events);
+    } catch (error) {
+      connection.close();
+      throw error;
+    }
+  } catch (error) {
+    client.close();
+    throw error;
+  }
+}
+
+/** Whole packets with what the program knew of them, and our option where the tunnels' options are mapped. */
+async function greet(connection: Connection): Promise<void> {
+  await connection.post({ kind: "setConfig", flags: 0, missSendLength: 0xffff });
+  await connection.post({ kind: "setPacketInFormat", format: PacketInFormat.nxt2 });
+  const table = await connection.request({ kind: "tlvTableRequest" });
+  if (table.kind !== "tlvTableReply")
+    throw new SwitchConflict(`the switch answers ${table.kind} when asked for its options`);
+  const rivals = table.mappings.filter((each) => isOurs(each) || each.index === tunnelOption.index);
+  if (rivals.length === 0) {
+    await connection.send([{ kind: "tlvTableMod", command: "add", mappings: [tunnelOption] }]);
+  } else if (rivals.length > 1 || !rivals.every(isSame)) {
+    throw new SwitchConflict(
+      "the bridge maps Geneve options in another way than ours: remove its flows and the mapping (ovs-ofctl del-tlv-map)",
+    );
+  }
+  await connection.barrier();
+}
+
+const isOurs = (one: TlvMapping): boolean =>
+  one.optionClass === tunnelOption.optionClass && one.optionType === tunnelOption.optionType;
+const isSame = (one: TlvMapping): boolean =>
+  isOurs(one) && one.optionLength === tunnelOption.optionLength && one.index === tunnelOption.index;
+
+function follow(client: OvsdbClient, replica: Replica, connection: Connection, events: SessionEvents): Session {
+  connection.on("packetIn", events.packetIn);
+  connection.on("flowRemoved", events.flowRemoved);
+  connection.on("error", (error) => events.refused(`type ${error.type}, code ${error.code}`));
+  replica.onChange(events.configuration);
+  const close = (): void => {
+    connection.close();
+    client.close();
+  };
+  const ended = Promise.race([
+    connection.closed.then(
+      (cause) => new Error(`the switch is gone: ${cause.kind}`, "error" in cause ? { cause: cause.error } : {}),
+    ),
+    client.closed.then((cause) => new Error(`the switch's database is gone: ${cause.kind}`)),
+  ]).then((cause) => {
+    close();
+    return cause;
+  });
+  return { replica, connection, ended, close };
+}
