@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { type SpawnSyncReturns, spawn, spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -12,7 +12,10 @@ import { machineSnapshot, processesNaming, whyNoLab } from "@selvage/lab/testing
 
 const MAIN = fileURLToPath(new URL("../packages/cli/src/main.ts", import.meta.url));
 const skip = (await whyNoLab()) ?? false;
-const data = mkdtempSync(join(tmpdir(), "selvage-fabric-"));
+const place = mkdtempSync(join(tmpdir(), "selvage-fabric-"));
+// The server's user must be able to pass.
+chmodSync(place, 0o755);
+const data = join(place, "data");
 
 function selvage(...words: readonly string[]): SpawnSyncReturns<string> {
   const [first = "", ...rest] = words;
@@ -82,7 +85,7 @@ before(async () => {
 
 after(async () => {
   selvage("down", "--purge");
-  rmSync(data, { recursive: true, force: true });
+  rmSync(place, { recursive: true, force: true });
 });
 
 test("up starts two hosts, proves reach within each project and silence between them, and says so in JSON", {
