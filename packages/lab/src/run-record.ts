@@ -84,15 +84,30 @@ export async function lockData(path: string): Promise<DataLock> {
   throw new LabError("busy", "another command is changing this fabric", "try again");
 }
 
-/** Leaves the marks by which the launcher knows that a fabric runs from its tree: one file a process, "PID START". */
+function isForbidden(cause: unknown): boolean {
+  return cause instanceof Error && "code" in cause && (cause.code === "EACCES" || cause.code === "EROFS");
+}
+
+/**
+ * Leaves the marks by which the launcher knows that a fabric runs from its tree: one file a process, "PID START". A user who may not
+ * write the tree leaves none: they cannot renew its libraries either.
+ */
 export async function markRunning(directory: string, processes: readonly ProcessIdentity[]): Promise<void> {
-  await mkdir(directory, { recursive: true });
-  await Promise.all(
-    processes.map((one) => writeFile(join(directory, String(one.pid)), `${one.pid} ${one.startedAt}\n`)),
-  );
+  try {
+    await mkdir(directory, { recursive: true });
+    await Promise.all(
+      processes.map((one) => writeFile(join(directory, String(one.pid)), `${one.pid} ${one.startedAt}\n`)),
+    );
+  } catch (cause) {
+    if (!isForbidden(cause)) throw cause;
+  }
 }
 
 /** Removes those marks. */
 export async function unmarkRunning(directory: string, processes: readonly ProcessIdentity[]): Promise<void> {
-  await Promise.all(processes.map((one) => rm(join(directory, String(one.pid)), { force: true })));
+  try {
+    await Promise.all(processes.map((one) => rm(join(directory, String(one.pid)), { force: true })));
+  } catch (cause) {
+    if (!isForbidden(cause)) throw cause;
+  }
 }

@@ -3,6 +3,7 @@
 import { resolve } from "node:path";
 import { text } from "node:stream/consumers";
 import { joinHost, startAgent } from "@selvage/agent";
+import { createLog } from "@selvage/base";
 import { OvsDatapath } from "@selvage/datapath";
 import { askedToEnd } from "@selvage/lab";
 import { Exit } from "../exit.ts";
@@ -28,8 +29,10 @@ export async function agentJoin(url: string, token: string, flags: JoinFlags): P
 
 /** Runs `selvage agent run`; resolves when the agent has been told to end. Forwarding goes on after it. */
 export async function agentRun(flags: RunFlags): Promise<number> {
-  const datapath = new OvsDatapath({ ovsdb: flags.ovsdb, bridge: flags.bridge, tunnelIp: flags.tunnelIp });
-  const agent = await startAgent({ dataDir: resolve(flags.data), tunnelIp: flags.tunnelIp, datapath });
+  const log = await createLog({ room: "agent" });
+  const { ovsdb: database, bridge, tunnelIp } = flags;
+  const datapath = new OvsDatapath({ database, bridge, tunnelIp, log: log.child("datapath") });
+  const agent = await startAgent({ dataDir: resolve(flags.data), tunnelIp, datapath, log });
   await askedToEnd();
   await agent.close();
   return Exit.ok;

@@ -1,0 +1,87 @@
+/** `selvage up` where the datapath is simulated: asked for, or because the machine refuses namespaces to a user without rights. */
+
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { chmodSync, chownSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { at } from "@selvage/lab";
+import { processesNaming } from "@selvage/lab/testing";
+
+const MAIN = fileURLToPath(new URL("../packages/cli/src/main.ts", import.meta.url));
+const NOBODY = 65_534;
+const isRoot = process.getuid?.() === 0;
+
+interface Person {
+  readonly uid: number | undefined;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+function fabric(person: Person) {
+  const root = mkdtempSync(join(tmpdir(), "selvage-simulated-"));
+  chmodSync(root, 0o755);
+  if (person.uid !== undefined) chownSync(root, person.uid, person.uid);
+  const data = join(root, "d");
+  const env = { ...process.env, ...person.env };
+  const ids = person.uid === undefined ? {} : { uid: person.uid, gid: person.uid };
+  const selvage = (...words: readonly string[]) => {
+    const [first = "", second = "", ...rest] = words;
+    const line =
+      first === "lab" ? [first, second, "--data", data, ...rest] : [first, "--data", data, ...words.slice(1)];
+    return spawnSync(process.execPath, [MAIN, ...line], { encoding: "utf8", timeout: 120_000, env, cwd: "/", ...ids });
+  };
+  return {
+    data,
+    selvage,
+    [Symbol.dispose]: () => {
+      selvage("down", "--purge");
+      rmSync(root, { recursive: true, force: true });
+    },
+  };
+}
+
+function provedOnce(person: Person, why: RegExp): void {
+  using place = fabric(person);
+  const up = place.selvage("up", "--hosts", "2", "--port", "0", "--json");
+  assert.equal(up.status, 0, up.stderr);
+  const report: unknown = JSON.parse(up.stdout);
+  assert.equal(at(report, "datapath"), "simulated");
+  assert.match(String(at(report, "why")), why);
+  assert.equal(at(report, "ok"), true);
+  const pings = at(report, "pings");
+  assert.ok(Array.isArray(pings));
+  assert.equal(pings.filter((ping: unknown) => at(ping, "expected") === "reached").length, 4);
+  const machines = at(report, "machines");
+  assert.ok(Array.isArray(machines));
+  assert.deepEqual(machines.map((machine: unknown) => at(machine, "ipv4")).toSorted(), [
+    "10.0.0.11",
+    "10.0.0.11",
+    "10.0.0.12",
+    "10.0.0.13",
+  ]);
+
+  const entered = place.selvage("lab", "exec", "red-1", "--", "true");
+  assert.equal(entered.status, 125);
+  assert.match(entered.stderr, /simulated datapath: it has no machines to enter/);
+
+  assert.equal(place.selvage("down").status, 0);
+  assert.deepEqual(processesNaming(place.data), []);
+  const again = place.selvage("up");
+  assert.equal(again.status, 0, again.stderr);
+  assert.match(again.stdout, /^datapath: simulated /m);
+}
+
+test("asked for with SELVAGE_DATAPATH, it serves the same demo and says why", () => {
+  provedOnce({ uid: undefined, env: { SELVAGE_DATAPATH: "simulated" } }, /SELVAGE_DATAPATH=simulated/);
+});
+
+test("a user who may make no namespaces gets it with the machine's own words", {
+  skip: isRoot ? false : "only root can become another user",
+}, () => {
+  provedOnce(
+    { uid: NOBODY, env: { HOME: "/nonexistent" } },
+    /this machine refuses namespaces \(unshare: .*not permitted/,
+  );
+});
