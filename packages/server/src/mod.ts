@@ -12,6 +12,7 @@ export {
 export type { Exchange, Handler, Reply } from "./http/exchange.ts";
 export { headerOf } from "./http/exchange.ts";
 export { authorityFingerprint, authorityOf } from "./identity/bootstrap.ts";
+export { type NovaOptions, novaEvents, novaOptions } from "./nova/nova.ts";
 export type { RunAs } from "./privileges.ts";
 export {
   type RunningServer,
