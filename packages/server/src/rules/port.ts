@@ -1,13 +1,11 @@
 /** Ports: addresses, MAC, binding, and who may name which of them (Networking v2.0, `/v2.0/ports`; binding and port-security extensions). */
 import { fail } from "@selvage/base";
 import {
-  type Cidr,
   cidrContains,
   cidrOf,
   type FixedIp,
   Host,
   type Host as HostObject,
-  type Ip,
   ipOf,
   isMulticastMac,
   keyOf,
@@ -233,14 +231,10 @@ function exact(writing: Writing, network: NetworkObject, wanted: WantedIp): Fixe
   }
   const found = writing.transaction.view
     .by(Subnet.index.network_id, network.id)
-    .find((subnet) => contains(cidrOf(subnet.cidr), ip));
+    .find((subnet) => cidrContains(cidrOf(subnet.cidr), ip));
   if (found === undefined) throw fail("InvalidIpForNetwork", { ip_address: text });
   if (!isHostAddress(cidrOf(found.cidr), ip)) throw fail("InvalidIpForSubnet", { ip_address: text });
   return { subnet_id: found.id, ip_address: text };
-}
-
-function contains(cidr: Cidr, ip: Ip): boolean {
-  return cidrContains(cidr, ip);
 }
 
 function subnetOf(writing: Writing, network: NetworkObject, id: string | undefined): SubnetObject {
