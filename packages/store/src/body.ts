@@ -31,7 +31,8 @@ export function prepareEntry(entry: Entry): PreparedEntry {
     return { kind, id, body: object === null ? null : JSON.stringify(object) };
   });
   const list = changes.map(({ kind, id, body }) => `{"kind":${text(kind)},"id":${text(id)},"object":${body}}`);
-  const body = `{"id":${text(entry.id)},"at":${text(entry.at)},"author":${JSON.stringify(entry.author)},"changes":[${list.join(",")}]}`;
+  const request = entry.request === undefined ? "" : `"request":${JSON.stringify(entry.request)},`;
+  const body = `{"id":${text(entry.id)},"at":${text(entry.at)},"author":${JSON.stringify(entry.author)},${request}"changes":[${list.join(",")}]}`;
   return { id: entry.id, body, changes };
 }
 

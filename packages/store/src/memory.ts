@@ -3,7 +3,7 @@
  * so (`durable: false`). Faults can be put in its way, for tests of what stands above the store.
  */
 import type { Revision } from "@selvage/model";
-import { type PreparedEntry, prepareEntries, storedObject } from "./body.ts";
+import { loggedEntry, type PreparedEntry, prepareEntries, storedObject } from "./body.ts";
 import { Faults } from "./faults.ts";
 import type { Appended, Bounds, Entry, LoggedEntry, Snapshot, StateRecord, StateSpace, Store } from "./store.ts";
 import { StoreFailure } from "./store.ts";
@@ -134,6 +134,13 @@ class VolatileStore implements MemoryStore {
       .slice(start, start + pageRows)
       .map((body, at) => ({ revision: this.#compacted + start + at + 1, body }));
     return { oldest: this.#compacted + 1, head: this.#head, rows };
+  }
+
+  async find(id: string): Promise<LoggedEntry | undefined> {
+    this.#check();
+    const revision = this.#ids.get(id);
+    const body = revision === undefined ? undefined : this.#log[revision - this.#compacted - 1];
+    return revision === undefined || body === undefined ? undefined : loggedEntry({ revision, body });
   }
 
   async bounds(): Promise<Bounds> {

@@ -10,6 +10,7 @@ export {
   Compacted,
   type Entry,
   type LoggedEntry,
+  type RequestMark,
   type Snapshot,
   type SnapshotObject,
   type StateRecord,

@@ -10,6 +10,18 @@ export interface Author {
   readonly id: string;
   readonly project_id?: string;
   readonly request_id: string;
+  /** What the client called its request, or the operation that it is part of (`X-Openstack-Request-Id`). */
+  readonly client_request_id?: string;
+}
+
+/** By what a client's retry of a request is known as the same request. */
+export interface RequestMark {
+  /** As the client named it (`Idempotency-Key`, `X-Openstack-Request-Id`). */
+  readonly key: string;
+  /** SHA-256 of what was asked, hex. */
+  readonly digest: string;
+  /** Ids of the objects that the reply shows, in its order. */
+  readonly ids: readonly string[];
 }
 
 /** One request's effect: all of its changes take hold together, as one revision. */
@@ -19,6 +31,8 @@ export interface Entry {
   /** RFC 3339 with milliseconds. */
   readonly at: string;
   readonly author: Author;
+  /** Absent: the client gave its request no name of its own. */
+  readonly request?: RequestMark;
   readonly changes: readonly Change[];
 }
 
@@ -109,6 +123,8 @@ export interface Store {
    * the engine is gone, the store is closed, or `from` lies beyond the head (the log is not the one that `from` was read from).
    */
   tail(from: Revision, signal: AbortSignal): AsyncIterable<LoggedEntry>;
+  /** The entry of an id, while the log keeps it: what a writer looks for after a lost reply. */
+  find(id: string): Promise<LoggedEntry | undefined>;
   /** The log's head (0: empty) and its oldest kept revision; `oldest` is `head + 1` where none is kept. */
   bounds(): Promise<Bounds>;
   /** Forgets entries up to and including `through` (never the objects they made); all of them where `through` is beyond the head. */

@@ -1,6 +1,7 @@
 /** The SQLite file, opened: takes writes in groups (one transaction and one sync for all that wait), answers reads beside them. */
 import type { DatabaseSync } from "node:sqlite";
 import type { Revision } from "@selvage/model";
+import type { LogRow } from "../body.ts";
 import type { Bounds } from "../store.ts";
 import { StoreFailure } from "../store.ts";
 import type { LogPage } from "../tail.ts";
@@ -145,6 +146,10 @@ export class Engine {
 
   page(after: Revision): LogPage {
     return this.#logReader.page(after);
+  }
+
+  find(id: string): LogRow | null {
+    return this.#logReader.find(id);
   }
 
   list(host: string | null, now: number): readonly Fact[] {

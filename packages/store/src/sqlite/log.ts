@@ -82,15 +82,25 @@ export class LogReader {
   readonly #db: DatabaseSync;
   readonly #bounds: StatementSync;
   readonly #rows: StatementSync;
+  readonly #find: StatementSync;
 
   constructor(db: DatabaseSync) {
     this.#db = db;
     this.#bounds = db.prepare(bounds);
     this.#rows = db.prepare("SELECT revision, body FROM log WHERE revision > ? ORDER BY revision LIMIT ?");
+    this.#find = db.prepare(
+      "SELECT revision, body FROM log WHERE entry_id = ? AND revision > (SELECT value FROM meta WHERE key = 'compacted')",
+    );
   }
 
   bounds(): Bounds {
     return boundsBy(this.#bounds);
+  }
+
+  /** The kept entry of an id. */
+  find(id: string): LogRow | null {
+    const row = this.#find.get(id);
+    return row === undefined ? null : { revision: Number(row.revision), body: String(row.body) };
   }
 
   /** The entries after `after` and the bounds, of one moment. */

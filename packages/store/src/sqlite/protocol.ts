@@ -1,6 +1,6 @@
 /** What the store and its worker thread say to each other: numbered requests, their replies, and news of the head. */
 import type { Revision } from "@selvage/model";
-import type { PreparedEntry } from "../body.ts";
+import type { LogRow, PreparedEntry } from "../body.ts";
 import type { Appended, Bounds } from "../store.ts";
 import type { LogPage } from "../tail.ts";
 import type { Fact } from "./leases.ts";
@@ -32,6 +32,7 @@ export type Write =
 export type Read =
   | { readonly op: "bounds" }
   | { readonly op: "page"; readonly after: Revision }
+  | { readonly op: "find"; readonly id: string }
   | { readonly op: "list"; readonly host: string | null; readonly now: number }
   | { readonly op: "snapshot" }
   | { readonly op: "snapshotNext"; readonly cursor: number };
@@ -54,6 +55,7 @@ export interface Answers {
   readonly remove: null;
   readonly bounds: Bounds;
   readonly page: LogPage;
+  readonly find: LogRow | null;
   readonly list: readonly Fact[];
   readonly snapshot: { readonly cursor: number; readonly revision: Revision };
   readonly snapshotNext: { readonly rows: readonly ObjectRow[]; readonly done: boolean };
@@ -90,6 +92,7 @@ export function isWrite(ask: Ask): ask is Write {
       return true;
     case "bounds":
     case "page":
+    case "find":
     case "list":
     case "snapshot":
     case "snapshotNext":

@@ -2,7 +2,7 @@
 import { resolve } from "node:path";
 import { Worker } from "node:worker_threads";
 import type { Revision } from "@selvage/model";
-import { prepareEntries, storedObject } from "../body.ts";
+import { loggedEntry, prepareEntries, storedObject } from "../body.ts";
 import type {
   Appended,
   Bounds,
@@ -73,6 +73,11 @@ class SqliteStore implements Store {
 
   tail(from: Revision, signal: AbortSignal): AsyncIterable<LoggedEntry> {
     return follow(from, signal, { read: (after) => this.#link.ask({ op: "page", after }), bell: this.#bell });
+  }
+
+  async find(id: string): Promise<LoggedEntry | undefined> {
+    const row = await this.#link.ask({ op: "find", id });
+    return row === null ? undefined : loggedEntry(row);
   }
 
   bounds(): Promise<Bounds> {

@@ -84,6 +84,8 @@ class Service {
         return this.#engine.bounds();
       case "page":
         return this.#engine.page(ask.after);
+      case "find":
+        return this.#engine.find(ask.id);
       case "list":
         return this.#engine.list(ask.host, ask.now);
       case "snapshot":

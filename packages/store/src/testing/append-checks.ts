@@ -65,7 +65,8 @@ export const appendChecks: readonly Check[] = [
   {
     name: "what was appended is read back, whole, in order and without gaps",
     run: async ({ store }) => {
-      const entries = many(40);
+      const named = { ...entry(), request: { key: "retry me", digest: "0".repeat(64), ids: ["b", "a"] } };
+      const entries = [...many(40), named, ...many(1)];
       await appendEach(store, 0, entries);
       assert.deepEqual(await logFrom(store, 0), numbered(1, entries));
     },
@@ -161,6 +162,25 @@ export const appendChecks: readonly Check[] = [
       assert.deepEqual({ ...(await store.append(1, [entry(), known, entry()])) }, { outcome: "moved", head: 1 });
       assert.deepEqual(await logFrom(store, 0), numbered(1, [known]));
       assert.equal(objectsOf(await store.snapshot()).size, 2);
+    },
+  },
+  {
+    name: "an entry is found by its id as long as the log keeps it",
+    run: async ({ store }) => {
+      const [first, second, third] = [
+        entry(),
+        { ...entry(), request: { key: "k", digest: "d", ids: [] } },
+        entry(),
+      ] as const;
+      assert.equal(await store.find(first.id), undefined);
+      await appendAt(store, 0, first, second, third);
+      assert.deepEqual([await store.find(first.id), await store.find(second.id)], numbered(1, [first, second]));
+      assert.equal(await store.find(entry().id), undefined);
+      await store.compact(2);
+      assert.deepEqual(
+        [await store.find(first.id), await store.find(second.id), await store.find(third.id)],
+        [undefined, undefined, ...numbered(3, [third])],
+      );
     },
   },
   {

@@ -29,6 +29,7 @@ function replaced(inner: Store, verbs: Partial<Store>): Store {
     snapshot: () => inner.snapshot(),
     append: (head, entries) => inner.append(head, entries),
     tail: (from, signal) => inner.tail(from, signal),
+    find: (id) => inner.find(id),
     bounds: () => inner.bounds(),
     compact: (through) => inner.compact(through),
     state: inner.state,
@@ -78,6 +79,7 @@ const appendOf =
 const never = new AbortController().signal;
 
 const order = "what was appended is read back, whole, in order and without gaps";
+const found = "an entry is found by its id as long as the log keeps it";
 const stale = "an append at another head than the log's writes nothing at all and names the head";
 const duplicate = "an entry whose id is in the log is recognised, and what came with it is not written";
 const abort = "an aborted tail ends without an error: before it began, while it waits, while entries are ready";
@@ -252,6 +254,26 @@ export const brokenDrivers: readonly BrokenDriver[] = [
       },
     };
   }),
+  broken("finds no entry again", found, () => ({ find: async () => undefined })),
+  broken("finds an entry at another revision than its own", found, (inner) => ({
+    find: async (id) => {
+      const entry = await inner.find(id);
+      return entry === undefined ? undefined : { ...entry, revision: entry.revision + 1 };
+    },
+  })),
+  broken("finds what the log keeps no more", found, (inner) => {
+    const all = new Map<string, LoggedEntry>();
+    return {
+      find: async (id) => {
+        const entry = (await inner.find(id)) ?? all.get(id);
+        if (entry !== undefined) all.set(id, entry);
+        return entry;
+      },
+    };
+  }),
+  broken("forgets how a client named its request", order, (inner) => ({
+    append: appendOf(inner, ({ request: _, ...entry }) => entry),
+  })),
   broken("throws when a tail is aborted", abort, (inner) => ({
     tail: async function* (from, signal) {
       yield* inner.tail(from, signal);

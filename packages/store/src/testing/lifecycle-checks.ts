@@ -22,6 +22,7 @@ export const lifecycleChecks: readonly Check[] = [
       const calls = [
         () => store.append(1, [entry()]),
         () => store.snapshot(),
+        () => store.find("any"),
         () => store.bounds(),
         () => store.compact(1),
         () => nextOf(store, 0),
