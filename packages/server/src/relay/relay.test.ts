@@ -1,37 +1,13 @@
 /** The relay against a plain model of what each host needs, over random histories, cut streams and slow hosts. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Change, Host, Network, Port, Replica, type StoredObject, Subnet } from "@selvage/model";
+import { type Change, Host, Network, Port, type Replica, type StoredObject, Subnet } from "@selvage/model";
 import { makeHost, makeNetwork, makePort, makeSubnet } from "@selvage/model/testing";
-import type { LoggedEntry } from "@selvage/store";
-import { type Hello, isLocal, project, projectionFingerprint, readFromServer } from "@selvage/sync";
+import { type Hello, projectionFingerprint, readFromServer } from "@selvage/sync";
 import fc from "fast-check";
-import { type Feed, Relay } from "./relay.ts";
+import { Relay } from "./relay.ts";
 import type { Channel, Session } from "./session.ts";
-
-/** A log in memory with a replica behind it. */
-class Log implements Feed {
-  readonly replica = new Replica();
-  readonly #listeners = new Set<(entry: LoggedEntry) => void>();
-
-  onCommitted(listener: (entry: LoggedEntry) => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
-  }
-
-  append(changes: readonly Change[]): void {
-    const revision = this.replica.revision + 1;
-    this.replica.apply(changes, revision);
-    const entry: LoggedEntry = {
-      id: `entry-${revision}`,
-      at: "2026-11-21T00:00:00.000Z",
-      author: { kind: "system", id: "test", request_id: "req-test" },
-      changes,
-      revision,
-    };
-    for (const listener of this.#listeners) listener(entry);
-  }
-}
+import { Log, needBySpecification } from "./testing/world.ts";
 
 /** A host's end of the stream: applies what it is told, and remembers it when it is cut off. */
 class Client implements Channel {
@@ -74,27 +50,6 @@ class Client implements Channel {
   close(): void {
     this.closed = true;
   }
-}
-
-/** What a host needs, by the definition: everything of the networks on which it has a bound port, and itself. */
-function needBySpecification(replica: Replica, host: Host): ReadonlyMap<string, StoredObject> {
-  const need = new Map<string, StoredObject>();
-  const put = (kind: string, object: StoredObject) =>
-    need.set(`${kind}|${object.id}`, project(kind, object, isLocal(kind, object, host.name) ? "near" : "far"));
-  put(Host.kind, host);
-  const ports = [...replica.objects(Port)].filter((port) => port["binding:host_id"] !== "");
-  const networks = new Set(
-    ports.filter((port) => port["binding:host_id"] === host.name).map((port) => port.network_id),
-  );
-  for (const network of replica.objects(Network)) if (networks.has(network.id)) put(Network.kind, network);
-  for (const subnet of replica.objects(Subnet)) if (networks.has(subnet.network_id)) put(Subnet.kind, subnet);
-  for (const port of ports) {
-    if (!networks.has(port.network_id)) continue;
-    put(Port.kind, port);
-    const other = [...replica.objects(Host)].find((each) => each.name === port["binding:host_id"]);
-    if (other !== undefined) put(Host.kind, other);
-  }
-  return need;
 }
 
 const hosts = ["h1", "h2", "h3"].map((name, at) =>

@@ -1,0 +1,98 @@
+/** The agent as a process runs it: identity from the data directory, the stream over TLS, the cached snapshot, renewal and health. */
+import { join } from "node:path";
+import { type Clock, createLog, createMetrics, type Log, type Metrics, realClock } from "@selvage/base";
+import type { Datapath } from "@selvage/datapath";
+import { endpointOf } from "./endpoint.ts";
+import { type Health, type HealthAddress, serveHealth } from "./health.ts";
+import { type AgentStatus, HostAgent } from "./host-agent.ts";
+import { type HostCredentials, IdentityKeeper, readIdentity } from "./identity.ts";
+import { Renewal } from "./renewal.ts";
+import { type AgentSettings, checkAgentSettings, defaultAgentSettings } from "./settings.ts";
+import { dialWebSocket } from "./websocket.ts";
+
+export interface AgentOptions {
+  /** Where `joinHost` left the identity; the cached snapshot stands beside it. */
+  readonly dataDir: string;
+  /** Where other hosts' tunnels reach this one. */
+  readonly tunnelIp: string;
+  readonly datapath: Datapath;
+  readonly settings?: Partial<AgentSettings>;
+  /** Where to answer probes; absent: the unix socket `agent.sock` in the data directory, where that can be had. */
+  readonly health?: HealthAddress;
+  readonly clock?: Clock;
+  readonly log?: Log;
+  readonly metrics?: Metrics;
+}
+
+export interface RunningAgent {
+  readonly host: HostAgent;
+  readonly status: AgentStatus;
+  readonly health: Health | undefined;
+  /** Renews the certificate now, where it is due. */
+  renew(): Promise<void>;
+  /** Ends the agent; the switch forwards on. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** Starts the agent of a host that has joined; the server is not waited for. Throws NotJoined, and the system's errors. */
+export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
+  const { dataDir, tunnelIp, datapath } = options;
+  const settings: AgentSettings = { ...defaultAgentSettings, ...options.settings };
+  checkAgentSettings(settings);
+  const clock = options.clock ?? realClock;
+  const keeper = new IdentityKeeper(dataDir, await readIdentity(dataDir));
+  const { host, ca, server } = keeper.identity;
+  const log = (options.log ?? (await createLog({ clock }))).child("agent", { host: host.name });
+  const metrics = options.metrics ?? (await createMetrics({ labels: { host: host.name } }));
+  const endpoint = endpointOf(server);
+  const trouble = (error: unknown): void => log.error("the identity could not be written", { error });
+  let shown: HostCredentials = keeper.credentials;
+  const agent = await HostAgent.start({
+    host,
+    tunnelIp,
+    datapath,
+    dial: dialWebSocket({
+      endpoint,
+      ca,
+      credentials: () => {
+        shown = keeper.credentials;
+        return shown;
+      },
+      refused: (credentials) => void keeper.refused(credentials).catch(trouble),
+      clock,
+    }),
+    cachePath: join(dataDir, "snapshot"),
+    settings,
+    clock,
+    log,
+    metrics,
+    welcomed: () => void keeper.taken(shown).catch(trouble),
+  });
+  const renewal = new Renewal({ keeper, endpoint, clock, log, renewed: () => agent.reconnect() });
+  const undo = async (): Promise<void> => {
+    await renewal.close();
+    await agent.close();
+  };
+  const answering = serveHealth(options.health ?? { socket: join(dataDir, "agent.sock") }, () => agent.status, metrics);
+  const health = await answering.catch(async (error: unknown) => {
+    if (options.health !== undefined) {
+      await undo();
+      throw error;
+    }
+    log.warn("probes are not answered", { error });
+    return undefined;
+  });
+  let closed: Promise<void> | undefined;
+  return {
+    host: agent,
+    get status() {
+      return agent.status;
+    },
+    health,
+    renew: () => renewal.look(),
+    close: () => {
+      closed ??= Promise.resolve(health?.close()).then(undo);
+      return closed;
+    },
+  };
+}

@@ -1,0 +1,342 @@
+/**
+ * One host's agent: its view from cache and stream, the rows that the apps derive from it, its switch kept equal to them, its guests'
+ * questions answered. It keeps no truth of its own: intent comes down, and only facts go up (architecture, "One picture").
+ */
+import { type Clock, type Counter, type Gauge, type Histogram, type Log, type Metrics, secondsBuckets } from "@selvage/base";
+import type { AttachedInterface, Datapath } from "@selvage/datapath";
+import { Attachment, type Change, type Delta, type Engine, type Revision } from "@selvage/model";
+import type { Row } from "@selvage/pipeline";
+import type { Changes, Facts, HostName, Welcome } from "@selvage/sync";
+import { CacheWriter, readCache } from "./cache.ts";
+import { Client, type Dial } from "./client.ts";
+import { Copy, type Difference } from "./copy.ts";
+import { factsOf, type Plugged, plugged } from "./facts.ts";
+import { hostEngine } from "./host-view.ts";
+import { Installer } from "./installer.ts";
+import { Desk } from "./services/desk.ts";
+import type { AgentSettings } from "./settings.ts";
+
+export interface HostAgentOptions {
+  readonly host: Pick<HostName, "id" | "name">;
+  readonly tunnelIp: string;
+  readonly datapath: Datapath;
+  readonly dial: Dial;
+  /** The file of the cached snapshot. */
+  readonly cachePath: string;
+  readonly settings: AgentSettings;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly random?: () => number;
+  /** The server has taken the certificate that this stream was opened with. */
+  readonly welcomed?: (welcome: Welcome) => void;
+}
+
+/** How the agent stands, for people and probes. */
+export interface AgentStatus {
+  readonly host: string;
+  readonly connected: boolean;
+  readonly switch: "here" | "away";
+  /** Of the view; null: there is none yet. */
+  readonly revision: Revision | null;
+  /** In force on the switch; null: nothing yet. */
+  readonly inForce: Revision | null;
+  readonly rows: number;
+  readonly portsUp: readonly string[];
+  readonly unbound: readonly string[];
+  readonly quarantined: Facts["quarantined"];
+}
+
+/** What holds of the moment at which a step begins, to be told when its rows are in force. */
+interface Moment {
+  readonly revision: Revision | undefined;
+  /** The stream that brought the view to its revision; a revision means something on its own stream alone. */
+  readonly stream: number;
+  readonly plugged: Plugged;
+  readonly at: number;
+}
+
+const agentName = "selvage";
+
+export class HostAgent {
+  readonly #options: HostAgentOptions;
+  readonly #engine: Engine<Row>;
+  readonly #copy = new Copy();
+  readonly #cache: CacheWriter;
+  readonly #client: Client;
+  readonly #installer: Installer<Moment>;
+  readonly #desk: Desk;
+  readonly #drift: Counter;
+  readonly #installTime: Histogram;
+  readonly #watchers = new Set<() => void>();
+  readonly #timers: { cancel(): void }[] = [];
+  #attached: ReadonlySet<string> = new Set();
+  #switch: "here" | "away" = "away";
+  #told: Moment | undefined;
+  /** Streams opened so far, and the one that the view's last difference came by. */
+  #streams = 0;
+  #broughtBy = 0;
+  /** What is plugged in has been told: before, local rows would be taken away for want of it. */
+  #looked = false;
+  #lastFacts = "";
+
+  private constructor(options: HostAgentOptions) {
+    const { host, datapath, dial, clock, log, metrics, settings, tunnelIp } = options;
+    this.#options = options;
+    this.#engine = hostEngine({ name: host.name });
+    this.#cache = new CacheWriter({
+      path: options.cachePath,
+      hostId: host.id,
+      texts: () => this.#copy.texts(),
+      log,
+    });
+    this.#client = new Client({
+      dial,
+      clock,
+      log: log.child("sync"),
+      agent: agentName,
+      tunnelIp,
+      random: options.random ?? Math.random,
+      held: () => this.#copy.held(),
+      welcomed: (welcome) => this.#welcomed(welcome),
+      changes: (message, text) => this.#received(message, text),
+      ended: () => {
+        this.#copy.dropParts();
+        this.#changed();
+      },
+    });
+    this.#installer = new Installer({
+      datapath,
+      rows: () => this.#engine.rows(),
+      capture: () => ({
+        revision: this.#copy.revision,
+        stream: this.#broughtBy,
+        plugged: plugged(this.#engine.view, host.name),
+        at: clock.monotonic(),
+      }),
+      inForce: (moment) => this.#inForce(moment),
+      drift: (rows) => {
+        this.#drift.inc(rows);
+        log.warn("the switch did not hold what was installed; it does again", { rows });
+      },
+      failed: (error) => {
+        log.error("the switch could not be made to hold what is wanted", { error });
+        this.#tell();
+      },
+    });
+    const { dhcpLeaseTime, dhcpDomain } = settings;
+    this.#desk = new Desk({
+      view: this.#engine.view,
+      datapath,
+      dhcp4: { leaseTime: dhcpLeaseTime, ...(dhcpDomain === "" ? {} : { domainName: dhcpDomain }) },
+      clock,
+      log: log.child("services"),
+      metrics,
+    });
+    this.#drift = metrics.counter({ name: "drift_rows_total", help: "Rows that an audit found missing, wrong or strange" });
+    this.#installTime = metrics.histogram({
+      name: "install_seconds",
+      help: "Time from a change of the wanted rows to their being in force",
+      buckets: secondsBuckets,
+    });
+    this.#measure();
+  }
+
+  /** Starts an agent and resolves when its cache is read and its switch was tried; the server is not waited for. */
+  static async start(options: HostAgentOptions): Promise<HostAgent> {
+    const agent = new HostAgent(options);
+    await agent.#restore();
+    await options.datapath.open({
+      attachments: (all) => agent.#attachments(all),
+      punt: (punt) => {
+        if (agent.#copy.revision !== undefined) void agent.#desk.serve(punt);
+      },
+      ready: () => {
+        agent.#switch = "here";
+        agent.#installer.ready();
+        agent.#changed();
+      },
+      lost: (cause) => {
+        agent.#switch = "away";
+        options.log.warn("the switch is away", { error: cause });
+        agent.#installer.lost();
+        agent.#tell();
+      },
+    });
+    agent.#client.start();
+    agent.#timers.push(options.clock.every(options.settings.auditInterval, () => agent.#installer.audit()));
+    return agent;
+  }
+
+  /** The view, read without being remembered. */
+  get view(): Engine<Row>["view"] {
+    return this.#engine.view;
+  }
+
+  /** The engine's rows, and what a full recompute would yield: for tests and for audits. */
+  get engine(): Pick<Engine<Row>, "rows" | "audit" | "origins" | "counters"> {
+    return this.#engine;
+  }
+
+  get status(): AgentStatus {
+    const { datapath: _driver, ports_up, unbound, quarantined } = this.#facts();
+    return {
+      host: this.#options.host.name,
+      connected: this.#client.up,
+      switch: this.#switch,
+      revision: this.#copy.revision ?? null,
+      inForce: this.#told?.revision ?? null,
+      rows: this.#engine.sizes.rows,
+      portsUp: ports_up,
+      unbound,
+      quarantined,
+    };
+  }
+
+  /** Whether the switch holds all that is wanted now. */
+  get inStep(): boolean {
+    return this.#installer.inStep;
+  }
+
+  /** Calls `listener` after each change of the status. Gives the way to stop. */
+  onChange(listener: () => void): () => void {
+    this.#watchers.add(listener);
+    return () => this.#watchers.delete(listener);
+  }
+
+  /** Opens the stream anew: for another certificate. */
+  reconnect(): void {
+    this.#client.reconnect();
+  }
+
+  /** Compares the switch with what is wanted now, and repairs it. */
+  audit(): void {
+    this.#installer.audit();
+  }
+
+  /** Ends the agent; the switch forwards on. Idempotent. */
+  async close(): Promise<void> {
+    for (const timer of this.#timers) timer.cancel();
+    this.#client.close();
+    await this.#installer.settled();
+    await this.#options.datapath.close();
+    await this.#cache.close();
+  }
+
+  async #restore(): Promise<void> {
+    const { cachePath, host, log } = this.#options;
+    const cached = await readCache(cachePath, host.id);
+    switch (cached.found) {
+      case "nothing":
+        return;
+      case "damage":
+        log.warn("the cached snapshot is of no use and is asked for anew", { reason: cached.reason });
+        return;
+      case "differences":
+        for (const { message, text } of cached.messages) {
+          const difference = this.#copy.take(message, text);
+          if (difference !== undefined) this.#apply(difference);
+        }
+        this.#copy.dropParts();
+        // Begins the file anew: what was cut off at its end is not written behind.
+        this.#cache.rewrite();
+    }
+  }
+
+  #welcomed(welcome: Welcome): void {
+    const { host, log } = this.#options;
+    if (welcome.host.id !== host.id || welcome.host.name !== host.name) {
+      log.error("the server takes this host for another", { host: host.name, server_says: welcome.host.name });
+    }
+    this.#streams += 1;
+    this.#options.welcomed?.(welcome);
+    this.#lastFacts = "";
+    this.#tell();
+  }
+
+  #received(message: Changes, text: string): void {
+    const difference = this.#copy.take(message, text);
+    if (difference === undefined) return;
+    this.#broughtBy = this.#streams;
+    this.#cache.append(difference.texts);
+    this.#apply(difference);
+  }
+
+  #apply(difference: Difference): void {
+    const { revision, reset, changes } = difference;
+    // An older revision is that of a store which was brought back: the whole counts as it is.
+    const whole = reset || revision < this.#engine.revision;
+    const delta = whole ? this.#engine.load(this.#copy.objects(), revision) : this.#engine.apply(changes, revision);
+    this.#pushed(delta);
+    this.#begin();
+  }
+
+  /** Without a view, or without knowing what is plugged in, the switch's flows are left alone. */
+  #begin(): void {
+    if (this.#looked && this.#copy.revision !== undefined) this.#installer.begin();
+  }
+
+  #attachments(all: readonly AttachedInterface[]): void {
+    const before = this.#attached;
+    const now = new Set(all.map(({ port }) => port));
+    this.#attached = now;
+    const changes: Change[] = [];
+    for (const id of before) if (!now.has(id)) changes.push({ kind: Attachment.kind, id, object: null });
+    for (const id of now) if (!before.has(id)) changes.push({ kind: Attachment.kind, id, object: { id } });
+    this.#desk.keepOnly(now);
+    this.#pushed(this.#engine.apply(changes, this.#engine.revision));
+    this.#looked = true;
+    this.#begin();
+  }
+
+  #pushed(delta: Delta<Row>): void {
+    const { log } = this.#options;
+    for (const { id, contributions } of delta.conflicts) {
+      log.warn("objects contradict each other", { row: id, of: contributions.map(({ origin }) => origin.key) });
+    }
+    this.#installer.push(delta);
+    this.#changed();
+  }
+
+  #inForce(moment: Moment): void {
+    this.#told = moment;
+    this.#installTime.observe((this.#options.clock.monotonic() - moment.at) / 1000);
+    if (moment.revision !== undefined && moment.stream === this.#streams) this.#client.acknowledge(moment.revision);
+    this.#tell();
+  }
+
+  #facts(): Omit<Facts, "type"> {
+    const { datapath } = this.#options;
+    const driver = this.#switch === "here" ? datapath.driver : "none";
+    const state = this.#told?.plugged ?? { portsUp: [], unbound: [] };
+    return factsOf(driver, state, this.#engine, this.#installer.refused);
+  }
+
+  /** Tells the server the facts, when they are others than it was told. */
+  #tell(): void {
+    const facts = this.#facts();
+    const text = JSON.stringify(facts);
+    if (this.#client.up && text !== this.#lastFacts) {
+      this.#lastFacts = text;
+      this.#client.tell(facts);
+    }
+    this.#changed();
+  }
+
+  #changed(): void {
+    for (const watcher of this.#watchers) watcher();
+  }
+
+  #measure(): void {
+    const { metrics } = this.#options;
+    const gauge = (name: string, help: string, read: () => number): Gauge => metrics.gauge({ name, help, read });
+    gauge("rows", "Rows wanted on the switch", () => this.#engine.sizes.rows);
+    gauge("objects", "Objects of intent in this host's view", () => this.#copy.size);
+    gauge("revision", "Revision of this host's view", () => this.#copy.revision ?? 0);
+    gauge("in_force_revision", "Revision in force on the switch", () => this.#told?.revision ?? 0);
+    gauge("connected", "1: the stream to the server is open", () => (this.#client.up ? 1 : 0));
+    gauge("switch_here", "1: the switch answers", () => (this.#switch === "here" ? 1 : 0));
+    gauge("quarantined", "Objects and rows that are set aside", () => this.#facts().quarantined.length);
+    gauge("full_recomputes", "Full recomputes of all rows", () => this.#engine.counters.fullRecomputes);
+  }
+}

@@ -1,0 +1,179 @@
+/**
+ * DHCPv4 answered on the asking host from its own view (RFC 2131 section 4.3, tables 3 to 5). A lease is what intent says: no state is
+ * kept, so every host answers alike and a restart forgets nothing. Who asks is the interface that the packet came in by, never the packet.
+ */
+import { dhcpServer } from "@selvage/compiler";
+import type { Punt } from "@selvage/datapath";
+import { cidrOf, lastIpOf, netmaskOf, Network, Port, Subnet, textOfIp, type View } from "@selvage/model";
+import { type ClasslessRoute, type Dhcp, type DhcpOptions, decode, encode, UdpPort } from "@selvage/packet";
+import { type Answer, notice, reply, silence } from "./answer.ts";
+
+export interface Dhcp4Settings {
+  /** Seconds for which a client may use its address before it asks again. */
+  readonly leaseTime: number;
+  /** Option 15; absent: none is sent. */
+  readonly domainName?: string;
+}
+
+/** What a port is given: its address on the first of its subnets that has DHCP. */
+interface Lease {
+  readonly address: string;
+  readonly subnet: Subnet;
+  readonly server: { readonly address: string; readonly mac: string };
+  readonly mtu: number;
+}
+
+const unset = "0.0.0.0";
+const everybody = "255.255.255.255";
+const broadcastMac = "ff:ff:ff:ff:ff:ff";
+/** RFC 2132: the codes that a client names in its parameter request list. */
+const code = { subnetMask: 1, routers: 3, dnsServers: 6, domainName: 15, broadcastAddress: 28, classlessRoutes: 121 } as const;
+
+/** Answers one question. */
+export function answerDhcp4(view: View, punt: Punt, settings: Dhcp4Settings): Answer {
+  const port = view.get(Port, punt.attachment);
+  if (port === undefined || port.key !== punt.srcPort) return silence("the interface's port is not known here");
+  const decoded = decode(punt.frame, { checksums: "ignore" });
+  const dhcp = decoded.ok ? decoded.packet.dhcp : undefined;
+  if (dhcp === undefined || dhcp.op !== "request") return silence("not a DHCP question");
+  if (dhcp.chaddr !== port.mac_address) return notice(`asked for ${dhcp.chaddr}, which is not the port's MAC address`);
+  if (dhcp.giaddr !== unset) return silence("it comes by a relay agent");
+  const lease = leaseOf(view, port);
+  if (lease === undefined) return silence("the port has no address on a subnet with DHCP");
+  const { messageType } = dhcp.options;
+  if (messageType === undefined) return silence("bare BOOTP");
+  switch (messageType) {
+    case "discover":
+      return answered("offer", lease, dhcp, settings);
+    case "request":
+      return request(lease, dhcp, settings);
+    case "inform":
+      return answered("inform", lease, dhcp, settings);
+    case "decline":
+      return notice(`the client declines ${dhcp.options.requestedAddress ?? unset}: it found another user of it`);
+    case "release":
+      return silence("a release: the address stays the port's");
+    case "offer":
+    case "ack":
+    case "nak":
+      return silence("not a client's message");
+  }
+}
+
+/** DHCPREQUEST in each state of the client (RFC 2131, table 4). */
+function request(lease: Lease, dhcp: Dhcp, settings: Dhcp4Settings): Answer {
+  const { serverId, requestedAddress } = dhcp.options;
+  if (serverId !== undefined) {
+    // SELECTING: the client names the server whose offer it takes.
+    if (serverId !== lease.server.address) return silence("the client takes another server's offer");
+    return requestedAddress === lease.address ? answered("ack", lease, dhcp, settings) : refused(lease, dhcp);
+  }
+  if (requestedAddress !== undefined) {
+    // INIT-REBOOT: is the address that it had still its own?
+    if (dhcp.ciaddr !== unset) return silence("both a requested and a present address");
+    return requestedAddress === lease.address ? answered("ack", lease, dhcp, settings) : refused(lease, dhcp);
+  }
+  if (dhcp.ciaddr === unset) return silence("a request for no address");
+  // RENEWING or REBINDING.
+  return dhcp.ciaddr === lease.address ? answered("ack", lease, dhcp, settings) : refused(lease, dhcp);
+}
+
+function leaseOf(view: View, port: Port): Lease | undefined {
+  for (const fixed of port.fixed_ips) {
+    const subnet = view.get(Subnet, fixed.subnet_id);
+    const server = subnet === undefined ? undefined : dhcpServer(subnet);
+    if (subnet === undefined || server === undefined) continue;
+    const mtu = view.get(Network, port.network_id)?.mtu ?? 0;
+    return { address: fixed.ip_address, subnet, server, mtu };
+  }
+  return undefined;
+}
+
+function answered(kind: "offer" | "ack" | "inform", lease: Lease, dhcp: Dhcp, settings: Dhcp4Settings): Answer {
+  const yiaddr = kind === "inform" ? unset : lease.address;
+  const times = kind === "inform" ? {} : timesOf(settings.leaseTime);
+  const options: DhcpOptions = {
+    messageType: kind === "offer" ? "offer" : "ack",
+    serverId: lease.server.address,
+    ...times,
+    ...parameters(lease, dhcp.options.parameterRequest, settings),
+  };
+  // RFC 2131 section 4.1: to the address that the client has, or to all where it asks so, or to the one it is given.
+  const known = dhcp.ciaddr !== unset;
+  const toAll = !known && (dhcp.broadcast || kind === "inform");
+  return frame(lease, dhcp, {
+    dst: toAll ? everybody : known ? dhcp.ciaddr : yiaddr,
+    mac: toAll ? broadcastMac : dhcp.chaddr,
+    ciaddr: kind === "offer" ? unset : dhcp.ciaddr,
+    yiaddr,
+    options,
+  });
+}
+
+/** DHCPNAK: to all, for the client's address is not its own (RFC 2131, section 4.3.2). */
+function refused(lease: Lease, dhcp: Dhcp): Answer {
+  const options: DhcpOptions = { messageType: "nak", serverId: lease.server.address, message: "the address is not this port's" };
+  return frame(lease, dhcp, { dst: everybody, mac: broadcastMac, ciaddr: unset, yiaddr: unset, options });
+}
+
+interface Envelope {
+  readonly dst: string;
+  readonly mac: string;
+  readonly ciaddr: string;
+  readonly yiaddr: string;
+  readonly options: DhcpOptions;
+}
+
+function frame({ server }: Lease, dhcp: Dhcp, { dst, mac, ciaddr, yiaddr, options }: Envelope): Answer {
+  const bytes = encode({
+    eth: { src: server.mac, dst: mac },
+    ipv4: { src: server.address, dst },
+    udp: { src: UdpPort.dhcpServer, dst: UdpPort.dhcpClient },
+    dhcp: {
+      op: "reply",
+      xid: dhcp.xid,
+      broadcast: dhcp.broadcast,
+      ciaddr,
+      yiaddr,
+      chaddr: dhcp.chaddr,
+      // RFC 6842: a client's identifier goes back to it.
+      options: dhcp.options.clientId === undefined ? options : { ...options, clientId: dhcp.options.clientId },
+    },
+  });
+  return reply(bytes, options.messageType ?? "reply");
+}
+
+/** Lease, T1 at a half and T2 at seven eighths of it (RFC 2131, section 4.4.5). */
+const timesOf = (leaseTime: number) => ({
+  leaseTime,
+  renewalTime: Math.floor(leaseTime / 2),
+  rebindingTime: Math.floor((leaseTime * 7) / 8),
+});
+
+/** What the client asked for; everything where it did not say. The MTU always: a guest with a larger one loses its large packets. */
+function parameters({ subnet, mtu }: Lease, asked: readonly number[] | undefined, settings: Dhcp4Settings): DhcpOptions {
+  const wants = (option: number): boolean => asked === undefined || asked.includes(option);
+  const prefix = cidrOf(subnet.cidr);
+  const dns = subnet.dns_nameservers.filter((address) => !address.includes(":"));
+  const routes = classlessRoutes(subnet);
+  return {
+    ...(mtu >= 68 ? { mtu } : {}),
+    ...(wants(code.subnetMask) ? { subnetMask: netmaskOf(prefix) } : {}),
+    ...(wants(code.routers) && subnet.gateway_ip !== null ? { routers: [subnet.gateway_ip] } : {}),
+    ...(wants(code.dnsServers) && dns.length > 0 ? { dnsServers: dns } : {}),
+    ...(wants(code.broadcastAddress) && prefix.length < 31 ? { broadcastAddress: textOfIp(lastIpOf(prefix)) } : {}),
+    ...(wants(code.domainName) && settings.domainName !== undefined ? { domainName: settings.domainName } : {}),
+    ...(wants(code.classlessRoutes) && routes.length > 0 ? { classlessRoutes: routes } : {}),
+  };
+}
+
+/** The subnet's routes, and the default one with them: who takes option 121 must ignore option 3 (RFC 3442). */
+function classlessRoutes(subnet: Subnet): readonly ClasslessRoute[] {
+  const routes = subnet.host_routes
+    .filter(({ destination }) => !destination.includes(":"))
+    .map(({ destination, nexthop }) => ({ destination, gateway: nexthop }));
+  if (routes.length === 0) return [];
+  const hasDefault = routes.some(({ destination }) => destination === "0.0.0.0/0");
+  if (hasDefault || subnet.gateway_ip === null) return routes;
+  return [...routes, { destination: "0.0.0.0/0", gateway: subnet.gateway_ip }];
+}

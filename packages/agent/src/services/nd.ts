@@ -1,0 +1,52 @@
+/**
+ * Neighbour solicitations answered on the asking host for every IPv6 address that intent knows on the network, link-local ones of its MAC
+ * addresses too (RFC 4861 section 7.2.4, RFC 4862 section 5.4.3).
+ */
+import type { Punt } from "@selvage/datapath";
+import { ipOf, keyOf, macOfEui64, Port, Subnet, textOfMac, type View } from "@selvage/model";
+import { decode, encode, multicastMac, ndFault } from "@selvage/packet";
+import { type Answer, reply, silence } from "./answer.ts";
+
+const allNodes = "ff02::1";
+
+/** Answers one solicitation. */
+export function answerNd(view: View, punt: Punt): Answer {
+  const asking = view.get(Port, punt.attachment);
+  if (asking === undefined || asking.key !== punt.srcPort) return silence("the interface's port is not known here");
+  const decoded = decode(punt.frame, { checksums: "ignore" });
+  if (!decoded.ok || decoded.packet.icmpv6 === undefined) return silence("not a solicitation");
+  const { eth, ipv6, icmpv6 } = decoded.packet;
+  if (icmpv6.kind !== "neighbor-solicitation") return silence("not a solicitation");
+  const fault = ndFault(ipv6, icmpv6);
+  if (fault !== undefined) return silence(`the solicitation is not valid: ${fault}`);
+  const target = portOf(view, asking.network_id, icmpv6.target);
+  if (target === undefined) return silence("nobody here has the address");
+  // What a port says of its own address is a test for duplicates: there is none.
+  if (target.id === asking.id) return silence("the address is the asking port's own");
+  const probing = ipv6.src === "::";
+  const frame = encode({
+    eth: { src: target.mac_address, dst: probing ? multicastMac(allNodes) : eth.src },
+    ipv6: { src: icmpv6.target, dst: probing ? allNodes : ipv6.src },
+    icmpv6: {
+      kind: "neighbor-advertisement",
+      router: false,
+      solicited: !probing,
+      override: true,
+      target: icmpv6.target,
+      options: [{ kind: "target-link-layer", mac: target.mac_address }],
+    },
+  });
+  return reply(frame, "advertisement");
+}
+
+/** Whose address of a network it is: a fixed one, or the link-local one that a port's MAC address gives. */
+function portOf(view: View, networkId: string, address: string): Port | undefined {
+  for (const subnet of view.by(Subnet.index.network_id, networkId)) {
+    const [port] = view.by(Port.index.address, keyOf(subnet.id, address));
+    if (port !== undefined) return port;
+  }
+  if (!address.startsWith("fe80::")) return undefined;
+  const ip = ipOf(address);
+  const mac = typeof ip === "bigint" ? macOfEui64(ip) : undefined;
+  return mac === undefined ? undefined : view.by(Port.index.networkMac, keyOf(networkId, textOfMac(mac)))[0];
+}

@@ -1,0 +1,60 @@
+/** A log in memory with a replica behind it, and what each host needs of it by the definition: for tests of everything behind the relay. */
+import { type Change, Host, Network, Port, Replica, type StoredObject, Subnet } from "@selvage/model";
+import type { Author, LoggedEntry } from "@selvage/store";
+import { isLocal, project } from "@selvage/sync";
+import { Transaction } from "../../transaction.ts";
+import type { Committed, Rules } from "../../writer.ts";
+import type { Feed } from "../relay.ts";
+
+export class Log implements Feed {
+  readonly replica = new Replica();
+  readonly #listeners = new Set<(entry: LoggedEntry) => void>();
+
+  onCommitted(listener: (entry: LoggedEntry) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  append(changes: readonly Change[]): void {
+    const revision = this.replica.revision + 1;
+    this.replica.apply(changes, revision);
+    const entry: LoggedEntry = {
+      id: `entry-${revision}`,
+      at: "2026-11-21T00:00:00.000Z",
+      author: { kind: "system", id: "test", request_id: "req-test" },
+      changes,
+      revision,
+    };
+    for (const listener of this.#listeners) listener(entry);
+  }
+
+  /** As the writer does it, without a store: at once. */
+  async transact<T>(author: Author, rules: Rules<T>): Promise<Committed<T>> {
+    const transaction = new Transaction(this.replica, author, 0);
+    const result = rules(transaction);
+    const changes = transaction.changes();
+    if (changes.length > 0) this.append(changes);
+    return { revision: this.replica.revision, result };
+  }
+}
+
+/** What a host needs, by the definition: everything of the networks on which it has a bound port, and itself; by `kind|id`. */
+export function needBySpecification(replica: Replica, host: Host): ReadonlyMap<string, StoredObject> {
+  const need = new Map<string, StoredObject>();
+  const put = (kind: string, object: StoredObject) =>
+    need.set(`${kind}|${object.id}`, project(kind, object, isLocal(kind, object, host.name) ? "near" : "far"));
+  put(Host.kind, host);
+  const ports = [...replica.objects(Port)].filter((port) => port["binding:host_id"] !== "");
+  const networks = new Set(
+    ports.filter((port) => port["binding:host_id"] === host.name).map((port) => port.network_id),
+  );
+  for (const network of replica.objects(Network)) if (networks.has(network.id)) put(Network.kind, network);
+  for (const subnet of replica.objects(Subnet)) if (networks.has(subnet.network_id)) put(Subnet.kind, subnet);
+  for (const port of ports) {
+    if (!networks.has(port.network_id)) continue;
+    put(Port.kind, port);
+    const other = [...replica.objects(Host)].find((each) => each.name === port["binding:host_id"]);
+    if (other !== undefined) put(Host.kind, other);
+  }
+  return need;
+}
