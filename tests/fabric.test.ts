@@ -177,7 +177,51 @@ test("a tenant's own network with the stock client: made, plugged, reached, show
   assert.deepEqual(machines.toSorted(), ["blue-1", "blue-2", "red-1", "red-2"]);
 });
 
-test("a port bound to another host than the one that shows it forwards nothing there", { skip }, () => {
+test("a port's interface that turns up on another host stays dead there and is reported; the port's own host forwards on", {
+  skip,
+}, async () => {
+  const hosts = list(json(selvage("lab", "hosts", "--json")), "hosts");
+  const h2 = `--db=${String(at(hosts[1], "ovsdb"))}`;
+  const machines = list(json(selvage("lab", "machines", "--json")), "machines");
+  const port = String(
+    at(
+      machines.find((machine) => at(machine, "name") === "red-1"),
+      "port",
+    ),
+  );
+  const vsctl = (...words: readonly string[]): string =>
+    ok(spawnSync("ovs-vsctl", [h2, ...words], { encoding: "utf8" }));
+  const flows = (): number =>
+    ok(
+      spawnSync(
+        "ovs-ofctl",
+        ["-O", "OpenFlow15", "dump-flows", String(at(hosts[1], "ovsdb")).replace("db.sock", "br-int.mgmt")],
+        {
+          encoding: "utf8",
+        },
+      ),
+    ).split("\n").length;
+  const unbound = (): readonly unknown[] => list(list(json(selvage("status", "--json")), "hosts")[1], "unbound");
+  const before = flows();
+  vsctl(
+    "add-port",
+    "br-int",
+    "thief",
+    "--",
+    "set",
+    "Interface",
+    "thief",
+    "type=internal",
+    `external_ids:iface-id=${port}`,
+  );
+  await untilTrue("h2 reports the interface", () => unbound().includes(port));
+  assert.equal(flows(), before, "not one row for it");
+  assert.ok(pinged("red-1", "10.0.0.12"), "the port's own host forwards on");
+  vsctl("del-port", "br-int", "thief");
+  await untilTrue("the report is withdrawn", () => unbound().length === 0);
+});
+
+test("a host that the lab does not have is refused", { skip }, () => {
   const wrong = selvage("lab", "plug", "red-1", "--host", "h9");
   assert.equal(wrong.status, 64);
   assert.match(wrong.stderr, /the lab has no host "h9"/);

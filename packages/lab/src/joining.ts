@@ -21,14 +21,19 @@ export async function tokenFor(api: Api, hosts: string, name: string): Promise<s
     () => false,
   );
   if (joined) return null;
+  // The authority's fingerprint goes with the token: the host compares it before it sends anything.
+  const make = async (): Promise<string> => {
+    const reply = await api.ask("POST", "/v1/hosts", { name });
+    return `${needText(reply, "token")}.${needText(reply, "ca_fingerprint")}`;
+  };
   try {
-    return needText(await api.ask("POST", "/v1/hosts", { name }), "token");
+    return await make();
   } catch (cause) {
     if (!(cause instanceof ApiError) || cause.status !== 409) throw cause;
     // It is known from an earlier life whose key is lost: it joins anew.
     await unbindAll(api, name);
     await api.ask("DELETE", `/v1/hosts/${encodeURIComponent(name)}`);
-    return needText(await api.ask("POST", "/v1/hosts", { name }), "token");
+    return make();
   }
 }
 

@@ -24,6 +24,7 @@ export async function serve(options: ServeOptions, more: readonly ServerPlugin[]
   const { dataDir, host, port, socket, readyFile, underlayMtu, tunnelOverhead } = options;
   // Loaded here and not with the lab's face: commands that only ask a server must start fast.
   const { startServer } = await import("@selvage/server");
+  const { relay } = await import("../../server/src/relay/plugin.ts");
   const server = await startServer({
     dataDir,
     host,
@@ -33,7 +34,7 @@ export async function serve(options: ServeOptions, more: readonly ServerPlugin[]
       ...(underlayMtu === undefined ? {} : { underlayMtu }),
       ...(tunnelOverhead === undefined ? {} : { tunnelOverhead }),
     },
-    plugins: more,
+    plugins: [relay(), ...more],
     ...(process.getuid?.() === 0 ? { runAs: { uid: SERVER_UID, gid: SERVER_UID } } : {}),
   });
   if (readyFile !== undefined) {

@@ -8,6 +8,10 @@ export interface HostStatus {
   readonly tunnelIp: string | null;
   /** The newest revision whose rows are all in force there. */
   readonly inForce: number | null;
+  /** Ports whose interface is plugged in there though they are bound elsewhere or nowhere: they stay dead. */
+  readonly unbound: readonly string[];
+  /** What the host's agent complains of. */
+  readonly problems: readonly string[];
 }
 
 export interface FabricStatus {
@@ -24,6 +28,11 @@ function count(value: unknown): number | null {
   return typeof value === "number" ? value : null;
 }
 
+function texts(value: unknown): readonly string[] {
+  if (!Array.isArray(value)) return [];
+  return value.map((one: unknown) => (typeof one === "string" ? one : JSON.stringify(one)));
+}
+
 /** Asks the server for hosts alive or not, the revision in force on each, ports up and down. */
 export async function askStatus(api: Api): Promise<FabricStatus> {
   const reply = await api.ask("GET", "/v1/status");
@@ -35,6 +44,8 @@ export async function askStatus(api: Api): Promise<FabricStatus> {
       alive: at(host, "alive") === true,
       tunnelIp: text(at(host, "tunnel_ip")),
       inForce: count(at(host, "in_force")),
+      unbound: texts(at(host, "unbound")),
+      problems: texts(at(host, "problems")),
     })),
     ports: { up: count(at(at(reply, "ports"), "up")) ?? 0, down: count(at(at(reply, "ports"), "down")) ?? 0 },
   };

@@ -23,10 +23,12 @@ export async function hostAdd(name: string, flags: HostFlags, output: Output = s
     printJson(output, reply);
     return Exit.ok;
   }
-  output.text(`token:          ${text(reply, "token") ?? "-"}\n`);
-  output.text(`CA fingerprint: ${text(reply, "ca_fingerprint") ?? "-"}\n`);
+  const token = text(reply, "token") ?? "-";
+  const fingerprint = text(reply, "ca_fingerprint") ?? "-";
+  output.text(`token:          ${token}\nCA fingerprint: ${fingerprint}\n`);
   output.text(`\nGood for one hour and one host. On ${name}:\n`);
-  output.text(`  selvage agent join ${record.url.replace(/^http:/, "https:")} TOKEN --data DIR --tunnel-ip ADDRESS\n`);
+  const url = record.url.replace(/^http:/, "https:");
+  output.text(`  selvage agent join ${url} ${token}.${fingerprint} --data DIR --tunnel-ip ADDRESS\n`);
   return Exit.ok;
 }
 

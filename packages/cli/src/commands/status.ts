@@ -27,6 +27,8 @@ export async function status(flags: StatusFlags, output: Output = standardOutput
         alive: host.alive,
         tunnel_ip: host.tunnelIp,
         revision: host.inForce,
+        unbound: host.unbound,
+        problems: host.problems,
       })),
       ports: fabric.ports,
     });
@@ -51,6 +53,13 @@ export async function status(flags: StatusFlags, output: Output = standardOutput
         behind(host.inForce),
       ]),
     });
+    for (const host of fabric.hosts) {
+      for (const port of host.unbound)
+        output.text(
+          `\n${host.name}: the interface of port ${port} is plugged in here, but the port is not bound here\n`,
+        );
+      for (const problem of host.problems) output.text(`\n${host.name}: ${problem}\n`);
+    }
     if (lab === "dead") output.note("the lab has ended: ./selvage up repairs it\n");
   }
   return lab !== "dead" && fabric.hosts.every((host) => host.alive) ? Exit.ok : Exit.failed;

@@ -103,7 +103,8 @@ function show(output: Output, report: FabricReport): void {
   const first = report.pings[0];
   const where = report.dataDirectory === dataDirectory(undefined) ? "" : ` --data ${report.dataDirectory}`;
   output.text("\nTry next:\n");
-  if (first !== undefined) output.text(`  ./selvage lab exec${where} ${first.from} -- ping -c 3 ${first.address}\n`);
+  if (first !== undefined && report.datapath === "ovs")
+    output.text(`  ./selvage lab exec${where} ${first.from} -- ping -c 3 ${first.address}\n`);
   output.text(`  eval "$(./selvage env${where})" && openstack network list\n`);
   output.text(`  ./selvage status${where}\n`);
   output.text(`  ./selvage down${where}\n`);
