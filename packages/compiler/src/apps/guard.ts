@@ -5,7 +5,10 @@ import { addressesOf } from "../addresses.ts";
 import { app } from "../app.ts";
 import { isHere } from "../intent.ts";
 
-const Icmp6 = { neighbourSolicitation: 135, neighbourAdvertisement: 136, multicastListenerReport: 143 } as const;
+const neighbourAdvertisement = 136;
+
+/** What a machine may say before it has an address: listener reports (RFC 3590, section 4; RFC 9777, section 5.2.14), router and neighbour solicitations (RFC 4861, sections 4.1 and 4.3). */
+const fromUnspecified = [131, 132, 133, 135, 143] as const;
 
 export const guard = app("guard", [GuardMac, GuardIp], (here) => [
   derive("port", Port, (port, view) => {
@@ -36,12 +39,11 @@ function guardIp4(port: Port, addresses: readonly string[]): readonly Row[] {
   ];
 }
 
-/** Its addresses and the link-local one of its MAC, claims of these only, and duplicate detection from `::` (RFC 4862). */
+/** Its addresses and the link-local one of its MAC, claims of these only, and what comes before an address from `::` (RFC 4862). */
 function guardIp6(port: Port, own: readonly string[]): readonly Row[] {
   const srcPort = port.key;
-  const unspecified = [Icmp6.neighbourSolicitation, Icmp6.multicastListenerReport] as const;
   return [
-    ...unspecified.map((icmp6Type) =>
+    ...fromUnspecified.map((icmp6Type) =>
       row(
         GuardIp,
         { srcPort, ethType: EthType.ipv6, ip6Src: "::", ipProto: IpProto.icmp6, icmp6Type },
@@ -61,7 +63,7 @@ function guardIp6(port: Port, own: readonly string[]): readonly Row[] {
             ethType: EthType.ipv6,
             ip6Src: address,
             ipProto: IpProto.icmp6,
-            icmp6Type: Icmp6.neighbourAdvertisement,
+            icmp6Type: neighbourAdvertisement,
             ndTarget,
           },
           "pass",

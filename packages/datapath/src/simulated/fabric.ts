@@ -1,5 +1,5 @@
 /** Simulated hosts joined by an underlay in memory: every tunnelled frame is counted and handed to the host at its address. */
-import { ipOf, valueOfIp } from "@selvage/model";
+import { ipOf, textOfIp } from "@selvage/model";
 import { fabricIngress, type Program } from "@selvage/pipeline";
 import { SimulatedDatapath, type SimulatedDatapathOptions } from "./datapath.ts";
 import type { Trace } from "./interpreter.ts";
@@ -46,7 +46,7 @@ export class SimulatedFabric {
     this.#crossed.push(packet);
     return this.#hosts
       .get(packet.to)
-      ?.receive(fabricIngress, packet.frame, { ...packet.header, source: valueOfIp(ipOf(packet.from)) });
+      ?.receive(fabricIngress, packet.frame, { ...packet.header, source: textOfIp(ipOf(packet.from)) });
   }
 
   /** Everything that crossed the underlay since the last `forget`. */

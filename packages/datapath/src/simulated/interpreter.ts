@@ -1,6 +1,5 @@
 /** Runs packets through the program as it is declared: no table is known by name, so that it is the oracle for every other datapath. */
 import type { ReasonCode } from "@selvage/base";
-import { ipFrom, textOfIp } from "@selvage/model";
 import { Frame } from "@selvage/packet";
 import {
   type Action,
@@ -73,7 +72,7 @@ export class Interpreter {
       if (!("to" in step) || step.to.from !== "param") continue;
       const value = row.args[step.to.name];
       if (value === undefined) throw new TypeError(`${row.id}: ${step.to.name} is missing`);
-      valueFrom(step.do === "set" ? step.field : step.do === "output" ? F.ingress : F.nh, value);
+      valueFrom(step.do === "set" ? step.field : step.do === "output" ? F.ingress : F.tunSrc, value);
     }
   }
 
@@ -170,7 +169,7 @@ export class Interpreter {
         case "tunnel":
           run.outcomes.push({
             kind: "tunnel",
-            to: addressText(operand(step.to, F.nh)),
+            to: String(operand(step.to, F.tunSrc)),
             key: number(packet, F.net),
             srcPort: number(packet, F.srcPort),
             dstPort: number(packet, F.dstPort),
@@ -212,6 +211,3 @@ interface Run {
 }
 
 const number = (packet: Packet, field: Field): number => Number(packet.read(field) ?? 0n);
-
-const addressText = (value: FieldValue): string =>
-  typeof value === "string" ? value : textOfIp(ipFrom(value < 1n << 32n ? 4 : 6, value));

@@ -6,8 +6,8 @@ import { type FieldValue, fitted } from "./values.ts";
 /** What came around a frame out of a tunnel. */
 export interface TunnelHeader {
   readonly key: number;
-  /** Underlay address of the sender, as a number. */
-  readonly source: bigint;
+  /** Underlay address of the sender: canonical text. */
+  readonly source: string;
   readonly srcPort: number;
   readonly dstPort: number;
 }
@@ -85,7 +85,7 @@ export class Packet {
     this.frame.setBits(name, held);
   }
 
-  #readTunnel(field: Field): bigint | undefined {
+  #readTunnel(field: Field): FieldValue | undefined {
     if (this.#tunnel === undefined) return undefined;
     switch (field.name) {
       case "tunKey":

@@ -1,8 +1,8 @@
 /** Row values as numbers: canonical text of the row on one side, what a field holds on the other. */
-import { macOf, parseIp, valueOfIp } from "@selvage/model";
+import { type Ip, macOf, parseIp, textOfIp, valueOfIp } from "@selvage/model";
 import type { Column, Field, RowValue } from "@selvage/pipeline";
 
-/** What a field holds: a number of its width, or the name of an ingress. */
+/** What a field holds: a number of its width; the name of an ingress; or an outer address as text, for its header tells its family. */
 export type FieldValue = bigint | string;
 
 const ones = (bits: number): bigint => (1n << BigInt(bits)) - 1n;
@@ -10,6 +10,7 @@ const ones = (bits: number): bigint => (1n << BigInt(bits)) - 1n;
 /** Reads one value of a row. Throws TypeError on what is not of the field's kind or wider than the field. */
 export function valueFrom(field: Field, value: RowValue): FieldValue {
   if (field.kind === "name") return String(value);
+  if (field.kind === "ip" && field.home === "tunnel") return textOfIp(addressFrom(field, value));
   const read = numberFrom(field, value);
   if (read < 0n || read > ones(field.bits))
     throw new TypeError(`${field.name}: ${value} does not fit into ${field.bits} bits`);
@@ -24,14 +25,17 @@ function numberFrom(field: Field, value: RowValue): bigint {
       return BigInt(macOf(String(value)));
     case "ip4":
     case "ip6":
-    case "ip": {
-      const ip = parseIp(String(value));
-      if (ip === undefined) throw new TypeError(`${field.name}: ${value} is not an address`);
-      return valueOfIp(ip);
-    }
+    case "ip":
+      return valueOfIp(addressFrom(field, value));
     case "name":
       throw new TypeError(`${field.name}: the name ${value} is no number`);
   }
+}
+
+function addressFrom(field: Field, value: RowValue): Ip {
+  const ip = parseIp(String(value));
+  if (ip === undefined) throw new TypeError(`${field.name}: ${value} is not an address`);
+  return ip;
 }
 
 function wholeFrom(field: Field, value: RowValue): bigint {

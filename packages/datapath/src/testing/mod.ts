@@ -6,4 +6,4 @@ export * from "./frames.ts";
 export { Journal, Late } from "./journal.ts";
 export { simulatedTestFabric } from "./simulated-fabric.ts";
 export { hostKeyOf, l2Row, rowsFor, type TestPort, testPort } from "./topology.ts";
-export { delta, World } from "./world.ts";
+export { delta, sameBytes, World } from "./world.ts";

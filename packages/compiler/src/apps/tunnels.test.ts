@@ -1,0 +1,86 @@
+/** The underlay is no one's friend: a tunnelled packet counts only from a host that has a machine on its network. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { udp } from "@selvage/datapath/testing";
+import { Host } from "@selvage/model";
+import { put } from "@selvage/model/testing";
+import { fabric } from "../testing/fabric.ts";
+import { hostsOf, net } from "../testing/intent.ts";
+
+const plans = [net("blue", { a: "h1", b: "h2" }), net("red", { x: "h1", z: "h3" })] as const;
+
+test("a packet is taken from the host that has a machine of the network, and from no other", async () => {
+  const world = await fabric({ hosts: 3 }, ...plans);
+  const frame = udp(4, world.machine("b"), world.machine("a"), 1);
+  const packet = { to: "192.0.2.1", key: 1, srcPort: 2, dstPort: 1, frame };
+  assert.deepEqual(world.inject({ ...packet, from: "192.0.2.2" }).delivered, ["a"]);
+  for (const from of ["192.0.2.3", "192.0.2.99", "192.0.2.1", "2001:db8::1", "::c000:202"]) {
+    const journey = world.inject({ ...packet, from });
+    assert.deepEqual(journey.delivered, [], from);
+    assert.deepEqual(journey.drops, ["tunnel-source"], from);
+  }
+});
+
+test("a key of another network does not carry a packet across, nor does a port of another network", async () => {
+  const world = await fabric({ hosts: 3 }, ...plans);
+  const frame = udp(4, world.machine("b"), world.machine("x"), 1);
+  const at = { from: "192.0.2.2", to: "192.0.2.1", srcPort: 2, frame };
+  const x = world.machine("x").port.key;
+  for (const [key, dstPort, reason] of [
+    [2, x, "tunnel-source"],
+    [1, x, "port-not-bound"],
+    [0, 1, "tunnel-source"],
+    [0xffffff, 1, "tunnel-source"],
+    [1, 2, "port-not-bound"],
+    [1, 0xffffff, "port-not-bound"],
+  ] as const) {
+    const journey = world.inject({ ...at, key, dstPort });
+    assert.deepEqual(journey.delivered, [], `key ${key}, port ${dstPort}`);
+    assert.deepEqual(journey.drops, [reason], `key ${key}, port ${dstPort}`);
+  }
+});
+
+test("a host that loses its last machine of a network is no longer heard on it", async () => {
+  const world = await fabric({ hosts: 3 }, ...plans);
+  const frame = udp(4, world.machine("b"), world.machine("a"), 1);
+  world.set("b", { "binding:host_id": "h3" });
+  const packet = { to: "192.0.2.1", key: 1, srcPort: 2, dstPort: 1, frame };
+  assert.deepEqual(world.inject({ ...packet, from: "192.0.2.2" }).drops, ["tunnel-source"]);
+  assert.deepEqual(world.inject({ ...packet, from: "192.0.2.3" }).delivered, ["a"]);
+});
+
+test("a host that has not said where its tunnels end is not reached, and reached once it says", async () => {
+  const world = await fabric({ hosts: 2 }, net("blue", { a: "h1", b: "h2" }));
+  const frame = udp(4, world.machine("a"), world.machine("b"), 1);
+  const there = hostsOf(2).find(({ name }) => name === "h2");
+  assert.ok(there !== undefined);
+  world.change([put(Host, { ...there, tunnel_ip: null })]);
+  const journey = world.send("a", frame);
+  assert.deepEqual(journey.drops, ["tunnel-missing"]);
+  assert.equal(journey.crossed, 0);
+  world.change([put(Host, there)]);
+  assert.deepEqual(world.send("a", frame).delivered, ["b"]);
+});
+
+test("tunnels over IPv6 carry as those over IPv4", async () => {
+  const world = await fabric({ hosts: 2 }, net("blue", { a: "h1", b: "h2" }));
+  world.change(hostsOf(2).map((host) => put(Host, { ...host, tunnel_ip: `2001:db8:ffff::${host.key}` })));
+  assert.deepEqual(
+    world
+      .rows("h1")
+      .filter(({ table }) => table.startsWith("tunnel"))
+      .map(({ body }) => body),
+    ["geneve(to=2001:db8:ffff::2)", "accept()"],
+  );
+  assert.deepEqual(
+    world.inject({
+      from: "2001:db8:ffff::2",
+      to: "192.0.2.1",
+      key: 1,
+      srcPort: 2,
+      dstPort: 1,
+      frame: udp(6, world.machine("b"), world.machine("a"), 1),
+    }).delivered,
+    ["a"],
+  );
+});

@@ -1,0 +1,112 @@
+/** Every reason for which the program can drop a packet is shown by a packet that meets it; the list is read from the program. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { dropReasons, type ReasonCode } from "@selvage/base";
+import { arpRequest, gratuitousArp, neighbourAdvertisement, udp, udpToAll } from "@selvage/datapath/testing";
+import { Host } from "@selvage/model";
+import { put } from "@selvage/model/testing";
+import { encode } from "@selvage/packet";
+import { type Action, type Step, selvageProgram } from "@selvage/pipeline";
+import { fabric, type Journey, type TestFabric } from "./testing/fabric.ts";
+import { hostsOf, net } from "./testing/intent.ts";
+
+/** Reasons of the registry that no table gives yet, and why. */
+const notYet: Partial<Record<ReasonCode, string>> = {
+  "tunnel-key-unknown": "tunnel_source refuses a key that is not here with the same row that refuses a stranger",
+  "table-miss": "no table of the program misses without a reason of its own; a driver counts it if one ever does",
+  "punt-rate": "a driver's meter gives it, no table does",
+  "mtu-exceeded": "nothing is routed yet, and within a network the machines know its MTU by DHCP",
+  "source-multicast": "with port security it is anti-spoof-mac; without, a machine may send what it likes",
+  "own-copy": "a suppressed copy is no drop in this program",
+};
+
+type Meet = (world: TestFabric) => Journey;
+
+const unbound: Meet = (world) => {
+  world.plug("c", "h1");
+  return world.send("c", udp(4, world.machine("c"), world.machine("a"), 1), "h1");
+};
+
+const meets: Partial<Record<ReasonCode, Meet>> = {
+  "port-not-bound": unbound,
+  "port-admin-down": (world) => {
+    world.set("a", { admin_state_up: false });
+    return world.send("a", udp(4, world.machine("a"), world.machine("b"), 1));
+  },
+  "network-admin-down": (world) => world.send("dark", udpToAll(6, world.machine("dark"), 1)),
+  "anti-spoof-mac": (world) =>
+    world.send("a", udp(6, { ...world.machine("a"), mac: "02:00:00:00:00:01" }, world.machine("b"), 1)),
+  "anti-spoof-ip": (world) =>
+    world.send("a", udp(6, { ...world.machine("a"), ip6: "2001:db8::99" }, world.machine("b"), 1)),
+  "arp-spoof": (world) => world.send("a", gratuitousArp({ ...world.machine("a"), ip4: "10.0.0.99" })),
+  "nd-spoof": (world) => world.send("a", neighbourAdvertisement(world.machine("a"), "2001:db8::99")),
+  "dhcp-server-from-tenant": (world) => {
+    const { mac, ip4 } = world.machine("a");
+    const eth = { src: mac, dst: "ff:ff:ff:ff:ff:ff" };
+    const payload = new Uint8Array(8);
+    return world.send(
+      "a",
+      encode({ eth, ipv4: { src: ip4, dst: "255.255.255.255" }, udp: { src: 67, dst: 4000 }, payload }),
+    );
+  },
+  "ra-from-tenant": (world) => {
+    const { mac, ip6 } = world.machine("a");
+    const eth = { src: mac, dst: "33:33:00:00:00:01" };
+    return world.send(
+      "a",
+      encode({ eth, ipv6: { src: ip6, dst: "ff02::1" }, icmpv6: { kind: "other", type: 137, code: 0, rest: 0 } }),
+    );
+  },
+  "ethertype-denied": (world) => {
+    const { mac } = world.machine("a");
+    return world.send(
+      "a",
+      encode({ eth: { src: mac, dst: world.machine("b").mac, type: 0x8847 }, payload: new Uint8Array(46) }),
+    );
+  },
+  "vlan-denied": (world) => {
+    const frame = udp(4, world.machine("a"), world.machine("b"), 1);
+    return world.send("a", Buffer.concat([frame.subarray(0, 12), Uint8Array.of(0x81, 0, 0, 0), frame.subarray(12)]));
+  },
+  "neighbour-unresolved": (world) => world.send("a", arpRequest(world.machine("a"), "10.0.0.99")),
+  "no-fdb-entry": (world) =>
+    world.send("a", udp(4, world.machine("a"), { ...world.machine("b"), mac: "02:00:00:00:00:01" }, 1)),
+  "tunnel-missing": (world) => {
+    world.change(hostsOf(2).map((host) => put(Host, { ...host, tunnel_ip: null })));
+    return world.send("a", udp(4, world.machine("a"), world.machine("c"), 1));
+  },
+  "tunnel-source": (world) => {
+    const frame = udp(4, world.machine("c"), world.machine("a"), 1);
+    return world.inject({ from: "192.0.2.66", to: "192.0.2.1", key: 1, srcPort: 3, dstPort: 1, frame });
+  },
+};
+
+const steps: readonly Step[] = selvageProgram.tables.flatMap((table) => [
+  ...Object.values<Action>(table.actions).flatMap((action) => action.steps),
+  ...table.miss,
+]);
+const given = [...new Set(steps.flatMap((step) => (step.do === "drop" ? [step.reason] : [])))];
+
+for (const reason of given) {
+  test(`a packet meets ${reason}`, async () => {
+    const world = await fabric(
+      { hosts: 2 },
+      net("blue", { a: "h1", b: "h1", c: "h2" }),
+      net("dark", { dark: "h1" }, { network: { admin_state_up: false } }),
+    );
+    const meet = meets[reason];
+    assert.ok(meet !== undefined, `no packet here meets ${reason}`);
+    const journey = meet(world);
+    assert.deepEqual(journey.drops, [reason]);
+    assert.deepEqual([...journey.delivered, ...journey.punts], []);
+  });
+}
+
+test("every reason of the registry is given by the program, or it is said here why not", () => {
+  const said = [...given, ...Object.keys(notYet)].sort();
+  assert.deepEqual(said, dropReasons.map(({ code }) => code).sort());
+});
+
+test("what a test meets is what the program gives", () => {
+  assert.deepEqual(Object.keys(meets).sort(), [...given].sort());
+});

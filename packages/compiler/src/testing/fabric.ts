@@ -1,0 +1,201 @@
+/** A fabric in memory for tests: hosts that compile the same intent, each into a simulated switch, and machines that send and receive. */
+import assert from "node:assert/strict";
+import type { ReasonCode } from "@selvage/base";
+import {
+  type AttachedInterface,
+  type Punt,
+  type SimulatedDatapath,
+  SimulatedFabric,
+  type Trace,
+} from "@selvage/datapath";
+import { Attachment, type Change, Engine, Port } from "@selvage/model";
+import { put, remove } from "@selvage/model/testing";
+import type { Row } from "@selvage/pipeline";
+import { derivationsFor } from "../mod.ts";
+import {
+  hostName,
+  hostsOf,
+  type Intent,
+  intentOf,
+  type Machine,
+  machineOf,
+  type NetworkPlan,
+  tunnelAddress,
+} from "./intent.ts";
+
+/** How one frame ended, everywhere. */
+export interface Journey {
+  /** Names of the machines that got it (or what was made of it), in order, each as often as it got one. */
+  readonly delivered: readonly string[];
+  /** What each of them got. */
+  readonly frames: readonly Uint8Array[];
+  readonly punts: readonly Punt[];
+  readonly drops: readonly ReasonCode[];
+  /** Packets that the underlay carried for it. */
+  readonly crossed: number;
+}
+
+interface MutableJourney {
+  readonly delivered: string[];
+  readonly frames: Uint8Array[];
+  readonly punts: Punt[];
+  readonly drops: ReasonCode[];
+}
+
+interface TestHost {
+  readonly name: string;
+  readonly engine: Engine<Row>;
+  readonly datapath: SimulatedDatapath;
+  attached: ReadonlySet<string>;
+}
+
+export class TestFabric {
+  readonly #underlay = new SimulatedFabric();
+  readonly #hosts = new Map<string, TestHost>();
+  readonly #machines = new Map<string, Machine>();
+  #journey: MutableJourney = emptyJourney();
+  #revision = 0;
+
+  constructor(hosts: number) {
+    for (let n = 1; n <= hosts; n += 1) {
+      const name = hostName(n);
+      const datapath = this.#underlay.addHost(tunnelAddress(n), (trace) => this.#watch(trace));
+      const engine = new Engine<Row>({ derivations: derivationsFor({ name }) });
+      this.#hosts.set(name, { name, engine, datapath, attached: new Set() });
+    }
+  }
+
+  async start(intent: Intent): Promise<void> {
+    for (const host of this.#hosts.values()) {
+      await host.datapath.open({
+        attachments: (all) => this.#attach(host, all),
+        punt: (punt) => this.#journey.punts.push(punt),
+        ready: () => undefined,
+        lost: (cause) => {
+          throw cause;
+        },
+      });
+    }
+    for (const [name, machine] of intent.machines) this.#machines.set(name, machine);
+    this.change(intent.changes);
+    for (const { port, host } of intent.plugged) this.#plug(port, host);
+  }
+
+  host(name: string): TestHost {
+    const host = this.#hosts.get(name);
+    if (host === undefined) throw new RangeError(`no host ${name}`);
+    return host;
+  }
+
+  get hosts(): readonly TestHost[] {
+    return [...this.#hosts.values()];
+  }
+
+  machine(name: string): Machine {
+    const machine = this.#machines.get(name);
+    if (machine === undefined) throw new RangeError(`no machine ${name}`);
+    return machine;
+  }
+
+  /** Puts changes of intent into force on every host. Each is one revision. */
+  change(changes: readonly Change[]): void {
+    this.#revision += 1;
+    for (const host of this.#hosts.values()) this.#apply(host, changes);
+  }
+
+  /** Changes a machine's port. */
+  set(name: string, part: Partial<Port>): void {
+    const { port, host } = this.machine(name);
+    const next = { ...port, ...part };
+    this.#machines.set(name, machineOf(name, next, part["binding:host_id"] ?? host));
+    this.change([put(Port, next)]);
+  }
+
+  /** Plugs a machine's interface on a host, its own unless told. */
+  plug(name: string, host = this.machine(name).host): void {
+    this.#plug(this.machine(name).port.id, host);
+  }
+
+  unplug(name: string, host = this.machine(name).host): void {
+    this.host(host).datapath.unplug(this.machine(name).port.id);
+  }
+
+  /** Sends a frame from a machine, on its own host unless told, and says how it ended. */
+  send(name: string, frame: Uint8Array, host = this.machine(name).host): Journey {
+    return this.#follow(() => this.host(host).datapath.receive(this.machine(name).port.id, frame));
+  }
+
+  /** Puts a packet on the underlay, as from any address, and says how it ended. */
+  inject(packet: {
+    from: string;
+    to: string;
+    key: number;
+    srcPort: number;
+    dstPort: number;
+    frame: Uint8Array;
+  }): Journey {
+    const { from, to, frame, ...header } = packet;
+    const journey = this.#follow(() => this.#underlay.inject({ from, to, header, frame }));
+    return { ...journey, crossed: journey.crossed - 1 };
+  }
+
+  /** Texts of all rows of a host, sorted; those of one app's tables when told. */
+  rows(host: string, tables?: readonly { readonly name: string }[]): readonly Row[] {
+    const names = tables === undefined ? undefined : new Set(tables.map(({ name }) => name));
+    return [...this.host(host).engine.rows()]
+      .filter((row) => names?.has(row.table) ?? true)
+      .sort((one, other) => (one.id < other.id ? -1 : 1));
+  }
+
+  #follow(act: () => unknown): Journey {
+    const journey = emptyJourney();
+    this.#journey = journey;
+    this.#underlay.forget();
+    act();
+    return { ...journey, crossed: this.#underlay.crossed.length };
+  }
+
+  #watch({ outcomes }: Trace): void {
+    for (const outcome of outcomes) if (outcome.kind === "drop") this.#journey.drops.push(outcome.reason);
+  }
+
+  #plug(port: string, host: string): void {
+    this.host(host).datapath.plug(port, (frame) => {
+      const machine = [...this.#machines.values()].find((each) => each.port.id === port);
+      this.#journey.delivered.push(machine?.name ?? port);
+      this.#journey.frames.push(frame);
+    });
+  }
+
+  /** What an agent does: interfaces are facts in its own view. */
+  #attach(host: TestHost, all: readonly AttachedInterface[]): void {
+    const now = new Set(all.map(({ port }) => port));
+    const changes = [
+      ...[...now].filter((id) => !host.attached.has(id)).map((id) => put(Attachment, { id })),
+      ...[...host.attached].filter((id) => !now.has(id)).map((id) => remove(Attachment, id)),
+    ];
+    host.attached = now;
+    this.#apply(host, changes);
+  }
+
+  /** The simulated switch applies before it returns its promise, so that a refusal is all that is left to wait for. */
+  #apply(host: TestHost, changes: readonly Change[]): void {
+    const delta = host.engine.apply(changes, this.#revision);
+    assert.deepEqual([...host.engine.quarantined.keys()], [], "no derivation fails");
+    host.datapath.apply(delta).catch((error: unknown) => {
+      throw error;
+    });
+  }
+}
+
+const emptyJourney = (): MutableJourney => ({ delivered: [], frames: [], punts: [], drops: [] });
+
+/** Hosts `h1` to `hN` with the networks in force and their machines plugged. */
+export async function fabric(
+  options: { readonly hosts: number },
+  ...plans: readonly NetworkPlan[]
+): Promise<TestFabric> {
+  const world = new TestFabric(options.hosts);
+  await world.start(intentOf(hostsOf(options.hosts), plans));
+  return world;
+}

@@ -1,0 +1,195 @@
+/** Hosts with real switches as a fabric of the conformance suite: the underlay is a hub in this process, which sees and counts every packet. */
+import { decode, encode } from "@selvage/packet";
+import type { Row } from "@selvage/pipeline";
+import { selvageProgram } from "@selvage/pipeline";
+import { OvsDatapath, type OvsDatapathOptions } from "../ovs/driver.ts";
+import { Renderer } from "../ovs/render.ts";
+import type { ForgedPacket, TestFabric, TestHost } from "./fabric.ts";
+import { Journal } from "./journal.ts";
+import { OvsHost, uplinkBridge } from "./ovs-host.ts";
+
+const genevePort = 6081;
+const underlays = {
+  4: { addresses: ["192.0.2.1", "192.0.2.2", "192.0.2.3"], stranger: "192.0.2.250" },
+  6: { addresses: ["2001:db8:ffff::1", "2001:db8:ffff::2", "2001:db8:ffff::3"], stranger: "2001:db8:ffff::fa" },
+} as const;
+const macOf = (place: number): string => `02:5e:17:00:00:0${place + 1}`;
+const strangerMac = "02:5e:17:00:00:fa";
+
+function isTunnelled(frame: Uint8Array): boolean {
+  const read = decode(frame);
+  return read.ok && read.packet.udp?.dst === genevePort;
+}
+
+/** Hosts that are made once and serve one fabric after the other. */
+export class OvsHosts {
+  readonly hosts: readonly OvsHost[];
+  readonly version: 4 | 6;
+  crossed = 0;
+
+  private constructor(version: 4 | 6, hosts: OvsHost[]) {
+    this.version = version;
+    this.hosts = hosts;
+  }
+
+  /** Starts `count` hosts, three at most, on an underlay of IPv4 or IPv6. */
+  static async start(version: 4 | 6, count = 3): Promise<OvsHosts> {
+    const hosts: OvsHost[] = [];
+    const made = new OvsHosts(version, hosts);
+    try {
+      for (const [place, address] of underlays[version].addresses.slice(0, count).entries()) {
+        const underlay = (frame: Uint8Array) => made.#carry(place, frame);
+        hosts.push(await OvsHost.start({ address, mac: macOf(place), underlay }));
+      }
+      for (const host of hosts) await made.#meet(host);
+      return made;
+    } catch (error) {
+      await made.dispose();
+      throw error;
+    }
+  }
+
+  /** The switch asks for its neighbours itself, and loses the packet that made it ask: a test must not begin with that. */
+  async #meet(host: OvsHost): Promise<void> {
+    for (const [place, { plan }] of this.hosts.entries()) {
+      if (plan !== host.plan) await host.appctl("tnl/neigh/set", uplinkBridge, plan.address, macOf(place));
+    }
+  }
+
+  /** Starts a host's switch again. */
+  async restart(host: OvsHost): Promise<void> {
+    await host.startSwitch();
+    await this.#meet(host);
+  }
+
+  #carry(from: number, frame: Uint8Array): void {
+    if (isTunnelled(frame)) this.crossed += 1;
+    for (const [place, host] of this.hosts.entries()) if (place !== from) host.receive(frame);
+  }
+
+  /** A driver for one of the hosts. */
+  driver(place: number, options: Partial<OvsDatapathOptions> = {}): OvsDatapath {
+    const host = this.hosts[place];
+    if (host === undefined) throw new RangeError(`no host ${place}`);
+    const { database, plan } = host;
+    return new OvsDatapath({ database, tunnelIp: plan.address, datapathType: "netdev", ...options });
+  }
+
+  /** A tunnelled packet from whomever it says. */
+  inject({ from, to, key, srcPort, dstPort, frame }: ForgedPacket): void {
+    const data = Buffer.alloc(12);
+    data.writeUIntBE(dstPort, 0, 3);
+    data.writeUIntBE(srcPort, 4, 3);
+    const place = this.hosts.findIndex(({ plan }) => plan.address === to);
+    const eth = { src: strangerMac, dst: macOf(place) };
+    const geneve = { vni: key, options: [{ class: 0xff53, type: 1, critical: true, data }] };
+    const ports = { src: 50_000, dst: genevePort };
+    const outer =
+      this.version === 4
+        ? encode({ eth, ipv4: { src: from, dst: to }, udp: ports, geneve, payload: frame })
+        : encode({ eth, ipv6: { src: from, dst: to }, udp: ports, geneve, payload: frame });
+    this.hosts[place]?.receive(outer);
+  }
+
+  async dispose(): Promise<void> {
+    for (const host of this.hosts) await host.dispose();
+  }
+}
+
+class OvsTestHost implements TestHost {
+  readonly host: OvsHost;
+  readonly #hosts: OvsHosts;
+  readonly #place: number;
+  readonly #plugged = new Map<string, string>();
+  datapath: OvsDatapath;
+
+  constructor(hosts: OvsHosts, host: OvsHost, place: number) {
+    this.#hosts = hosts;
+    this.host = host;
+    this.#place = place;
+    this.datapath = hosts.driver(place);
+  }
+
+  get address(): string {
+    return this.host.plan.address;
+  }
+
+  async plug(port: string): Promise<Journal<Uint8Array>> {
+    const arrived = new Journal<Uint8Array>();
+    this.#plugged.set(port, await this.host.plugWire(port, (frame) => arrived.add(frame)));
+    return arrived;
+  }
+
+  async unplug(port: string): Promise<void> {
+    await this.host.unplug(this.#nameOf(port));
+    this.#plugged.delete(port);
+  }
+
+  async send(port: string, frame: Uint8Array): Promise<void> {
+    this.host.send(this.#nameOf(port), frame);
+  }
+
+  async reopen(): Promise<OvsDatapath> {
+    await this.datapath.close();
+    this.datapath = this.#hosts.driver(this.#place);
+    return this.datapath;
+  }
+
+  stop(): Promise<void> {
+    return this.host.stopSwitch();
+  }
+
+  start(): Promise<void> {
+    return this.#hosts.restart(this.host);
+  }
+
+  async lose(row: Row): Promise<void> {
+    const cookie = new Renderer(selvageProgram).cookieOf(row);
+    await this.host.ofctl("del-flows", `cookie=0x${cookie.toString(16)}/-1`);
+  }
+
+  /** Leaves the switch as a new one is: no machine, no rows. */
+  async clear(): Promise<void> {
+    await this.datapath.close();
+    if (!this.host.isUp) await this.start();
+    for (const name of this.#plugged.values()) await this.host.unplug(name);
+    this.#plugged.clear();
+    await this.host.vsctl("--if-exists", "del-br", "br-int");
+  }
+
+  #nameOf(port: string): string {
+    const name = this.#plugged.get(port);
+    if (name === undefined) throw new Error(`port ${port} is not plugged`);
+    return name;
+  }
+}
+
+/** A fabric on hosts that are running already; `dispose` clears them for the next. */
+export async function ovsTestFabric(hosts: OvsHosts): Promise<TestFabric> {
+  for (const host of hosts.hosts) {
+    await host.vsctl(
+      ...[
+        "--may-exist",
+        "add-br",
+        "br-int",
+        "--",
+        "set",
+        "bridge",
+        "br-int",
+        "datapath_type=netdev",
+        "fail_mode=secure",
+      ],
+    );
+  }
+  const all = hosts.hosts.map((host, place) => new OvsTestHost(hosts, host, place));
+  return {
+    hosts: all,
+    stranger: underlays[hosts.version].stranger,
+    deadline: 5_000,
+    inject: async (packet) => hosts.inject(packet),
+    crossed: async () => hosts.crossed,
+    dispose: async () => {
+      for (const host of all) await host.clear();
+    },
+  };
+}
