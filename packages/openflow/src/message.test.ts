@@ -115,6 +115,22 @@ test("a message above 65535 bytes and values that do not fit are refused", () =>
   assert.equal(decodeMessage(encode(flowMod({ priority: 65535 }))).message.kind, "flowMod");
 });
 
+test("a port's name may have any byte but zero: what is read is what is written, and it always ends", () => {
+  const named = (name: string): Message => ({
+    kind: "portStatus",
+    reason: "added",
+    port: { port: 1, mac: 2, name, config: 0, state: 0, speed: null },
+  });
+  const bytes = encode(named("\u00ff\u00fdx"));
+  assert.deepEqual(decodeMessage(bytes).message, named("\u00ff\u00fdx"));
+  // All 16 bytes of the field filled: the last is taken for the end.
+  const at = Buffer.from(bytes).indexOf(Uint8Array.of(0xff, 0xfd));
+  const full = Uint8Array.from(bytes).fill(0x61, at, at + 16);
+  assert.deepEqual(decodeMessage(full).message, named("a".repeat(15)));
+  assert.throws(() => encode(named("\u0100")), EncodeError);
+  assert.throws(() => encode(named("a\u0000b")), EncodeError);
+});
+
 test("errors bear the names of the specification and of Open vSwitch", () => {
   assert.equal(errorName(5, 1), "OFPFMFC_TABLE_FULL");
   assert.equal(errorName(0, 0), "OFPHFC_INCOMPATIBLE");

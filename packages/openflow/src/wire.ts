@@ -108,12 +108,16 @@ export class Writer {
     this.#bytes.set(value, at);
   }
 
-  /** ASCII text in a fixed field, zero-filled; at least one zero byte ends it. */
+  /** Text of one byte a character (as `Reader.text` gives it) in a fixed field, zero-filled; at least one zero byte ends it. */
   text(value: string, size: number): void {
     if (value.length >= size) throw new EncodeError(`"${value}" does not fit ${size} bytes with its final zero`);
     const at = this.#grow(size);
     this.#bytes.fill(0, at, at + size);
-    for (let i = 0; i < value.length; i += 1) this.#bytes[at + i] = value.charCodeAt(i) & 0x7f;
+    for (let i = 0; i < value.length; i += 1) {
+      const code = value.charCodeAt(i);
+      if (code === 0 || code > 0xff) throw new EncodeError(`"${value}" has a character that is no byte`);
+      this.#bytes[at + i] = code;
+    }
   }
 
   /** Zeros until what began at `start` is a multiple of 8 bytes long. */
@@ -218,11 +222,11 @@ export class Reader {
     return this.#bytes.slice(this.#start, this.#end);
   }
 
-  /** Text up to the first zero byte of a fixed field. */
+  /** Text up to the first zero byte of a fixed field, one character a byte. The last byte is taken for the zero that must be there, as Open vSwitch does. */
   text(size: number): string {
     const at = this.#skip(size);
     let text = "";
-    for (let i = at; i < at + size; i += 1) {
+    for (let i = at; i < at + size - 1; i += 1) {
       const code = this.#view.getUint8(i);
       if (code === 0) break;
       text += String.fromCharCode(code);
