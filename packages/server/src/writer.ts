@@ -8,6 +8,8 @@ import { fail, isError } from "@selvage/base";
 import { type Change, Overlay, Replica, type Revision } from "@selvage/model";
 import { type Author, Compacted, type LoggedEntry, type Store, StoreFailure } from "@selvage/store";
 import { type Random, secureRandom } from "./allocate.ts";
+import { differenceTo, pause } from "./catch-up.ts";
+import { AlreadyLogged, isSame, type NamedRequest } from "./history/named.ts";
 import { Transaction } from "./transaction.ts";
 
 /** A request's rules: reads and writes through the transaction, synchronously; throws what the caller shall be told. */
@@ -52,6 +54,7 @@ interface Request {
   readonly reject: (error: unknown) => void;
   /** Id of the entry: kept over reruns, so that a lost reply is recognised. */
   readonly entryId: string;
+  readonly named: NamedRequest<unknown> | undefined;
   attempts: number;
   run: { readonly transaction: Transaction; readonly outcome: Outcome } | undefined;
   /** Something that it read was changed by another writer since it ran. */
@@ -117,9 +120,10 @@ export class Writer {
 
   /**
    * Runs a request's rules and appends what they changed as one entry.
-   * Rejects with what the rules threw, StoreUnavailable when the store cannot be written, StoreBusy after too many lost races.
+   * `named`: by what a retry of the request is known. Rejects with AlreadyLogged when the log holds it (another server took it),
+   * with what the rules threw, StoreUnavailable when the store cannot be written, StoreBusy after too many lost races.
    */
-  transact<T>(author: Author, rules: Rules<T>): Promise<Committed<T>> {
+  transact<T>(author: Author, rules: Rules<T>, named?: NamedRequest<T>): Promise<Committed<T>> {
     if (this.#end.signal.aborted)
       return Promise.reject(fail("StoreUnavailable", { reason: "the server is closing" }, { retryAfter }));
     return new Promise<Committed<T>>((resolve, reject) => {
@@ -129,7 +133,8 @@ export class Writer {
         // The result is what these rules returned, handed through untouched.
         resolve: resolve as (committed: Committed<unknown>) => void,
         reject,
-        entryId: randomUUID(),
+        entryId: named?.entryId ?? randomUUID(),
+        named,
         attempts: 0,
         run: undefined,
         touched: false,
@@ -204,7 +209,7 @@ export class Writer {
           throw new StoreFailure("the log cannot be read up to its head", "failed");
         this.#flight = [];
       }
-      open = this.#refuseExhausted(open);
+      open = this.#refuseExhausted(await this.#refuseLogged(open));
       if (open.length === 0) return;
       const touched = open.findIndex((request) => request.touched);
       firstToRun = touched < 0 ? open.length : touched;
@@ -244,12 +249,17 @@ export class Writer {
   } {
     const at = new Date(this.#now()).toISOString();
     const changed = batch.filter((request) => request.run?.outcome.kind === "changed");
-    const entries = changed.map((request) => ({
-      id: request.entryId,
-      at,
-      author: request.author,
-      changes: request.run?.outcome.kind === "changed" ? request.run.outcome.changes : [],
-    }));
+    const entries = changed.map((request) => {
+      const outcome = request.run?.outcome;
+      const mark = outcome?.kind === "changed" ? request.named?.mark(outcome.result) : undefined;
+      return {
+        id: request.entryId,
+        at,
+        author: request.author,
+        ...(mark === undefined ? {} : { request: mark }),
+        changes: outcome?.kind === "changed" ? outcome.changes : [],
+      };
+    });
     return { entries, changed };
   }
 
@@ -285,7 +295,11 @@ export class Writer {
   }
 
   /** Whether the log holds exactly these entries behind `head`. */
-  async #holds(head: Revision, entries: readonly { readonly id: string }[], newHead: Revision): Promise<boolean> {
+  async #holds(
+    head: Revision,
+    entries: readonly Pick<LoggedEntry, "id" | "author">[],
+    newHead: Revision,
+  ): Promise<boolean> {
     if (newHead < head + entries.length) return false;
     const stop = new AbortController();
     let index = 0;
@@ -293,7 +307,8 @@ export class Writer {
       head,
       AbortSignal.any([stop.signal, this.#end.signal, AbortSignal.timeout(catchUpMs)]),
     )) {
-      if (entry.id !== entries[index]?.id) return false;
+      const own = entries[index];
+      if (own === undefined || !isSame(own.id, own.author, entry)) return false;
       index += 1;
       if (index === entries.length) return true;
     }
@@ -315,6 +330,18 @@ export class Writer {
           request.reject(new Error("a request was answered before it ran"));
       }
     }
+  }
+
+  /** Tells the named requests that the log holds already, as another server's: those after them must not stand on what they did. */
+  async #refuseLogged(batch: readonly Request[]): Promise<readonly Request[]> {
+    const left: Request[] = [];
+    for (const request of batch) {
+      const logged = request.named === undefined ? undefined : await this.#store.find(request.entryId);
+      if (logged === undefined) left.push(request);
+      else request.reject(new AlreadyLogged(logged));
+    }
+    if (left.length < batch.length) for (const request of left) request.touched = true;
+    return left;
   }
 
   #refuseExhausted(batch: readonly Request[]): readonly Request[] {
@@ -343,7 +370,7 @@ export class Writer {
   /** Marks the requests on their way that read what another writer's entry changes. The replica does not have the entry yet. */
   #markTouched(entry: LoggedEntry): void {
     const flight = this.#flight;
-    if (flight.length === 0 || flight.some((request) => request.entryId === entry.id)) return;
+    if (flight.length === 0 || flight.some((request) => isSame(request.entryId, request.author, entry))) return;
     if (!this.#entangled) {
       this.#entangled = true;
       this.#markEntangled(flight);
@@ -381,13 +408,7 @@ export class Writer {
   async #reload(): Promise<void> {
     try {
       const snapshot = await this.#store.snapshot();
-      const held = new Set(snapshot.objects.map((object) => `${object.kind}|${object.id}`));
-      const changes: Change[] = snapshot.objects
-        .filter(({ kind, id, revision }) => (this.replica.revisionOf(kind, id) ?? -1) < revision)
-        .map(({ kind, id, object }) => ({ kind, id, object }));
-      for (const { kind, id } of this.replica.snapshot()) {
-        if (!held.has(`${kind}|${id}`)) changes.push({ kind, id, object: null });
-      }
+      const changes = differenceTo(this.replica, snapshot);
       this.#advance({
         id: randomUUID(),
         at: new Date(this.#now()).toISOString(),
@@ -405,16 +426,4 @@ export class Writer {
 function unavailable(error: unknown): unknown {
   if (isError(error) || !(error instanceof StoreFailure)) return error;
   return fail("StoreUnavailable", { reason: error.message }, { retryAfter, cause: error });
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(done, ms);
-    function done(): void {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", done);
-      resolve();
-    }
-    signal.addEventListener("abort", done);
-  });
 }

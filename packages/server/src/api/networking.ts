@@ -1,6 +1,8 @@
 /** Networking API v2.0: versions, extensions, and list, show, create, update and delete of every declared collection. */
 import { errorBody, fail, type SelvageError } from "@selvage/base";
 import type { StoredObject } from "@selvage/model";
+import { clientRequestId, namedAs, nameOf, type RequestName } from "../history/named.ts";
+import { type Retries, repliedWith } from "../history/retries.ts";
 import type { HostStates } from "../host-states.ts";
 import { acceptsJson, type Exchange, headerOf, type Reply } from "../http/exchange.ts";
 import { networkingRules, rulesOf } from "../rules/all.ts";
@@ -17,6 +19,7 @@ import { render } from "./render.ts";
 
 export interface NetworkingApi {
   readonly writer: Writer;
+  readonly retries: Retries;
   readonly hosts: HostStates;
   readonly settings: ServerSettings;
   /** Who bears the request's token. Throws Unauthorized. */
@@ -54,13 +57,13 @@ export async function networking(api: NetworkingApi, exchange: Exchange): Promis
       return { status: 200, body: show(rules, id, exchange, caller, world) };
     case "POST":
       if (id !== undefined) throw fail("HTTPNotFound");
-      return create(api, rules, exchange, caller, world);
+      return once(api, rules, exchange, caller, (name) => create(api, rules, exchange, caller, world, name));
     case "PUT":
       if (id === undefined) throw rules.notFound("None");
-      return update(api, rules, id, exchange, caller, world);
+      return once(api, rules, exchange, caller, (name) => update(api, rules, id, exchange, caller, world, name));
     case "DELETE":
       if (id === undefined) throw rules.notFound("None");
-      return remove(api, rules, id, exchange, caller);
+      return once(api, rules, exchange, caller, (name) => remove(api, rules, id, exchange, caller, name));
     default:
       throw fail("HTTPMethodNotAllowed");
   }
@@ -107,17 +110,44 @@ function show(rules: ResourceRules, id: string, exchange: Exchange, caller: Call
   return { [rules.resource.kind]: render(rules, object, caller, world, exchange.query.all("fields")) };
 }
 
+/** Runs a write; one that the log holds already, by its name, gets the first's reply: what it wrote, shown as it was written. */
+function once(
+  api: NetworkingApi,
+  rules: ResourceRules,
+  exchange: Exchange,
+  caller: Caller,
+  run: (name: RequestName | undefined) => Promise<Reply>,
+): Promise<Reply> {
+  const { kind, plural } = rules.resource;
+  const world: ListWorld = { view: api.writer.replica, hosts: api.hosts, settings: api.settings };
+  const name = nameOf(exchange, caller);
+  return api.retries.once(
+    name,
+    () => run(name),
+    (entry) => {
+      const headers = at(entry.revision);
+      const shown = repliedWith(entry, kind).map((object) => render(rules, object, caller, world));
+      if (exchange.method === "DELETE") return { status: 204, headers };
+      if (exchange.method === "PUT") return { status: 200, body: { [kind]: shown[0] }, headers };
+      const { bulk } = elementsOf(rules.resource, parseJson(exchange.body));
+      return { status: 201, body: bulk ? { [plural]: shown } : { [kind]: shown[0] }, headers };
+    },
+  );
+}
+
 async function create(
   api: NetworkingApi,
   rules: ResourceRules,
   exchange: Exchange,
   caller: Caller,
   world: ListWorld,
+  name: RequestName | undefined,
 ): Promise<Reply> {
   const { resource } = rules;
   const { bulk, items } = elementsOf(resource, parseJson(exchange.body));
   const parsed = items.map((item) => createValues(resource, item, caller));
-  const { result, revision } = await api.writer.transact(authorOf(caller, exchange), (transaction) => {
+  const named = namedAs(name, (created: readonly StoredObject[]) => created.map((object) => object.id));
+  const rulesRun = (transaction: Transaction): readonly StoredObject[] => {
     const writing = writingOf(api, caller, transaction);
     return parsed.map(({ values, given }) => {
       // Whether a network is there is not told to who may not see it, whatever else is wrong.
@@ -133,7 +163,8 @@ async function create(
       if (refused !== undefined) throw refused;
       return rules.create(writing, values);
     });
-  });
+  };
+  const { result, revision } = await api.writer.transact(authorOf(caller, exchange), rulesRun, named);
   const rendered = result.map((object) => render(rules, object, caller, world));
   return {
     status: 201,
@@ -149,11 +180,12 @@ async function update(
   exchange: Exchange,
   caller: Caller,
   world: ListWorld,
+  name: RequestName | undefined,
 ): Promise<Reply> {
   const { resource } = rules;
   const { values, given } = updateValues(resource, elementOf(resource, parseJson(exchange.body)));
   const constraint = constraintOf(exchange);
-  const { result, revision } = await api.writer.transact(authorOf(caller, exchange), (transaction) => {
+  const rulesRun = (transaction: Transaction): StoredObject => {
     const before = found(rules, id, caller, transaction);
     const { device_owner = (before as StoredObject & Values).device_owner } = values;
     const target = rules.target(transaction.view, { ...before, device_owner });
@@ -162,7 +194,9 @@ async function update(
     const after: StoredObject = rules.update(writingOf(api, caller, transaction), before, values);
     checkConstraint(constraint, before);
     return after;
-  });
+  };
+  const named = namedAs(name, (updated: StoredObject) => [updated.id]);
+  const { result, revision } = await api.writer.transact(authorOf(caller, exchange), rulesRun, named);
   return { status: 200, body: { [resource.kind]: render(rules, result, caller, world) }, headers: at(revision) };
 }
 
@@ -172,15 +206,18 @@ async function remove(
   id: string,
   exchange: Exchange,
   caller: Caller,
+  name: RequestName | undefined,
 ): Promise<Reply> {
   const constraint = constraintOf(exchange);
-  const { revision } = await api.writer.transact(authorOf(caller, exchange), (transaction) => {
+  const rulesRun = (transaction: Transaction): void => {
     const object = found(rules, id, caller, transaction);
     const target = rules.target(transaction.view, object as StoredObject & Values);
     const refused = checkDelete(rules.policy, rules.resource.kind, caller, target);
     if (refused !== undefined) throw refused;
     rules.remove(writingOf(api, caller, transaction), object, () => checkConstraint(constraint, object));
-  });
+  };
+  const named = namedAs(name, () => []);
+  const { revision } = await api.writer.transact(authorOf(caller, exchange), rulesRun, named);
   return { status: 204, headers: at(revision) };
 }
 
@@ -218,10 +255,12 @@ function at(revision: number): Readonly<Record<string, string>> {
 }
 
 function authorOf(caller: Caller, exchange: Exchange) {
+  const client = clientRequestId(exchange);
   return {
     kind: "user" as const,
     id: caller.userId,
     request_id: exchange.requestId,
+    ...(client === undefined ? {} : { client_request_id: client }),
     ...(caller.projectId === undefined ? {} : { project_id: caller.projectId }),
   };
 }

@@ -4,6 +4,7 @@ import { fail, isError, requestId, type SelvageError } from "@selvage/base";
 import Fastify, { type FastifyReply, type FastifyRequest } from "fastify";
 import { networking, networkingError, versions } from "../api/networking.ts";
 import type { Caller } from "../api/policy.ts";
+import { Retries } from "../history/retries.ts";
 import { identity, identityError } from "../identity/routes.ts";
 import { callerOf, type IdentityService } from "../identity/service.ts";
 import type { Observe } from "../own/measure.ts";
@@ -34,6 +35,14 @@ interface Area {
   readonly refuse: (error: SelvageError, exchange: Exchange) => Reply;
 }
 
+/** Times in ms. Headers may be long: a list of some hundred ids is asked for in one URL. */
+const httpOptions = {
+  requestTimeout: 60_000,
+  headersTimeout: 20_000,
+  keepAliveTimeout: 65_000,
+  maxHeaderSize: 64 * 1024,
+} as const;
+
 /** Makes the application; `server` takes connections when it resolves. */
 export async function createApp(options: AppOptions): Promise<App> {
   const { core } = options;
@@ -44,12 +53,12 @@ export async function createApp(options: AppOptions): Promise<App> {
   const app = Fastify({
     bodyLimit: core.settings.bodyLimit,
     exposeHeadRoutes: false,
-    serverFactory: (handler) =>
-      createServer({ requestTimeout: 60_000, headersTimeout: 20_000, keepAliveTimeout: 65_000 }, handler),
+    serverFactory: (handler) => createServer(httpOptions, handler),
+    frameworkErrors: (error, request, reply) => void handle(request, reply, error),
   });
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("*", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
-  const handle = async (request: FastifyRequest, reply: FastifyReply, failure?: unknown): Promise<FastifyReply> => {
+  async function handle(request: FastifyRequest, reply: FastifyReply, failure?: unknown): Promise<FastifyReply> {
     const start = core.clock.monotonic();
     const exchange = exchangeOf(request, core);
     const area = areas.find((each) => each.owns(exchange.path)) ?? unknownArea;
@@ -72,9 +81,10 @@ export async function createApp(options: AppOptions): Promise<App> {
       seconds: (core.clock.monotonic() - start) / 1000,
     });
     return send(reply, exchange, answer);
-  };
+  }
   app.route({ method: [...app.supportedMethods], url: "/*", handler: (request, reply) => handle(request, reply) });
   app.setErrorHandler((error, request, reply) => handle(request, reply, error));
+  app.setNotFoundHandler((request, reply) => handle(request, reply, fail("HTTPNotFound")));
   await app.ready();
   // The inner server never listens, so it is told that it does: that is when it begins to watch for slow requests.
   app.server.emit("listening");
@@ -104,13 +114,14 @@ function areasOf({ core, identity: service, routes }: AppOptions, callers: WeakM
     return caller;
   };
   const now = (): number => core.clock.now();
+  const retries = new Retries(store);
   const under = (prefix: string) => (path: string) => path === prefix || path.startsWith(`${prefix}/`);
   return [
     ...routes.map(([prefix, answer]): Area => ({ name: prefix, owns: under(prefix), answer, refuse: ownError })),
     {
       name: "networking",
       owns: under("/v2.0"),
-      answer: (exchange) => networking({ writer, hosts, settings, authenticate }, exchange),
+      answer: (exchange) => networking({ writer, retries, hosts, settings, authenticate }, exchange),
       refuse: networkingError,
     },
     {
