@@ -153,7 +153,7 @@ function readOptions(reader: Reader): Dhcpv6Options {
   const code = Dhcpv6OptionCode;
   eachOption(
     reader,
-    (number) => number === code.iaNa || !typedCodes.has(number) || number === code.iaAddress,
+    (number) => number === code.iaNa || !typedCodes.has(number),
     (number, part) => {
       switch (number) {
         case code.clientId:
@@ -195,6 +195,10 @@ function readOptions(reader: Reader): Dhcpv6Options {
         }
         case code.clientFqdn:
           options.clientFqdn = readFqdn(part);
+          break;
+        case code.iaAddress:
+          // It belongs inside an IA option (RFC 8415 section 21.6).
+          part.fail("value");
           break;
         default:
           other.push({ code: number, data: part.rest() });
