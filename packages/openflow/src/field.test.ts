@@ -42,6 +42,10 @@ test("a known field of another length stays raw", () => {
   assert.deepEqual(decode("80000002 0001"), [{ field: "raw", oxm: new Uint8Array([0x80, 0, 0, 2, 0, 1]) }]);
 });
 
+test("a tunnel option of zero, which a switch tells without any byte, is that field and not a raw one", () => {
+  assert.deepEqual(decode("00015000"), [{ field: "tun_metadata0", value: new Uint8Array(0) }]);
+});
+
 test("values of the wrong form and runs outside a field are refused", () => {
   assert.throws(() => encode([{ field: "in_port", value: new Uint8Array(4) }]), EncodeError);
   assert.throws(() => encode([{ field: "tun_metadata3", value: 1 }]), EncodeError);

@@ -86,7 +86,7 @@ export function encodeField(w: Writer, item: FieldMatch | RawField): void {
   if (item.mask !== undefined) encodeValue(w, known, item.mask, size);
 }
 
-/** Reads one field; one that is unknown, or has an unexpected length, comes back raw. */
+/** Reads one field; one that is unknown, or has an unexpected length, comes back raw. A switch tells a `tun_metadataN` of zero without any byte. */
 export function decodeField(r: Reader): FieldMatch | RawField {
   const header = r.peekU16(2);
   const length = header & 0xff;
@@ -99,8 +99,7 @@ export function decodeField(r: Reader): FieldMatch | RawField {
   const known = fieldByNumber(oxmClass, oxmNumber, experimenter);
   const payload = experimental ? length - 4 : length;
   const size = masked ? payload / 2 : payload;
-  const fits =
-    known !== undefined && (known.form === "bytes" ? Number.isInteger(size) && size > 0 : size === known.bytes);
+  const fits = known !== undefined && (known.form === "bytes" ? Number.isInteger(size) : size === known.bytes);
   if (!fits) return { field: "raw", oxm: r.bytes(4 + length) };
   r.skip(experimental ? 8 : 4);
   const value = decodeValue(r, known, size);
