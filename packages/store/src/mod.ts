@@ -2,6 +2,7 @@
 export type { AppendFault, Faults } from "./faults.ts";
 export { type MemoryOptions, type MemoryStore, openMemory } from "./memory.ts";
 export { type OpenOptions, openStore } from "./open.ts";
+export { type CopyFigures, copySqlite, type RestoreFigures, restoreSqlite } from "./sqlite/copies.ts";
 export { type OpenSqliteOptions, openSqlite } from "./sqlite/sqlite.ts";
 export {
   type Appended,

@@ -1,0 +1,190 @@
+/**
+ * Copies of a store's file: taken while servers write (sqlite.org/backup.html), and put back in its place when none runs.
+ * A copy is one file of mode 0600 with everything in it: intent, its log, the certificate authority and password hashes.
+ */
+import {
+  chownSync,
+  closeSync,
+  copyFileSync,
+  existsSync,
+  fsyncSync,
+  openSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from "node:fs";
+import { dirname } from "node:path";
+import { backup, DatabaseSync } from "node:sqlite";
+import type { Revision } from "@selvage/model";
+import { StoreFailure } from "../store.ts";
+import { failureOf, isLocked } from "./failures.ts";
+import { applicationId, migrations, openReader, scalar } from "./schema.ts";
+
+/** What a copy holds. */
+export interface CopyFigures {
+  readonly revision: Revision;
+  readonly objects: number;
+  readonly bytes: number;
+}
+
+/** What putting a copy back did. */
+export interface RestoreFigures extends CopyFigures {
+  /** The head that the restored log goes on from. */
+  readonly head: Revision;
+}
+
+/** All pages in one step: a copy of one moment, however busy the writers are. */
+const allPages = 0x7fffffff;
+
+/**
+ * A restored log goes on this far beyond anything known. Hosts hold objects by their revision: none of the time that is
+ * lost must be taken for one that is written later.
+ */
+const leap = 1_000_000;
+
+const headSql =
+  "SELECT max(value, coalesce((SELECT max(revision) FROM log), 0)) AS head FROM meta WHERE key = 'compacted'";
+
+/**
+ * Copies the store's file to `target` while it is in use; the target appears whole or not at all and replaces what was there.
+ * Gives what the copy holds, after a check of every page of it. Throws StoreFailure.
+ */
+export async function copySqlite(path: string, target: string): Promise<CopyFigures> {
+  const next = `${target}.${process.pid}.new`;
+  try {
+    // Before the first byte: nobody else may read it at any time.
+    closeSync(openSync(next, "wx", 0o600));
+    const source = reader(path);
+    try {
+      await backup(source, next, { rate: allPages });
+    } finally {
+      source.close();
+    }
+    standAlone(next);
+    const figures = inspectCopy(next);
+    sync(next);
+    renameSync(next, target);
+    sync(dirname(target));
+    return figures;
+  } catch (error) {
+    throw failureOf(error, "work");
+  } finally {
+    removeFile(next);
+  }
+}
+
+/**
+ * Puts a copy in the place of a store's file, or where none is. What was there is kept beside it as `PATH.before-restore`.
+ * The log goes on beyond every revision that a host may hold, so its history begins anew, unless the copy is as new as what it replaces.
+ * Throws StoreFailure: the copy is damaged, not ours or of a newer program; a server has the file open.
+ */
+export function restoreSqlite(copy: string, path: string): RestoreFigures {
+  const next = `${path}.${process.pid}.new`;
+  try {
+    const figures = inspectCopy(copy);
+    const present = existsSync(path) ? headOfUnused(path) : undefined;
+    closeSync(openSync(next, "wx", 0o600));
+    copyFileSync(copy, next);
+    const head = present === figures.revision ? present : Math.max(figures.revision, present ?? 0) + leap;
+    if (head !== figures.revision) moveHead(next, head);
+    const { uid, gid } = statSync(dirname(path));
+    chownSync(next, uid, gid);
+    sync(next);
+    if (present !== undefined) setAside(path);
+    renameSync(next, path);
+    sync(dirname(path));
+    return { ...figures, head };
+  } catch (error) {
+    throw failureOf(error, "work");
+  } finally {
+    removeFile(next);
+  }
+}
+
+function reader(path: string): DatabaseSync {
+  if (!existsSync(path)) throw new StoreFailure(`there is no store at ${path}`, "failed");
+  return openReader(path);
+}
+
+/** Checks a copy through and through. Throws StoreFailure. */
+function inspectCopy(path: string): CopyFigures {
+  const db = reader(path);
+  try {
+    if (scalar(db, "PRAGMA application_id") !== applicationId)
+      throw new StoreFailure(`${path} is no copy of a store of ours`, "failed");
+    const state = scalar(db, "PRAGMA integrity_check");
+    if (state !== "ok") throw new StoreFailure(`${path} is damaged: ${String(state)}`, "failed");
+    const version = Number(scalar(db, "SELECT max(version) FROM schema"));
+    const newest = migrations.at(-1)?.version ?? 0;
+    if (version > newest) {
+      const text = `${path} has schema version ${version}, this program knows up to ${newest}: use a newer Selvage`;
+      throw new StoreFailure(text, "failed");
+    }
+    return {
+      revision: Number(scalar(db, headSql)),
+      objects: Number(scalar(db, "SELECT count(*) FROM object")),
+      bytes: statSync(path).size,
+    };
+  } finally {
+    db.close();
+  }
+}
+
+/** The head of a file that nobody has open; its write-ahead log is taken into it. Throws StoreFailure when somebody has. */
+function headOfUnused(path: string): Revision | undefined {
+  const db = new DatabaseSync(path, { timeout: 0 });
+  try {
+    // In WAL mode every connection holds a shared lock for as long as it is open: this one is had only alone.
+    db.exec("PRAGMA locking_mode = EXCLUSIVE; BEGIN IMMEDIATE; COMMIT; PRAGMA journal_mode = DELETE");
+    return Number(scalar(db, headSql));
+  } catch (error) {
+    if (isLocked(error))
+      throw new StoreFailure(`${path} is in use: end the servers on it first`, "failed", { cause: error });
+    // What is there cannot be read at all: that may be why it is replaced.
+    return 0;
+  } finally {
+    db.close();
+  }
+}
+
+/** A copy of a file with a write-ahead log is marked as having one; this one is whole by itself. */
+function standAlone(path: string): void {
+  const db = new DatabaseSync(path);
+  try {
+    db.exec("PRAGMA journal_mode = DELETE");
+  } finally {
+    db.close();
+  }
+}
+
+/** A write-ahead log that stayed behind would be taken for the new file's own. */
+function setAside(path: string): void {
+  removeFile(`${path}.before-restore`);
+  renameSync(path, `${path}.before-restore`);
+  for (const suffix of ["-wal", "-shm"])
+    if (existsSync(path + suffix)) renameSync(path + suffix, `${path}.before-restore${suffix}`);
+}
+
+function moveHead(path: string, head: Revision): void {
+  const db = new DatabaseSync(path);
+  try {
+    db.exec("PRAGMA journal_mode = DELETE; PRAGMA synchronous = FULL");
+    db.prepare("UPDATE meta SET value = ? WHERE key = 'compacted'").run(head);
+    db.exec("DELETE FROM log");
+  } finally {
+    db.close();
+  }
+}
+
+function sync(path: string): void {
+  const file = openSync(path, "r");
+  try {
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+}
+
+function removeFile(path: string): void {
+  for (const suffix of ["", "-wal", "-shm", "-journal"]) rmSync(path + suffix, { force: true });
+}
