@@ -1,12 +1,19 @@
 /** Desired minus installed: reads what the switch holds, keeps what is right to the last counter, and plans the rest. Restart, drift, upgrade and audit are this one operation. */
-import type { Bucket, Flow, GroupDescription, Match, MeterConfig } from "@selvage/openflow";
+import {
+  type Bucket,
+  type Flow,
+  FlowFlag,
+  type GroupDescription,
+  type Match,
+  type MeterConfig,
+} from "@selvage/openflow";
 import type { Row } from "@selvage/pipeline";
 import type { Adoption } from "../datapath.ts";
 import { provenanceOf } from "./cookie.ts";
 import { Installation, renderAll } from "./installation.ts";
 import { flagsOf, flowBody, flowKey, Plan } from "./plan.ts";
 import type { Ports } from "./ports.ts";
-import { generalPunts, hostMeters, portMeters, portPunts, puntTable, slotOf } from "./punts.ts";
+import { generalPunts, hostMeters, portMeters, portPunts, pulseFlow, puntTable, slotOf } from "./punts.ts";
 import type { MemberSet, RenderedFlow, Renderer } from "./render.ts";
 import { bucketText, matchText } from "./text.ts";
 
@@ -41,10 +48,10 @@ interface Found {
 
 const actionsIn = (flow: Flow) => flow.instructions.flatMap((each) => (each.kind === "apply" ? each.actions : []));
 
-/** What is compared of a flow in the switch; timeouts, and instructions that we never write, make it another one. */
+/** What is compared of a flow in the switch; timeouts, and instructions that we never write, make it another one; that counts were once reset does not. */
 function bodyIn(flow: Flow): string {
   const foreign = flow.instructions.some((each) => each.kind !== "apply") || flow.idleTimeout + flow.hardTimeout > 0;
-  return `${foreign ? "foreign " : ""}${flowBody(flow.cookie, flow.flags, actionsIn(flow))}`;
+  return `${foreign ? "foreign " : ""}${flowBody(flow.cookie, flow.flags & ~FlowFlag.resetCounts, actionsIn(flow))}`;
 }
 
 /**
@@ -86,6 +93,7 @@ export async function planAdoption(
   for (const { set } of sets.values()) want(renderer.setFlow(set, installation.groups.of(set.id)), set.id);
   for (const flow of renderer.misses()) want(flow, "miss");
   for (const flow of generalPunts()) want(flow, "punt");
+  want(pulseFlow, "pulse");
   const meters = [...hostMeters];
   for (const { ofport } of ports.plugged) {
     const slot = installation.slots.of(String(ofport));

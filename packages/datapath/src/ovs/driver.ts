@@ -18,9 +18,9 @@ import { pluggedIn } from "./bridge.ts";
 import { provenanceOf } from "./cookie.ts";
 import { NotReady, RefusedRows, refusalsIn } from "./errors.ts";
 import type { Installation } from "./installation.ts";
-import type { Plan } from "./plan.ts";
+import { flowModOf, type Plan } from "./plan.ts";
 import { Ports } from "./ports.ts";
-import { puntOf } from "./punts.ts";
+import { pulseFlow, puntOf } from "./punts.ts";
 import { readInstalled } from "./read-back.ts";
 import { Renderer } from "./render.ts";
 import { openSession, type Session, type SessionPlan } from "./session.ts";
@@ -44,6 +44,8 @@ export interface OvsDatapathOptions {
 }
 
 const tunnelInterface = "selvage-geneve";
+/** Milliseconds that looking through a cache of usual size takes. */
+const patience = 20;
 const backoff = { base: 100, cap: 5_000 };
 
 export class OvsDatapath implements Datapath {
@@ -91,14 +93,16 @@ export class OvsDatapath implements Datapath {
     await tried.promise;
   }
 
-  adopt(rows: Iterable<Row>): Promise<Adoption> {
+  async adopt(rows: Iterable<Row>): Promise<Adoption> {
     const wanted = new Map<string, Row>();
     for (const row of rows) wanted.set(row.id, row);
-    return this.#inTurn(async () => this.#adopt(this.#live(), wanted));
+    const adoption = await this.#inTurn(async () => this.#adopt(this.#live(), wanted));
+    await this.#inForce();
+    return adoption;
   }
 
-  apply(delta: Pick<Delta<Row>, "added" | "removed" | "modified">): Promise<void> {
-    return this.#inTurn(async () => {
+  async apply(delta: Pick<Delta<Row>, "added" | "removed" | "modified">): Promise<void> {
+    await this.#inTurn(async () => {
       const session = this.#live();
       const installation = this.#installation;
       if (installation === undefined)
@@ -106,6 +110,7 @@ export class OvsDatapath implements Datapath {
       const put = [...delta.added, ...delta.modified.map(({ after }) => after)];
       await this.#execute(session, installation.change(delta.removed, put));
     });
+    await this.#inForce();
   }
 
   async send(port: string, frame: Uint8Array): Promise<void> {
@@ -123,7 +128,8 @@ export class OvsDatapath implements Datapath {
   }
 
   async drops(): Promise<ReadonlyMap<ReasonCode, number>> {
-    const { connection } = this.#live();
+    const { connection, control } = this.#live();
+    await control?.revalidated().catch((error: Error) => this.#cannotTell(error));
     const counts = new Map<ReasonCode, number>();
     for await (const { cookie, statistics } of connection.flowStats()) {
       const reason = provenanceOf(cookie)?.reason ?? null;
@@ -241,7 +247,6 @@ export class OvsDatapath implements Datapath {
     await this.#execute(session, plan);
     if (session !== this.#session) throw new NotReady("the switch went away");
     this.#installation = installation;
-    if (installation.ports !== this.#ports) await this.#execute(session, installation.moveTo(this.#ports));
     return adoption;
   }
 
@@ -260,6 +265,24 @@ export class OvsDatapath implements Datapath {
       const rows = refusalsIn(error).flatMap(({ request }) => plan.rowOf(request) ?? []);
       throw new RefusedRows(rows, error);
     }
+  }
+
+  /**
+   * Waits until what the switch has cached follows its tables. It looks through its cache soon after each change, and every half second: if it had
+   * done so before we asked, writing a flow again makes it look once more.
+   */
+  async #inForce(): Promise<void> {
+    const session = this.#session;
+    if (session?.control === undefined) return;
+    const timer = this.#clock.after(patience, () => {
+      session.connection.send([flowModOf(pulseFlow)]).catch((error: Error) => this.#cannotTell(error));
+    });
+    await session.control.revalidated().catch((error: Error) => this.#cannotTell(error));
+    timer.cancel();
+  }
+
+  #cannotTell(error: Error): void {
+    if (!this.#closing.signal.aborted) this.#log.debug("the switch does not tell when its cache follows", { error });
   }
 
   #keepCount({ cookie, statistics }: FlowRemoved): void {

@@ -58,7 +58,7 @@ export class Plan {
 
   addFlow(row: string, flow: RenderedFlow): void {
     this.#additions += 1;
-    this.#note(row, this.#flows, flowModOf(flow, 0));
+    this.#note(row, this.#flows, flowModOf(flow));
   }
 
   removeFlow(row: string, flow: Pick<RenderedFlow, "table" | "priority" | "match">): void {
@@ -123,7 +123,8 @@ export class Plan {
   }
 }
 
-function flowModOf(flow: RenderedFlow, flags: number): Message {
+/** The message that writes a flow. */
+export function flowModOf(flow: RenderedFlow, flags = 0): Message {
   const { table, priority, match, actions, cookie } = flow;
   const instructions = actions.length === 0 ? [] : [{ kind: "apply", actions } as const];
   return flowMod({ table, priority, match, cookie, instructions, flags: flagsOf(flow) | flags });

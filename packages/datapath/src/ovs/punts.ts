@@ -21,6 +21,17 @@ import type { RenderedFlow } from "./render.ts";
 /** Tables from here on are the driver's, not the program's. */
 export const firstDriverTable = 250;
 export const puntTable = 250;
+/** No packet comes here: its one flow is written again so that the switch looks through its cache once more. */
+const pulseTable = 251;
+
+export const pulseFlow: RenderedFlow = {
+  table: pulseTable,
+  priority: 0,
+  match: [],
+  actions: [],
+  cookie: cookieOf(pulseTable, "pulse", null),
+  reason: null,
+};
 
 interface Rate {
   /** Packets a second. */

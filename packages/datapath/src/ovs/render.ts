@@ -80,7 +80,7 @@ export class Renderer {
     if (actions === undefined) return [];
     const priority = priorityOf(table, row);
     const reason = reasonOf(steps);
-    const cookie = cookieOf(table.number, row.id, reason);
+    const cookie = this.cookieOf(row);
     return matchesOf(row.id, conditions, steps).map((match) => ({
       table: table.number,
       priority,
@@ -89,6 +89,12 @@ export class Renderer {
       cookie,
       reason,
     }));
+  }
+
+  /** The cookie of all flows of a row that is no member. */
+  cookieOf(row: Row): bigint {
+    const table = this.#table(row);
+    return cookieOf(table.number, row.id, reasonOf(stepsOf(table, row)));
   }
 
   /** The set that a member row belongs to. */

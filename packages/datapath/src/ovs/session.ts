@@ -11,6 +11,7 @@ import {
 } from "@selvage/openflow";
 import { connect, OPEN_VSWITCH, type OvsdbClient, type Replica } from "@selvage/ovsdb";
 import { type BridgePlan, bridgeReplica, configure } from "./bridge.ts";
+import { Control } from "./control.ts";
 import { SwitchConflict } from "./errors.ts";
 import { tunnelOption } from "./layout.ts";
 
@@ -33,6 +34,8 @@ export interface SessionEvents {
 export interface Session {
   readonly replica: Replica;
   readonly connection: Connection;
+  /** Undefined where the daemon's control socket is not to be found. */
+  readonly control: Control | undefined;
   /** Settles, without rejecting, when the switch is gone or `close` was called. */
   readonly ended: Promise<Error>;
   close(): void;
@@ -43,6 +46,11 @@ function openflowAddress({ openflow, database, bridge }: SessionPlan): Address {
   if (openflow !== null) return openflow;
   if (!database.startsWith("unix:")) throw new TypeError(`${database} is elsewhere: say where ${bridge} listens`);
   return { path: join(dirname(database.slice("unix:".length)), `${bridge}.mgmt`) };
+}
+
+/** The daemon's control socket lies beside the others. */
+async function findControl({ database }: SessionPlan): Promise<Control | undefined> {
+  return database.startsWith("unix:") ? Control.find(dirname(database.slice("unix:".length))) : undefined;
 }
 
 /** Connects to both sides. Rejects when either does not answer, or with SwitchConflict; nothing stays open then. */
@@ -57,7 +65,8 @@ export async function openSession(plan: SessionPlan, events: SessionEvents, sign
     try {
       signal.throwIfAborted();
       await greet(connection);
-      return follow(client, replica, connection, events);
+      const control = await findControl(plan);
+      return follow(client, replica, connection, control, events);
     } catch (error) {
       connection.close();
       throw error;
@@ -91,13 +100,20 @@ const isOurs = (one: TlvMapping): boolean =>
 const isSame = (one: TlvMapping): boolean =>
   isOurs(one) && one.optionLength === tunnelOption.optionLength && one.index === tunnelOption.index;
 
-function follow(client: OvsdbClient, replica: Replica, connection: Connection, events: SessionEvents): Session {
+function follow(
+  client: OvsdbClient,
+  replica: Replica,
+  connection: Connection,
+  control: Control | undefined,
+  events: SessionEvents,
+): Session {
   connection.on("packetIn", events.packetIn);
   connection.on("flowRemoved", events.flowRemoved);
   connection.on("error", (error) => events.refused(`type ${error.type}, code ${error.code}`));
   replica.onChange(events.configuration);
   const close = (): void => {
     connection.close();
+    control?.close();
     client.close();
   };
   const ended = Promise.race([
@@ -109,5 +125,5 @@ function follow(client: OvsdbClient, replica: Replica, connection: Connection, e
     close();
     return cause;
   });
-  return { replica, connection, ended, close };
+  return { replica, connection, control, ended, close };
 }

@@ -29,10 +29,10 @@ const decimals: ReadonlySet<string> = new Set([
 ]);
 
 function valueText(field: FieldName, value: FieldValue): string {
-  if (value instanceof Uint8Array)
-    return `0x${Buffer.from(value)
-      .toString("hex")
-      .replace(/^0+(?=.)/, "")}`;
+  if (value instanceof Uint8Array) {
+    // The switch leaves out leading bytes that are zero, and so all of a value of zero.
+    return `0x${Buffer.from(value).toString("hex").replace(/^0+/, "") || "0"}`;
+  }
   if (macs.has(field)) return textOfMac(macFrom(Number(value)));
   if (ip4s.has(field)) return textOfIp(ipFrom(4, BigInt(value)));
   if (ip6s.has(field)) return textOfIp(ipFrom(6, BigInt(value)));
