@@ -30,7 +30,7 @@ export const defaultSettings: ServerSettings = Object.freeze({
   region: "RegionOne",
   tokenLifetime: 3600,
   joinTokenLifetime: 3600,
-  bodyLimit: 16 * 1024 * 1024,
+  bodyLimit: 4 * 1024 * 1024,
   passwordMemory: 19 * 1024,
   passwordPasses: 2,
   passwordWorkers: 2,
