@@ -13,7 +13,10 @@ const format = 1;
 /** What was found: nothing, whole differences in order, or why it is of no use. */
 export type Cached =
   | { readonly found: "nothing" }
-  | { readonly found: "differences"; readonly messages: readonly { readonly message: Changes; readonly text: string }[] }
+  | {
+      readonly found: "differences";
+      readonly messages: readonly { readonly message: Changes; readonly text: string }[];
+    }
   | { readonly found: "damage"; readonly reason: string };
 
 interface Header {
@@ -49,7 +52,8 @@ export async function readCache(path: string, hostId: string): Promise<Cached> {
   const header = JSON.parse(head) as Header;
   if (header.format !== format) return { found: "damage", reason: `its format is ${header.format}, not ${format}` };
   if (header.host !== hostId) return { found: "damage", reason: `it is of another host, ${header.host}` };
-  if (header.projection !== projectionFingerprint) return { found: "damage", reason: "it was cut by another projection" };
+  if (header.projection !== projectionFingerprint)
+    return { found: "damage", reason: "it was cut by another projection" };
   try {
     const messages = rest.map((text) => ({ message: readFromServer(text), text }));
     const changes = messages.flatMap(({ message, text }) => (message.type === "changes" ? [{ message, text }] : []));
@@ -140,7 +144,9 @@ export class CacheWriter {
       this.#log.warn("the cached snapshot could not be written", { path: this.#options.path, error });
       const file = this.#file;
       this.#file = undefined;
-      await file?.close().catch((closing: unknown) => this.#log.warn("its file could not be closed", { error: closing }));
+      await file
+        ?.close()
+        .catch((closing: unknown) => this.#log.warn("its file could not be closed", { error: closing }));
     });
   }
 }

@@ -3,7 +3,16 @@
  * stream ends, for as long as it lives. What carries the messages is handed in.
  */
 import { backoffDelay, type Clock, type Log, type Timer } from "@selvage/base";
-import { BadMessage, type Changes, type Facts, heldChunk, projectionFingerprint, protocolVersions, readFromServer, type Welcome } from "@selvage/sync";
+import {
+  BadMessage,
+  type Changes,
+  type Facts,
+  heldChunk,
+  projectionFingerprint,
+  protocolVersions,
+  readFromServer,
+  type Welcome,
+} from "@selvage/sync";
 import type { Held } from "./copy.ts";
 
 /** One connection to a server. */

@@ -14,7 +14,11 @@ export interface Health {
 }
 
 /** Starts answering. Throws the system's errors (EADDRINUSE). */
-export async function serveHealth(address: HealthAddress, status: () => AgentStatus, metrics: Metrics): Promise<Health> {
+export async function serveHealth(
+  address: HealthAddress,
+  status: () => AgentStatus,
+  metrics: Metrics,
+): Promise<Health> {
   const answer: RequestListener = (request, response) => {
     const json = (code: number, body: unknown): void => {
       response.writeHead(code, { "content-type": "application/json" }).end(JSON.stringify(body));

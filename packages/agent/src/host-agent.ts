@@ -2,7 +2,15 @@
  * One host's agent: its view from cache and stream, the rows that the apps derive from it, its switch kept equal to them, its guests'
  * questions answered. It keeps no truth of its own: intent comes down, and only facts go up (architecture, "One picture").
  */
-import { type Clock, type Counter, type Gauge, type Histogram, type Log, type Metrics, secondsBuckets } from "@selvage/base";
+import {
+  type Clock,
+  type Counter,
+  type Gauge,
+  type Histogram,
+  type Log,
+  type Metrics,
+  secondsBuckets,
+} from "@selvage/base";
 import type { AttachedInterface, Datapath } from "@selvage/datapath";
 import { Attachment, type Change, type Delta, type Engine, type Revision } from "@selvage/model";
 import type { Row } from "@selvage/pipeline";
@@ -133,7 +141,10 @@ export class HostAgent {
       log: log.child("services"),
       metrics,
     });
-    this.#drift = metrics.counter({ name: "drift_rows_total", help: "Rows that an audit found missing, wrong or strange" });
+    this.#drift = metrics.counter({
+      name: "drift_rows_total",
+      help: "Rows that an audit found missing, wrong or strange",
+    });
     this.#installTime = metrics.histogram({
       name: "install_seconds",
       help: "Time from a change of the wanted rows to their being in force",

@@ -138,7 +138,8 @@ export class Installer<State> {
       this.#refused.delete(row.id);
     }
     for (const id of pending.removedIds()) this.#refused.delete(id);
-    if (delta.added.length + delta.removed.length + delta.modified.length > 0) await this.#options.datapath.apply(delta);
+    if (delta.added.length + delta.removed.length + delta.modified.length > 0)
+      await this.#options.datapath.apply(delta);
   }
 
   async #adopt(due: "adopt" | "audit" | "nothing", pending: Fold): Promise<void> {
@@ -158,7 +159,9 @@ export class Installer<State> {
   /** Installs all rows but those that the switch refuses. What is there and wanted is never taken away meanwhile. */
   async #isolate(wanted: readonly Row[]): Promise<void> {
     const { datapath } = this.#options;
-    const bodies = new Map((await datapath.installed()).flatMap(({ row }) => (row === null ? [] : [[row.id, row.body]])));
+    const bodies = new Map(
+      (await datapath.installed()).flatMap(({ row }) => (row === null ? [] : [[row.id, row.body]])),
+    );
     const good: Row[] = [];
     const candidates: Row[] = [];
     for (const row of wanted) (bodies.get(row.id) === row.body ? good : candidates).push(row);

@@ -43,7 +43,9 @@ export async function joinHost(options: JoinOptions): Promise<Joined> {
     throw fail("UsageInvalid", { reason: "the authority's fingerprint is not 64 hex digits" });
   }
   if (expected === undefined && endpoint.by === "tcp") {
-    throw fail("UsageInvalid", { reason: "the token bears no fingerprint: give TOKEN.FINGERPRINT, both from `selvage host add`" });
+    throw fail("UsageInvalid", {
+      reason: "the token bears no fingerprint: give TOKEN.FINGERPRINT, both from `selvage host add`",
+    });
   }
   const ca = await authorityAt(endpoint, expected);
   const { keyPem, csrPem } = await createKeyAndRequest(hostname());
@@ -68,7 +70,10 @@ async function authorityAt(endpoint: Endpoint, expected: string | undefined): Pr
   const chain = await chainOf(endpoint);
   const authority = chain.find((each) => (expected === undefined ? each.ca : fingerprintOf(each.raw) === expected));
   if (authority === undefined) {
-    const reason = expected === undefined ? "the server shows no authority" : "the server's authority is not the one that the token names";
+    const reason =
+      expected === undefined
+        ? "the server shows no authority"
+        : "the server's authority is not the one that the token names";
     throw fail("CertificateInvalid", { reason });
   }
   return authority.toString();

@@ -1,7 +1,7 @@
 /** The agent's face: join a host, run its agent. */
 export { type AgentOptions, type RunningAgent, startAgent } from "./agent.ts";
 export { type Dial, type Link, type LinkEvents, RefusedByServer } from "./client.ts";
-export { type Health, type HealthAddress } from "./health.ts";
+export type { Health, HealthAddress } from "./health.ts";
 export { type AgentStatus, HostAgent, type HostAgentOptions } from "./host-agent.ts";
 export { NotJoined } from "./identity.ts";
 export { type Joined, type JoinOptions, joinHost } from "./join.ts";

@@ -17,7 +17,10 @@ export interface DeskOptions {
 }
 
 /** Questions a second and at once, of one port. */
-const limits = { dhcp4: { rate: 5, burst: 20 }, nd: { rate: 20, burst: 40 } } as const satisfies Record<Punt["kind"], object>;
+const limits = { dhcp4: { rate: 5, burst: 20 }, nd: { rate: 20, burst: 40 } } as const satisfies Record<
+  Punt["kind"],
+  object
+>;
 
 export class Desk {
   readonly #options: DeskOptions;
@@ -52,17 +55,21 @@ export class Desk {
       const answer = this.#answer(punt);
       count(answer.answer === "reply" ? answer.what : answer.answer);
       if (answer.answer === "reply") await datapath.send(attachment, answer.frame);
-      else if (answer.answer === "silence") log.debug("a packet is not answered", { kind, port: attachment, why: answer.why });
-      else if (this.#notices.take(attachment, now)) log.warn("a packet is not answered", { kind, port: attachment, why: answer.why });
+      else if (answer.answer === "silence")
+        log.debug("a packet is not answered", { kind, port: attachment, why: answer.why });
+      else if (this.#notices.take(attachment, now))
+        log.warn("a packet is not answered", { kind, port: attachment, why: answer.why });
     } catch (error) {
       count("failed");
-      if (this.#notices.take(attachment, now)) log.warn("a packet could not be served", { kind, port: attachment, error });
+      if (this.#notices.take(attachment, now))
+        log.warn("a packet could not be served", { kind, port: attachment, error });
     }
   }
 
   /** Forgets the measures of ports that are plugged in no more. */
   keepOnly(attached: ReadonlySet<string>): void {
-    for (const buckets of [this.#buckets.dhcp4, this.#buckets.nd, this.#notices]) buckets.forget((port) => !attached.has(port));
+    for (const buckets of [this.#buckets.dhcp4, this.#buckets.nd, this.#notices])
+      buckets.forget((port) => !attached.has(port));
   }
 
   #answer(punt: Punt): Answer {

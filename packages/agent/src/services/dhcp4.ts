@@ -4,7 +4,7 @@
  */
 import { dhcpServer } from "@selvage/compiler";
 import type { Punt } from "@selvage/datapath";
-import { cidrOf, lastIpOf, netmaskOf, Network, Port, Subnet, textOfIp, type View } from "@selvage/model";
+import { cidrOf, lastIpOf, Network, netmaskOf, Port, Subnet, textOfIp, type View } from "@selvage/model";
 import { type ClasslessRoute, type Dhcp, type DhcpOptions, decode, encode, UdpPort } from "@selvage/packet";
 import { type Answer, notice, reply, silence } from "./answer.ts";
 
@@ -27,7 +27,14 @@ const unset = "0.0.0.0";
 const everybody = "255.255.255.255";
 const broadcastMac = "ff:ff:ff:ff:ff:ff";
 /** RFC 2132: the codes that a client names in its parameter request list. */
-const code = { subnetMask: 1, routers: 3, dnsServers: 6, domainName: 15, broadcastAddress: 28, classlessRoutes: 121 } as const;
+const code = {
+  subnetMask: 1,
+  routers: 3,
+  dnsServers: 6,
+  domainName: 15,
+  broadcastAddress: 28,
+  classlessRoutes: 121,
+} as const;
 
 /** Answers one question. */
 export function answerDhcp4(view: View, punt: Punt, settings: Dhcp4Settings): Answer {
@@ -112,7 +119,11 @@ function answered(kind: "offer" | "ack" | "inform", lease: Lease, dhcp: Dhcp, se
 
 /** DHCPNAK: to all, for the client's address is not its own (RFC 2131, section 4.3.2). */
 function refused(lease: Lease, dhcp: Dhcp): Answer {
-  const options: DhcpOptions = { messageType: "nak", serverId: lease.server.address, message: "the address is not this port's" };
+  const options: DhcpOptions = {
+    messageType: "nak",
+    serverId: lease.server.address,
+    message: "the address is not this port's",
+  };
   return frame(lease, dhcp, { dst: everybody, mac: broadcastMac, ciaddr: unset, yiaddr: unset, options });
 }
 
@@ -151,7 +162,11 @@ const timesOf = (leaseTime: number) => ({
 });
 
 /** What the client asked for; everything where it did not say. The MTU always: a guest with a larger one loses its large packets. */
-function parameters({ subnet, mtu }: Lease, asked: readonly number[] | undefined, settings: Dhcp4Settings): DhcpOptions {
+function parameters(
+  { subnet, mtu }: Lease,
+  asked: readonly number[] | undefined,
+  settings: Dhcp4Settings,
+): DhcpOptions {
   const wants = (option: number): boolean => asked === undefined || asked.includes(option);
   const prefix = cidrOf(subnet.cidr);
   const dns = subnet.dns_nameservers.filter((address) => !address.includes(":"));

@@ -1,5 +1,14 @@
 /** How a host gets its identity: a single-use token and a certificate request against a certificate; later a new one for the old. */
-import { type Counter, type ErrorCode, fail, hashOfSecret, isError, type Log, type Metrics, signHostRequest } from "@selvage/base";
+import {
+  type Counter,
+  type ErrorCode,
+  fail,
+  hashOfSecret,
+  isError,
+  type Log,
+  type Metrics,
+  signHostRequest,
+} from "@selvage/base";
 import { canonicalIp, Host, JoinToken } from "@selvage/model";
 import type { Author } from "@selvage/store";
 import { type JoinReply, JoinRequest, type RenewReply, RenewRequest } from "@selvage/sync";
@@ -31,9 +40,20 @@ export class Admission {
   constructor(options: AdmissionOptions) {
     const { now, metrics } = options;
     this.#options = options;
-    this.#sources = new Throttle({ now, free: 10, first: 1_000, longest: minute, forget: 15 * minute, capacity: 10_000 });
+    this.#sources = new Throttle({
+      now,
+      free: 10,
+      first: 1_000,
+      longest: minute,
+      forget: 15 * minute,
+      capacity: 10_000,
+    });
     this.#joined = metrics.counter({ name: "joins_total", help: "Hosts that joined" });
-    this.#refused = metrics.counter({ name: "joins_refused_total", help: "Joins that were refused, by reason", labels: ["reason"] });
+    this.#refused = metrics.counter({
+      name: "joins_refused_total",
+      help: "Joins that were refused, by reason",
+      labels: ["reason"],
+    });
   }
 
   /**

@@ -106,7 +106,11 @@ export class Endpoint {
       });
     } catch (error) {
       if (!isError(error)) throw error;
-      this.#options.log.warn("a stream was refused", { code: error.code, reason: error.message, source: sourceOf(request) });
+      this.#options.log.warn("a stream was refused", {
+        code: error.code,
+        reason: error.message,
+        source: sourceOf(request),
+      });
       const body = JSON.stringify(refusalBody(error));
       socket.end(
         `HTTP/1.1 ${error.status} Refused\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
@@ -121,7 +125,9 @@ export class Endpoint {
     const { raw } = socket.getPeerCertificate();
     if (raw === undefined) throw fail("CertificateInvalid", { reason: "there is none" });
     if (!socket.authorized) {
-      throw fail("CertificateInvalid", { reason: `it was not signed by this deployment (${socket.authorizationError})` });
+      throw fail("CertificateInvalid", {
+        reason: `it was not signed by this deployment (${socket.authorizationError})`,
+      });
     }
     return this.#options.peers.identify(raw);
   }
@@ -196,7 +202,12 @@ function refusalBody({ code, status, message, hint, params }: SelvageError) {
   return { error: { type: code, status, message, kind: entryOf(code).kind, hint, params } };
 }
 
-function reply(response: ServerResponse, status: number, body: unknown, headers: Readonly<Record<string, string>> = {}): void {
+function reply(
+  response: ServerResponse,
+  status: number,
+  body: unknown,
+  headers: Readonly<Record<string, string>> = {},
+): void {
   response.writeHead(status, { "content-type": "application/json", ...headers });
   response.end(JSON.stringify(body));
 }

@@ -37,7 +37,11 @@ export function relay(options: RelayPluginOptions = {}): ServerPlugin {
       { server: await own.make(), authorityPem: authority.certificatePem },
     );
     const renewal = own.keep((server) => endpoint.renew({ server, authorityPem: authority.certificatePem }));
-    metrics.gauge({ name: "sync_streams", help: "Hosts whose stream is open on this server", read: () => streams.size });
+    metrics.gauge({
+      name: "sync_streams",
+      help: "Hosts whose stream is open on this server",
+      read: () => streams.size,
+    });
     return {
       tls: (socket) => endpoint.accept(socket),
       close: async () => {

@@ -56,7 +56,11 @@ export class Relay {
    * Opens a host's stream; an older one of the same host is refused and closed. Gives the session, or undefined after a refusal
    * (no common protocol version, host unknown), which the channel was told.
    */
-  connect(hostId: string, hello: Pick<Hello, "protocols" | "projection" | "held">, channel: Channel): Session | undefined {
+  connect(
+    hostId: string,
+    hello: Pick<Hello, "protocols" | "projection" | "held">,
+    channel: Channel,
+  ): Session | undefined {
     const host = this.#feed.replica.get(Host, hostId);
     const protocol = commonVersion(protocolVersions, hello.protocols);
     const refuse = (code: string, message: string) => {

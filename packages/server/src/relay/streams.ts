@@ -252,7 +252,11 @@ class Stream implements StreamEnd {
 
   #refuse(error: SelvageError, retry: boolean): void {
     if (this.#state === "ended") return;
-    this.#options.log.warn("a host's stream was refused", { host: this.#peer.hostId, code: error.code, reason: error.message });
+    this.#options.log.warn("a host's stream was refused", {
+      host: this.#peer.hostId,
+      code: error.code,
+      reason: error.message,
+    });
     this.#channel.send(JSON.stringify({ type: "refused", code: error.code, message: error.message, retry }));
     this.#channel.close();
     this.closed();
