@@ -39,7 +39,10 @@ test("a client's name may be whole, a part or nothing (RFC 4704 section 4.2)", (
 test("an address option stands in an IA option and nowhere else (RFC 8415 section 21.6)", () => {
   const address = "0005 0018 20010db8000000000000000000000005 00000000 00000000";
   assert.throws(() => read(`01 000000 ${address}`), { name: "Fault", reason: "value" });
-  assert.equal(read(`01 000000 0003 0028 00000001 00000000 00000000 ${address}`).options.iaNa?.[0]?.addresses.length, 1);
+  assert.equal(
+    read(`01 000000 0003 0028 00000001 00000000 00000000 ${address}`).options.iaNa?.[0]?.addresses.length,
+    1,
+  );
 });
 
 test("what contradicts itself is refused", () => {
