@@ -12,7 +12,15 @@ import { createLog, serverCertificate } from "@selvage/base";
 import { Host, JoinToken } from "@selvage/model";
 import { openMemory } from "@selvage/store";
 import { authorityOf, type ServerPlugin, startServer } from "./mod.ts";
-import { errorOf, type Json, login, passwordAuth, startTestServer, TestClient } from "./testing/mod.ts";
+import {
+  errorOf,
+  type Json,
+  login,
+  passwordAuth,
+  startTestServer,
+  TestClient,
+  type TestServer,
+} from "./testing/mod.ts";
 
 test("one listener tells TLS from HTTP by the first byte, on TCP and on the unix socket", async () => {
   const path = join(await mkdtemp(join(tmpdir(), "selvage-socket-")), "s");
@@ -60,6 +68,8 @@ test("paths that are nobody's, methods, bodies and Accept are answered in the AP
   const { admin } = server;
   for (const [method, path, body, status, type] of [
     ["GET", "/nope", undefined, 404, "HTTPNotFound"],
+    ["PROPFIND", "/v2.0/networks", undefined, 404, "HTTPNotFound"],
+    ["GET", "/v2.0/networks/%zz", undefined, 400, "HTTPBadRequest"],
     ["GET", "/v2.0/networks/a/b", undefined, 404, "HTTPNotFound"],
     ["POST", "/v2.0/networks/a", { network: {} }, 404, "HTTPNotFound"],
     ["PATCH", "/v2.0/networks/a", { network: {} }, 405, "HTTPMethodNotAllowed"],
@@ -76,6 +86,8 @@ test("paths that are nobody's, methods, bodies and Accept are answered in the AP
     assert.deepEqual([answer.status, errorOf(answer).type], [status, type], `${method} ${path}`);
     assert.match(answer.headers.get("x-openstack-request-id") ?? "", /^req-/);
   }
+  const ids = Array.from({ length: 500 }, (_, n) => `id=00000000-0000-0000-0000-${String(n).padStart(12, "0")}`);
+  assert.deepEqual(await admin.list("networks", ids.join("&")), []);
   assert.equal((await admin.get("/v2.0/networks", { accept: "text/html, */*;q=0.1" })).status, 200);
   assert.equal((await admin.get("/v2.0/networks", { accept: "application/json;q=0" })).status, 406);
 });
@@ -184,6 +196,27 @@ test("closing answers what is on its way, and what was answered is there after a
   for (const id of answered) assert.ok(there.has(id), "an acknowledged network is gone");
   await again.running.close();
   await rm(server.dataDir, { recursive: true });
+});
+
+test("two servers on one file: what one acknowledged the other shows, and neither gives an address twice", async () => {
+  await using left = await startTestServer({ on: "sqlite" });
+  await using right = await startTestServer({ on: "sqlite", dataDir: left.dataDir });
+  const network = await left.admin.create("network", {});
+  await left.admin.create("subnet", { network_id: network.id, ip_version: 4, cidr: "10.0.0.0/27" });
+  // Right refuses nothing for what it has not heard of yet: it looks at the log before it says no.
+  const made = await Promise.all(
+    Array.from({ length: 29 }, (_, n) => (n % 2 === 0 ? left : right).admin.create("port", { network_id: network.id })),
+  );
+  assert.equal(new Set(made.map((port) => JSON.stringify(port.fixed_ips))).size, 29);
+  for (const { admin } of [left, right]) {
+    const refused = await admin.post("/v2.0/ports", { port: { network_id: network.id } });
+    assert.deepEqual([refused.status, errorOf(refused).type], [409, "IpAddressGenerationFailure"]);
+  }
+  const heads = [left, right].map((server) => server.running.core.writer);
+  const head = Math.max(...heads.map((writer) => writer.replica.revision));
+  assert.deepEqual(await Promise.all(heads.map((writer) => writer.reached(head))), [true, true]);
+  const ids = async (server: TestServer) => (await server.admin.list("ports", "fields=id")).map((port) => port.id);
+  assert.deepEqual(await ids(right), await ids(left));
 });
 
 test("a port in use is the system's error, and leaves nothing running", async () => {

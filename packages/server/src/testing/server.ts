@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { type RunningServer, type ServerOptions, startServer } from "../server.ts";
 import { type Json, TestClient } from "./client.ts";
 
-export interface TestServerOptions extends Partial<Omit<ServerOptions, "runAs" | "storeUrl">> {
-  /** Where intent stands: in memory unless told, or in a file of the data directory. */
+export interface TestServerOptions extends Partial<Omit<ServerOptions, "runAs">> {
+  /** Where intent stands when no store and no URL is given: in memory, or in a file of the data directory. */
   readonly on?: "memory" | "sqlite";
 }
 
