@@ -14,6 +14,7 @@ export { headerOf } from "./http/exchange.ts";
 export { authorityFingerprint, authorityOf } from "./identity/bootstrap.ts";
 export { type NovaOptions, novaEvents, novaOptions } from "./nova/nova.ts";
 export type { RunAs } from "./privileges.ts";
+export { relay } from "./relay/plugin.ts";
 export {
   type RunningServer,
   type ServerCore,
