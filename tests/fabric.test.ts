@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { at } from "@selvage/lab";
-import { machineSnapshot, processesNaming, whyNoLab } from "@selvage/lab/testing";
+import { machineSnapshot, processesNaming, until, whyNoLab } from "@selvage/lab/testing";
 
 const MAIN = fileURLToPath(new URL("../packages/cli/src/main.ts", import.meta.url));
 const skip = (await whyNoLab()) ?? false;
@@ -40,13 +40,9 @@ function list(value: unknown, key: string): readonly unknown[] {
   return found;
 }
 
-async function untilTrue(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + 60_000;
-  while (!(await holds())) {
-    assert.ok(performance.now() < deadline, `${what}, waited 60 s`);
-    await new Promise((resolve) => setTimeout(resolve, 200));
-  }
-}
+const untilTrue = async (what: string, holds: () => boolean | Promise<boolean>): Promise<void> => {
+  await until(`not seen: ${what}`, 60_000, async () => ((await holds()) ? true : undefined));
+};
 
 let environment: Readonly<Record<string, string>> = {};
 

@@ -10,6 +10,7 @@ import { labAlive, outerPid } from "./lab-process.ts";
 import type { MachinePlan } from "./machine.ts";
 import { isAlive } from "./processes.ts";
 import { type BareLab, bareLab, machineSnapshot, processesNaming, whyNoLab } from "./testing/mod.ts";
+import { until } from "./waiting.ts";
 
 const skip = (await whyNoLab()) ?? false;
 
@@ -25,13 +26,9 @@ function plan(number: number, host: string, over: Partial<MachinePlan> = {}): Ma
   };
 }
 
-async function untilTrue(what: string, holds: () => Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + 20_000;
-  while (!(await holds())) {
-    assert.ok(performance.now() < deadline, `${what}, waited 20 s`);
-    await new Promise((resolve) => setTimeout(resolve, 25));
-  }
-}
+const untilTrue = async (what: string, holds: () => Promise<boolean>): Promise<void> => {
+  await until(`not seen: ${what}`, 20_000, async () => ((await holds()) ? true : undefined));
+};
 
 /** Joins two hosts' integration bridges by a Geneve tunnel and lets them learn, as a stand-in for agents. */
 async function joinByHand(hosts: readonly HostState[]): Promise<void> {

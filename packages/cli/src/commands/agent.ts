@@ -4,8 +4,8 @@ import { resolve } from "node:path";
 import { text } from "node:stream/consumers";
 import { joinHost, startAgent } from "@selvage/agent";
 import { createLog } from "@selvage/base";
+import { OvsDatapath } from "@selvage/datapath";
 import { askedToEnd } from "@selvage/lab";
-import { OvsDatapath } from "../../../datapath/src/ovs/driver.ts";
 import { Exit } from "../exit.ts";
 import { standardOutput } from "../format.ts";
 
