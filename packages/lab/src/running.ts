@@ -2,11 +2,11 @@
 
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type Api, openApi } from "./api.ts";
+import { type Api, at, openApi } from "./api.ts";
 import { LabError } from "./failure.ts";
 import { type LabProcess, labAlive } from "./lab-process.ts";
-import { type DataPaths, dataPaths } from "./paths.ts";
-import { isAlive } from "./processes.ts";
+import { type DataPaths, dataPaths, readRecord } from "./paths.ts";
+import { identify, isAlive } from "./processes.ts";
 import { type RunRecord, readRunRecord } from "./run-record.ts";
 
 /** The administrator's password of a data directory. */
@@ -29,6 +29,18 @@ export async function adminPassword(paths: DataPaths): Promise<string> {
 /** A client of the fabric's server as its administrator. */
 export async function adminApi(paths: DataPaths, url: string): Promise<Api> {
   return openApi({ url, user: "admin", password: await adminPassword(paths), project: "admin" });
+}
+
+/** The file that a server which runs by itself (a service) leaves in its data directory: `{pid, port, url}`. */
+const SERVICE_RECORD = "ready.json";
+
+/** A server that runs as a service on this very data directory: what `up` would have recorded of it. */
+async function serviceRecord(root: string): Promise<RunRecord | undefined> {
+  const value = await readRecord(join(root, SERVICE_RECORD));
+  const [pid, port, url] = [at(value, "pid"), at(value, "port"), at(value, "url")];
+  const server = typeof pid === "number" ? identify(pid) : undefined;
+  if (server === undefined || typeof port !== "number" || typeof url !== "string") return undefined;
+  return { version: 1, datapath: "ovs", why: null, port, url, server, lab: null };
 }
 
 /** A fabric whose server answers. */
@@ -55,12 +67,15 @@ async function recordOf(paths: DataPaths): Promise<RunRecord> {
 }
 
 /**
- * Opens the fabric of a data directory.
+ * Opens the fabric of a data directory, or the server that runs as a service on it.
  * @throws LabError `not-running` when its server does not run.
  */
 export async function openFabric(dataDirectory: string): Promise<RunningFabric> {
-  const paths = dataPaths(dataDirectory);
-  const record = await recordOf(paths);
+  const ours = dataPaths(dataDirectory);
+  const service = (await readRunRecord(ours.runRecord)) === undefined ? await serviceRecord(ours.root) : undefined;
+  // A service's data directory is its server's own.
+  const paths: DataPaths = service === undefined ? ours : { ...ours, server: ours.root };
+  const record = service ?? (await recordOf(paths));
   if (!isAlive(record.server))
     throw new LabError("not-running", "the fabric's server has ended", "repair it: ./selvage up");
   return { paths, record, api: await adminApi(paths, record.url) };

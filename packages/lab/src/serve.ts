@@ -23,8 +23,7 @@ export interface ServeOptions {
 export async function serve(options: ServeOptions, more: readonly ServerPlugin[] = []): Promise<RunningServer> {
   const { dataDir, host, port, socket, readyFile, underlayMtu, tunnelOverhead } = options;
   // Loaded here and not with the lab's face: commands that only ask a server must start fast.
-  const { startServer } = await import("@selvage/server");
-  const { relay } = await import("../../server/src/relay/plugin.ts");
+  const { relay, startServer } = await import("@selvage/server");
   const server = await startServer({
     dataDir,
     host,
