@@ -6,7 +6,7 @@ import { request as httpRequest } from "node:http";
 import { createConnection, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { test } from "node:test";
+import { after, test } from "node:test";
 import { createServer as createTlsServer, connect as tlsConnect } from "node:tls";
 import { createLog, serverCertificate } from "@selvage/base";
 import { Host, JoinToken } from "@selvage/model";
@@ -23,7 +23,9 @@ import {
 } from "./testing/mod.ts";
 
 test("one listener tells TLS from HTTP by the first byte, on TCP and on the unix socket", async () => {
-  const path = join(await mkdtemp(join(tmpdir(), "selvage-socket-")), "s");
+  const directory = await mkdtemp(join(tmpdir(), "selvage-socket-"));
+  after(() => rm(directory, { recursive: true }));
+  const path = join(directory, "s");
   const plugin: ServerPlugin = async ({ writer }) => {
     const { certificatePem, keyPem } = await serverCertificate(authorityOf(writer.replica), {
       names: ["server"],
@@ -266,8 +268,9 @@ test("started as root it refuses to stay it unsaid, and else goes on as the user
 });
 
 test("a socket file left over from a server that was killed is taken over; one that answers is not", async () => {
-  const dataDir = await mkdtemp(join(tmpdir(), "selvage-stale-"));
-  const socket = join(dataDir, "s");
+  const directory = await mkdtemp(join(tmpdir(), "selvage-stale-"));
+  after(() => rm(directory, { recursive: true }));
+  const socket = join(directory, "s");
   const program = `require("net").createServer().listen(process.argv[1], () => process.kill(process.pid, "SIGKILL"))`;
   const child = spawn(process.execPath, ["-e", program, socket]);
   await once(child, "exit");

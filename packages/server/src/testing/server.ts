@@ -90,19 +90,25 @@ export class TestServer implements AsyncDisposable {
 /** Starts a server. A data directory that is given stays when the server goes. */
 export async function startTestServer(options: TestServerOptions = {}): Promise<TestServer> {
   const dataDir = options.dataDir ?? (await mkdtemp(join(tmpdir(), "selvage-server-")));
-  const { on = "memory", ...rest } = options;
-  const running = await startServer({
-    log: "silent",
-    port: 0,
-    ...(on === "memory" ? { storeUrl: "memory:" } : {}),
-    ...rest,
-    dataDir,
-    // A test runs as whoever runs it.
-    runAs: { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 },
-  });
-  const adminPassword = (await readFile(join(dataDir, "admin-password"), "utf8")).trim();
-  const admin = await login(running.url, "admin", adminPassword, "admin");
-  return new TestServer(running, dataDir, admin, adminPassword, options.dataDir !== undefined);
+  const keep = options.dataDir !== undefined;
+  try {
+    const { on = "memory", ...rest } = options;
+    const running = await startServer({
+      log: "silent",
+      port: 0,
+      ...(on === "memory" ? { storeUrl: "memory:" } : {}),
+      ...rest,
+      dataDir,
+      // A test runs as whoever runs it.
+      runAs: { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 },
+    });
+    const adminPassword = (await readFile(join(dataDir, "admin-password"), "utf8")).trim();
+    const admin = await login(running.url, "admin", adminPassword, "admin");
+    return new TestServer(running, dataDir, admin, adminPassword, keep);
+  } catch (error) {
+    if (!keep) await rm(dataDir, { recursive: true, force: true });
+    throw error;
+  }
 }
 
 /** Gets a token with a password. Throws when it is refused. */
