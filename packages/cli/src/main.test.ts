@@ -83,3 +83,28 @@ test("a wrong underlay or a data directory that cannot be is refused before anyt
     rmSync(data, { recursive: true, force: true });
   }
 });
+
+test("the version is printed, and output that nobody reads any more is no failure", () => {
+  const { status, stdout } = selvage("--version");
+  assert.equal(status, 0);
+  assert.match(stdout, /^selvage \d+\.\d+\.\d+\n$/);
+  const script = `set -o pipefail; '${process.execPath}' '${MAIN}' --help | true`;
+  const piped = spawnSync("bash", ["-c", script], { encoding: "utf8" });
+  assert.deepEqual([piped.status, piped.stderr], [0, ""]);
+});
+
+test("server and agent want a data directory typed, or a file that says it", () => {
+  for (const words of [
+    ["server", "run"],
+    ["lab", "simulate"],
+    ["agent", "run", "--tunnel-ip", "192.0.2.1"],
+    ["agent", "join", "https://192.0.2.1", "token"],
+  ]) {
+    const { status, stderr } = selvage(...words);
+    assert.equal(status, 64, words.join(" "));
+    assert.match(stderr, /required option '--data <dir>' not specified/, words.join(" "));
+  }
+  const { status, stderr } = selvage("server", "run", "--config", join(tmpdir(), "selvage-no-such-file.yaml"));
+  assert.equal(status, 1);
+  assert.match(stderr, /selvage-no-such-file\.yaml/);
+});

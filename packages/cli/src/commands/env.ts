@@ -1,6 +1,6 @@
 /** `selvage env`: the OS_* variables that every OpenStack client reads. */
 
-import { adminPassword, dataPaths, LabError, openFabric, readDemoUsers } from "@selvage/lab";
+import { adminPassword, LabError, openFabric, readDemoUsers } from "@selvage/lab";
 import { dataDirectory } from "../context.ts";
 import { Exit } from "../exit.ts";
 import { type Output, standardOutput } from "../format.ts";
@@ -18,8 +18,7 @@ export function shellWord(text: string): string {
 /** Runs `selvage env`. */
 export async function env(flags: EnvFlags, output: Output = standardOutput): Promise<number> {
   const directory = dataDirectory(flags.data);
-  const paths = dataPaths(directory);
-  const { record } = await openFabric(directory);
+  const { paths, record } = await openFabric(directory);
   const users = await readDemoUsers(paths);
   const demo = users.find((user) => user.project === flags.project);
   if (flags.project !== undefined && flags.project !== "admin" && demo === undefined) {

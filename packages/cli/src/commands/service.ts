@@ -56,13 +56,16 @@ export async function serverService(file: string, flags: TypedFlags): Promise<nu
     ...(store === "" ? {} : { storeUrl: store }),
     ...(runAs === undefined ? {} : { runAs }),
   });
-  const ready = join(data, readyName);
-  const words = { pid: process.pid, port: server.port, url: askableUrl(host, server.port) };
-  writeFileSync(`${ready}.new`, JSON.stringify(words), { mode: 0o600 });
-  renameSync(`${ready}.new`, ready);
-  await askedToEnd();
-  await server.close();
-  rmSync(ready, { force: true });
+  try {
+    const ready = join(data, readyName);
+    const words = { pid: process.pid, port: server.port, url: askableUrl(host, server.port) };
+    writeFileSync(`${ready}.new`, JSON.stringify(words), { mode: 0o600 });
+    renameSync(`${ready}.new`, ready);
+    await askedToEnd();
+    rmSync(ready, { force: true });
+  } finally {
+    await server.close();
+  }
   log.info("ended");
   return Exit.ok;
 }

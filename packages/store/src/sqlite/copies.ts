@@ -157,12 +157,13 @@ function standAlone(path: string): void {
   }
 }
 
-/** A write-ahead log that stayed behind would be taken for the new file's own. */
+/** A write-ahead log that stayed behind would be taken for the new file's own; its index is made anew from it. */
 function setAside(path: string): void {
-  removeFile(`${path}.before-restore`);
-  renameSync(path, `${path}.before-restore`);
-  for (const suffix of ["-wal", "-shm"])
-    if (existsSync(path + suffix)) renameSync(path + suffix, `${path}.before-restore${suffix}`);
+  const aside = `${path}.before-restore`;
+  removeFile(aside);
+  renameSync(path, aside);
+  if (existsSync(`${path}-wal`)) renameSync(`${path}-wal`, `${aside}-wal`);
+  rmSync(`${path}-shm`, { force: true });
 }
 
 function moveHead(path: string, head: Revision): void {
