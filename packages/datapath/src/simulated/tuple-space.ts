@@ -56,7 +56,10 @@ export class TupleSpace {
     return this.#size;
   }
 
-  /** Puts a row, replacing one of the same key and rank. Throws TypeError on values that do not fit their fields. */
+  /**
+   * Puts a row, replacing the one of the same id. Throws TypeError on values that do not fit their fields, and AmbiguousRows when a row of
+   * another id has the same key and rank: other words for one thing.
+   */
   put(row: Row): void {
     const { signature, key, asked, rank } = this.place(row);
     let tuple = this.#tuples.get(signature);
@@ -65,7 +68,9 @@ export class TupleSpace {
       this.#tuples.set(signature, tuple);
       this.#ordered = [...this.#tuples.values()].sort((a, b) => b.rank - a.rank);
     }
-    if (!tuple.rows.has(key)) this.#size += 1;
+    const held = tuple.rows.get(key);
+    if (held !== undefined && held.id !== row.id) throw new AmbiguousRows(held, row);
+    if (held === undefined) this.#size += 1;
     tuple.rows.set(key, row);
   }
 

@@ -1,5 +1,5 @@
 /** Row values as numbers: canonical text of the row on one side, what a field holds on the other. */
-import { type Ip, macOf, parseIp, textOfIp, valueOfIp } from "@selvage/model";
+import { type Ip, parseIp, parseMac, textOfIp, valueOfIp } from "@selvage/model";
 import type { Column, Field, RowValue } from "@selvage/pipeline";
 
 /** What a field holds: a number of its width; the name of an ingress; or an outer address as text, for its header tells its family. */
@@ -22,7 +22,7 @@ function numberFrom(field: Field, value: RowValue): bigint {
     case "int":
       return wholeFrom(field, value);
     case "mac":
-      return BigInt(macOf(String(value)));
+      return BigInt(macFrom(field, value));
     case "ip4":
     case "ip6":
     case "ip":
@@ -36,6 +36,12 @@ function addressFrom(field: Field, value: RowValue): Ip {
   const ip = parseIp(String(value));
   if (ip === undefined) throw new TypeError(`${field.name}: ${value} is not an address`);
   return ip;
+}
+
+function macFrom(field: Field, value: RowValue): number {
+  const mac = parseMac(String(value));
+  if (mac === undefined) throw new TypeError(`${field.name}: ${value} is not a MAC address`);
+  return mac;
 }
 
 function wholeFrom(field: Field, value: RowValue): bigint {
