@@ -63,7 +63,9 @@ test("a record is written whole, only its owner reads it, and one that is no JSO
 
 test("the launcher's marks name id and start time", async () => {
   await using directory = await temporary();
+  await writeFile(join(directory.root, "1"), "1 7\n");
   await markRunning(directory.root, [self()]);
+  assert.deepEqual(await readdir(directory.root), [String(process.pid)], "the mark of a dead process is swept away");
   assert.equal(
     await readFile(join(directory.root, String(process.pid)), "utf8"),
     `${process.pid} ${self().startedAt}\n`,

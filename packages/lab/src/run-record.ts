@@ -1,6 +1,6 @@
 /** Who runs of one Selvage: the server, the lab, on which port, with which datapath. Written when it starts, removed when it ends. */
 
-import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { LabError } from "./failure.ts";
 import { type LabProcess, labAlive } from "./lab-process.ts";
@@ -88,6 +88,14 @@ function isForbidden(cause: unknown): boolean {
   return cause instanceof Error && "code" in cause && (cause.code === "EACCES" || cause.code === "EROFS");
 }
 
+/** Removes the marks of processes that were killed and so could not be unmarked. */
+async function sweep(directory: string): Promise<void> {
+  for (const name of await readdir(directory)) {
+    const [pid, startedAt] = (await readFile(join(directory, name), "utf8").catch(() => "")).trim().split(" ");
+    if (identify(Number(pid))?.startedAt !== startedAt) await rm(join(directory, name), { force: true });
+  }
+}
+
 /**
  * Leaves the marks by which the launcher knows that a fabric runs from its tree: one file a process, "PID START". A user who may not
  * write the tree leaves none: they cannot renew its libraries either.
@@ -95,6 +103,7 @@ function isForbidden(cause: unknown): boolean {
 export async function markRunning(directory: string, processes: readonly ProcessIdentity[]): Promise<void> {
   try {
     await mkdir(directory, { recursive: true });
+    await sweep(directory);
     await Promise.all(
       processes.map((one) => writeFile(join(directory, String(one.pid)), `${one.pid} ${one.startedAt}\n`)),
     );
