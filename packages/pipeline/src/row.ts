@@ -1,7 +1,7 @@
 /** A row: what an app says in a table's own terms. Frozen data with a canonical text, so that equal rows are equal strings. */
 import type { EngineRow } from "@selvage/model";
 import type { Field, ValueKind } from "./fields.ts";
-import type { Actions, AnyTable, Column, Columns, Table } from "./table.ts";
+import type { Action, Actions, AnyTable, Column, Columns, Table } from "./table.ts";
 
 type ValueOf<K extends ValueKind> = K extends "int" ? number : string;
 
@@ -46,7 +46,7 @@ export function row<C extends Columns, A extends Actions, R extends string, N ex
   );
 }
 
-/** As `row`, from untyped parts: constants of the program and rows read from elsewhere. Checks names and kinds. */
+/** As `row`, from untyped parts: constants of the program and rows read from elsewhere. Checks names, kinds and widths. Throws TypeError. */
 export function makeRow(
   table: AnyTable,
   key: Readonly<Record<string, RowValue | undefined>>,
@@ -54,10 +54,11 @@ export function makeRow(
   args: Readonly<Record<string, RowValue>>,
   rank?: string,
 ): Row {
-  const declared = table.actions[action] as Actions[string] | undefined;
+  const declared: Action | undefined = Object.hasOwn(table.actions, action) ? table.actions[action] : undefined;
   if (declared === undefined) throw new TypeError(`${table.name}: no action ${action}`);
-  if (table.scheme === "ranked" && (rank === undefined || table.ranks[rank] === undefined)) {
-    throw new TypeError(`${table.name}: a row needs one of the ranks ${Object.keys(table.ranks).join(", ")}`);
+  if (table.scheme !== "ranked" ? rank !== undefined : rank === undefined || !Object.hasOwn(table.ranks, rank)) {
+    const ranks = Object.keys(table.ranks).join(", ");
+    throw new TypeError(`${table.name}: ${ranks === "" ? "it has no ranks" : `a row needs one of the ranks ${ranks}`}`);
   }
   const cleanKey: Record<string, RowValue> = {};
   for (const [name, column] of Object.entries<Column>(table.columns)) {
@@ -66,11 +67,9 @@ export function makeRow(
       if (column.match === "exact") throw new TypeError(`${table.name}: column ${name} is missing`);
       continue;
     }
-    checkValue(
-      `${table.name}.${name}`,
-      column.match === "prefix" || column.match === "masked" ? "name" : column.field.kind,
-      value,
-    );
+    const kind = column.match === "prefix" || column.match === "masked" ? "name" : column.field.kind;
+    checkValue(`${table.name}.${name}`, kind, value);
+    checkWidth(`${table.name}.${name}`, column.field, value);
     cleanKey[name] = value;
   }
   for (const name of Object.keys(key)) {
@@ -81,7 +80,14 @@ export function makeRow(
     const value = args[name];
     if (value === undefined) throw new TypeError(`${table.name}: action ${action} needs ${name}`);
     checkValue(`${table.name}.${action}.${name}`, kind, value);
+    for (const step of declared.steps) {
+      if (step.do === "set" && step.to.from === "param" && step.to.name === name)
+        checkWidth(`${table.name}.${action}.${name}`, step.field, value);
+    }
     cleanArgs[name] = value;
+  }
+  for (const name of Object.keys(args)) {
+    if (declared.params[name] === undefined) throw new TypeError(`${table.name}: ${action} has no parameter ${name}`);
   }
   return Object.freeze({
     table: table.name,
@@ -100,6 +106,11 @@ function checkValue(where: string, kind: ValueKind, value: RowValue): void {
   ) {
     throw new TypeError(`${where}: ${String(value)} is not a value of kind ${kind}`);
   }
+}
+
+function checkWidth(where: string, field: Field, value: RowValue): void {
+  if (typeof value === "number" && value >= 2 ** field.bits)
+    throw new TypeError(`${where}: ${value} does not fit into ${field.bits} bits`);
 }
 
 const textOf = (values: Readonly<Record<string, RowValue>>): string =>

@@ -20,7 +20,7 @@ export const prefix = <F extends Field>(field: F): Column<F, "prefix"> => ({ fie
 /** Text `value/mask` in a row, both in the field's own form; may be left out. */
 export const masked = <F extends Field>(field: F): Column<F, "masked"> => ({ field, match: "masked" });
 
-/** Where a step takes a value from. A narrower value fills the low bits, the rest is zero. */
+/** Where a step takes a value from. A narrower value fills the low bits, the rest is zero; of a wider field the low bits are taken. */
 export type Operand =
   | { readonly from: "param"; readonly name: string }
   | { readonly from: "field"; readonly field: Field }

@@ -1,0 +1,221 @@
+/** The contract of a program: every way to break it is refused where it is put together, and Selvage's own program keeps it. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { isReasonCode } from "@selvage/base";
+import { F, type Field } from "./fields.ts";
+import { program, selvageProgram } from "./program.ts";
+import type { Row } from "./row.ts";
+import {
+  type Action,
+  type AnyTable,
+  action,
+  type Column,
+  call,
+  constant,
+  contentsOf,
+  drop,
+  exact,
+  goto,
+  optional,
+  output,
+  param,
+  punt,
+  replicate,
+  type Step,
+  set,
+  type TableDeclaration,
+  table,
+} from "./table.ts";
+
+/** A table that keeps the contract, with something about it changed. */
+const made = (number: number, name: string, part: Partial<TableDeclaration<never, never, never>> = {}): AnyTable =>
+  table({
+    number,
+    name,
+    text: "",
+    scheme: "exact",
+    columns: { net: exact(F.net) },
+    actions: { end: action([drop("table-miss")]) },
+    ...(part.role === undefined || part.role === "stage" ? { miss: [drop("table-miss")] } : {}),
+    ...part,
+  });
+
+const withAction = (steps: readonly Step[], part: Partial<TableDeclaration<never, never, never>> = {}): AnyTable => ({
+  ...made(0, "first", part),
+  actions: { act: action({ p: "int" }, steps) },
+});
+
+const sub = made(8, "sub", { role: "subroutine" });
+const settingSub: AnyTable = { ...sub, actions: { end: action([set(F.nhMac, constant("02:00:00:00:00:01"))]) } };
+const group = made(9, "group", { role: "members" });
+
+test("a program that keeps the contract is put together", () => {
+  const first = withAction([call("sub"), replicate("group"), set(F.net, param("p")), goto("second")]);
+  const whole = program("first", [first, made(1, "second"), settingSub, group]);
+  assert.equal(whole.byName.get("second")?.number, 1);
+  assert.deepEqual(whole.constants, []);
+});
+
+const broken: readonly (readonly [string, readonly AnyTable[], RegExp])[] = [
+  ["two tables with one number", [made(0, "first"), made(0, "second")], /share the number 0/],
+  ["two tables with one name", [made(0, "first"), made(1, "first")], /two tables are named first/],
+  ["no entry", [made(0, "second")], /no entry table first/],
+  ["a step to no table", [withAction([goto("nowhere")])], /goto nowhere/],
+  ["a step into a subroutine", [withAction([goto("sub")]), settingSub], /goto sub/],
+  ["a call of a stage", [withAction([call("second"), drop("table-miss")]), made(1, "second")], /call second/],
+  ["replication to a stage", [withAction([replicate("second")]), made(1, "second")], /replicate second/],
+  ["steps behind the end", [withAction([drop("table-miss"), set(F.net, constant(1))])], /steps follow drop/],
+  ["a list without an end", [withAction([set(F.net, constant(1))])], /does not end/],
+  ["a miss without an end", [made(0, "first", { miss: [] })], /first miss: the list does not end/],
+  ["a subroutine that ends packets", [made(0, "first"), sub], /only sets fields/],
+  ["a subroutine with a miss", [made(0, "first"), { ...settingSub, miss: [drop("table-miss")] }], /miss does nothing/],
+  ["a parameter that the action lacks", [withAction([set(F.net, param("q")), drop("table-miss")])], /no parameter q/],
+  ["an output to a parameter that the action lacks", [withAction([output(param("q"))])], /no parameter q/],
+  [
+    "an exact table with an optional column",
+    [{ ...made(0, "first"), columns: { net: optional(F.net) } }],
+    /exact columns only/,
+  ],
+  [
+    "a loop",
+    [withAction([goto("second")]), made(1, "second", { miss: [goto("first")] })],
+    /loops: first → second → first/,
+  ],
+  [
+    "a loop through members",
+    [withAction([replicate("group"), drop("table-miss")]), { ...group, actions: { again: action([goto("first")]) } }],
+    /loops/,
+  ],
+  [
+    "a constant of an action that is not there",
+    [{ ...made(0, "first"), constants: [{ key: { net: 1 }, action: "nothing" }] }],
+    /no action nothing/,
+  ],
+];
+
+for (const [what, tables, message] of broken) {
+  test(`refused: ${what}`, () => assert.throws(() => program("first", tables), message));
+}
+
+const actionsOf = (each: AnyTable): readonly Action[] => Object.values(each.actions);
+const stepsOf = (each: AnyTable): readonly Step[] => [...actionsOf(each).flatMap((one) => one.steps), ...each.miss];
+
+test("Selvage's tables bear the numbers of the design, which are never reused", () => {
+  assert.deepEqual(Object.fromEntries(selvageProgram.tables.map(({ name, number }) => [name, number])), {
+    classify: 0,
+    guard_mac: 1,
+    guard_ip: 2,
+    service_class: 4,
+    arp: 10,
+    nd: 11,
+    dhcp: 12,
+    arp_answer: 16,
+    nd_answer: 17,
+    l2: 30,
+    mcast: 34,
+    flood_local: 36,
+    flood_remote: 37,
+    neighbour: 46,
+    tunnel_source: 59,
+    fabric_in: 60,
+    tunnel_out: 80,
+    deliver: 92,
+  });
+  for (const { number } of selvageProgram.tables) assert.ok(number >= 0 && number <= 253);
+});
+
+test("every drop has a reason of the registry, and every table says in a sentence what it is", () => {
+  for (const each of selvageProgram.tables) {
+    for (const step of stepsOf(each)) if (step.do === "drop") assert.ok(isReasonCode(step.reason), each.name);
+    assert.match(each.text, /^[A-Z].+\.$/, each.name);
+  }
+});
+
+test("every table is reached from the entry, and every parameter of an action is used", () => {
+  const reached = new Set<string>();
+  const visit = (name: string): void => {
+    if (reached.has(name)) return;
+    reached.add(name);
+    const found = selvageProgram.byName.get(name);
+    if (found !== undefined) for (const step of stepsOf(found)) if ("table" in step) visit(step.table);
+  };
+  visit(selvageProgram.entry);
+  assert.deepEqual(
+    selvageProgram.tables.filter(({ name }) => !reached.has(name)),
+    [],
+  );
+  for (const each of selvageProgram.tables) {
+    for (const one of actionsOf(each)) {
+      const used = new Set(
+        one.steps.flatMap((step) => ("to" in step && step.to.from === "param" ? [step.to.name] : [])),
+      );
+      assert.deepEqual(
+        Object.keys(one.params).filter((name) => !used.has(name)),
+        [],
+        each.name,
+      );
+    }
+  }
+});
+
+test("no field is set that a packet only arrives with", () => {
+  for (const each of selvageProgram.tables) {
+    for (const step of stepsOf(each)) {
+      if (step.do !== "set") continue;
+      assert.ok(step.field.home === "memory" || step.field.home === "frame", `${each.name} sets ${step.field.name}`);
+      // An address asked for holds IPv4 in its low bits: of that alone a narrower field takes a part.
+      if (step.to.from === "field" && step.to.field !== F.nh)
+        assert.ok(step.to.field.bits <= step.field.bits, `${each.name}: ${step.to.field.name} is too wide`);
+    }
+  }
+});
+
+/** Whether two rows of a table could match one packet: no column of which both are given differs. */
+const overlap = (one: Row, other: Row): boolean =>
+  Object.entries(one.key).every(([name, value]) => other.key[name] === undefined || other.key[name] === value);
+
+test("constant rows of one rank that could match one packet do the same", () => {
+  for (const [at, one] of selvageProgram.constants.entries()) {
+    for (const other of selvageProgram.constants.slice(at + 1)) {
+      if (one.table !== other.table || one.rank !== other.rank || !overlap(one, other)) continue;
+      assert.equal(one.body, other.body, `${one.id} and ${other.id}`);
+    }
+  }
+});
+
+test("a constant row that matches a field of a header also says which header it is", () => {
+  for (const constantRow of selvageProgram.constants) {
+    const columns: Readonly<Record<string, Column>> = selvageProgram.byName.get(constantRow.table)?.columns ?? {};
+    const asked = new Map(
+      Object.keys(constantRow.key).map((name) => [columns[name]?.field.name, constantRow.key[name]]),
+    );
+    for (const name of Object.keys(constantRow.key)) {
+      const field: Field | undefined = columns[name]?.field;
+      for (const [needed, value] of Object.entries(field?.requires ?? {})) {
+        // A table in which only ARP or only ND arrives needs not say it again.
+        if (!asked.has(needed))
+          assert.ok(["arp", "nd"].includes(constantRow.table), `${constantRow.id}: ${name} needs ${needed}`);
+        else assert.equal(asked.get(needed), value, constantRow.id);
+      }
+    }
+  }
+});
+
+test("a stage can be left in every way that a packet may take: steps name what they read", () => {
+  const memory = new Set<string>();
+  for (const each of selvageProgram.tables)
+    for (const step of stepsOf(each))
+      if (step.do === "set" && step.field.home === "memory") memory.add(step.field.name);
+  for (const each of selvageProgram.tables) {
+    for (const column of Object.values<Column>(each.columns))
+      if (column.field.home === "memory")
+        assert.ok(memory.has(column.field.name), `${each.name} matches ${column.field.name}, which nobody sets`);
+  }
+});
+
+test("a punt is of a kind that a service answers", () => {
+  const kinds = selvageProgram.tables.flatMap(stepsOf).flatMap((step) => (step.do === "punt" ? [step.kind] : []));
+  assert.deepEqual([...new Set(kinds)].sort(), ["dhcp4", "nd"]);
+  assert.equal(punt("nd").do, "punt");
+  assert.deepEqual(contentsOf(F.net), { from: "field", field: F.net });
+});
