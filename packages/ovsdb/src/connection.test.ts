@@ -55,6 +55,20 @@ test("an error answer is an OvsdbError, as an object and as the bare text that o
   await assert.rejects(bogus, { name: "OvsdbError", error: "unknown method", details: null });
 });
 
+test("an answer that cannot be read ends the connection, and who asked is told", async () => {
+  for (const answer of [{ result: null, error: [null] }, { error: null }, { result: 1, error: { error: 5 } }]) {
+    const peer = scriptedPeer();
+    const connection = new Connection(peer.transport, { probeMs: 0 });
+    const outcome: unknown[] = [];
+    connection.request("get_schema", ["x"]).catch((error: unknown) => outcome.push(error));
+    peer.say({ id: (await peer.next()).id!, ...answer });
+    const cause = await connection.closed;
+    assert.ok(cause.kind === "failed" && cause.error instanceof ProtocolError);
+    assert.equal(connection.outstanding, 0);
+    assert.ok(outcome.length === 1 && outcome[0] instanceof ConnectionClosedError, "the caller does not wait for ever");
+  }
+});
+
 test("an echo is answered at once with its parameters and id; another request from the server is refused", async () => {
   const peer = scriptedPeer();
   new Connection(peer.transport, { probeMs: 0 });

@@ -183,14 +183,15 @@ export class Connection {
     if (typeof id !== "number" || pending === undefined) {
       throw new ProtocolError(`an answer to nothing that was asked (id ${stringifyJson(id ?? null)})`);
     }
-    this.#pending.delete(id);
-    if (error !== undefined && error !== null) {
-      pending.reject(new OvsdbError({ method: pending.method, ...parseFault(error) }));
-    } else if (result === undefined) {
+    const refused = error !== undefined && error !== null;
+    const fault = refused ? parseFault(error) : null;
+    if (!refused && result === undefined) {
       throw new ProtocolError(`an answer to ${pending.method} with neither result nor error`);
-    } else {
-      pending.resolve(result);
     }
+    // Only an answer that could be read is one: until here the end of the connection is what the caller is told.
+    this.#pending.delete(id);
+    if (fault !== null) pending.reject(new OvsdbError({ method: pending.method, ...fault }));
+    else pending.resolve(result ?? null);
   }
 
   #end(cause: CloseCause): void {
