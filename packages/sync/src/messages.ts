@@ -102,10 +102,13 @@ export type Welcome = Static<typeof Welcome>;
 export type Changes = Static<typeof Changes>;
 export type Refused = Static<typeof Refused>;
 
+/** Characters of a refusal: it may quote what came, which is as long as its sender likes, and goes to logs. */
+const longestReason = 200;
+
 /** A message that is not JSON, not of a known type, or does not fit its type. */
 export class BadMessage extends Error {
   constructor(reason: string) {
-    super(`bad message: ${reason}`);
+    super(`bad message: ${reason.length > longestReason ? `${reason.slice(0, longestReason)}…` : reason}`);
     this.name = "BadMessage";
   }
 }
