@@ -40,12 +40,13 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
   const settings: AgentSettings = { ...defaultAgentSettings, ...options.settings };
   checkAgentSettings(settings);
   const clock = options.clock ?? realClock;
-  const keeper = new IdentityKeeper(dataDir, await readIdentity(dataDir));
-  const { host, ca, server } = keeper.identity;
+  const identity = await readIdentity(dataDir);
+  const { host, ca, server } = identity;
   const log = (options.log ?? (await createLog({ clock }))).child("agent", { host: host.name });
   const metrics = options.metrics ?? (await createMetrics({ labels: { host: host.name } }));
   const endpoint = endpointOf(server);
   const trouble = (error: unknown): void => log.error("the identity could not be written", { error });
+  const keeper = new IdentityKeeper(dataDir, identity, trouble);
   let shown: HostCredentials = keeper.credentials;
   const agent = await HostAgent.start({
     host,
@@ -58,7 +59,9 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
         shown = keeper.credentials;
         return shown;
       },
-      refused: (credentials) => void keeper.refused(credentials).catch(trouble),
+      refused: (credentials) => {
+        if (keeper.refused(credentials)) agent.reconnect();
+      },
       clock,
     }),
     cachePath: join(dataDir, "snapshot"),
@@ -66,12 +69,13 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
     clock,
     log,
     metrics,
-    welcomed: () => void keeper.taken(shown).catch(trouble),
+    welcomed: () => keeper.taken(shown),
   });
   const renewal = new Renewal({ keeper, endpoint, clock, log, renewed: () => agent.reconnect() });
   const undo = async (): Promise<void> => {
     await renewal.close();
     await agent.close();
+    await keeper.settled();
   };
   const answering = serveHealth(options.health ?? { socket: join(dataDir, "agent.sock") }, () => agent.status, metrics);
   const health = await answering.catch(async (error: unknown) => {

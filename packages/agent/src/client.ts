@@ -73,6 +73,8 @@ export class Client {
   #state: State = "down";
   #attempt = 0;
   #refusal: RefusedByServer | undefined;
+  /** The connection that ends now is followed by another without a pause. */
+  #atOnce = false;
   #closed = false;
 
   constructor(options: ClientOptions) {
@@ -100,6 +102,7 @@ export class Client {
   /** Ends the present connection and comes again at once: for a new certificate. */
   reconnect(): void {
     this.#attempt = 0;
+    this.#atOnce = this.#link !== undefined;
     if (this.#link !== undefined) this.#link.close();
     else this.#dial();
   }
@@ -174,6 +177,11 @@ export class Client {
     const reason = this.#refusal ?? cause;
     this.#options.ended(reason);
     if (this.#closed) return;
+    if (this.#atOnce) {
+      this.#atOnce = false;
+      this.#dial();
+      return;
+    }
     const helpless = reason instanceof RefusedByServer && !reason.retry;
     const cap = helpless ? longestRefused : longest;
     const base = helpless ? longestRefused : shortest;

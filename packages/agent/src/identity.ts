@@ -56,11 +56,14 @@ export async function writeIdentity(dataDir: string, identity: Identity): Promis
 export class IdentityKeeper {
   readonly #dataDir: string;
   #identity: Identity;
+  readonly #trouble: (error: unknown) => void;
   #work: Promise<void> = Promise.resolve();
 
-  constructor(dataDir: string, identity: Identity) {
+  /** `trouble` is told when the file could not be written. */
+  constructor(dataDir: string, identity: Identity, trouble: (error: unknown) => void) {
     this.#dataDir = dataDir;
     this.#identity = identity;
+    this.#trouble = trouble;
   }
 
   get identity(): Identity {
@@ -73,27 +76,40 @@ export class IdentityKeeper {
   }
 
   /** A server has taken these credentials: a renewed certificate takes the present one's place. */
-  taken(credentials: HostCredentials): Promise<void> {
+  taken(credentials: HostCredentials): void {
     const { next, ...rest } = this.#identity;
-    if (next === undefined || next.certificate !== credentials.certificate) return this.#work;
-    return this.#change({ ...rest, present: next });
+    if (next === undefined || next.certificate !== credentials.certificate) return;
+    this.#change({ ...rest, present: next }).catch(this.#trouble);
   }
 
-  /** A server does not know these credentials: the present ones are shown again. */
-  refused(credentials: HostCredentials): Promise<void> {
+  /** A server does not know these credentials. Gives whether there are others now: a renewed certificate gives way to the present one. */
+  refused(credentials: HostCredentials): boolean {
     const { next, ...rest } = this.#identity;
-    if (next === undefined || next.certificate !== credentials.certificate) return this.#work;
-    return this.#change(rest);
+    if (next === undefined || next.certificate !== credentials.certificate) return false;
+    this.#change(rest).catch(this.#trouble);
+    return true;
   }
 
-  renewed(next: HostCredentials): Promise<void> {
-    return this.#change({ ...this.#identity, next });
+  /** Keeps a renewed certificate, to be shown from now on. Throws the system's errors: then it is not shown. */
+  async renewed(next: HostCredentials): Promise<void> {
+    const before = this.#identity;
+    try {
+      await this.#change({ ...before, next });
+    } catch (error) {
+      this.#identity = before;
+      throw error;
+    }
+  }
+
+  /** Resolves when all that was changed so far is written or has failed. */
+  settled(): Promise<void> {
+    return this.#work;
   }
 
   #change(identity: Identity): Promise<void> {
     this.#identity = identity;
     const written = this.#work.then(() => writeIdentity(this.#dataDir, identity));
-    this.#work = written.catch(() => undefined);
+    this.#work = Promise.allSettled([written]).then(() => undefined);
     return written;
   }
 }
