@@ -19,6 +19,7 @@ import {
   remove,
   type Step,
 } from "@selvage/model/testing";
+import { decode, encode, multicastMac, solicitedNode } from "@selvage/packet";
 import { type Row, rowText } from "@selvage/pipeline";
 import { projectedResources, readFromServer } from "@selvage/sync";
 import fc from "fast-check";
@@ -456,6 +457,46 @@ test("a slow host gets less and newer, and is not behind when it has caught up",
   assert.equal(site.wire.received.length, 1, "a hundred changes of one object are one");
   assert.equal(site.agent.view.get(Network, "net-1")?.mtu, 1399);
   assert.equal(world.states.inForce("host-1"), world.log.replica.revision);
+});
+
+test("a guest gets its lease, and learns of a neighbour, from its own host with no server there", async () => {
+  const { world, site } = await twoHosts();
+  await using _ = world;
+  const frames: Uint8Array[] = [];
+  site.datapath.plug("port-1", (frame) => frames.push(frame));
+  await world.quiet();
+  site.wire.cut();
+  await site.restart();
+  const mac = "fa:16:3e:00:00:01";
+  site.datapath.receive(
+    "port-1",
+    encode({
+      eth: { src: mac, dst: "ff:ff:ff:ff:ff:ff" },
+      ipv4: { src: "0.0.0.0", dst: "255.255.255.255" },
+      udp: { src: 68, dst: 67 },
+      dhcp: { op: "request", xid: 1, chaddr: mac, options: { messageType: "discover" } },
+    }),
+  );
+  const local = "fe80::f816:3eff:fe00:1";
+  const target = "fe80::f816:3eff:fe00:2";
+  const group = solicitedNode(target);
+  site.datapath.receive(
+    "port-1",
+    encode({
+      eth: { src: mac, dst: multicastMac(group) },
+      ipv6: { src: local, dst: group },
+      icmpv6: { kind: "neighbor-solicitation", target, options: [{ kind: "source-link-layer", mac }] },
+    }),
+  );
+  await world.quiet();
+  const [offer, advertisement] = frames
+    .map((frame) => decode(frame))
+    .map((each) => (each.ok ? each.packet : undefined));
+  assert.deepEqual([offer?.dhcp?.options.messageType, offer?.dhcp?.yiaddr], ["offer", "10.0.0.11"]);
+  assert.deepEqual(
+    [advertisement?.icmpv6?.kind, advertisement?.eth.src],
+    ["neighbor-advertisement", "fa:16:3e:00:00:02"],
+  );
 });
 
 /** Counts what each adoption changed. */

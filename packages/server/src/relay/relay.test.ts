@@ -221,3 +221,45 @@ test("a newer stream of a host ends the older; an unknown host and a strange ver
   stranger.connect(relay, "host-9");
   assert.deepEqual([stranger.refusal, stranger.closed, stranger.session], ["HostUnknown", true, undefined]);
 });
+
+test("a large need goes out as room comes, and what changed meanwhile is in it before the host takes the whole", () => {
+  const log = new Log();
+  const many = Array.from({ length: 2_500 }, (_, at) =>
+    makePort({ id: `q${at}`, key: at + 100, network_id: "n1", mac_address: macOf(at), "binding:host_id": "h2" }),
+  );
+  log.append([...hosts.map((each) => put(Host.kind, each)), put(Network.kind, networks[0] as Network)]);
+  log.append([put(Port.kind, portOn(1, 0, 0, "own")), ...many.map((port) => put(Port.kind, port))]);
+  const relay = new Relay(log, { schedule: (flush) => flush() });
+  const client = new Client();
+  const send = client.send.bind(client);
+  // Each message fills the way to the host.
+  client.send = (text) => {
+    if (text.includes('"changes"')) client.backlog = 1e9;
+    send(text);
+  };
+  client.connect(relay, "host-1");
+  const parts = () => client.received.map(readFromServer).filter((message) => message.type === "changes");
+  assert.deepEqual(
+    parts().map(({ more, reset }) => ({ more, reset })),
+    [{ more: true, reset: false }],
+  );
+  assert.equal(client.session?.acknowledge(log.replica.revision), false, "a part is nothing to acknowledge");
+  const moved: Port = { ...(many[0] as Port), mac_address: macOf(9_999) };
+  log.append([put(Port.kind, moved)]);
+  log.append([{ kind: Port.kind, id: "q1", object: null }]);
+  const drain = () => {
+    client.backlog = 0;
+    if (client.session !== undefined) relay.drained(client.session);
+  };
+  drain();
+  drain();
+  assert.equal(parts().length, 3);
+  assert.deepEqual([parts().at(-1)?.more, parts().at(-1)?.revision], [false, log.replica.revision]);
+  const need = needBySpecification(log.replica, hosts[0] as Host);
+  assert.deepEqual(new Map([...client.held].map(([key, { object }]) => [key, object])), need);
+  assert.equal(client.session?.acknowledge(log.replica.revision), true);
+  assert.equal(relay.inForce("host-1"), log.replica.revision);
+});
+
+const macOf = (number: number): string =>
+  `fa:16:3e:01:${(number >> 8).toString(16).padStart(2, "0")}:${(number & 255).toString(16).padStart(2, "0")}`;
