@@ -160,11 +160,12 @@ test("a port without port security says what it wants, in its network only, and 
   for (const frame of [serverReply(a), routerAdvertisement(a), unknownType(a), neighbourAdvertisement(a, b.ip6)])
     assert.deepEqual([...world.send("a", frame).delivered].sort(), ["b", "c"]);
   assert.deepEqual(world.send("a", udp(4, a, world.machine("x"), 1)).drops, ["no-fdb-entry"]);
-  const tagged = encode({
-    eth: { src: a.mac, dst: b.mac, vlan: { id: 0 }, type: 0x0800 },
-    payload: new Uint8Array(46),
-  });
-  assert.deepEqual(world.send("a", tagged).drops, ["vlan-denied"]);
+  const frame = udp(4, a, b, 1);
+  for (const type of [0x81, 0x88]) {
+    const tag = Uint8Array.of(type, type === 0x88 ? 0xa8 : 0, 0, 0);
+    const tagged = Buffer.concat([frame.subarray(0, 12), tag, frame.subarray(12)]);
+    assert.deepEqual(world.send("a", tagged).drops, ["vlan-denied"]);
+  }
 });
 
 test("port security follows the port: turned on, off and on again", async () => {

@@ -65,7 +65,7 @@ export class Packet {
       case "tunnel":
         return this.#readTunnel(field);
       case "frame": {
-        if (field.name === "tagged") return this.frame.has("vlan_vid") ? 1n : 0n;
+        if (field.name === "tagged") return isTagged(this.frame) ? 1n : 0n;
         return this.frame.getBits(frameFieldOf(field));
       }
     }
@@ -101,6 +101,9 @@ export class Packet {
     }
   }
 }
+
+/** IEEE 802.1Q: a customer's tag, or a provider's (0x88a8), behind which the codec does not look. */
+const isTagged = (frame: Frame): boolean => frame.has("vlan_vid") || frame.get("eth_type") === 0x88a8;
 
 function frameFieldOf(field: Field): FrameField {
   const name = frameFields[field.name];
