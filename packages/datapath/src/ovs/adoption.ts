@@ -88,8 +88,8 @@ export async function planAdoption(
     claimNumbers(installation, setsByMatch, flow);
   }
 
-  const desired = new Map<string, Desired>(rendered.flows.map((each) => [flowKey(each.flow), each]));
-  const want = (flow: RenderedFlow, row: string) => desired.set(flowKey(flow), { flow, row });
+  const desired: Desired[] = [...rendered.flows];
+  const want = (flow: RenderedFlow, row: string) => desired.push({ flow, row });
   for (const { set } of sets.values()) want(renderer.setFlow(set, installation.groups.of(set.id)), set.id);
   for (const flow of renderer.misses()) want(flow, "miss");
   for (const flow of generalPunts()) want(flow, "punt");
@@ -117,18 +117,21 @@ function claimNumbers(installation: Installation, sets: ReadonlyMap<string, Memb
     if (set !== undefined) installation.groups.claim(set.id, first.group);
   } else if (first?.kind === "meter" && flow.table === puntTable) {
     const port = flow.match.find((item) => item.field === "in_port");
-    if (port === undefined || port.field === "raw" || !isPlugged(installation, Number(port.value))) return;
+    if (port === undefined || port.field === "raw") return;
+    if (installation.ports.nameOf(Number(port.value)) === undefined) return;
     installation.slots.claim(String(port.value), slotOf(first.meter));
   }
 }
 
-const isPlugged = (installation: Installation, ofport: number): boolean =>
-  installation.ports.plugged.some((each) => each.ofport === ofport);
-
-function compareFlows(plan: Plan, tally: Tally, desired: Map<string, Desired>, found: readonly Found[]): void {
+function compareFlows(plan: Plan, tally: Tally, desired: readonly Desired[], found: readonly Found[]): void {
+  if (found.length === 0) {
+    for (const { flow, row } of desired) plan.addFlow(row, flow);
+    return;
+  }
+  const missing = new Map(desired.map((each) => [flowKey(each.flow), each]));
   for (const { key, table, priority, match, cookie, body } of found) {
-    const wanted = desired.get(key);
-    desired.delete(key);
+    const wanted = missing.get(key);
+    missing.delete(key);
     if (wanted === undefined) {
       plan.removeFlow(key, { table, priority, match });
       tally.surplus(cookie);
@@ -138,9 +141,7 @@ function compareFlows(plan: Plan, tally: Tally, desired: Map<string, Desired>, f
       tally.differs(wanted.row);
     } else tally.agrees(wanted.row);
   }
-  for (const { flow, row } of desired.values()) {
-    plan.addFlow(row, flow);
-  }
+  for (const { flow, row } of missing.values()) plan.addFlow(row, flow);
 }
 
 function compareGroups(

@@ -132,6 +132,8 @@ export class Installation {
     for (const { set, bucket } of old.members) changeOf(set).gone.set(bucket.id, bucket);
     for (const { set, bucket, row } of rendered.members) changeOf(set).come.set(bucket.id, { bucket, row });
     for (const change of sets.values()) this.#planSet(plan, change);
+    // Not before: a group goes last, so its number cannot be another's in the same plan.
+    for (const id of sets.keys()) if (!this.sizes.has(id)) this.groups.free(id);
     return plan;
   }
 
@@ -151,7 +153,6 @@ export class Installation {
     } else if (rest === 0) {
       plan.removeFlow(set.id, this.renderer.setFlow(set, group));
       plan.removeGroup(set.id, group);
-      this.groups.free(set.id);
     } else {
       for (const [id, bucket] of gone) {
         const next = come.get(id);

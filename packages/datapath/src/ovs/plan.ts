@@ -44,7 +44,7 @@ export class Plan {
 
   /** Whether a packet that meets only a part of the change could be misled, so that it must take effect at once. */
   get mustBeAtomic(): boolean {
-    return this.#others > 0 && this.#additions + this.#others > 1 && this.#additions > 0;
+    return this.#others > 0 && this.#additions > 0 && this.messages.length > 1;
   }
 
   get isEmpty(): boolean {

@@ -1,0 +1,318 @@
+/** Rendering as golden text: what each kind of row becomes, what is refused, and cookies that name rows. */
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { dropReasons } from "@selvage/base";
+import {
+  Arp,
+  action,
+  Classify,
+  constant,
+  contentsOf,
+  Deliver,
+  drop,
+  EthType,
+  exact,
+  F,
+  FabricIn,
+  FloodLocal,
+  FloodRemote,
+  GuardIp,
+  goto,
+  L2,
+  Mcast,
+  makeRow,
+  Nd,
+  Neighbour,
+  optional,
+  output,
+  prefix,
+  program,
+  type Row,
+  row,
+  selvageProgram,
+  set,
+  TunnelOut,
+  TunnelSource,
+  table,
+} from "@selvage/pipeline";
+import fc from "fast-check";
+import { rowsFor, testPort } from "../testing/topology.ts";
+import { cookieOf, nameOf, provenanceOf } from "./cookie.ts";
+import { Ports } from "./ports.ts";
+import { portPunts } from "./punts.ts";
+import { Renderer } from "./render.ts";
+import { bucketText, flowText } from "./text.ts";
+
+const renderer = new Renderer(selvageProgram);
+const ports = new Ports([{ port: "port-a", name: "tap0", ofport: 5 }], 3);
+const texts = (one: Row): readonly string[] => renderer.flows(one, ports).map(flowText);
+
+describe("rows become flows", () => {
+  const cases: readonly (readonly [string, Row, readonly string[]])[] = [
+    [
+      "an ingress is the number of its interface",
+      row(Classify, { ingress: "port-a" }, "machine", { port: 7, net: 9 }),
+      ["table=0, priority=100,in_port=5 actions=set_field:0x7->reg0,set_field:0x9/0xffffff->metadata,resubmit(,1)"],
+    ],
+    [
+      "prerequisites come from the field, and ranks are hundreds",
+      row(
+        GuardIp,
+        { srcPort: 7, ethType: EthType.arp, arpSpa: "10.0.0.1", arpSha: "fa:16:3e:00:00:01" },
+        "pass",
+        {},
+        "allowed",
+      ),
+      ["table=2, priority=200,arp_sha=fa:16:3e:00:00:01,arp_spa=10.0.0.1,eth_type=0x806,reg0=0x7 actions=resubmit(,4)"],
+    ],
+    [
+      "a target of neighbour discovery is matched in both messages that have one",
+      row(Nd, { srcPort: 7, ndTarget: "2001:db8::1" }, "own", {}, "own"),
+      [135, 136].map(
+        (type) =>
+          `table=11, priority=300,eth_type=0x86dd,icmpv6_type=${type},ip_proto=58,nd_target=2001:db8::1,reg0=0x7 actions=resubmit(,30)`,
+      ),
+    ],
+    [
+      "an address narrower than its field is zero before its bits",
+      row(Neighbour, { net: 1, nh: "10.0.0.2" }, "known", { mac: "fa:16:3e:00:00:02" }),
+      [
+        "table=46, priority=100,metadata=0x1/0xffffff,reg10=0x0,reg11=0xa000002,reg8=0x0,reg9=0x0 actions=set_field:0xfa163e000002->xreg6",
+      ],
+    ],
+    [
+      "zero is a value of a key",
+      row(FabricIn, { net: 1, port: 0 }, "flood"),
+      [
+        "table=60, priority=100,metadata=0x1/0xffffff,tun_metadata0=0x0/0xffffff000000000000000000 actions=resubmit(,36)",
+      ],
+    ],
+    [
+      "masks are kept",
+      row(L2, { ethDst: "01:00:00:00:00:00/01:00:00:00:00:00" }, "group", {}, "group"),
+      ["table=30, priority=200,eth_dst=01:00:00:00:00:00/01:00:00:00:00:00 actions=resubmit(,34)"],
+    ],
+    [
+      "a tunnel over IPv4",
+      row(TunnelOut, { host: 2 }, "geneve", { to: "192.0.2.2" }),
+      [
+        "table=80, priority=100,reg6=0x2 actions=move:metadata[0..23]->tunnel_id[0..23],set_field:0x0->tun_metadata0," +
+          "move:reg1[0..23]->tun_metadata0[72..95],move:reg0[0..23]->tun_metadata0[40..63],set_field:192.0.2.2->tun_dst,output:3",
+      ],
+    ],
+    [
+      "a tunnel over IPv6",
+      row(TunnelOut, { host: 2 }, "geneve", { to: "2001:db8::2" }),
+      [
+        "table=80, priority=100,reg6=0x2 actions=move:metadata[0..23]->tunnel_id[0..23],set_field:0x0->tun_metadata0," +
+          "move:reg1[0..23]->tun_metadata0[72..95],move:reg0[0..23]->tun_metadata0[40..63],set_field:2001:db8::2->tun_ipv6_dst,output:3",
+      ],
+    ],
+    [
+      "what a tunnel carried goes where the program remembers it",
+      row(TunnelSource, { tunKey: 1, tunSrc: "2001:db8::3" }, "accept"),
+      [
+        "table=59, priority=100,tun_ipv6_src=2001:db8::3,tunnel_id=0x1 actions=move:tunnel_id[0..23]->metadata[0..23]," +
+          "move:tun_metadata0[40..63]->reg0[0..23],resubmit(,60)",
+      ],
+    ],
+    [
+      "replication looks the set up in the members' own table",
+      row(Mcast, { net: 1 }, "flood"),
+      ["table=34, priority=100,metadata=0x1/0xffffff actions=resubmit(,36),resubmit(,37)"],
+    ],
+    [
+      "a port down drops, and only that",
+      row(Deliver, { port: 7 }, "portDown"),
+      ["table=92, priority=100,reg1=0x7 actions=drop"],
+    ],
+    ["an interface that is not there is waited for", row(Deliver, { port: 7 }, "output", { port: "port-b" }), []],
+    ["as is the ingress", row(Classify, { ingress: "port-b" }, "portDown"), []],
+  ];
+  for (const [name, given, expected] of cases) test(name, () => assert.deepEqual(texts(given), expected));
+
+  test("questions are answered from fields: the program's own rows and misses", () => {
+    const own = [
+      ...selvageProgram.constants.filter((each) => each.table === Arp.name).flatMap(texts),
+      ...renderer
+        .misses()
+        .filter((flow) => flow.table === 16)
+        .map(flowText),
+    ];
+    assert.deepEqual(own, [
+      "table=10, priority=100,arp_op=1,eth_type=0x806 actions=set_field:0x0->xxreg2,move:arp_tpa->xxreg2[0..31],set_field:0x0->xreg6,resubmit(,46),resubmit(,16)",
+      "table=16, priority=1,eth_type=0x806 actions=set_field:2->arp_op,move:arp_sha->arp_tha,move:arp_spa->arp_tpa,move:xreg6[0..47]->arp_sha," +
+        "move:xxreg2[0..31]->arp_spa,move:eth_src->eth_dst,move:xreg6[0..47]->eth_src,output:IN_PORT",
+      "table=16, priority=0 actions=drop",
+    ]);
+  });
+
+  test("members are buckets, numbered by the member, of the group of their key", () => {
+    const local = row(FloodLocal, { net: 1, port: 7 }, "copy", { port: 7 });
+    const remote = row(FloodRemote, { net: 1, host: 0 }, "copy", { host: 0 });
+    const text = (one: Row) => bucketText(renderer.bucket(one, ports) ?? assert.fail());
+    assert.equal(text(local), "bucket=bucket_id:7,actions=set_field:0x7->reg1,resubmit(,92)");
+    assert.equal(text(remote), "bucket=bucket_id:0,actions=set_field:0x0->reg1,set_field:0x0->reg6,resubmit(,80)");
+    assert.equal(
+      renderer.setOf(local).id,
+      renderer.setOf(row(FloodLocal, { net: 1, port: 8 }, "copy", { port: 8 })).id,
+    );
+    assert.notEqual(
+      renderer.setOf(local).id,
+      renderer.setOf(row(FloodLocal, { net: 2, port: 7 }, "copy", { port: 7 })).id,
+    );
+    assert.equal(
+      flowText(renderer.setFlow(renderer.setOf(local), 4)),
+      "table=36, priority=100,metadata=0x1/0xffffff actions=group:4",
+    );
+  });
+
+  test("a punt goes through the port's meter and then the host's", () => {
+    assert.deepEqual(portPunts(5, 2).map(flowText), [
+      "table=250, priority=2,in_port=5,reg14=0x1 actions=meter:17,meter:1,controller(userdata=0101)",
+      "table=250, priority=2,in_port=5,reg14=0x2 actions=meter:18,meter:2,controller(userdata=0102)",
+    ]);
+  });
+
+  test("every miss is a flow that says why, or a declared pass", () => {
+    const misses = renderer.misses();
+    for (const each of selvageProgram.tables) {
+      const mine = misses.filter((flow) => flow.table === each.number);
+      if (each.role !== "stage") assert.deepEqual(mine, []);
+      else
+        assert.ok(
+          mine.some((flow) => flow.priority === 0 && flow.match.length === 0),
+          each.name,
+        );
+      for (const flow of mine) assert.equal(flow.reason === null, flow.actions.length > 0, each.name);
+    }
+  });
+});
+
+describe("other programs", () => {
+  const end = table({
+    number: 9,
+    name: "end",
+    text: "",
+    scheme: "exact",
+    columns: { dst: exact(F.ip4Dst) },
+    actions: { out: action({ port: "name" }, [output({ from: "param", name: "port" })]) },
+    miss: [drop("no-fdb-entry")],
+  });
+  const first = (columns: Parameters<typeof table>[0]["columns"], miss: readonly ReturnType<typeof set>[] = []) =>
+    table({
+      number: 0,
+      name: "first",
+      text: "",
+      scheme: "longest",
+      columns,
+      actions: { go: action([goto("end")]), lose: action([set(F.dstPort, constant(1)), drop("no-fdb-entry")]) },
+      miss: [...miss, goto("end")],
+    });
+  const made = (columns: Parameters<typeof table>[0]["columns"], miss: readonly ReturnType<typeof set>[] = []) => {
+    const one = first(columns, miss);
+    const other = new Renderer(program("first", [one, end]));
+    return {
+      renderer: other,
+      texts: (key: Row["key"], name = "go") => other.flows(makeRow(one, key, name, {}), ports).map(flowText),
+    };
+  };
+
+  test("the longest prefix has the highest priority", () => {
+    const { texts: of } = made({ net: optional(F.net), dst: prefix(F.ip4Dst) });
+    assert.deepEqual(of({ net: 1, dst: "10.1.0.0/16" }), [
+      "table=0, priority=116,eth_type=0x800,ipv4_dst=10.1.0.0/255.255.0.0,metadata=0x1/0xffffff actions=resubmit(,9)",
+    ]);
+    assert.deepEqual(of({ net: 1, dst: "0.0.0.0/0" }), [
+      "table=0, priority=100,eth_type=0x800,metadata=0x1/0xffffff actions=resubmit(,9)",
+    ]);
+    assert.deepEqual(of({ net: 1 }), ["table=0, priority=100,metadata=0x1/0xffffff actions=resubmit(,9)"]);
+  });
+
+  test("a protocol without a family is matched in both, and what is dropped is not changed before", () => {
+    const { texts: of } = made({ dst: optional(F.udpDst) });
+    assert.deepEqual(of({ dst: 0 }, "lose"), [
+      "table=0, priority=100,eth_type=0x800,ip_proto=17,udp_dst=0 actions=drop",
+      "table=0, priority=100,eth_type=0x86dd,ip_proto=17,udp_dst=0 actions=drop",
+    ]);
+  });
+
+  test("a row that no packet can match is refused", () => {
+    const { texts: of } = made({ type: optional(F.ethType), dst: prefix(F.ip4Dst) });
+    assert.throws(() => of({ type: EthType.arp, dst: "10.0.0.0/8" }), /no packet can match/);
+    assert.throws(() => of({ dst: "10.0.0.0/33" }), TypeError);
+    assert.throws(() => of({ dst: "10.0.0.0" }), TypeError);
+    assert.throws(() => of({ type: 0x10000 }), TypeError);
+  });
+
+  test("a tag is its presence bit, both ways", () => {
+    const { texts: of } = made({ tagged: optional(F.tagged) });
+    assert.deepEqual(of({ tagged: 1 }), ["table=0, priority=100,vlan_vid=0x1000/0x1000 actions=resubmit(,9)"]);
+    assert.deepEqual(of({ tagged: 0 }), ["table=0, priority=100,vlan_vid=0x0/0x1000 actions=resubmit(,9)"]);
+  });
+
+  test("a miss that touches the packet leaves the rest a reason", () => {
+    const { renderer: other } = made({}, [set(F.udpDst, contentsOf(F.udpSrc))]);
+    assert.deepEqual(
+      other
+        .misses()
+        .filter((flow) => flow.table === 0)
+        .map((flow) => [flowText(flow), flow.reason]),
+      [
+        ["table=0, priority=1,eth_type=0x800,ip_proto=17 actions=move:udp_src->udp_dst,resubmit(,9)", null],
+        ["table=0, priority=1,eth_type=0x86dd,ip_proto=17 actions=move:udp_src->udp_dst,resubmit(,9)", null],
+        ["table=0, priority=0 actions=drop", "table-miss"],
+      ],
+    );
+  });
+
+  test("a program that this switch cannot hold is refused at once", () => {
+    assert.throws(() => made({}, [set(F.ethType, constant(1))]), /ethType cannot be written/);
+    assert.throws(() => made({}, [set(F.tunKey, constant(1))]), /tunKey cannot be written/);
+    const late = table({ ...end, number: 250, name: "late" });
+    assert.throws(() => new Renderer(program("late", [late])), /the driver's/);
+    const named = table({
+      number: 5,
+      name: "named",
+      text: "",
+      role: "members",
+      scheme: "exact",
+      columns: { mac: exact(F.ethDst) },
+      actions: { copy: action([goto("end")]) },
+    });
+    assert.throws(() => new Renderer(program("end", [end, named])), /a number of at most 24 bits/);
+  });
+});
+
+describe("cookies", () => {
+  test("a cookie says the reason, the table and the row, whatever they are", () => {
+    fc.assert(
+      fc.property(
+        fc.option(fc.constantFrom(...dropReasons)),
+        fc.integer({ min: 0, max: 255 }),
+        fc.string(),
+        (reason, number, id) => {
+          const cookie = cookieOf(number, id, reason?.code ?? null);
+          assert.ok(cookie < 1n << 64n);
+          assert.deepEqual(provenanceOf(cookie), { reason: reason?.code ?? null, table: number, name: nameOf(id) });
+        },
+      ),
+    );
+  });
+
+  test("a row has the same cookie for ever", () => {
+    assert.equal(cookieOf(46, "neighbour(net=1, nh=10.0.0.2)", null).toString(16), "1002ed0cf7d05137");
+    assert.equal(provenanceOf(0n), undefined);
+    assert.equal(provenanceOf(0x2000_0000_0000_0000n), undefined, "another format");
+    assert.equal(provenanceOf(0x1ff0_0000_0000_0000n), undefined, "a reason that nobody has");
+  });
+
+  test("rows of a host have names of their own", () => {
+    const many = rowsFor(
+      0,
+      Array.from({ length: 60 }, (_, n) => testPort(n + 1, 1, n % 3)),
+      ["192.0.2.1", "192.0.2.2", "192.0.2.3"],
+    );
+    assert.equal(new Set(many.map(({ id }) => nameOf(id))).size, many.length);
+  });
+});
