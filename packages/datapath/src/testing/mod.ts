@@ -1,4 +1,5 @@
 /** The datapath's testing face: the suite for all drivers, frames as machines send them, hand-made rows. */
+export { assertAgreement } from "./agreement.ts";
 export { type Check, runCheck } from "./check.ts";
 export { datapathChecks, datapathConformance } from "./conformance.ts";
 export { type ForgedPacket, type MakeFabric, Recorder, type TestFabric, type TestHost } from "./fabric.ts";

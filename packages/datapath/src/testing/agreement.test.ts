@@ -1,0 +1,48 @@
+/** The comparison with the simulated switches agrees with themselves, shows enough of the program, and notices every kind of difference. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type AnyTable, constant, drop, F, goto, program, selvageProgram, set } from "@selvage/pipeline";
+import { SimulatedDatapath, type SimulatedDatapathOptions } from "../simulated/datapath.ts";
+import type { Trace } from "../simulated/interpreter.ts";
+import { assertAgreement } from "./agreement.ts";
+import { simulatedTestFabric } from "./simulated-fabric.ts";
+
+const draw = { seed: 7, count: 300 } as const;
+
+test("simulated switches agree with themselves, over either underlay, and the frames meet nearly all of the program", async () => {
+  const traces: Trace[] = [];
+  class Watched extends SimulatedDatapath {
+    constructor(options: SimulatedDatapathOptions) {
+      super({ ...options, watch: (trace) => traces.push(trace) });
+    }
+  }
+  for (const version of [4, 6] as const)
+    await assertAgreement(() => simulatedTestFabric(version, { make: (options) => new Watched(options) }), draw);
+  const met = new Set(traces.flatMap(({ visits }) => visits.map(({ table }) => table)));
+  assert.deepEqual(
+    selvageProgram.tables.filter(({ name }) => !met.has(name)),
+    [],
+  );
+  const kinds = new Set(traces.flatMap(({ outcomes }) => outcomes.map(({ kind }) => kind)));
+  assert.deepEqual([...kinds].sort(), ["drop", "output", "punt", "suppressed", "tunnel"]);
+});
+
+const wrong: readonly (readonly [string, string, Partial<AnyTable>])[] = [
+  ["lets spoofed MACs through", "guard_mac", { miss: [goto("guard_ip")] }],
+  ["drops for another reason", "guard_mac", { miss: [drop("anti-spoof-ip")] }],
+  ["floods what it does not know", "l2", { miss: [goto("mcast")] }],
+  [
+    "answers with another MAC",
+    "neighbour",
+    { actions: { known: { params: { mac: "mac" }, steps: [set(F.nhMac, constant("02:00:00:00:00:01"))] } } },
+  ],
+  ["leaves DHCP to the network", "dhcp", { actions: { serve: { params: {}, steps: [goto("l2")] } } }],
+];
+
+for (const [what, table, part] of wrong) {
+  test(`a switch is caught that ${what}`, async () => {
+    const tables = selvageProgram.tables.map((each): AnyTable => (each.name === table ? { ...each, ...part } : each));
+    const other = program("classify", tables);
+    await assert.rejects(assertAgreement(() => simulatedTestFabric(4, { deadline: 60, program: other }), draw));
+  });
+}
