@@ -4,6 +4,7 @@ import type { Socket } from "node:net";
 import { isAbsolute, join } from "node:path";
 import { type Clock, createLog, createMetrics, type Log, type Metrics, realClock, silentLog } from "@selvage/base";
 import { openStore, type Store } from "@selvage/store";
+import { keepHistory } from "./history/retention.ts";
 import { type HostStates, MemoryHostStates } from "./host-states.ts";
 import { createApp } from "./http/app.ts";
 import type { Handler } from "./http/exchange.ts";
@@ -112,6 +113,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       parts.push(part);
       closing.push(async () => part.close?.());
     }
+    closing.push(keepHistory(core));
     const observe = measure(core);
     const app = await createApp({
       core,

@@ -20,6 +20,9 @@ export interface ServerSettings {
   /** Password hashes at work at a time, and how many may wait. */
   readonly passwordWorkers: number;
   readonly passwordQueue: number;
+  /** How long an entry of the log is kept, seconds, and how many of the newest at most. An entry of the last minute is kept anyway. */
+  readonly historySeconds: number;
+  readonly historyEntries: number;
   /** First three bytes of the MAC addresses that the server gives. */
   readonly macPrefix: string;
 }
@@ -35,6 +38,8 @@ export const defaultSettings: ServerSettings = Object.freeze({
   passwordPasses: 2,
   passwordWorkers: 2,
   passwordQueue: 64,
+  historySeconds: 90 * 24 * 3600,
+  historyEntries: 1_000_000,
   macPrefix: "fa:16:3e",
 });
 

@@ -1,8 +1,9 @@
-/** Our own API, `/v1`: the hosts and the state of the whole. Errors travel in our own envelope, with a hint. */
+/** Our own API, `/v1`: the hosts, the history and the state of the whole. Errors travel in our own envelope, with a hint. */
 import { errorBody, fail, type SelvageError } from "@selvage/base";
 import { Port } from "@selvage/model";
 import type { Store } from "@selvage/store";
 import type { Caller } from "../api/policy.ts";
+import { history } from "../history/history.ts";
 import type { HostStates } from "../host-states.ts";
 import type { Exchange, Reply } from "../http/exchange.ts";
 import type { ServerSettings } from "../settings.ts";
@@ -12,7 +13,7 @@ import { requireOwnAdmin } from "./request.ts";
 
 export interface OwnApi {
   readonly writer: Writer;
-  readonly store: Pick<Store, "driver" | "durable">;
+  readonly store: Pick<Store, "driver" | "durable" | "bounds" | "tail">;
   readonly hosts: HostStates;
   readonly settings: ServerSettings;
   readonly now: () => number;
@@ -29,6 +30,7 @@ export async function own(api: OwnApi, exchange: Exchange): Promise<Reply> {
   const { method } = exchange;
   if (deeper.length === 0) {
     if (first === "status" && second === undefined && method === "GET") return status(api, caller);
+    if (first === "history" && second === undefined && method === "GET") return history(api, exchange, caller);
     if (first === "hosts" && second === undefined && method === "GET") return listHosts(api, caller);
     if (first === "hosts" && second === undefined && method === "POST") return createHost(api, exchange, caller);
     if (first === "hosts" && second !== undefined && method === "GET") return showHost(api, caller, second);
