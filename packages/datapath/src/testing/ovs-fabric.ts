@@ -152,9 +152,8 @@ class OvsTestHost implements TestHost {
   async clear(): Promise<void> {
     await this.datapath.close();
     if (!this.host.isUp) await this.start();
-    for (const name of this.#plugged.values()) await this.host.unplug(name);
     this.#plugged.clear();
-    await this.host.vsctl("--if-exists", "del-br", "br-int");
+    await this.host.clear();
   }
 
   #nameOf(port: string): string {

@@ -326,6 +326,14 @@ export class OvsHost {
     return new Machine(inside);
   }
 
+  /** Takes all machines and wires away, and the bridge that they were plugged into. The switch must be up. */
+  async clear(): Promise<void> {
+    await this.vsctl("--if-exists", "del-br", integrationBridge);
+    for (const { wire } of this.#wires.values()) wire.close();
+    this.#wires.clear();
+    for (const machine of this.#machines.splice(0)) await machine.end();
+  }
+
   async dispose(): Promise<void> {
     await this.stopSwitch();
     if (this.#database !== undefined) await ended(this.#database, "SIGTERM");

@@ -1,0 +1,400 @@
+/** What is Open vSwitch's own, against real switches: its configuration, restarts under traffic, limits, drift, and what it refuses. */
+import assert from "node:assert/strict";
+import { after, afterEach, before, describe, test } from "node:test";
+import { createLog, type Log } from "@selvage/base";
+import { act, bucket, Connection, connectSocket, flowMod, groupMod } from "@selvage/openflow";
+import {
+  action,
+  Deliver,
+  drop,
+  exact,
+  F,
+  makeRow,
+  Neighbour,
+  optional,
+  program,
+  row,
+  selvageProgram,
+  table,
+} from "@selvage/pipeline";
+import type { DatapathEvents } from "../datapath.ts";
+import { Recorder } from "../testing/fabric.ts";
+import { dhcpDiscover, udp } from "../testing/frames.ts";
+import { Journal, Late } from "../testing/journal.ts";
+import { OvsHosts } from "../testing/ovs-fabric.ts";
+import type { Machine, OvsHost } from "../testing/ovs-host.ts";
+import { rowsFor, type TestPort, testPort } from "../testing/topology.ts";
+import { delta } from "../testing/world.ts";
+import type { OvsDatapath, OvsDatapathOptions } from "./driver.ts";
+import { NotReady, RefusedRows } from "./errors.ts";
+
+const deadline = 10_000;
+const a = testPort(1, 1, 0);
+const b = testPort(2, 1, 1);
+
+/** A log whose lines are kept, and can be waited for. */
+async function keptLog(): Promise<{ readonly log: Log; readonly lines: Journal<string> }> {
+  const lines = new Journal<string>();
+  return { log: await createLog({ level: "debug", destination: { write: (line) => lines.add(line) } }), lines };
+}
+
+describe("Open vSwitch", () => {
+  let hosts: OvsHosts;
+  const drivers: OvsDatapath[] = [];
+  before(async () => {
+    hosts = await OvsHosts.start(4, 2);
+  });
+  after(() => hosts?.dispose());
+  afterEach(async () => {
+    for (const driver of drivers.splice(0)) await driver.close();
+    for (const host of hosts.hosts) {
+      if (!host.isUp) await hosts.restart(host);
+      await host.clear();
+    }
+  });
+
+  const hostAt = (place: number): OvsHost => hosts.hosts[place] ?? assert.fail(`no host ${place}`);
+  const rows = (place: number, ports: readonly TestPort[]) =>
+    rowsFor(
+      place,
+      ports,
+      hosts.hosts.map(({ plan }) => plan.address),
+    );
+
+  const open = async (place: number, events: DatapathEvents, options: Partial<OvsDatapathOptions> = {}) => {
+    const driver = hosts.driver(place, options);
+    drivers.push(driver);
+    await driver.open(events);
+    return driver;
+  };
+  const ready = async (place: number, options: Partial<OvsDatapathOptions> = {}) => {
+    const heard = new Recorder();
+    const driver = await open(place, heard, options);
+    await heard.life.first((event) => event === "ready", `host ${place} is ready`, deadline);
+    return { driver, heard };
+  };
+  const attached = (heard: Recorder, ...names: readonly string[]) =>
+    heard.attached.first(
+      (all) => all.map(({ name }) => name).join() === names.join(),
+      `${names.join()} are attached`,
+      deadline,
+    );
+
+  /** Two machines with kernels, on two hosts, that can reach each other. */
+  const machines = async (): Promise<{
+    readonly left: Machine;
+    readonly right: Machine;
+    readonly driver: OvsDatapath;
+  }> => {
+    const [one, two] = [await ready(0), await ready(1)];
+    const left = await hostAt(0).plugMachine(a.id, a.mac, [`${a.ip4}/24`]);
+    const right = await hostAt(1).plugMachine(b.id, b.mac, [`${b.ip4}/24`]);
+    for (const [place, { driver, heard }] of [one, two].entries()) {
+      await heard.attached.first((all) => all.length === 1, `the machine of host ${place} is attached`, deadline);
+      await driver.adopt(rows(place, [a, b]));
+    }
+    await left.exec("ping", "-c", "1", "-W", "5", b.ip4);
+    return { left, right, driver: one.driver };
+  };
+  const lost = (pinged: string): string =>
+    /(\d+) packets transmitted, (\d+) received/.exec(pinged)?.slice(1).join(" sent, ") ?? pinged;
+
+  describe("its configuration", () => {
+    test("a bridge that is missing is made as it must be, one that is there is kept", async () => {
+      const host = hostAt(0);
+      await ready(0);
+      const columns = ["fail_mode", "datapath_type", "protocols", "other_config:disable-in-band"] as const;
+      const [failMode, type, protocols, inBand] = (await host.vsctl("get", "bridge", "br-int", ...columns))
+        .trim()
+        .split("\n");
+      assert.deepEqual([failMode, type, inBand], ["secure", "netdev", '"true"']);
+      assert.match(protocols ?? "", /OpenFlow15/);
+      const tunnel = await host.vsctl("get", "interface", "selvage-geneve", "type", "options");
+      assert.deepEqual(tunnel.trim().split("\n"), [
+        "geneve",
+        '{csum="false", key=flow, local_ip="192.0.2.1", remote_ip=flow}',
+      ]);
+      const identities = () => host.vsctl("--columns=_uuid,name", "list", "interface");
+      const before = await identities();
+      await ready(0);
+      assert.equal(await identities(), before);
+    });
+
+    test("a bridge of the platform's making keeps what is its own and gets what it lacks", async () => {
+      const host = hostAt(0);
+      await host.vsctl(
+        "add-br",
+        "br-int",
+        "--",
+        "set",
+        "bridge",
+        "br-int",
+        "datapath_type=netdev",
+        "other_config:mac-aging-time=77",
+        "external_ids:owner=platform",
+      );
+      await ready(0);
+      const [other, ids, mode] = (
+        await host.vsctl("get", "bridge", "br-int", "other_config", "external_ids", "fail_mode")
+      )
+        .trim()
+        .split("\n");
+      assert.deepEqual(
+        [other, ids, mode],
+        ['{disable-in-band="true", mac-aging-time="77"}', "{owner=platform}", "secure"],
+      );
+    });
+
+    test("an interface of our tunnels' name that is something else is left alone, and said", async () => {
+      const host = hostAt(0);
+      const { log, lines } = await keptLog();
+      await host.vsctl("add-br", "br-int", "--", "set", "bridge", "br-int", "datapath_type=netdev");
+      await host.vsctl(
+        "add-port",
+        "br-int",
+        "selvage-geneve",
+        "--",
+        "set",
+        "interface",
+        "selvage-geneve",
+        "type=dummy",
+      );
+      const heard = new Recorder();
+      await open(0, heard, { log });
+      await lines.first(
+        (line) => line.includes("selvage-geneve is not a Geneve tunnel of br-int"),
+        "the conflict is told",
+        deadline,
+      );
+      assert.equal((await host.vsctl("get", "interface", "selvage-geneve", "type")).trim(), "dummy");
+      assert.deepEqual(heard.life.all, []);
+    });
+
+    test("options that are mapped in another way are not taken over, until the operator removes them", async () => {
+      const host = hostAt(0);
+      const { log, lines } = await keptLog();
+      await host.vsctl(
+        "add-br",
+        "br-int",
+        "--",
+        "set",
+        "bridge",
+        "br-int",
+        "datapath_type=netdev",
+        "protocols=OpenFlow13,OpenFlow15",
+      );
+      await host.ofctl("add-tlv-map", "{class=0x102,type=0x80,len=4}->tun_metadata0");
+      const heard = new Recorder();
+      await open(0, heard, { log });
+      await lines.first(
+        (line) => line.includes("maps Geneve options in another way"),
+        "the conflict is told",
+        deadline,
+      );
+      assert.match(await host.ofctl("dump-tlv-map"), /0x102/);
+      assert.deepEqual(heard.life.all, []);
+      await host.ofctl("del-tlv-map");
+      await heard.life.first((event) => event === "ready", "the switch is ready", deadline);
+      assert.match(await host.ofctl("dump-tlv-map"), /0xff53\s+0x81\s+12\s+tun_metadata0/);
+    });
+
+    test("of two interfaces that name a port the lower number counts, and one that does not work is told", async () => {
+      const host = hostAt(0);
+      const { log, lines } = await keptLog();
+      const { heard } = await ready(0, { log });
+      const first = await host.plugWire(a.id, () => undefined);
+      await attached(heard, first);
+      const second = await host.plugWire(a.id, () => undefined);
+      await lines.first(
+        (line) => line.includes(`${first} and ${second} both name port ${a.id}: ${second} is ignored`),
+        "both are told",
+        deadline,
+      );
+      assert.deepEqual(heard.attached.last, [{ port: a.id, name: first }]);
+      await host.unplug(first);
+      await attached(heard, second);
+      await host
+        .vsctl("add-port", "br-int", "nothing", "--", "set", "interface", "nothing", `external_ids:iface-id=${b.id}`)
+        .catch(() => "ovs-vsctl complains too");
+      await lines.first(
+        (line) => line.includes(`interface nothing of port ${b.id} does not work`),
+        "it is told",
+        deadline,
+      );
+      assert.deepEqual(heard.attached.last, [{ port: a.id, name: second }]);
+    });
+  });
+
+  describe("under traffic", () => {
+    test("an established ping of 10 ms loses nothing while the driver restarts and adopts", {
+      timeout: 60_000,
+    }, async () => {
+      const { left, driver } = await machines();
+      const ping = left.exec("ping", "-i", "0.01", "-c", "300", "-q", b.ip4);
+      await driver.close();
+      for (let turn = 0; turn < 3; turn += 1) {
+        const next = await ready(0);
+        const adoption = await next.driver.adopt(rows(0, [a, b]));
+        assert.deepEqual({ ...adoption, kept: 0 }, { added: 0, changed: 0, removed: 0, kept: 0 });
+        await next.driver.close();
+      }
+      const { driver: last } = await ready(0);
+      await last.adopt(rows(0, [a, b]));
+      for (let turn = 0; turn < 20; turn += 1) {
+        const other = row(Neighbour, { net: 1, nh: `10.0.1.${100 + turn}` }, "known", { mac: b.mac });
+        await last.apply(delta({ added: [other] }));
+      }
+      assert.equal(lost(await ping), "300 sent, 300");
+      const counted = (await last.installed()).find(
+        (each) => each.row?.table === "classify" && each.row.key.ingress === a.id,
+      );
+      assert.ok((counted?.packets ?? 0) >= 200, `the flow kept its count through all that: ${counted?.packets}`);
+    });
+
+    test("a switch that dies gets everything again, and the machines talk", { timeout: 60_000 }, async () => {
+      const { left } = await machines();
+      const heard = new Recorder();
+      const driver = await open(0, heard);
+      await heard.life.first((event) => event === "ready", "ready", deadline);
+      await driver.adopt(rows(0, [a, b]));
+      await hostAt(0).stopSwitch();
+      await heard.life.first((event) => event === "lost", "lost", deadline);
+      await assert.rejects(driver.adopt([]), NotReady);
+      await assert.rejects(driver.send(a.id, udp(4, b, a, 1)));
+      const from = heard.life.all.length;
+      await hosts.restart(hostAt(0));
+      await heard.life.first((event) => event === "ready", "ready again", deadline, from);
+      const { kept, added } = await driver.adopt(rows(0, [a, b]));
+      assert.deepEqual([kept, added], [0, rows(0, [a, b]).length]);
+      await left.exec("ping", "-c", "1", "-W", "5", b.ip4);
+    });
+
+    test("one port cannot ask more than its share, and does not take another's", async () => {
+      const host = hostAt(0);
+      const c = testPort(3, 1, 0);
+      const { driver, heard } = await ready(0);
+      const [first, second] = [await host.plugWire(a.id, () => undefined), await host.plugWire(c.id, () => undefined)];
+      await attached(heard, first, second);
+      await driver.adopt(rows(0, [a, c]));
+      const sent = 200;
+      for (let n = 0; n < sent; n += 1) host.send(first, dhcpDiscover(a.mac, n));
+      host.send(second, dhcpDiscover(c.mac, 1));
+      await heard.punts.first((each) => each.attachment === c.id, "the other is heard", deadline);
+      const mine = heard.punts.all.filter((each) => each.attachment === a.id).length;
+      assert.ok(mine >= 1 && mine <= 30, `of ${sent} questions ${mine} were heard`);
+      assert.ok(((await driver.drops()).get("punt-rate") ?? 0) >= sent - 30);
+    });
+  });
+
+  describe("what is installed", () => {
+    test("what nobody asked for is told in the switch's words, and adopt takes it away", async () => {
+      const { driver } = await ready(0);
+      const wanted = rows(0, [a, b]);
+      await driver.adopt(wanted);
+      const other = await Connection.open(await connectSocket({ path: `${hostAt(0).directory}/br-int.mgmt` }));
+      await other.send([
+        flowMod({
+          table: 7,
+          priority: 9,
+          cookie: 0xabcn,
+          match: [{ field: "in_port", value: 4 }],
+          instructions: [{ kind: "apply", actions: [act.output(2)] }],
+        }),
+        groupMod({ group: 99, buckets: [bucket(1, [act.output(2)])] }),
+      ]);
+      await other.barrier();
+      other.close();
+      const foreign = (await driver.installed()).filter((each) => each.row === null).map(({ text }) => text);
+      assert.deepEqual(foreign.sort(), [
+        "group_id=99,bucket=bucket_id:1,actions=output:2",
+        "table=7, priority=9,in_port=4 actions=output:2",
+      ]);
+      assert.equal((await driver.adopt(wanted)).removed, 2);
+      assert.deepEqual(
+        (await driver.installed()).filter((each) => each.row === null),
+        [],
+      );
+      assert.doesNotMatch(await hostAt(0).ofctl("dump-groups"), /group_id=99/);
+    });
+
+    test("what a row dropped is counted after it has gone", async () => {
+      const host = hostAt(0);
+      const { driver, heard } = await ready(0);
+      const wire = await host.plugWire(a.id, () => undefined);
+      await attached(heard, wire);
+      const down = row(Deliver, { port: b.key }, "portDown");
+      const here = testPort(2, 1, 0);
+      const wanted = rows(0, [a, here]).filter(({ id }) => id !== down.id);
+      await driver.adopt([...wanted, down]);
+      for (let n = 0; n < 3; n += 1) host.send(wire, udp(4, a, here, n));
+      const dropped = async () => (await driver.drops()).get("port-admin-down") ?? 0;
+      await settled("three are dropped", async () => (await dropped()) === 3);
+      await driver.apply(
+        delta({ modified: [{ before: down, after: row(Deliver, { port: b.key }, "output", { port: here.id }) }] }),
+      );
+      await settled("they still count", async () => (await dropped()) === 3);
+      await driver.apply(delta({ removed: [down] }));
+      assert.equal(await dropped(), 3);
+    });
+
+    test("a row that the switch refuses is named, what was with it is not in force, and adopt goes on without it", async () => {
+      const unmet = { ...F.arpOp, requires: {} };
+      const odd = table({
+        number: 0,
+        name: "odd",
+        text: "",
+        scheme: "ranked",
+        ranks: { one: 1 },
+        columns: { net: exact(F.net), arpOp: optional(unmet) },
+        actions: { lose: action([drop("no-fdb-entry")]), wrong: action([drop("vlan-denied")]) },
+        miss: [drop("port-not-bound")],
+      });
+      const { driver } = await ready(0, { program: program("odd", [odd]) });
+      const good = makeRow(odd, { net: 1 }, "lose", {}, "one");
+      const changed = makeRow(odd, { net: 1 }, "wrong", {}, "one");
+      const bad = makeRow(odd, { net: 2, arpOp: 1 }, "lose", {}, "one");
+      await driver.adopt([good]);
+      await assert.rejects(
+        driver.apply(delta({ added: [bad], modified: [{ before: good, after: changed }] })),
+        (error) => {
+          assert.ok(error instanceof RefusedRows);
+          assert.deepEqual(error.rows, [bad.id]);
+          assert.match(error.message, /odd\(one: net=2, arpOp=1\).*BAD_PREREQ/);
+          return true;
+        },
+      );
+      await assert.rejects(driver.apply(delta({ added: [changed] })), NotReady, "nothing is known until it is adopted");
+      assert.match(
+        await hostAt(0).ofctl("dump-flows", "table=0,metadata=1/0xffffff"),
+        /cookie=0x10b/,
+        "the change was one",
+      );
+      assert.equal((await driver.adopt([changed])).changed, 1);
+      assert.deepEqual(
+        (await driver.installed()).map((each) => each.row?.body),
+        [changed.body],
+      );
+    });
+  });
+
+  test("a driver that is opened while the switch is away comes to it when it is there", async () => {
+    await hostAt(0).stopSwitch();
+    const heard = new Recorder();
+    const driver = await open(0, heard);
+    assert.deepEqual(heard.life.all, []);
+    await assert.rejects(driver.adopt([]), NotReady);
+    await hosts.restart(hostAt(0));
+    await heard.life.first((event) => event === "ready", "ready", deadline);
+    await driver.adopt(rows(0, [a]));
+    assert.equal(
+      (await driver.installed()).filter((each) => each.row !== null).length > selvageProgram.constants.length - 2,
+      true,
+    );
+  });
+});
+
+/** Asks for a fact until it is so; each question waits for the switch to count. Throws Late. */
+async function settled(what: string, fact: () => Promise<boolean>): Promise<void> {
+  const end = performance.now() + deadline;
+  while (!(await fact())) if (performance.now() > end) throw new Late(what, deadline);
+}
