@@ -131,6 +131,29 @@ test("a port's name may have any byte but zero: what is read is what is written,
   assert.throws(() => encode(named("a\u0000b")), EncodeError);
 });
 
+test("times are told again as they were told, also with more than a second of nanoseconds, up to the last that there is", () => {
+  const counters = (seconds: number): Message => {
+    const meters = [{ meter: 1, flows: 0, packets: 0n, bytes: 0n, seconds, bands: [] }];
+    return { kind: "multipartReply", more: false, answer: { of: "meterCounters", meters } };
+  };
+  const told = encode(counters(4.5));
+  const at = Buffer.from(told).indexOf(Uint8Array.of(0, 0, 0, 4, 0x1d, 0xcd, 0x65, 0));
+  for (const [whole, nanoseconds, expected] of [
+    [0, 0, 0],
+    [4, 0x3f00_0000, 5.056964608],
+    [0xffff_ffff, 0xffff_ffff, 4_294_967_295.294967],
+    [0xffff_ffff, 999_999_999, 4_294_967_296],
+  ] as const) {
+    const bytes = Uint8Array.from(told);
+    new DataView(bytes.buffer).setUint32(at, whole);
+    new DataView(bytes.buffer).setUint32(at + 4, nanoseconds);
+    const { message } = decodeMessage(bytes);
+    assert.deepEqual(message, counters(expected));
+    assert.deepEqual(decodeMessage(encode(message)).message, message);
+  }
+  for (const seconds of [-1, Number.NaN, 2 ** 32 + 1]) assert.throws(() => encode(counters(seconds)), EncodeError);
+});
+
 test("errors bear the names of the specification and of Open vSwitch", () => {
   assert.equal(errorName(5, 1), "OFPFMFC_TABLE_FULL");
   assert.equal(errorName(0, 0), "OFPHFC_INCOMPATIBLE");

@@ -87,9 +87,7 @@ export function encodeMeterCounters(w: Writer, counters: MeterCounters): void {
   w.u32(counters.flows);
   w.u64(counters.packets);
   w.u64(counters.bytes);
-  const whole = Math.floor(counters.seconds);
-  w.u32(whole);
-  w.u32(Math.min(Math.round((counters.seconds - whole) * 1e9), 999_999_999));
+  w.seconds(counters.seconds);
   for (const band of counters.bands) {
     w.u64(band.packets);
     w.u64(band.bytes);
@@ -103,7 +101,7 @@ export function decodeMeterCounters(outer: Reader): MeterCounters {
   const flows = r.u32();
   const packets = r.u64();
   const bytes = r.u64();
-  const seconds = r.u32() + r.u32() / 1e9;
+  const seconds = r.seconds();
   const bands: { packets: bigint; bytes: bigint }[] = [];
   while (r.left > 0) bands.push({ packets: r.u64(), bytes: r.u64() });
   return { meter, flows, packets, bytes, seconds, bands };

@@ -53,10 +53,10 @@ export function decodeStatistics(outer: Reader): Statistics {
     if (oxsClass !== basic) continue;
     switch (rest >> 9) {
       case StatisticField.duration:
-        seconds = value.u32() + value.u32() / 1e9;
+        seconds = value.seconds();
         break;
       case StatisticField.idle:
-        idleSeconds = value.u32() + value.u32() / 1e9;
+        idleSeconds = value.seconds();
         break;
       case StatisticField.flows:
         flows = value.u32();
@@ -76,9 +76,7 @@ export function decodeStatistics(outer: Reader): Statistics {
 
 function time(w: Writer, number: number, seconds: number): void {
   header(w, number, 8);
-  const whole = Math.floor(seconds);
-  w.u32(whole);
-  w.u32(Math.min(Math.round((seconds - whole) * 1e9), 999_999_999));
+  w.seconds(seconds);
 }
 
 function header(w: Writer, number: number, length: number): void {

@@ -120,6 +120,15 @@ export class Writer {
     }
   }
 
+  /** Seconds as 32 bits of whole ones and 32 of nanoseconds. */
+  seconds(value: number): void {
+    if (!(value >= 0 && value <= 2 ** 32)) throw outOfRange(value, 32);
+    // A double next to 2^32 has no nanoseconds left: it stands for the last that there are.
+    const whole = Math.min(Math.floor(value), 0xffff_ffff);
+    this.u32(whole);
+    this.u32(Math.min(Math.round((value - whole) * 1e9), 999_999_999));
+  }
+
   /** Zeros until what began at `start` is a multiple of 8 bytes long. */
   pad8(start: number): void {
     const rest = (this.#length - start) & 7;
@@ -204,6 +213,13 @@ export class Reader {
 
   u64(): bigint {
     return this.#view.getBigUint64(this.#skip(8));
+  }
+
+  /** Seconds, as `Writer.seconds` writes them; nanoseconds that make up a second or more are counted as such. */
+  seconds(): number {
+    const whole = this.u32();
+    const nanoseconds = this.u32();
+    return Math.min(whole + Math.floor(nanoseconds / 1e9), 0xffff_ffff) + (nanoseconds % 1e9) / 1e9;
   }
 
   u128(): bigint {
