@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { type Clock, createLog, createMetrics, type Log, type Metrics, realClock } from "@selvage/base";
 import type { Datapath } from "@selvage/datapath";
-import { endpointOf } from "./endpoint.ts";
+import { endpointOf, longestPause } from "./endpoint.ts";
 import { type Health, type HealthAddress, serveHealth } from "./health.ts";
 import { type AgentStatus, HostAgent } from "./host-agent.ts";
 import { type HostCredentials, IdentityKeeper, readIdentity } from "./identity.ts";
@@ -69,6 +69,7 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
     clock,
     log,
     metrics,
+    longestPause: longestPause(endpoint),
     welcomed: () => keeper.taken(shown),
   });
   const renewal = new Renewal({ keeper, endpoint, clock, log, renewed: () => agent.reconnect() });

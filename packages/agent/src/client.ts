@@ -51,6 +51,8 @@ export interface ClientOptions {
   readonly agent: string;
   readonly tunnelIp: string;
   readonly random: () => number;
+  /** Upper bound of the pause before it comes again, ms (`longestPause` of the endpoint). */
+  readonly longestPause: number;
   /** What is held now; empty asks for everything. */
   readonly held: () => readonly Held[];
   readonly welcomed: (welcome: Welcome) => void;
@@ -60,7 +62,6 @@ export interface ClientOptions {
 }
 
 const shortest = 250;
-const longest = 15_000;
 /** When the server said that coming again does not help: an operator may have mended it meanwhile. */
 const longestRefused = 60_000;
 
@@ -183,7 +184,7 @@ export class Client {
       return;
     }
     const helpless = reason instanceof RefusedByServer && !reason.retry;
-    const cap = helpless ? longestRefused : longest;
+    const cap = helpless ? longestRefused : this.#options.longestPause;
     const base = helpless ? longestRefused : shortest;
     const delay = backoffDelay({ base, cap, random: this.#options.random }, this.#attempt);
     this.#attempt += 1;

@@ -22,7 +22,18 @@ export function endpointOf(url: string): Endpoint {
 }
 
 export const endpointText = (endpoint: Endpoint): string =>
-  endpoint.by === "unix" ? `unix:${endpoint.path}` : `https://${endpoint.host}:${endpoint.port}`;
+  endpoint.by === "unix"
+    ? `unix:${endpoint.path}`
+    : `https://${endpoint.host.includes(":") ? `[${endpoint.host}]` : endpoint.host}:${endpoint.port}`;
+
+/**
+ * The longest pause between two tries to reach it, ms: short where the way to it is this machine's own and nobody else's
+ * return has to be spread, longer where a whole fabric comes back at once.
+ */
+export function longestPause(endpoint: Endpoint): number {
+  const near = endpoint.by === "unix" || /^(localhost|127(\.\d+){3}|::1)$/.test(endpoint.host);
+  return near ? 2_000 : 10_000;
+}
 
 /** What a connection shows and trusts, PEM. */
 export interface Trust {

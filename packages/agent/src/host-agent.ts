@@ -36,6 +36,8 @@ export interface HostAgentOptions {
   readonly log: Log;
   readonly metrics: Metrics;
   readonly random?: () => number;
+  /** Upper bound of the pause before the stream is opened again, ms; absent: that of a server elsewhere. */
+  readonly longestPause?: number;
   /** The server has taken the certificate that this stream was opened with. */
   readonly welcomed?: (welcome: Welcome) => void;
 }
@@ -105,6 +107,7 @@ export class HostAgent {
       agent: agentName,
       tunnelIp,
       random: options.random ?? Math.random,
+      longestPause: options.longestPause ?? 10_000,
       held: () => this.#copy.held(),
       welcomed: (welcome) => this.#welcomed(welcome),
       changes: (message, text) => this.#received(message, text),
