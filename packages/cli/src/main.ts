@@ -111,6 +111,23 @@ Exit codes: 0 done, 1 tried and failed, 64 written wrongly, 69 something needed 
     .action(async (options) => finish(await (await import("./commands/status.ts")).status(options)));
 
   program
+    .command("history")
+    .description("who changed what, when, by which request; newest first")
+    .option("--since <time>", "from this time on, such as 2026-01-31T14:00:00Z or 2026-01-31")
+    .option("--until <time>", "before this time")
+    .option("--project <id>", "asked in this project, or of an object of it")
+    .option("--kind <kind>", "of objects of this kind, such as port")
+    .option("--id <id>", "of this object")
+    .option("--author <name>", "by this user or host, by name or id")
+    .option("--request <id>", "of this request: the server's id of it, or the client's")
+    .option("--before <revision>", "older than this revision", wholeNumber(1, Number.MAX_SAFE_INTEGER))
+    .option("--limit <n>", "at most so many (default 100)", wholeNumber(1, 1000))
+    .addOption(data())
+    .addOption(json())
+    .addHelpText("after", examples("selvage history --kind port --since 2026-01-31", "selvage history --id PORT --json"))
+    .action(async (options) => finish(await (await import("./commands/history.ts")).history(options)));
+
+  program
     .command("env")
     .description("print OS_* variables for the openstack client and other tools")
     .option("--project <name>", "as the user of a demo project (red, blue) instead of the administrator")

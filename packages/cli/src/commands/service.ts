@@ -77,9 +77,9 @@ export async function agentService(file: string, flags: TypedFlags): Promise<num
   const { openLog, readConfig } = await import("../config/parts.ts");
   const { agentConfig, agentSettingsOf } = await import("../config/agent.ts");
   const { value: config, warnings } = await readConfig(agentConfig, file, flags);
-  const { tunnelIp, data, ovsdb: database, bridge, healthPort } = config;
+  const { tunnelIp, data, ovsdb: database, bridge, datapathType, healthPort } = config;
   const log = await openLog("agent", config.log, warnings);
-  const datapath = new OvsDatapath({ database, bridge, tunnelIp, log: log.child("datapath") });
+  const datapath = new OvsDatapath({ database, bridge, datapathType, tunnelIp, log: log.child("datapath") });
   const agent = await startAgent({
     dataDir: data,
     tunnelIp,

@@ -12,6 +12,7 @@ export const agentConfig = Type.Object(
     data: Type.String({ default: "/var/lib/selvage-agent", pattern: "^/" }),
     ovsdb: Type.String({ default: "unix:/run/openvswitch/db.sock", minLength: 1 }),
     bridge: Type.String({ default: "br-int", pattern: "^[A-Za-z0-9_.-]{1,15}$" }),
+    datapathType: Type.String({ default: "", pattern: "^(|system|netdev)$" }),
     healthPort: Type.Integer({ default: 0, minimum: 0, maximum: 65535 }),
     auditInterval: Type.Integer({ default: d.auditInterval, minimum: 1000 }),
     dhcpLeaseTime: Type.Integer({ default: d.dhcpLeaseTime, minimum: 60, maximum: 4294967294 }),
