@@ -124,7 +124,10 @@ Exit codes: 0 done, 1 tried and failed, 64 written wrongly, 69 something needed 
     .option("--limit <n>", "at most so many (default 100)", wholeNumber(1, 1000))
     .addOption(data())
     .addOption(json())
-    .addHelpText("after", examples("selvage history --kind port --since 2026-01-31", "selvage history --id PORT --json"))
+    .addHelpText(
+      "after",
+      examples("selvage history --kind port --since 2026-01-31", "selvage history --id PORT --json"),
+    )
     .action(async (options) => finish(await (await import("./commands/history.ts")).history(options)));
 
   program
