@@ -43,8 +43,13 @@ export class ServerProcess {
     });
   }
 
-  /** Starts a server and resolves when it answers. Throws when it ends before, with its last words. */
-  static async start(kind: Kind, dataDir: string, port: number): Promise<ServerProcess> {
+  /** Starts a server and resolves when it answers. `within`: words of a command that runs it in its place. Throws when it ends before, with its last words. */
+  static async start(
+    kind: Kind,
+    dataDir: string,
+    port: number,
+    within: readonly string[] = [],
+  ): Promise<ServerProcess> {
     const url = `http://127.0.0.1:${port}`;
     const readyFile = join(dataDir, "ready.json");
     rmSync(readyFile, { force: true });
@@ -52,13 +57,18 @@ export class ServerProcess {
       kind !== "cli"
         ? [child, dataDir, String(port), kind]
         : [main, "server", "run", "--data", dataDir, "--port", String(port), "--ready-file", readyFile];
+    const [first = "", ...rest] = [...within, process.execPath, ...words];
     const stdio =
       kind !== "cli" ? (["ignore", "ignore", "pipe", "ipc"] as const) : (["ignore", "ignore", "pipe"] as const);
-    const server = new ServerProcess(spawn(process.execPath, words, { stdio: [...stdio] }), url);
+    const server = new ServerProcess(spawn(first, rest, { stdio: [...stdio] }), url);
     const ready = kind !== "cli" ? once(server.#process, "message") : written(readyFile);
     const ended = server.#exited.then(() => Promise.reject(new Error(`the server ended: ${server.#complaints}`)));
     await Promise.race([ready, ended]);
     return server;
+  }
+
+  get pid(): number {
+    return this.#process.pid ?? 0;
   }
 
   get complaints(): string {

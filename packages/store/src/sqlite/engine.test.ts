@@ -185,6 +185,17 @@ test("SQLite's own errors are told apart: full, read-only, locked, not a databas
   assert.equal(isLocked(full), false);
 });
 
+test("errors of the file system are told in the store's words, without the path", () => {
+  for (const [code, says] of [
+    ["EROFS", "the store's file is read-only (EROFS)"],
+    ["ENOSPC", "the store's disk or its size limit is full (ENOSPC)"],
+    ["EACCES", "the store's file cannot be opened (EACCES)"],
+  ] as const) {
+    const error = Object.assign(new Error(`${code}: some words, chmod '/var/lib/x/store.db'`), { code });
+    assert.equal(failureOf(error, "work").message, says);
+  }
+});
+
 test("an error at commit that may have reached the disk is unknown, the same before it is failed", () => {
   const ioerr = Object.assign(new Error("disk I/O error"), { errcode: 1034 });
   assert.equal(failureOf(ioerr, "commit").outcome, "unknown");

@@ -40,6 +40,24 @@ function meaning(code: number | undefined): string | undefined {
   }
 }
 
+/** What a system error means, by its code: the file is looked at before SQLite sees it. */
+function systemMeaning(error: unknown): string | undefined {
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  switch (code) {
+    case "EROFS":
+      return meaning(primary.readonly);
+    case "ENOSPC":
+    case "EDQUOT":
+      return meaning(primary.full);
+    case "EACCES":
+    case "EPERM":
+    case "ENOENT":
+      return meaning(primary.cantopen);
+    default:
+      return undefined;
+  }
+}
+
 /** These are found out before the commit record is whole, so the transaction cannot come back after a crash. */
 const certain: ReadonlySet<number> = new Set([primary.busy, primary.locked, primary.readonly, primary.full]);
 
@@ -47,8 +65,11 @@ const certain: ReadonlySet<number> = new Set([primary.busy, primary.locked, prim
 export function failureOf(error: unknown, phase: Phase): StoreFailure {
   if (error instanceof StoreFailure) return error;
   const code = resultCode(error);
-  const detail = error instanceof Error ? error.message : String(error);
-  const known = meaning(code);
+  // A system error's own words name the path, which is nobody's business who asks over the network: its code says enough.
+  const system = systemMeaning(error);
+  const words = error instanceof Error ? error.message : String(error);
+  const detail = system === undefined ? words : words.slice(0, Math.max(0, words.indexOf(":")));
+  const known = system ?? meaning(code);
   const outcome = phase === "work" || (code !== undefined && certain.has(code)) ? "failed" : "unknown";
   return new StoreFailure(known === undefined ? `the store failed: ${detail}` : `${known} (${detail})`, outcome, {
     cause: error,
