@@ -164,3 +164,20 @@ test("a file that cannot be written costs the cache and nothing else", async () 
     assert.deepEqual(await readCache(path, "h"), { found: "nothing" });
   });
 });
+
+test("a server makes no facts of this host, and parts whose last does not come are forgotten", () => {
+  const copy = new Copy();
+  const changes = (more: boolean, kind: string, id: string): Changes => ({
+    type: "changes",
+    revision: 1,
+    reset: false,
+    more,
+    puts: [{ kind, revision: 1, object: { id } }],
+    removes: [],
+  });
+  assert.equal(copy.take(changes(true, "port", "half"), ""), undefined);
+  assert.equal(copy.revision, undefined);
+  copy.dropParts();
+  const whole = copy.take(changes(false, "attachment", "x"), "");
+  assert.deepEqual([whole?.changes, copy.size], [[], 0]);
+});

@@ -7,9 +7,8 @@ import fc from "fast-check";
 import { Fold } from "./fold.ts";
 import { Installer } from "./installer.ts";
 
-/** Rows of one table by number; a body is the number of an action's kind. */
-const actions = ["flood", "flood"] as const;
-const made = (net: number): Row => row(Mcast, { net }, actions[0]);
+/** A row of one table, by number. */
+const made = (net: number): Row => row(Mcast, { net }, "flood");
 /** The same row with another body, as a changed action has it. */
 const changed = (net: number, body: number): Row => ({ ...made(net), body: `flood(${body})` });
 
@@ -240,4 +239,44 @@ test("an audit repairs what somebody else did to the switch, and counts it", asy
   await installer.settled();
   assert.equal(drifted, 2);
   assert.deepEqual([...moody.rows.keys()].sort(), [...wanted.keys()].sort());
+});
+
+test("what was on its way when the switch went is not in force, and a row that is wanted no more is not set aside", async () => {
+  const moody = new Moody();
+  moody.here = true;
+  moody.refused.add(`${changed(1, 0).id}${changed(1, 0).body}`);
+  let wanted: ReadonlyMap<string, Row> = new Map();
+  let told = 0;
+  const installer = new Installer<null>({
+    datapath: moody,
+    rows: () => wanted.values(),
+    capture: () => null,
+    inForce: () => {
+      told += 1;
+    },
+    drift: () => undefined,
+    failed: () => undefined,
+  });
+  const want = (next: ReadonlyMap<string, Row>): void => {
+    const delta = between(wanted, next);
+    wanted = next;
+    installer.push(delta);
+  };
+  installer.begin();
+  installer.ready();
+  await installer.settled();
+  want(rowsOf([{ net: 1, body: 0 }]));
+  await installer.settled();
+  assert.equal(installer.refused.length, 1);
+  want(new Map());
+  await installer.settled();
+  assert.equal(installer.refused.length, 0);
+  const before = told;
+  want(rowsOf([{ net: 2, body: 0 }]));
+  installer.lost();
+  await installer.settled();
+  assert.equal(told, before);
+  installer.ready();
+  await installer.settled();
+  assert.equal(told, before + 1);
 });

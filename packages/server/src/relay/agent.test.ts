@@ -32,10 +32,10 @@ import { Log, needBySpecification } from "./testing/world.ts";
 
 /** One server's relay over a log, and hosts with agents, all in memory and on one clock. */
 class World implements AsyncDisposable {
-  readonly log = new Log();
+  log = new Log();
   readonly clock = new ManualClock();
-  readonly states = new MemoryHostStates({ now: () => this.clock.now() });
-  readonly peers = new Peers(this.log.replica);
+  states: MemoryHostStates;
+  peers = new Peers(this.log.replica);
   readonly agents = new Map<string, Site>();
   readonly directory: string;
   relay: Relay;
@@ -43,12 +43,17 @@ class World implements AsyncDisposable {
 
   constructor(directory: string) {
     this.directory = directory;
+    this.states = this.#nothingKnown();
     this.relay = new Relay(this.log, { schedule: (flush) => flush() });
     this.streams = this.#serve();
   }
 
   static async make(): Promise<World> {
     return new World(await mkdtemp(join(tmpdir(), "relay-")));
+  }
+
+  #nothingKnown(): MemoryHostStates {
+    return new MemoryHostStates({ now: () => this.clock.now() });
   }
 
   #serve(): Streams {
@@ -60,8 +65,17 @@ class World implements AsyncDisposable {
   restartServer(): void {
     this.streams.close();
     this.relay.close();
+    // What hosts said went with the server's memory: they say it again.
+    this.states = this.#nothingKnown();
     this.relay = new Relay(this.log, { schedule: (flush) => flush() });
     this.streams = this.#serve();
+  }
+
+  /** The server ends, and begins again over another store. */
+  bringBack(log: Log): void {
+    this.log = log;
+    this.peers = new Peers(log.replica);
+    this.restartServer();
   }
 
   append(...changes: readonly Change[]): void {
@@ -441,6 +455,18 @@ test("a host that is removed, or whose certificate was replaced, is cut off at o
   assert.equal(site.agent.status.connected, false);
   assert.equal(world.states.of("host-1").alive, false);
   assert.match(site.wire.received.at(-1) ?? "", /"code":"HostRevoked".*"retry":false/);
+  world.append(put(Host, h1));
+  world.clock.advance(60_000);
+  await world.quiet();
+  assert.equal(site.agent.status.connected, true, "an operator's repair is found without a restart");
+  world.log.append([remove(Port, "port-1"), remove(Host, "host-1")]);
+  await world.quiet();
+  assert.equal(site.agent.status.connected, false);
+  assert.deepEqual(
+    [world.states.of("host-1").heardAt, world.states.inForce("host-1")],
+    [0, undefined],
+    "and forgotten",
+  );
 });
 
 test("a slow host gets less and newer, and is not behind when it has caught up", async () => {
@@ -497,6 +523,61 @@ test("a guest gets its lease, and learns of a neighbour, from its own host with 
     [advertisement?.icmpv6?.kind, advertisement?.eth.src],
     ["neighbor-advertisement", "fa:16:3e:00:00:02"],
   );
+});
+
+test("a server that starts anew is told everything again", async () => {
+  const { world, site } = await twoHosts();
+  await using _ = world;
+  world.restartServer();
+  assert.deepEqual([...world.states.of("host-1").portsUp], []);
+  await world.quiet();
+  world.clock.advance(60_000);
+  await world.quiet();
+  assert.deepEqual([...world.states.of("host-1").portsUp], ["port-1"]);
+  assert.equal(world.states.inForce("host-1"), world.log.replica.revision);
+  assert.equal(site.agent.status.connected, true);
+});
+
+test("a store that was brought back to an older state is followed there", async () => {
+  const { world, site } = await twoHosts();
+  await using _ = world;
+  for (let mtu = 1300; mtu < 1310; mtu += 1) world.append(put(Network, { ...network, mtu }));
+  world.append(put(Port, portAt(3, "h2")));
+  await world.quiet();
+  const older = new Log();
+  const old = (object: Host): Change => put(Host, { ...object, certificate_fingerprint: object.id });
+  older.append([old(h1), old(h2), put(Network, network), { kind: "subnet", id: subnet.id, object: subnet }]);
+  older.append([put(Port, portAt(1, "h1"))]);
+  world.bringBack(older);
+  await world.quiet();
+  world.clock.advance(60_000);
+  await world.quiet();
+  assert.equal(site.agent.status.connected, true);
+  assert.equal(site.agent.status.revision, 2);
+  assert.equal(site.agent.view.get(Network, "net-1")?.mtu, network.mtu);
+  assert.deepEqual(await site.rows(), site.expected());
+  assert.equal(world.states.inForce("host-1"), 2);
+});
+
+test("a switch that answers before it has told what is plugged in loses no row of what is", async () => {
+  const { world, site } = await twoHosts();
+  await using _ = world;
+  const rows = await site.rows();
+  site.wire.cut();
+  await site.agent.close();
+  const counted = counting(site.datapath);
+  const open = site.datapath.open.bind(site.datapath);
+  let tell = (): void => undefined;
+  site.datapath.open = (events) => {
+    tell = () => events.attachments([{ port: "port-1", name: "tap1" }]);
+    return open({ ...events, attachments: () => undefined });
+  };
+  await site.start();
+  await world.quiet();
+  assert.deepEqual([counted.changes, await site.rows()], [[], rows]);
+  tell();
+  await world.quiet();
+  assert.deepEqual([counted.changes, await site.rows()], [[0], rows]);
 });
 
 /** Counts what each adoption changed. */

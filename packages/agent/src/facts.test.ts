@@ -1,0 +1,48 @@
+/** Which ports are up: bound here and plugged in; and not those of which something was set aside. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Attachment, Port } from "@selvage/model";
+import { makeAttachment, makePort, put } from "@selvage/model/testing";
+import { Deliver, row } from "@selvage/pipeline";
+import { factsOf, plugged } from "./facts.ts";
+import { hostEngine } from "./host-view.ts";
+
+const port = (id: string, key: number, host: string) =>
+  put(Port, makePort({ id, key, mac_address: `fa:16:3e:00:00:0${key}`, fixed_ips: [], "binding:host_id": host }));
+const engine = hostEngine({ name: "h1" });
+engine.apply(
+  [
+    port("here", 1, "h1"),
+    port("unplugged", 2, "h1"),
+    port("elsewhere", 3, "h2"),
+    ...["here", "elsewhere", "stranger"].map((id) => put(Attachment, makeAttachment({ id }))),
+  ],
+  1,
+);
+
+test("up is what is bound here and plugged in; what is plugged in and not bound here is told by itself", () => {
+  assert.deepEqual(plugged(engine.view, "h1"), { portsUp: ["here"], unbound: ["elsewhere", "stranger"] });
+});
+
+test("a port with a row that the switch refused is not up, and the row is told with the switch's words, cut to what is told", () => {
+  const origins = (id: string) =>
+    id === refused.id ? [{ derivation: "binding: port", over: "port", key: "here" }] : [];
+  const refused = row(Deliver, { port: 1 }, "output", { port: "here" });
+  const state = plugged(engine.view, "h1");
+  const facts = factsOf("ovs", state, { quarantined: new Map(), origins }, [
+    { row: refused, reason: "x".repeat(2_000) },
+  ]);
+  assert.deepEqual(facts.ports_up, []);
+  assert.deepEqual([facts.quarantined[0]?.unit, facts.quarantined[0]?.reason.length], [refused.id, 1_024]);
+  assert.deepEqual(factsOf("ovs", state, { quarantined: new Map(), origins }, []).ports_up, ["here"]);
+});
+
+test("a port whose derivation failed is not up", () => {
+  const failed = { derivation: "guard: port", over: "port", key: "here", error: new Error("why") };
+  const quarantined = new Map([["guard: port(here)", failed]]);
+  const facts = factsOf("none", plugged(engine.view, "h1"), { quarantined, origins: () => [] }, []);
+  assert.deepEqual(
+    [facts.datapath, facts.ports_up, facts.quarantined],
+    ["none", [], [{ unit: "guard: port(here)", reason: "why" }]],
+  );
+});
