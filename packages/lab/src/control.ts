@@ -135,7 +135,11 @@ export function askControl<Op extends ControlRequest["op"]>(
     const socket = connect(path);
     let text = "";
     socket.setEncoding("utf8");
-    socket.on("error", () => reject(new LabError("not-running", "the lab is not running", "start it: ./selvage up")));
+    socket.on("error", (cause: NodeJS.ErrnoException) => {
+      const absent = cause.code === "ENOENT" || cause.code === "ECONNREFUSED";
+      const why = absent ? "the lab is not running" : `the lab cannot be asked: ${cause.message}`;
+      reject(new LabError("not-running", why, "start it: ./selvage up; its log is in the data directory under log/"));
+    });
     socket.on("connect", () => socket.write(`${JSON.stringify(request)}\n`));
     socket.on("data", (chunk: string) => {
       text += chunk;
