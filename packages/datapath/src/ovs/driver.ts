@@ -11,7 +11,7 @@ import {
   Port,
   packetOut,
 } from "@selvage/openflow";
-import { type Program, type Row, selvageProgram } from "@selvage/pipeline";
+import { fabricIngress, type Program, type Row, selvageProgram } from "@selvage/pipeline";
 import type { Adoption, Datapath, DatapathEvents, InstalledRow } from "../datapath.ts";
 import { planAdoption } from "./adoption.ts";
 import { pluggedIn } from "./bridge.ts";
@@ -122,7 +122,7 @@ export class OvsDatapath implements Datapath {
 
   installed(): Promise<readonly InstalledRow[]> {
     return this.#inTurn(async () => {
-      const rows = this.#installation?.rows.values() ?? [];
+      const rows = this.#installation?.rows.values() ?? this.program.constants;
       return readInstalled(this.#renderer, rows, this.#live().connection);
     });
   }
@@ -198,9 +198,8 @@ export class OvsDatapath implements Datapath {
     );
     this.#session = session;
     this.#installation = undefined;
-    this.#ports = Ports.none;
-    this.#lookAtPorts();
-    if (this.#ports.plugged.length === 0) this.#tellAttachments();
+    this.#ports = this.#plugged(session);
+    this.#tellAttachments();
     this.#events?.ready();
     return session;
   }
@@ -209,15 +208,22 @@ export class OvsDatapath implements Datapath {
   #lookAtPorts(): void {
     const session = this.#session;
     if (session === undefined) return;
-    const { ports, problems } = pluggedIn(session.replica, this.#plan);
+    const before = this.#ports;
+    const ports = this.#plugged(session);
+    const changed = ports.differencesFrom(before);
+    if (changed.size === 0) return;
+    this.#ports = ports;
+    this.#inTurn(() => this.#moveTo(session, ports)).catch((error: Error) => this.#failedToMove(session, error));
+    if (changed.size > 1 || !changed.has(fabricIngress)) this.#tellAttachments();
+  }
+
+  /** The interfaces as they are; what is wrong with others is logged once. */
+  #plugged({ replica }: Session): Ports {
+    const { ports, problems } = pluggedIn(replica, this.#plan);
     const told = problems.join("; ");
     if (told !== this.#problems && told !== "") this.#log.warn("interfaces that are not used", { problems });
     this.#problems = told;
-    const before = this.#ports;
-    if (ports.differencesFrom(before).size === 0) return;
-    this.#ports = ports;
-    this.#inTurn(() => this.#moveTo(session, ports)).catch((error: Error) => this.#failedToMove(session, error));
-    this.#tellAttachments();
+    return ports;
   }
 
   #tellAttachments(): void {
