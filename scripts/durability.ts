@@ -8,18 +8,25 @@ const { values } = parseArgs({
     seed: { type: "string", default: "1" },
     clients: { type: "string", default: "32" },
     kills: { type: "string", default: "3" },
+    servers: { type: "string", default: "1" },
   },
 });
-const [runs, seed, clients, kills] = [values.runs, values.seed, values.clients, values.kills].map(Number);
-if (![runs, seed, clients, kills].every(Number.isSafeInteger)) {
-  throw new Error("usage: durability.ts --runs N --seed S [--clients N] [--kills N]");
+const [runs = 0, seed = 0, clients = 0, kills = 0, servers = 0] = [
+  values.runs,
+  values.seed,
+  values.clients,
+  values.kills,
+  values.servers,
+].map(Number);
+if (![runs, seed, clients, kills, servers].every((each) => Number.isSafeInteger(each) && each >= 0)) {
+  throw new Error("usage: durability.ts --runs N --seed S [--clients N] [--kills N] [--servers N]");
 }
 
 const reports: Report[] = [];
-for (let at = 0; at < (runs ?? 0); at += 1) {
+for (let at = 0; at < runs; at += 1) {
   // Every second run kills what an operator runs; the others can end the store's thread as well.
   const kind = at % 2 === 0 ? "child" : "cli";
-  const report = await durabilityRun({ seed: (seed ?? 1) + at, kind, clients: clients ?? 32, kills: kills ?? 3 });
+  const report = await durabilityRun({ seed: seed + at, kind, clients, kills, servers });
   reports.push(report);
   const { acknowledged, refused, unknown, repeated, lostReplies, reads, entries, seconds, violations } = report;
   process.stdout.write(

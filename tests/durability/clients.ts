@@ -24,7 +24,8 @@ interface Named {
 export class Ground {
   readonly writes: Write[] = [];
   readonly reads: Read[] = [];
-  readonly url: string;
+  /** Of each server; a try goes to any of them. */
+  readonly urls: readonly string[];
   readonly token: string;
   /** Replies that no client may ever get, in words. */
   readonly strange: string[] = [];
@@ -35,8 +36,8 @@ export class Ground {
   over = false;
   #up = Promise.withResolvers<void>();
 
-  constructor(url: string, token: string) {
-    this.url = url;
+  constructor(urls: readonly string[], token: string) {
+    this.urls = urls;
     this.token = token;
     this.#up.resolve();
   }
@@ -67,18 +68,22 @@ interface Told {
 }
 
 interface Sent {
+  readonly url: string;
   readonly method: "GET" | "POST" | "PUT" | "DELETE";
   readonly path: string;
   readonly body?: unknown;
   readonly key?: string;
 }
 
+/** A write, wherever it is sent. */
+type Keyed = Omit<Sent, "url"> & { readonly key: string };
+
 /** Milliseconds after which a client believes that no reply comes. */
 const patience = 15_000;
 
-async function send(ground: Ground, { method, path, body, key }: Sent, signal?: AbortSignal): Promise<Told> {
+async function send(ground: Ground, { url, method, path, body, key }: Sent, signal?: AbortSignal): Promise<Told> {
   const signals = [AbortSignal.timeout(patience), ...(signal === undefined ? [] : [signal])];
-  const response = await fetch(`${ground.url}${path}`, {
+  const response = await fetch(`${url}${path}`, {
     method,
     headers: {
       "x-auth-token": ground.token,
@@ -124,6 +129,10 @@ export class Client {
       else if (dice < 82) await this.#delete();
       else await this.#read();
     }
+  }
+
+  #url(): string {
+    return this.#oneOf(this.#ground.urls) ?? "";
   }
 
   #names(count: number): { readonly key: string; readonly names: readonly string[] } {
@@ -231,14 +240,14 @@ export class Client {
   }
 
   /** Sends a write until it is told how it ended, or gives up. Each try bears the same key. */
-  async #write(ask: Ask, sent: Sent & { readonly key: string }): Promise<Outcome> {
+  async #write(ask: Ask, sent: Keyed): Promise<Outcome> {
     const invoked = performance.now();
     const outcome = await this.#insist(ask, sent);
     this.#ground.writes.push({ client: this.#number, key: sent.key, ask, invoked, outcome });
     return outcome;
   }
 
-  async #insist(ask: Ask, sent: Sent): Promise<Outcome> {
+  async #insist(ask: Ask, sent: Keyed): Promise<Outcome> {
     for (;;) {
       await this.#ground.up();
       const told = await this.#try(sent);
@@ -256,17 +265,21 @@ export class Client {
   }
 
   /** One try; undefined: no reply came. Now and then the client itself hangs up, or sends the request twice. */
-  async #try(sent: Sent): Promise<Told | undefined> {
+  async #try(sent: Keyed): Promise<Told | undefined> {
     const dice = this.#random(25);
     try {
-      if (dice === 0) return await send(this.#ground, sent, AbortSignal.timeout(1 + this.#random(30)));
+      if (dice === 0)
+        return await send(this.#ground, { ...sent, url: this.#url() }, AbortSignal.timeout(1 + this.#random(30)));
       if (dice === 1) {
-        const [first, second] = await Promise.allSettled([send(this.#ground, sent), send(this.#ground, sent)]);
+        const [first, second] = await Promise.allSettled([
+          send(this.#ground, { ...sent, url: this.#url() }),
+          send(this.#ground, { ...sent, url: this.#url() }),
+        ]);
         return [first, second]
           .flatMap((each) => (each.status === "fulfilled" ? [each.value] : []))
           .sort((a, b) => a.status - b.status)[0];
       }
-      return await send(this.#ground, sent);
+      return await send(this.#ground, { ...sent, url: this.#url() });
     } catch (error) {
       // Whatever broke the connection: no reply is no reply.
       if (error instanceof Error) return undefined;
@@ -276,12 +289,13 @@ export class Client {
 
   async #read(): Promise<void> {
     const target = this.#random(2) === 0 ? this.#sharedNetwork() : this.#oneOf(this.#own);
-    if (target === undefined) return;
+    // A second server may show what it has not heard of yet: reads are held to time where there is one.
+    if (target === undefined || this.#ground.urls.length > 1) return;
     await this.#ground.up();
     const { resource, id } = target;
     const invoked = performance.now();
     try {
-      const told = await send(this.#ground, { method: "GET", path: `/v2.0/${resource}s/${id}` });
+      const told = await send(this.#ground, { url: this.#url(), method: "GET", path: `/v2.0/${resource}s/${id}` });
       const at = performance.now();
       if (told.status === 200 || told.status === 404) {
         const object = told.body[resource] as { readonly name: string } | undefined;

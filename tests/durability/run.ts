@@ -19,11 +19,14 @@ export interface RunOptions {
   readonly kills?: number;
   /** How often the thread that owns the store's file is ended, only of kind `child`. Absent: 3. */
   readonly workerEnds?: number;
+  /** Servers on the one store, one of which is killed at a time. Absent: 1. */
+  readonly servers?: number;
 }
 
 export interface Report {
   readonly seed: number;
   readonly kind: Kind;
+  readonly servers: number;
   readonly kills: number;
   readonly workerEnds: number;
   readonly cuts: number;
@@ -40,39 +43,52 @@ export interface Report {
   readonly violations: readonly string[];
 }
 
+/** Where a server is started, again and again. */
+interface Place {
+  readonly port: number;
+  server: ServerProcess;
+}
+
 /** Longest stretch between two blows, ms. */
 const longestStretch = 500;
 
 /** Runs and judges. Leaves nothing behind but, where a promise was broken, the data directory, which the report names. */
 export async function durabilityRun(options: RunOptions): Promise<Report> {
-  const { seed, kind, clients = 32, kills = 3, workerEnds = kind === "child" ? 3 : 0 } = options;
+  const { seed, kind, clients = 32, kills = 3, workerEnds = kind === "child" ? 3 : 0, servers: count = 1 } = options;
   const random = numbersOf(seed);
   const begun = performance.now();
   const dataDir = await mkdtemp(join(tmpdir(), "selvage-durability-"));
-  const port = await freePort();
-  let server = await ServerProcess.start(kind, dataDir, port);
+  const servers: Place[] = [];
+  for (let at = 0; at < count; at += 1) {
+    const port = await freePort();
+    servers.push({ port, server: await ServerProcess.start(kind, dataDir, port) });
+  }
+  const urls = servers.map(({ server }) => server.url);
   const password = (await readFile(join(dataDir, "admin-password"), "utf8")).trim();
-  const { token = "" } = await login(server.url, "admin", password, "admin");
-  const ground = new Ground(server.url, token);
+  const { token = "" } = await login(urls[0] ?? "", "admin", password, "admin");
+  const ground = new Ground(urls, token);
   const store = await openSqlite({ path: join(dataDir, "store.db") });
   const followers = [new Follower(store, "a", 0), new Follower(store, "b", (await store.bounds()).head)];
   const working = Promise.all(Array.from({ length: clients }, (_, number) => new Client(ground, number, seed).work()));
   for (const blow of blowsOf(kills, workerEnds, random)) {
     await pause(20 + random(longestStretch));
     for (const follower of followers) if (random(3) === 0) follower.cut();
+    const place = servers[random(count)];
+    if (place === undefined) continue;
     if (blow === "worker") {
-      server.endWorker();
+      place.server.endWorker();
       continue;
     }
-    ground.gone();
-    await server.kill();
-    server = await ServerProcess.start(kind, dataDir, port);
+    // Where there is another server clients go on with it.
+    if (count === 1) ground.gone();
+    await place.server.kill();
+    place.server = await ServerProcess.start(kind, dataDir, place.port);
     ground.back();
   }
   await pause(20 + random(longestStretch));
   ground.over = true;
   await working;
-  await server.kill();
+  for (const { server } of servers) await server.kill();
   const { head } = await store.bounds();
   const log = await logOf(store, head);
   const followed = await Promise.all(followers.map((follower) => follower.end(head)));
@@ -86,6 +102,7 @@ export async function durabilityRun(options: RunOptions): Promise<Report> {
   return {
     seed,
     kind,
+    servers: count,
     kills,
     workerEnds,
     cuts: followers.reduce((sum, { cuts }) => sum + cuts, 0),
