@@ -98,6 +98,15 @@ test("a solicitation for a known address is punted on the asking host, and nothi
   assert.deepEqual(world.send("a", neighbourSolicitation(a, "2001:db8::99")).drops, ["neighbour-unresolved"]);
 });
 
+test("a solicitation with an ICMP code asks for nothing that is known (RFC 4861, section 7.1.1)", async () => {
+  const world = await fabric({ hosts: 2 }, blue);
+  const frame = neighbourSolicitation(world.machine("a"), world.machine("b").ip6);
+  frame[55] = 1;
+  const journey = world.send("a", frame);
+  assert.deepEqual(journey.punts, []);
+  assert.deepEqual(journey.drops, ["neighbour-unresolved"]);
+});
+
 test("duplicate detection passes to all, and so does the defence (RFC 4862)", async () => {
   const world = await fabric({ hosts: 2 }, blue);
   const [a, b] = [world.machine("a"), world.machine("b")];

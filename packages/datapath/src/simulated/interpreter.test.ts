@@ -144,6 +144,29 @@ test("a field that the frame does not have is not matched, not even by 0, and re
   assert.deepEqual(sends(interpreter), [{ kind: "drop", reason: "table-miss", table: "check" }]);
 });
 
+test("an IP header whose lengths are not those of the packet has no fields", () => {
+  const check = table({
+    number: 1,
+    name: "check",
+    text: "",
+    scheme: "exact",
+    columns: { from: exact(F.ip4Src) },
+    actions: { yes: action([reply()]) },
+    miss: [drop("table-miss")],
+  });
+  const interpreter = doing([goto("check")], check);
+  interpreter.put(row(check, { from: "10.0.0.1" }, "yes"));
+  const withWord = (at: number, word: number): Uint8Array => {
+    const wrong = frame.slice();
+    new DataView(wrong.buffer).setUint16(at, word);
+    return wrong;
+  };
+  const padded = Buffer.concat([frame, new Uint8Array(14)]);
+  assert.equal(sends(interpreter, padded)[0]?.kind, "output", "padding is no lie");
+  for (const wrong of [withWord(16, 1000), withWord(16, 19), withWord(14, 0x4400), frame.subarray(0, 33)])
+    assert.equal(sends(interpreter, wrong)[0]?.kind, "drop");
+});
+
 test("a subroutine sets and returns; its miss changes nothing", () => {
   const sub = table({
     number: 1,

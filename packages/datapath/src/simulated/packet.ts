@@ -1,6 +1,6 @@
 /** A packet on its way through the program: its frame, what its tunnel carried, where it came in and what is remembered of it. */
 import type { Frame, FieldName as FrameField } from "@selvage/packet";
-import type { Field } from "@selvage/pipeline";
+import { EthType, type Field } from "@selvage/pipeline";
 import { type FieldValue, fitted } from "./values.ts";
 
 /** What came around a frame out of a tunnel. */
@@ -66,6 +66,9 @@ export class Packet {
         return this.#readTunnel(field);
       case "frame": {
         if (field.name === "tagged") return isTagged(this.frame) ? 1n : 0n;
+        if (isBehindIp(field) && !isSoundIp(this.frame)) return undefined;
+        // A message whose code is not 0 is none of neighbour discovery's (RFC 4861, section 7.1.1).
+        if (field.name === "ndTarget" && this.frame.get("icmpv6_code") !== 0) return undefined;
         return this.frame.getBits(frameFieldOf(field));
       }
     }
@@ -104,6 +107,39 @@ export class Packet {
 
 /** IEEE 802.1Q: a customer's tag, or a provider's (0x88a8), behind which the codec does not look. */
 const isTagged = (frame: Frame): boolean => frame.has("vlan_vid") || frame.get("eth_type") === 0x88a8;
+
+const linkFields: ReadonlySet<string> = new Set([
+  "ethSrc",
+  "ethDst",
+  "ethType",
+  "arpOp",
+  "arpSpa",
+  "arpTpa",
+  "arpSha",
+  "arpTha",
+]);
+const isBehindIp = (field: Field): boolean => !linkFields.has(field.name);
+
+/**
+ * Whether an IP header's lengths are those of a packet that is there in full (RFC 791, RFC 8200): a switch reads no field of any other,
+ * and here neither. Found by the comparison with a real one.
+ */
+function isSoundIp(frame: Frame): boolean {
+  const bytes = frame.toBytes();
+  const at = frame.has("vlan_vid") ? 18 : 14;
+  const left = bytes.length - at;
+  const word = (offset: number): number => (bytes[at + offset] ?? 0) * 256 + (bytes[at + offset + 1] ?? 0);
+  switch (frame.get("eth_type")) {
+    case EthType.ipv4: {
+      const header = ((bytes[at] ?? 0) & 15) * 4;
+      return left >= 20 && header >= 20 && word(2) >= header && word(2) <= left;
+    }
+    case EthType.ipv6:
+      return left >= 40 && word(4) + 40 <= left;
+    default:
+      return true;
+  }
+}
 
 function frameFieldOf(field: Field): FrameField {
   const name = frameFields[field.name];

@@ -50,7 +50,9 @@ interface Shot {
   readonly to: number;
   readonly version: 4 | 6;
   /** What is not as it should be: another's MAC or addresses in the sender's place, a VLAN tag, an address that nobody has. */
-  readonly twist: "none" | "mac" | "addresses" | "tag" | "nobody";
+  readonly twist: "none" | "mac" | "addresses" | "tag" | "nobody" | "flip";
+  /** Where a flipped frame differs from a sound one, in the headers down to an ICMPv6 code, and in which bits. Never the byte of the IP version, at which not every switch looks. */
+  readonly flip: readonly [at: number, bits: number];
 }
 
 const place = fc.nat(ports.length - 1);
@@ -59,7 +61,11 @@ const shots: fc.Arbitrary<Shot> = fc.record({
   from: place,
   to: place,
   version: fc.constantFrom<4 | 6>(4, 6),
-  twist: fc.constantFrom<Shot["twist"]>("none", "none", "none", "mac", "addresses", "tag", "nobody"),
+  twist: fc.constantFrom<Shot["twist"]>("none", "none", "none", "mac", "addresses", "tag", "nobody", "flip"),
+  flip: fc.tuple(
+    fc.nat(55).filter((at) => at !== 14),
+    fc.integer({ min: 1, max: 255 }),
+  ),
 });
 
 function portAt(at: number): TestPort {
@@ -92,6 +98,7 @@ function frameOf(shot: Shot, mark: number): Uint8Array {
     other: () => otherThanIp(udp(version, from, to, mark)),
   };
   const frame = made[kind]();
+  if (twist === "flip") frame[shot.flip[0] % frame.length] = (frame[shot.flip[0] % frame.length] ?? 0) ^ shot.flip[1];
   return twist === "tag"
     ? Buffer.concat([frame.subarray(0, 12), Uint8Array.of(0x81, 0, 0, mark % 2), frame.subarray(12)])
     : frame;
