@@ -47,6 +47,12 @@ function written(list: readonly NdOption[]): string {
   return Buffer.from(writer.done()).toString("hex");
 }
 
+test("what a route's sender gives of its prefix beyond its length is ignored (RFC 4191 section 2.3)", () => {
+  const [route] = read("1803 0000 00000708 20010db8000200000000000000000001");
+  assert.deepEqual(route, { kind: "route", prefix: "::", length: 0, preference: "medium", lifetime: 1800 });
+  assert.equal(written(route === undefined ? [] : [route]), "1801000000000708");
+});
+
 test("a router's advertisement is what tcpdump says it is", () => {
   const [line = ""] = tcpdump([encode({ eth, ipv6: { src: "fe80::1", dst: "ff02::1" }, icmpv6: advertisement })]);
   for (const text of [

@@ -125,6 +125,8 @@ function readRoute(reader: Reader): NdOption | undefined {
   if (sent > 16 || sent * 8 < length) reader.fail("length", at - 1);
   const prefix = new Uint8Array(16);
   prefix.set(reader.rest());
+  // A sender may give more of the address than its length needs; that is ignored (RFC 4191 section 2.3).
+  prefix.fill(0, Math.ceil(length / 64) * 8);
   return preference && { kind: "route", prefix: readIpv6(prefix, 0), length, preference, lifetime };
 }
 
