@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { Network, Project } from "@selvage/model";
 import { makeNetwork, makeProject, testId } from "@selvage/model/testing";
-import { type Author, openMemory } from "@selvage/store";
+import { type Author, openMemory, type Store, StoreFailure } from "@selvage/store";
 import {
   type Answer,
   errorOf,
@@ -269,6 +269,46 @@ test("a name that another server took in the same moment is told as such, and wh
     (error) => error instanceof AlreadyLogged && error.entry.author.request_id === "req-there",
   );
   assert.equal((await later).result, "theirs");
+  assert.equal(writer.replica.get(Network, network(1).id)?.name, "theirs");
+  await writer.close();
+  await store.close();
+});
+
+test("another server's entry of the same name is not taken for ours when our own reply was lost", async () => {
+  const inner = openMemory();
+  const entryId = testId("entry");
+  const mark = { key: "k", digest: "d", ids: [] };
+  const theirs = { ...network(1), name: "theirs" };
+  let lost = false;
+  const store: Store = {
+    driver: inner.driver,
+    durable: inner.durable,
+    state: inner.state,
+    snapshot: () => inner.snapshot(),
+    tail: (from, signal) => inner.tail(from, signal),
+    find: (id) => inner.find(id),
+    bounds: () => inner.bounds(),
+    compact: (through) => inner.compact(through),
+    close: () => inner.close(),
+    append: async (head, entries) => {
+      const [entry] = entries;
+      if (lost || entry?.id !== entryId) return inner.append(head, entries);
+      lost = true;
+      const changes = [{ kind: "network", id: theirs.id, object: theirs }];
+      await inner.append(head, [{ ...entry, author: { ...author, request_id: "req-there" }, changes }]);
+      throw new StoreFailure("the reply was lost", "unknown");
+    },
+  };
+  const writer = await Writer.open(store);
+  await writer.transact(author, (t) => t.put(Project, makeProject()));
+  const ours = writer.transact(author, (t) => t.put(Network, { ...network(1), name: "ours" }), {
+    entryId,
+    mark: () => mark,
+  });
+  await assert.rejects(
+    ours,
+    (error) => error instanceof AlreadyLogged && error.entry.author.request_id === "req-there",
+  );
   assert.equal(writer.replica.get(Network, network(1).id)?.name, "theirs");
   await writer.close();
   await store.close();
