@@ -3,29 +3,34 @@ import { createHash } from "node:crypto";
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
-const root = join(import.meta.dirname, "../../tests/fuzz");
+/** Where the inputs of this project lie. */
+export const kept = join(import.meta.dirname, "../../tests/fuzz");
 
-/** An input that once broke its target. */
+/**
+ * `found`: what once broke a target and must not again. `open`: what still breaks it, because the fault is in a room that is not ours to
+ * mend; a run does not tell of it again, and a test says when it is mended.
+ */
+export type Shelf = "found" | "open";
+
+/** An input that breaks its target, or once did. */
 export interface Found {
   readonly file: string;
+  /** What broke: the name of the fault. */
+  readonly name: string;
   readonly input: Uint8Array;
 }
 
-/** Where a target's found inputs lie. */
-export function foundFolder(target: string): string {
-  return join(root, "found", target);
-}
-
 /** The file of a found input: what broke, and a hash that keeps two of a name apart. */
-export function foundFile(target: string, name: string, input: Uint8Array): string {
+export function foundFile(folder: string, name: string, input: Uint8Array): string {
   const hash = createHash("sha256").update(input).digest("hex").slice(0, 8);
-  return join(foundFolder(target), `${name}-${hash}.hex`);
+  return join(folder, `${name}-${hash}.hex`);
 }
 
 /** Keeps an input that broke its target. Gives the path. */
 export async function keepFound(target: string, name: string, input: Uint8Array, note: string): Promise<string> {
-  const file = foundFile(target, name, input);
-  await mkdir(foundFolder(target), { recursive: true });
+  const folder = join(kept, "found", target);
+  await mkdir(folder, { recursive: true });
+  const file = foundFile(folder, name, input);
   await writeFile(file, foundText(input, note));
   return file;
 }
@@ -39,20 +44,28 @@ export function foundText(input: Uint8Array, note: string): string {
   return [`# ${note.replaceAll(/\s+/g, " ").slice(0, 200)}`, ...lines, ""].join("\n");
 }
 
-/** All inputs that once broke a target, by name. */
-export async function readFound(target: string): Promise<readonly Found[]> {
-  const names = (await namesIn(foundFolder(target))).filter((name) => name.endsWith(".hex")).sort();
+/** The input in the text of such a file. */
+export function inputOf(text: string): Uint8Array {
+  const lines = text.split("\n").filter((line) => !line.startsWith("#"));
+  return Uint8Array.from(Buffer.from(lines.join(""), "hex"));
+}
+
+/** All inputs of a target on a shelf, by name. */
+export async function readFound(target: string, shelf: Shelf): Promise<readonly Found[]> {
+  const folder = join(kept, shelf, target);
+  const files = (await namesIn(folder)).filter((file) => file.endsWith(".hex")).sort();
   return Promise.all(
-    names.map(async (name) => ({
-      file: name,
-      input: fromLines(await readFile(join(foundFolder(target), name), "utf8")),
+    files.map(async (file) => ({
+      file,
+      name: file.replace(/-[0-9a-f]{8}\.hex$/, ""),
+      input: inputOf(await readFile(join(folder, file), "utf8")),
     })),
   );
 }
 
 /** The corpus of a target, in its order. */
 export async function readCorpus(target: string): Promise<readonly Uint8Array[]> {
-  const folder = join(root, "corpus");
+  const folder = join(kept, "corpus");
   const name = `${target}.hex`;
   if (!(await namesIn(folder)).includes(name)) return [];
   const text = await readFile(join(folder, name), "utf8");
@@ -64,9 +77,9 @@ export async function readCorpus(target: string): Promise<readonly Uint8Array[]>
 
 /** Keeps a target's corpus, in place of the one before. */
 export async function keepCorpus(target: string, inputs: readonly Uint8Array[]): Promise<void> {
-  await mkdir(join(root, "corpus"), { recursive: true });
+  await mkdir(join(kept, "corpus"), { recursive: true });
   const lines = inputs.filter((input) => input.length > 0).map((input) => `${Buffer.from(input).toString("hex")}\n`);
-  await writeFile(join(root, "corpus", `${target}.hex`), lines.join(""));
+  await writeFile(join(kept, "corpus", `${target}.hex`), lines.join(""));
 }
 
 async function namesIn(folder: string): Promise<readonly string[]> {
@@ -76,12 +89,4 @@ async function namesIn(folder: string): Promise<readonly string[]> {
     if (error instanceof Error && "code" in error && error.code === "ENOENT") return [];
     throw error;
   }
-}
-
-function fromLines(text: string): Uint8Array {
-  const hex = text
-    .split("\n")
-    .filter((line) => !line.startsWith("#"))
-    .join("");
-  return Uint8Array.from(Buffer.from(hex, "hex"));
 }

@@ -1,9 +1,11 @@
 /** The loop of a coverage-guided fuzzer (after AFL and libFuzzer): mutate what reached something, keep what reaches more, tell what breaks. */
+import { join } from "node:path";
 import { Coverage, type Figures, includes, type Reached } from "./coverage.ts";
+import { kept } from "./found.ts";
 import { mutate } from "./mutate.ts";
 import { Random } from "./random.ts";
 import { evaluated, type Subject, type Target } from "./target.ts";
-import { type Fault, Trial, usualLimits } from "./trial.ts";
+import { type Fault, type Limits, Trial } from "./trial.ts";
 import { Watchdog } from "./watchdog.ts";
 
 /** How long to run, and from what. */
@@ -17,8 +19,12 @@ export interface Options {
   readonly corpus?: readonly Uint8Array[];
   /** Without coverage every input given is kept and no other: many more inputs in the same time, none of which leads anywhere. True unless told. */
   readonly guided?: boolean;
-  /** How long an input may take before the process is ended for it, ms. */
+  /** What an input may take; the usual limits unless told. */
+  readonly limits?: Limits;
+  /** How long an input may take before it is kept and the process ended for it, ms. */
   readonly endlessMs?: number;
+  /** Where it is kept then; among the found inputs unless told. */
+  readonly endlessFolder?: string;
 }
 
 /** A fault and the shortest input that was seen to meet it. */
@@ -44,9 +50,9 @@ export async function fuzz(target: Target, options: Options): Promise<Report> {
   // Before the code is loaded, or its blocks are not counted.
   using coverage = options.guided === false ? undefined : new Coverage(counts);
   const subject = await target.load();
-  using trial = new Trial(subject, usualLimits);
-  const { endlessMs = 20_000 } = options;
-  const watchdog = new Watchdog(target.name, { ms: endlessMs, maxLength: Math.max(target.maxLength, 1 << 20) });
+  using trial = new Trial(subject, options.limits);
+  const { endlessMs = 20_000, endlessFolder = join(kept, "found", target.name) } = options;
+  const watchdog = new Watchdog(endlessFolder, { ms: endlessMs, maxLength: Math.max(target.maxLength, 1 << 20) });
   try {
     return await new Run(target, subject, { coverage, trial, watchdog }, options).whole();
   } finally {

@@ -2,7 +2,7 @@
 import { relative } from "node:path";
 import { parseArgs } from "node:util";
 import type { Figures } from "./coverage.ts";
-import { keepCorpus, keepFound, readCorpus } from "./found.ts";
+import { keepCorpus, keepFound, readCorpus, readFound } from "./found.ts";
 import { type Finding, fuzz, type Report } from "./fuzzer.ts";
 import type { Target } from "./target.ts";
 import { targets } from "./targets.ts";
@@ -19,7 +19,7 @@ Options:
 Targets:
 ${targets.map(({ name, about }) => `  ${name.padEnd(14)}${about}`).join("\n")}
 
-An input that breaks its target is kept as tests/fuzz/found/<target>/<what>-<hash>.hex; the test suite runs all of them from then on.
+An input that breaks its target is kept as tests/fuzz/found/<target>/<what>-<hash>.hex; the test suite runs all of them from then on. Faults in tests/fuzz/open are known and not told again.
 Exit code: 0 nothing was found, 1 something was, 64 wrong use.
 `;
 
@@ -56,9 +56,11 @@ async function main(): Promise<number> {
       corpus: await readCorpus(target.name),
     });
     process.stdout.write(`${target.name}: ${lineOf(report)}, seed ${seed}\n`);
-    for (const finding of report.findings) await tell(target, finding);
+    const open = new Set((await readFound(target.name, "open")).map(({ name }) => name));
+    const news = report.findings.filter(({ fault }) => !open.has(fault.name));
+    for (const finding of news) await tell(target, finding);
     if (values["keep-corpus"]) await keepCorpus(target.name, report.corpus);
-    found += report.findings.length;
+    found += news.length;
   }
   return found === 0 ? 0 : 1;
 }

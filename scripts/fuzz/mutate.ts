@@ -67,8 +67,10 @@ function split(bytes: Uint8Array): string[] {
 export function mutateBytes(random: Random, input: Uint8Array, { other, dictionary }: Material): Uint8Array {
   const bytes = Uint8Array.from(input);
   const at = random.below(bytes.length);
+  /** Where to put something in: also behind the end. */
+  const gap = random.below(bytes.length + 1);
   const view = new DataView(bytes.buffer);
-  switch (random.below(14)) {
+  switch (random.below(15)) {
     case 0:
       if (bytes.length > 0) bytes[at] = (bytes[at] ?? 0) ^ (1 << random.below(8));
       return bytes;
@@ -98,10 +100,10 @@ export function mutateBytes(random: Random, input: Uint8Array, { other, dictiona
       return spliced(bytes, at, Math.min(bytes.length, at + 1 + random.below(32)), none);
     case 9: {
       const from = random.below(bytes.length);
-      return spliced(bytes, at, at, bytes.subarray(from, from + 1 + random.below(64)));
+      return spliced(bytes, gap, gap, bytes.subarray(from, from + 1 + random.below(64)));
     }
     case 10:
-      return spliced(bytes, at, at, dictionary.length === 0 ? none : random.pick(dictionary));
+      return spliced(bytes, gap, gap, dictionary.length === 0 ? none : random.pick(dictionary));
     case 11: {
       const word = dictionary.length === 0 ? none : random.pick(dictionary);
       return spliced(bytes, at, Math.min(bytes.length, at + word.length), word);
@@ -109,10 +111,17 @@ export function mutateBytes(random: Random, input: Uint8Array, { other, dictiona
     case 12: {
       const from = random.below(other.length);
       const part = other.subarray(from, from + 1 + random.below(other.length - from));
-      return spliced(bytes, at, random.oneIn(2) ? at : Math.min(bytes.length, at + part.length), part);
+      return spliced(bytes, gap, random.oneIn(2) ? gap : Math.min(bytes.length, gap + part.length), part);
     }
+    case 13:
+      return spliced(
+        bytes,
+        gap,
+        gap,
+        Uint8Array.from({ length: 1 + random.below(4) }, () => random.below(256)),
+      );
     default:
-      return random.oneIn(2) ? bytes.slice(0, at) : spliced(bytes, at, at, runOf(random));
+      return random.oneIn(2) ? bytes.slice(0, at) : spliced(bytes, gap, gap, runOf(random));
   }
 }
 

@@ -13,6 +13,7 @@ export interface Limits {
   readonly patience: number;
 }
 
+/** On a machine that does little else. */
 export const usualLimits: Limits = { ms: 250, bytes: 48 * 1024 * 1024, patience: 2_000 };
 
 /** What is wrong with how an input was taken. `name` is the same for inputs that meet the same fault. */
@@ -41,7 +42,7 @@ export class Trial implements Disposable {
     this.#rejected ??= { error };
   };
 
-  constructor(subject: Subject, limits: Limits = usualLimits) {
+  constructor(subject: Subject, limits = usualLimits) {
     this.#subject = subject;
     this.#limits = limits;
     process.on("unhandledRejection", this.#onRejection);

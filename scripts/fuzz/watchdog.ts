@@ -1,11 +1,11 @@
 /** A thread that watches for an input that never ends: it keeps the input as a file and ends the process, which can no longer do so itself. */
 import { mkdirSync, writeFileSync } from "node:fs";
-import { dirname } from "node:path";
 import { isMainThread, Worker, workerData } from "node:worker_threads";
 import { foundFile, foundText } from "./found.ts";
 
 interface Shared {
-  readonly target: string;
+  /** Where the input is kept. */
+  readonly folder: string;
   readonly ms: number;
   /** Number of the input at hand (0: none), its length. */
   readonly state: Int32Array;
@@ -19,11 +19,11 @@ export class Watchdog {
   readonly #input: Uint8Array;
   #count = 0;
 
-  /** Takes for how many milliseconds an input may run, and how long inputs are at most. */
-  constructor(target: string, limits: { readonly ms: number; readonly maxLength: number }) {
+  /** Takes where to keep what never ends, for how many milliseconds an input may run, and how long inputs are at most. */
+  constructor(folder: string, limits: { readonly ms: number; readonly maxLength: number }) {
     this.#state = new Int32Array(new SharedArrayBuffer(8));
     this.#input = new Uint8Array(new SharedArrayBuffer(limits.maxLength));
-    const shared: Shared = { target, ms: limits.ms, state: this.#state, input: this.#input };
+    const shared: Shared = { folder, ms: limits.ms, state: this.#state, input: this.#input };
     this.#worker = new Worker(new URL(import.meta.url), { workerData: shared });
     this.#worker.unref();
   }
@@ -44,7 +44,7 @@ export class Watchdog {
   }
 }
 
-function watch({ target, ms, state, input }: Shared): void {
+function watch({ folder, ms, state, input }: Shared): void {
   let last = 0;
   let since = performance.now();
   setInterval(
@@ -55,10 +55,10 @@ function watch({ target, ms, state, input }: Shared): void {
         since = performance.now();
       } else if (performance.now() - since >= ms) {
         const bytes = input.slice(0, Atomics.load(state, 1));
-        const file = foundFile(target, "endless", bytes);
-        mkdirSync(dirname(file), { recursive: true });
+        const file = foundFile(folder, "endless", bytes);
+        mkdirSync(folder, { recursive: true });
         writeFileSync(file, foundText(bytes, `ran for more than ${ms} ms`));
-        writeFileSync(2, `${target}: an input ran for more than ${ms} ms: ${file}\n`);
+        writeFileSync(2, `an input ran for more than ${ms} ms: ${file}\n`);
         process.kill(process.pid, "SIGKILL");
       }
     },
@@ -70,5 +70,5 @@ function watch({ target, ms, state, input }: Shared): void {
 if (!isMainThread && isShared(workerData)) watch(workerData);
 
 function isShared(value: unknown): value is Shared {
-  return typeof value === "object" && value !== null && "state" in value && "target" in value;
+  return typeof value === "object" && value !== null && "state" in value && "folder" in value;
 }

@@ -8,7 +8,7 @@ export const config: Target = {
   shape: "lines",
   maxLength: 2048,
   batch: 8,
-  testRuns: 200,
+  testRuns: 80,
   load,
 };
 

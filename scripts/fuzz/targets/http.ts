@@ -1,8 +1,8 @@
 /** The API as anybody may speak to it: a real server in this process, asked over loopback; never a 500, never no answer (RFC 9112). */
 import { connect } from "node:net";
-import type { Log } from "@selvage/base";
 import type { TestServer } from "@selvage/server/testing";
 import { Broken, hold, type Subject, type Target, words } from "../target.ts";
+import { failuresOf } from "./failures.ts";
 import { requests, vocabulary } from "./http-requests.ts";
 
 export const http: Target = {
@@ -59,7 +59,7 @@ class World {
     const failures: unknown[] = [];
     // The cheapest hash that there is: what is asked here is not how slow it is.
     const settings = { passwordMemory: 8, passwordPasses: 1 };
-    const server = await startTestServer({ log: listener(failures), settings });
+    const server = await startTestServer({ log: failuresOf(failures), settings });
     const project = await server.project("p");
     const { admin } = server;
     const net = await admin.create("network", { name: "n" });
@@ -138,24 +138,4 @@ function exchange(port: number, request: Buffer): Promise<string> {
     socket.on("end", () => resolve(Buffer.concat(chunks).toString("utf8")));
     socket.write(request);
   });
-}
-
-/** Keeps the cause of every failed request. */
-function listener(failures: unknown[]): Log {
-  const none = (): void => undefined;
-  const failed = (text: string, fields: Readonly<Record<string, unknown>> = {}): void => {
-    failures.push(fields.error ?? new Broken(text));
-  };
-  const log: Log = {
-    trace: none,
-    debug: none,
-    info: none,
-    warn: none,
-    error: failed,
-    fatal: failed,
-    child: () => log,
-    isOn: () => true,
-    setLevel: none,
-  };
-  return log;
 }

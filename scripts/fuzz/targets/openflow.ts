@@ -25,7 +25,7 @@ export const openflow: Target = {
   shape: "bytes",
   maxLength: 4096,
   batch: 64,
-  testRuns: 3_000,
+  testRuns: 10_000,
   load,
 };
 

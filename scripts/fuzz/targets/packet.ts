@@ -10,7 +10,7 @@ export const packet: Target = {
   shape: "bytes",
   maxLength: 2048,
   batch: 64,
-  testRuns: 3_000,
+  testRuns: 8_000,
   load,
 };
 

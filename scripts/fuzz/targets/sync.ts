@@ -8,7 +8,7 @@ export const sync: Target = {
   shape: "lines",
   maxLength: 8192,
   batch: 64,
-  testRuns: 3_000,
+  testRuns: 6_000,
   load,
 };
 
