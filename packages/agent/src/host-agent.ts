@@ -352,5 +352,12 @@ export class HostAgent {
     gauge("switch_here", "1: the switch answers", () => (this.#switch === "here" ? 1 : 0));
     gauge("quarantined", "Objects and rows that are set aside", () => this.#facts().quarantined.length);
     gauge("full_recomputes", "Full recomputes of all rows", () => this.#engine.counters.fullRecomputes);
+    gauge("derivations_run", "Derivations and queries run since the start", () => {
+      const { unitsRun, queriesRun } = this.#engine.counters;
+      return unitsRun + queriesRun;
+    });
+    gauge("rows_changed", "Wanted rows that came, went or changed since the start", () => {
+      return this.#engine.counters.rowsTouched;
+    });
   }
 }
