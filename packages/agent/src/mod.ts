@@ -5,4 +5,11 @@ export type { Health, HealthAddress } from "./health.ts";
 export { type AgentStatus, HostAgent, type HostAgentOptions } from "./host-agent.ts";
 export { NotJoined } from "./identity.ts";
 export { type Joined, type JoinOptions, joinHost } from "./join.ts";
-export { type AgentSettings, defaultAgentSettings } from "./settings.ts";
+export {
+  type AgentConfig,
+  type AgentSettings,
+  agentMistakes,
+  agentOptions,
+  agentSettingsOf,
+  defaultAgentSettings,
+} from "./settings.ts";

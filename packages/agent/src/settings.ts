@@ -1,19 +1,95 @@
-/** What an operator may set of an agent, with its defaults. */
+/** What an operator may set of an agent: each option declared once, with its default, unit and what it does. */
+import { isIP } from "node:net";
+import { type Static, Type } from "typebox";
 
-export interface AgentSettings {
-  /** Milliseconds between two comparisons of the switch with what is wanted. */
-  readonly auditInterval: number;
-  /** Seconds of a DHCP lease. */
-  readonly dhcpLeaseTime: number;
-  /** DHCP option 15; empty: none. */
-  readonly dhcpDomain: string;
+/** `unit` is what an option's number counts. */
+const settingsProperties = {
+  auditInterval: Type.Integer({
+    description: "Time between two comparisons of the switch with what is wanted",
+    unit: "ms",
+    default: 60_000,
+    minimum: 1_000,
+  }),
+  dhcpLeaseTime: Type.Integer({
+    description: "How long a DHCP lease holds",
+    unit: "s",
+    default: 86_400,
+    minimum: 60,
+    maximum: 0xfffffffe,
+  }),
+  dhcpDomain: Type.String({
+    description: "The domain that machines are told (DHCP option 15); empty: none",
+    default: "",
+    maxLength: 255,
+  }),
+};
+
+const settingsSchema = Type.Object(settingsProperties);
+export type AgentSettings = Readonly<Static<typeof settingsSchema>>;
+
+/** The whole of an agent's options as a file, the environment and flags say them; the process that runs it adds its log. */
+export const agentOptions = Type.Object(
+  {
+    /** No default: only the operator knows where other hosts reach this one. */
+    tunnelIp: Type.String({
+      description: "Where other hosts' tunnels reach this one: an IPv4 or IPv6 address of this machine",
+      minLength: 2,
+    }),
+    data: Type.String({
+      description: "Where the agent keeps its identity and its copy of what this host needs; an absolute path",
+      default: "/var/lib/selvage-agent",
+      pattern: "^/",
+    }),
+    ovsdb: Type.String({
+      description: "The switch's database: unix:PATH or tcp:ADDRESS:PORT",
+      default: "unix:/run/openvswitch/db.sock",
+      pattern: "^(unix:/|tcp:).",
+    }),
+    bridge: Type.String({
+      description: "The bridge that machines plug into; made if it is not there",
+      default: "br-int",
+      pattern: "^[A-Za-z0-9_.-]{1,15}$",
+    }),
+    datapathType: Type.String({
+      description:
+        "Datapath of a bridge that is made: system (the kernel's) or netdev; empty: the switch's own default",
+      default: "",
+      pattern: "^(|system|netdev)$",
+    }),
+    healthPort: Type.Integer({
+      description:
+        "Port on 127.0.0.1 for /healthz, /readyz, /v1/status and /metrics; 0: the unix socket DATA/agent.sock instead",
+      default: 0,
+      minimum: 0,
+      maximum: 65535,
+    }),
+    ...settingsProperties,
+  },
+  { additionalProperties: false },
+);
+export type AgentConfig = Static<typeof agentOptions>;
+
+export const defaultAgentSettings: AgentSettings = Object.freeze(
+  // Each is the default that its own declaration gives; a test reads them through the schema.
+  Object.fromEntries(
+    Object.entries(settingsProperties).map(([name, schema]) => [
+      name,
+      "default" in schema ? schema.default : undefined,
+    ]),
+  ) as unknown as AgentSettings,
+);
+
+/** The settings that options hold. */
+export function agentSettingsOf({ auditInterval, dhcpLeaseTime, dhcpDomain }: AgentConfig): AgentSettings {
+  return { auditInterval, dhcpLeaseTime, dhcpDomain };
 }
 
-export const defaultAgentSettings: AgentSettings = Object.freeze({
-  auditInterval: 60_000,
-  dhcpLeaseTime: 86_400,
-  dhcpDomain: "",
-});
+/** What a schema cannot say: mistakes of options that each by itself are well formed. */
+export function agentMistakes({
+  tunnelIp,
+}: AgentConfig): readonly { readonly field: string; readonly message: string }[] {
+  return isIP(tunnelIp) === 0 ? [{ field: "tunnelIp", message: `"${tunnelIp}" is not an IPv4 or IPv6 address` }] : [];
+}
 
 /** Throws RangeError on a setting that cannot work. */
 export function checkAgentSettings(settings: AgentSettings): void {

@@ -14,7 +14,7 @@ export {
 } from "./certificates.ts";
 export { type Clock, ManualClock, realClock, type Timer } from "./clock.ts";
 export { type Config, type ConfigIssue, type ConfigSources, loadConfig, type Origin, placeText } from "./config.ts";
-export { nearest } from "./config-leaves.ts";
+export { type Leaf, leavesOf, nearest, nodeOf } from "./config-leaves.ts";
 export {
   type Envelope,
   type ErrorEntry,

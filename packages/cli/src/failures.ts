@@ -10,11 +10,16 @@ export interface Description {
   readonly exitCode: number;
 }
 
+function codeOf(type: string): number {
+  if (type === "ConfigInvalid") return Exit.usage;
+  return type === "ConfigUnreadable" ? Exit.unavailable : Exit.failed;
+}
+
 /** The words for an error; with SELVAGE_DEBUG its stack as well. */
 export function describe(cause: unknown): Description {
   const stack = process.env.SELVAGE_DEBUG !== undefined && cause instanceof Error ? `\n${cause.stack}` : "";
   if (cause instanceof LabError) return { text: cause.message + stack, hint: cause.hint, exitCode: exitCodeOf(cause) };
-  if (isError(cause)) return { text: cause.message + stack, hint: cause.hint, exitCode: Exit.failed };
+  if (isError(cause)) return { text: cause.message + stack, hint: cause.hint, exitCode: codeOf(cause.type) };
   const text = cause instanceof Error ? cause.message : String(cause);
   return {
     text: text + stack,

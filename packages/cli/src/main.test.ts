@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { loadDeclared } from "./config/declared.ts";
 import { buildProgram } from "./main.ts";
 
 const MAIN = fileURLToPath(new URL("main.ts", import.meta.url));
@@ -24,8 +25,8 @@ test("help teaches with examples and says the exit codes", () => {
   assert.equal(selvage().status, 0);
 });
 
-test("every command has a description, and what it takes is described too", () => {
-  const program = buildProgram(() => undefined);
+test("every command has a description, and what it takes is described too", async () => {
+  const program = buildProgram(() => undefined, await loadDeclared());
   const all = program.commands.flatMap((command) => [command, ...command.commands]);
   assert.ok(all.length > 15);
   for (const command of all) {
@@ -105,6 +106,6 @@ test("server and agent want a data directory typed, or a file that says it", () 
     assert.match(stderr, /required option '--data <dir>' not specified/, words.join(" "));
   }
   const { status, stderr } = selvage("server", "run", "--config", join(tmpdir(), "selvage-no-such-file.yaml"));
-  assert.equal(status, 1);
+  assert.equal(status, 69);
   assert.match(stderr, /selvage-no-such-file\.yaml/);
 });

@@ -1,19 +1,12 @@
 /** The `selvage` command: its tree of commands; each one's code is loaded only when it is called. */
 
-import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { Command, CommanderError, Option } from "commander";
 import about from "../package.json" with { type: "json" };
+import type { Declared } from "./config/declared.ts";
 import { printError, standardOutput } from "./format.ts";
+import { addServices, needsDeclared, olderLog, wholeNumber } from "./services.ts";
 
 const EXIT_USAGE = 64;
-
-function wholeNumber(least: number, most: number) {
-  return (text: string): number => {
-    const value = Number(text);
-    if (!/^\d+$/.test(text) || value < least || value > most)
-      throw new InvalidArgumentError(`give a whole number from ${least} to ${most}`);
-    return value;
-  };
-}
 
 const data = () =>
   new Option(
@@ -24,35 +17,12 @@ const json = () => new Option("--json", "print JSON for programs");
 const examples = (...lines: readonly string[]): string =>
   `\nExamples:\n${lines.map((line) => `  ${line}`).join("\n")}\n`;
 
-/** Ends the command line as wrong where options are missing. */
-function demand(command: Command, names: readonly string[]): void {
-  const missing = command.options.filter(
-    (option) => names.includes(option.attributeName()) && command.getOptionValue(option.attributeName()) === undefined,
-  );
-  for (const { flags } of missing) command.error(`error: required option '${flags}' not specified`);
-}
-
-/** Gives a command `--config`; without it, options that the file would say have to be typed. */
-function configurable(command: Command, needed: readonly string[]): Command {
-  return command
-    .option("--config <file>", "a YAML file with all settings; SELVAGE_* variables and flags win over it")
-    .hook("preAction", (_, action) => {
-      if (action.getOptionValue("config") === undefined) demand(action, needed);
-    });
-}
-
-/** The options that were typed, by their names without hyphens in front: a default wins over no file. */
-function typedFlags(command: Command): Readonly<Record<string, unknown>> {
-  const typed = command.options.filter((option) => command.getOptionValueSource(option.attributeName()) === "cli");
-  return Object.fromEntries(
-    typed
-      .filter((option) => option.attributeName() !== "config")
-      .map((option) => [option.name(), command.getOptionValue(option.attributeName())]),
-  );
-}
-
-/** Builds the tree of commands. `finish` gets the exit code of the command that ran. */
-export function buildProgram(finish: (code: number) => void): Command {
+/**
+ * Builds the tree of commands.
+ * @param finish gets the exit code of the command that ran
+ * @param declared the options of server and agent; without them their commands are named only
+ */
+export function buildProgram(finish: (code: number) => void, declared?: Declared): Command {
   const program = new Command("selvage")
     .description("Network virtualization for people who run their own machines.")
     .version(`selvage ${about.version}`, "--version", "print the version")
@@ -249,86 +219,30 @@ Exit codes: 0 done, 1 tried and failed, 64 written wrongly, 69 something needed 
     .addOption(json())
     .action(async (options) => finish(await (await import("./commands/lab.ts")).labMachines(options)));
 
-  const server = program.command("server").description("the server, as a process of its own");
-  const serving = (command: Command): Command =>
-    command
-      .option("--data <dir>", "the server's own data directory")
-      .option("--host <address>", "address to listen on", "127.0.0.1")
-      .option("--port <n>", "port to listen on; 0: any free one", wholeNumber(0, 65535), 9696)
-      .option("--socket <path>", "listen on a unix socket as well")
-      .option("--ready-file <path>", "write {pid, port, url} there once it listens")
-      .option("--underlay-mtu <bytes>", "MTU between the hosts (default 1500)", wholeNumber(1280, 65535))
-      .option(
-        "--tunnel-overhead <bytes>",
-        "what the tunnel takes of it: 66 over IPv4, 86 over IPv6",
-        wholeNumber(0, 500),
-      );
-  configurable(
-    serving(
-      server.command("run").description("run the server until it is ended; started as root it becomes user 61616"),
-    ),
-    ["data"],
-  ).action(async (options, command: Command) =>
-    finish(
-      options.config === undefined
-        ? await (await import("./commands/server.ts")).serverRun(options)
-        : await (await import("./commands/service.ts")).serverService(options.config, typedFlags(command)),
-    ),
-  );
-  serving(
-    lab.command("simulate").description("run server, simulated hosts and machines in one process, until it is ended"),
-  )
-    .hook("preAction", (_, command) => demand(command, ["data"]))
-    .action(async (options) => finish(await (await import("./commands/server.ts")).labSimulate(options)));
+  lab
+    .command("simulate")
+    .description("run server, simulated hosts and machines in one process, until it is ended")
+    .requiredOption("--data <dir>", "the server's own data directory")
+    .option("--host <address>", "address to listen on", "127.0.0.1")
+    .option("--port <n>", "port to listen on; 0: any free one", wholeNumber(0, 65535), 9696)
+    .option("--socket <path>", "listen on a unix socket as well")
+    .option("--ready-file <path>", "write {pid, port, url} there once it listens")
+    .addOption(olderLog())
+    .option("--underlay-mtu <bytes>", "MTU between the hosts (default 1500)", wholeNumber(1280, 65535))
+    .option("--tunnel-overhead <bytes>", "what the tunnel takes of it: 66 over IPv4, 86 over IPv6", wholeNumber(0, 500))
+    .action(async (options) => finish(await (await import("./commands/simulate.ts")).labSimulate(options)));
 
-  const agent = program.command("agent").description("one host's agent");
-  configurable(
-    agent
-      .command("join <url> <token>")
-      .description(
-        "make this host's key, have it signed with a token from `selvage host add` (-: read it from standard input)",
-      )
-      .option("--data <dir>", "the agent's data directory")
-      .option("--tunnel-ip <address>", "where other hosts' tunnels reach this host"),
-    ["data", "tunnelIp"],
-  )
-    .addHelpText(
-      "after",
-      examples("selvage agent join https://10.0.0.5:9696 TOKEN --data /var/lib/selvage-agent --tunnel-ip 10.0.0.6"),
-    )
-    .action(async (url, token, options, command: Command) => {
-      const place =
-        options.config === undefined
-          ? options
-          : await (await import("./commands/service.ts")).agentPlace(options.config, typedFlags(command));
-      finish(await (await import("./commands/agent.ts")).agentJoin(url, token, place));
-    });
-  configurable(
-    agent
-      .command("run")
-      .description("keep this host's switch as the server intends")
-      .option("--data <dir>", "the agent's data directory")
-      .option("--ovsdb <address>", "the switch's database, such as unix:/run/openvswitch/db.sock")
-      .option("--tunnel-ip <address>", "where other hosts' tunnels reach this host")
-      .option("--bridge <name>", "the bridge that machines plug into", "br-int"),
-    ["data", "ovsdb", "tunnelIp"],
-  ).action(async (options, command: Command) =>
-    finish(
-      options.config === undefined
-        ? await (await import("./commands/agent.ts")).agentRun(options)
-        : await (await import("./commands/service.ts")).agentService(options.config, typedFlags(command)),
-    ),
-  );
-
+  addServices(program, finish, declared);
   return program;
 }
 
 /** Runs one command line and gives its exit code. */
 export async function main(words: readonly string[]): Promise<number> {
   let code = 0;
+  const declared = needsDeclared(words) ? await (await import("./config/declared.ts")).loadDeclared() : undefined;
   const program = buildProgram((ended) => {
     code = ended;
-  });
+  }, declared);
   const all = [program, ...program.commands, ...program.commands.flatMap((command) => command.commands)];
   for (const command of all) command.exitOverride();
   try {

@@ -7,7 +7,7 @@ import { type LabProcess, labAlive, startLab, stopLab } from "./lab-process.ts";
 import type { DataPaths } from "./paths.ts";
 import { isAlive } from "./processes.ts";
 import { markRunning, type RunRecord, writeRunRecord } from "./run-record.ts";
-import { type ServerProcess, startServerProcess } from "./server-process.ts";
+import { OLDER_LOG, type ServerProcess, startServerProcess } from "./server-process.ts";
 import { parseUnderlay, TENANT_MTU, TUNNEL_OVERHEAD } from "./underlay.ts";
 
 /** How the ground shall be. */
@@ -55,6 +55,7 @@ async function ensureServer(
   const argv = [
     ...wish.selvage,
     ...command,
+    ...["--older-log", String(OLDER_LOG)],
     ...["--data", paths.server, "--port", String(port), "--socket", paths.serverSocket],
     ...["--ready-file", join(paths.server, "ready.json")],
     ...["--underlay-mtu", String(TENANT_MTU + overhead), "--tunnel-overhead", String(overhead)],
@@ -89,7 +90,12 @@ export async function ensureGround(paths: DataPaths, wish: GroundWish, known: Ru
     );
   }
   const simulated = datapath === "simulated";
-  const server = await ensureServer(paths, wish, known, simulated ? ["lab", "simulate"] : ["server", "run"]);
+  const server = await ensureServer(
+    paths,
+    wish,
+    known,
+    simulated ? ["lab", "simulate"] : ["server", "run", "--no-config"],
+  );
   const note = async (lab: LabProcess | null): Promise<RunRecord> => {
     const { identity, port, url } = server;
     const record: RunRecord = { version: 1, datapath, why, port, url, server: identity, lab };

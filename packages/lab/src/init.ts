@@ -1,8 +1,8 @@
 /** The lab's supervisor, inside its private namespaces: brings recorded hosts and machines up, keeps their processes alive, obeys the control channel. */
 
-import { appendFileSync } from "node:fs";
 import { access, mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { type LineSink, logFile } from "./bounded-log.ts";
 import { run } from "./command.ts";
 import {
   type ControlReplies,
@@ -76,9 +76,12 @@ export async function startLabInit(launch: LabLaunch, onStop: () => void): Promi
   const paths = dataPaths(launch.dataDirectory);
   await mkdir(paths.logs, { recursive: true, mode: 0o700 });
   await mkdir(paths.hosts, { recursive: true, mode: 0o700 });
+  const logs = new Map<string, LineSink>();
   const write = (source: string, line: string): void => {
     const file = source.startsWith("machine ") ? "machines" : source.replaceAll("/", "-");
-    appendFileSync(join(paths.logs, `${file}.log`), `${line}\n`);
+    const log = logs.get(file) ?? logFile(join(paths.logs, `${file}.log`));
+    logs.set(file, log);
+    log.write(`${line}\n`);
   };
   const lastEvents = new Map<string, string>();
   const event = (text: string): void => {
@@ -136,14 +139,24 @@ export async function startLabInit(launch: LabLaunch, onStop: () => void): Promi
         if (token === undefined)
           throw new LabError("start-failed", `${name} has not joined and has no token`, "run ./selvage up again");
         // The token goes by standard input: command lines are for all to see, and errors quote them.
-        const words = ["agent", "join", `unix:${launch.serverSocket}`, "-", "--data", data, "--tunnel-ip", tunnelIp];
+        const words = [
+          "agent",
+          "join",
+          "--no-config",
+          `unix:${launch.serverSocket}`,
+          "-",
+          "--data",
+          data,
+          "--tunnel-ip",
+          tunnelIp,
+        ];
         await run(inHost(name, [...selvage, ...words]), { input: `${token}\n` });
         tokens.delete(name);
         await writeFile(joined, "");
       },
       argv: [
         ...selvage,
-        ...["agent", "run", "--data", data, "--ovsdb", `unix:${hostPaths(directory).databaseSocket}`],
+        ...["agent", "run", "--no-config", "--data", data, "--ovsdb", `unix:${hostPaths(directory).databaseSocket}`],
         ...["--tunnel-ip", tunnelIp],
       ],
       env: {},

@@ -23,7 +23,7 @@ export { isAlive, type ProcessIdentity } from "./processes.ts";
 export type { PingResult } from "./proof.ts";
 export { type RunRecord, readRunRecord } from "./run-record.ts";
 export { adminApi, adminPassword, openFabric, openLab, type RunningFabric, type RunningLab } from "./running.ts";
-export { askedToEnd, type ServeOptions, serve } from "./serve.ts";
+export { askedToEnd, boundedStandardError, type ServeOptions, serve } from "./serve.ts";
 export { SERVER_UID } from "./server-process.ts";
 export {
   findCommand,

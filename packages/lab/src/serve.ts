@@ -1,7 +1,9 @@
 /** The server inside this process, as every way of running it starts it: root given up, hosts' sync plugged in, a file that says where it listens. */
 
 import { renameSync, writeFileSync } from "node:fs";
+import { createLog } from "@selvage/base";
 import type { RunningServer, ServerPlugin } from "@selvage/server";
+import { type LineSink, logDescriptor } from "./bounded-log.ts";
 import { SERVER_UID } from "./server-process.ts";
 
 /** How to serve. */
@@ -14,14 +16,21 @@ export interface ServeOptions {
   readonly readyFile?: string;
   readonly underlayMtu?: number;
   readonly tunnelOverhead?: number;
+  /** The open file into which standard error moves when it is longer than `LOG_LIMIT`; absent: it grows. */
+  readonly olderLog?: number;
 }
+
+const STANDARD_ERROR = 2;
+
+/** A log's lines on standard error, which is a file that moves into `olderLog` when it is too long. */
+export const boundedStandardError = (olderLog: number): LineSink => logDescriptor(STANDARD_ERROR, olderLog);
 
 /**
  * Starts the server; as root it goes on as user and group 61616.
  * @param more further parts, such as simulated hosts; they may still use root's rights
  */
 export async function serve(options: ServeOptions, more: readonly ServerPlugin[] = []): Promise<RunningServer> {
-  const { dataDir, host, port, socket, readyFile, underlayMtu, tunnelOverhead } = options;
+  const { dataDir, host, port, socket, readyFile, underlayMtu, tunnelOverhead, olderLog } = options;
   // Loaded here and not with the lab's face: commands that only ask a server must start fast.
   const { relay, startServer } = await import("@selvage/server");
   const server = await startServer({
@@ -33,6 +42,10 @@ export async function serve(options: ServeOptions, more: readonly ServerPlugin[]
       ...(underlayMtu === undefined ? {} : { underlayMtu }),
       ...(tunnelOverhead === undefined ? {} : { tunnelOverhead }),
     },
+    log: await createLog({
+      room: "server",
+      ...(olderLog === undefined ? {} : { destination: boundedStandardError(olderLog) }),
+    }),
     plugins: [relay(), ...more],
     ...(process.getuid?.() === 0 ? { runAs: { uid: SERVER_UID, gid: SERVER_UID } } : {}),
   });

@@ -11,6 +11,9 @@ import { endProcess, identify, isAlive, type ProcessIdentity } from "./processes
 /** The numeric user and group that the server becomes when it is started as root; no name in /etc/passwd is needed. */
 export const SERVER_UID = 61616;
 
+/** The descriptor under which a started server gets the file for what is too much in its log. */
+export const OLDER_LOG = 3;
+
 /** Where a started server listens. */
 export interface ServerProcess {
   readonly identity: ProcessIdentity;
@@ -55,7 +58,8 @@ const START_TIMEOUT_MS = 60_000;
 
 /**
  * Starts the server and resolves when it listens.
- * @param argv the whole command: it must write `ready.json` ({pid, port, url}) once it listens
+ * @param argv the whole command: it must write `ready.json` ({pid, port, url}) once it listens; told to keep its log short
+ *   (`--older-log N`), it moves what is too much from standard error into descriptor N = `OLDER_LOG`, `server.log.1`
  * @throws LabError `start-failed` with the end of its log.
  */
 export async function startServerProcess(argv: readonly string[], paths: DataPaths): Promise<ServerProcess> {
@@ -69,11 +73,14 @@ export async function startServerProcess(argv: readonly string[], paths: DataPat
   const ready = readyFile(paths);
   await rm(ready, { force: true });
   const logFile = join(paths.logs, "server.log");
-  const log = openSync(logFile, "a", 0o600);
+  // Its own user may not name these files: it gets them open, the log to append and to read, the older one to write.
+  const log = openSync(logFile, "a+", 0o600);
+  const older = openSync(`${logFile}.1`, "a", 0o600);
   const { size } = statSync(logFile);
   const [file = "", ...args] = argv;
-  const child = spawn(file, args, { detached: true, stdio: ["ignore", log, log], cwd: "/" });
+  const child = spawn(file, args, { detached: true, stdio: ["ignore", log, log, older], cwd: "/" });
   closeSync(log);
+  closeSync(older);
   let ended = false;
   child.once("error", () => {
     ended = true;

@@ -12,7 +12,8 @@ export {
 export type { Exchange, Handler, Reply } from "./http/exchange.ts";
 export { headerOf } from "./http/exchange.ts";
 export { authorityFingerprint, authorityOf } from "./identity/bootstrap.ts";
-export { type NovaOptions, novaEvents, novaOptions } from "./nova/nova.ts";
+export { novaEvents } from "./nova/nova.ts";
+export type { NovaOptions } from "./nova/options.ts";
 export type { RunAs } from "./privileges.ts";
 export { relay } from "./relay/plugin.ts";
 export {
@@ -23,7 +24,15 @@ export {
   type ServerPlugin,
   startServer,
 } from "./server.ts";
-export { defaultSettings, largestMtu, type ServerSettings } from "./settings.ts";
+export {
+  defaultSettings,
+  largestMtu,
+  type ServerConfig,
+  type ServerSettings,
+  serverMistakes,
+  serverOptions,
+  settingsOf,
+} from "./settings.ts";
 export { secondsText, Transaction } from "./transaction.ts";
 export {
   type CommitListener,

@@ -1,16 +1,21 @@
-/** Server and agent as services: `selvage server run --config FILE`, `selvage agent run|join --config FILE`, until they are told to end. */
+/** Server and agent as processes: `selvage server run`, `selvage agent run|join`, until they are told to end. */
 
 import { renameSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { askedToEnd, SERVER_UID } from "@selvage/lab";
+import { join, resolve } from "node:path";
+import { text } from "node:stream/consumers";
+import { askedToEnd, boundedStandardError, SERVER_UID } from "@selvage/lab";
 import type { RunAs, ServerPlugin } from "@selvage/server";
+import type { Given } from "../config/places.ts";
 import { Exit } from "../exit.ts";
+import { standardOutput } from "../format.ts";
 
-/** Flags that were typed, by their names without hyphens in front; each wins over the file. */
-export type TypedFlags = Readonly<Record<string, unknown>>;
-
-/** The file in a server's data directory that tells other commands where it listens. */
-const readyName = "ready.json";
+/** What of a server's start is no setting. */
+export interface ServerStart {
+  /** Gets `{pid, port, url}` once the server listens; absent: `ready.json` in the data directory. */
+  readonly readyFile?: string;
+  /** The open file into which standard error moves when it is too long; absent: it grows. */
+  readonly olderLog?: number;
+}
 
 /** A server that listens everywhere is asked on the loopback address. */
 export function askableUrl(host: string, port: number): string {
@@ -33,13 +38,15 @@ function userOf(data: string): RunAs | undefined {
 }
 
 /** Runs the server; resolves when it has ended. Throws ConfigInvalid, ConfigUnreadable, and what a server's start throws. */
-export async function serverService(file: string, flags: TypedFlags): Promise<number> {
-  const { novaEvents, relay, startServer } = await import("@selvage/server");
+export async function serverRun(given: Given, start: ServerStart): Promise<number> {
+  const { novaEvents, relay, settingsOf, startServer } = await import("@selvage/server");
   const { openLog, readConfig } = await import("../config/parts.ts");
-  const { serverConfig, settingsOf } = await import("../config/server.ts");
-  const { value: config, warnings } = await readConfig(serverConfig, file, flags);
+  const { serverPart } = await import("../config/server.ts");
+  const { value: config, warnings } = await readConfig(serverPart, given);
   const { data, host, port, socket, store, certificate, nova } = config;
-  const log = await openLog("server", config.log, warnings);
+  const { olderLog } = start;
+  const destination = olderLog === undefined ? {} : { destination: boundedStandardError(olderLog) };
+  const log = await openLog("server", { ...config.log, ...destination }, warnings);
   const plugins: readonly ServerPlugin[] = [
     relay({ names: certificate.names, ips: certificate.addresses }),
     ...(nova.authUrl === "" ? [] : [novaEvents(nova)]),
@@ -57,7 +64,8 @@ export async function serverService(file: string, flags: TypedFlags): Promise<nu
     ...(runAs === undefined ? {} : { runAs }),
   });
   try {
-    const ready = join(data, readyName);
+    // Tells other commands where this one listens.
+    const ready = start.readyFile === undefined ? join(data, "ready.json") : resolve(start.readyFile);
     const words = { pid: process.pid, port: server.port, url: askableUrl(host, server.port) };
     writeFileSync(`${ready}.new`, JSON.stringify(words), { mode: 0o600 });
     renameSync(`${ready}.new`, ready);
@@ -70,13 +78,13 @@ export async function serverService(file: string, flags: TypedFlags): Promise<nu
   return Exit.ok;
 }
 
-/** Runs the agent; resolves when it has been told to end. Forwarding goes on after it. */
-export async function agentService(file: string, flags: TypedFlags): Promise<number> {
-  const { startAgent } = await import("@selvage/agent");
+/** Runs the agent; resolves when it has been told to end. Forwarding goes on after it. Throws ConfigInvalid, ConfigUnreadable, NotJoined. */
+export async function agentRun(given: Given): Promise<number> {
+  const { agentSettingsOf, startAgent } = await import("@selvage/agent");
   const { OvsDatapath } = await import("@selvage/datapath");
   const { openLog, readConfig } = await import("../config/parts.ts");
-  const { agentConfig, agentSettingsOf } = await import("../config/agent.ts");
-  const { value: config, warnings } = await readConfig(agentConfig, file, flags);
+  const { agentPart } = await import("../config/agent.ts");
+  const { value: config, warnings } = await readConfig(agentPart, given);
   const { tunnelIp, data, ovsdb: database, bridge, datapathType, healthPort } = config;
   const log = await openLog("agent", config.log, warnings);
   const datapath = new OvsDatapath({ database, bridge, datapathType, tunnelIp, log: log.child("datapath") });
@@ -94,13 +102,14 @@ export async function agentService(file: string, flags: TypedFlags): Promise<num
   return Exit.ok;
 }
 
-/** Where an agent's configuration says that its identity belongs, and where its tunnels end. */
-export async function agentPlace(
-  file: string,
-  flags: TypedFlags,
-): Promise<{ readonly data: string; readonly tunnelIp: string }> {
+/** Runs `selvage agent join URL TOKEN`; the token `-` is read from standard input, where no other user sees it. */
+export async function agentJoin(url: string, token: string, given: Given): Promise<number> {
+  const { joinHost } = await import("@selvage/agent");
   const { readConfig } = await import("../config/parts.ts");
-  const { agentConfig } = await import("../config/agent.ts");
-  const { value } = await readConfig(agentConfig, file, flags);
-  return { data: value.data, tunnelIp: value.tunnelIp };
+  const { agentPart } = await import("../config/agent.ts");
+  const { data: dataDir, tunnelIp } = (await readConfig(agentPart, given)).value;
+  const word = token === "-" ? (await text(process.stdin)).trim() : token;
+  const joined = await joinHost({ url, token: word, dataDir, tunnelIp });
+  standardOutput.text(`joined as ${joined.host.name}\n`);
+  return Exit.ok;
 }

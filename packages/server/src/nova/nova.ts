@@ -1,36 +1,11 @@
 /** Tells Nova when a machine's ports come up and go: a part that plugs into the server, off unless it is configured. */
 import { readFile } from "node:fs/promises";
 import { Port } from "@selvage/model";
-import { type Static, Type } from "typebox";
 import type { ServerPlugin } from "../server.ts";
 import { Compute } from "./compute.ts";
 import { Courier } from "./courier.ts";
+import type { NovaOptions } from "./options.ts";
 import { VifWatch } from "./watch.ts";
-
-/** The section `nova` of a server's configuration. */
-export const novaOptions = Type.Object(
-  {
-    /** URL of the Identity v3 that Nova trusts, such as `http://keystone:5000/v3`. Empty: Nova is told nothing. */
-    authUrl: Type.String({ default: "" }),
-    /** Base URL of the Compute API, such as `http://nova:8774/v2.1`. Empty: as the catalogue of `authUrl` has it. */
-    endpoint: Type.String({ default: "" }),
-    username: Type.String({ default: "selvage" }),
-    /** A file with the password in its first line. Nova wants the role `admin` or `service`. */
-    passwordFile: Type.String({ default: "" }),
-    project: Type.String({ default: "service" }),
-    userDomain: Type.String({ default: "Default" }),
-    projectDomain: Type.String({ default: "Default" }),
-    region: Type.String({ default: "RegionOne" }),
-    /** How long events gather before one request carries them, ms. */
-    gather: Type.Integer({ default: 100, minimum: 1, maximum: 60_000 }),
-    /** Events of one request. */
-    batch: Type.Integer({ default: 100, minimum: 1, maximum: 10_000 }),
-    /** How long one request may take, ms. */
-    timeout: Type.Integer({ default: 10_000, minimum: 100, maximum: 600_000 }),
-  },
-  { additionalProperties: false },
-);
-export type NovaOptions = Static<typeof novaOptions>;
 
 /** How long the server's end waits for events on their way, ms. */
 const closingMs = 2_000;
