@@ -11,7 +11,7 @@ function busy({ kind, acknowledged, reads, lostReplies, repeated, entries }: Rep
 }
 
 test("two servers on one store, each killed in turn, retries to either", { timeout: 120_000 }, async () => {
-  const report = await durabilityRun({ seed: 5, kind: "child", servers: 2 });
+  const report = await durabilityRun({ seed: 5, kind: "child", servers: 2, kills: 2, workerEnds: 1 });
   assert.deepEqual(report.violations, []);
   assert.ok(
     report.acknowledged > 30 && report.repeated > 0,

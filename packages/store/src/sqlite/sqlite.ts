@@ -14,6 +14,7 @@ import type {
   StateSpace,
   Store,
 } from "../store.ts";
+import { StoreFailure } from "../store.ts";
 import { Bell, follow } from "../tail.ts";
 import { Link } from "./link.ts";
 import type { SqliteOptions } from "./protocol.ts";
@@ -33,7 +34,13 @@ export async function openSqlite(options: OpenSqliteOptions): Promise<Store> {
     spawn ?? (() => new Worker(new URL("./worker.ts", import.meta.url), { workerData })),
     now,
   );
-  await store.open();
+  try {
+    await store.open();
+  } catch (error) {
+    // Who opens is told which file; who asks later, perhaps over the network, is not.
+    if (!(error instanceof StoreFailure) || error.message.includes(workerData.path)) throw error;
+    throw new StoreFailure(`${workerData.path}: ${error.message}`, error.outcome, { cause: error });
+  }
   return store;
 }
 
