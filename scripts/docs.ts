@@ -1,11 +1,12 @@
 /**
- * Writes the reference pages that are derived from declarations: tables, drop reasons, errors, resources. `--check` writes nothing and exits 1
+ * Writes the reference pages that are derived from declarations: tables, drop reasons, errors, resources, configuration. `--check` writes nothing and exits 1
  * when a page is not what the declarations say (a law test calls it so).
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { dropReasons, errorTypes } from "@selvage/base";
+import { type DeclaredOption, loadDeclared } from "@selvage/cli";
 import { type Field, resources } from "@selvage/model";
 import { type Action, type Column, type Operand, rowText, type Step, selvageProgram } from "@selvage/pipeline";
 
@@ -133,11 +134,77 @@ function resourcesPage(): string {
   return `${generated}\n\n# Resources\n\nOne declaration each, in \`packages/model/src/resources\`; routes, validation, indexes and projections derive from it.\n\n${parts.join("\n")}`;
 }
 
+const declared = await loadDeclared();
+
+const optionRows = (options: readonly DeclaredOption[]): string =>
+  markdownTable(
+    ["setting", "default", "unit", "value", "what it does", "variable, flag"],
+    options.map(({ field, byDefault, unit, type, description, env, flag }) => [
+      `\`${field}\``,
+      byDefault === undefined ? "must be said" : `\`${byDefault}\``,
+      unit,
+      type,
+      description,
+      `\`${env}\`, \`--${flag}\``,
+    ]),
+  );
+
+function configurationPage(): string {
+  return `${generated}
+
+# Configuration
+
+Server and agent read a YAML file, over it the environment, over that the flags that are typed:
+
+1. the defaults below;
+2. the file: \`--config FILE\`, else \`/etc/selvage/server.yaml\` or \`/etc/selvage/agent.yaml\` where it exists. A dot in a setting's name is
+   a section: \`log.level\` is \`level\` under \`log:\`;
+3. variables: \`SELVAGE_\` and the name in capitals. A list is parted by commas;
+4. flags.
+
+\`--no-config\` leaves out file and variables; \`selvage up\` runs its own server and agents so, that they do not take the settings of services on
+the same machine. A mistake ends the start with exit code 64 and is told with file, line and column, or the variable or flag; a name
+that is no setting is told with the nearest one. A variable that begins with \`SELVAGE_\` and is no setting is a warning only.
+
+\`selvage config show [server|agent]\` prints the values in force and where each came from (\`--json\` for programs).
+
+## The server: \`selvage server run\`
+
+${optionRows(declared.server)}
+
+## The agent: \`selvage agent run\`
+
+${optionRows(declared.agent)}
+
+## Health and metrics
+
+| who | where | path | answers |
+| --- | --- | --- | --- |
+| server | its listener and its unix socket | \`/healthz\` | 200 while it runs |
+| | | \`/readyz\` | 200 when the store answers, with the head of the log and the revision that this server has; else 503 with \`Retry-After\` |
+| | | \`/metrics\` | Prometheus text format, without authentication: let only those reach the listener who may read it |
+| agent | \`DATA/agent.sock\`, or \`healthPort\` on 127.0.0.1 | \`/healthz\` | 200 while it runs |
+| | | \`/readyz\` | 200 when the switch answers and a revision is in force on it; else 503 |
+| | | \`/v1/status\` | what it holds: revision, revision in force, ports up, unbound interfaces, objects set aside |
+| | | \`/metrics\` | Prometheus text format |
+
+\`curl --unix-socket /var/lib/selvage-agent/agent.sock http://agent/v1/status\` asks an agent. \`selvage status\` shows of each host whether it is
+alive, its datapath, the revision in force, interfaces whose port is not bound there, and objects that were set aside with the reason.
+
+## Logs
+
+Server and agent write to standard error, one line an event: \`journalctl -u selvage-server -u selvage-agent\`. Where \`selvage up\` runs them, the
+lines are in \`DATA/log\`: one file each for the server, every host's switch, database and agent, the machines, and the lab itself. A file
+that reaches 4 MiB becomes \`NAME.log.1\` (the former one is gone) and begins anew: nothing else rotates them, and none grows beyond twice that.
+`;
+}
+
 export const pages: Readonly<Record<string, () => string>> = {
   "docs/pipeline.md": pipelinePage,
   "docs/drop-reasons.md": reasonsPage,
   "docs/errors.md": errorsPage,
   "docs/resources.md": resourcesPage,
+  "docs/configuration.md": configurationPage,
 };
 
 /** Pages whose text is not what the declarations say now. */

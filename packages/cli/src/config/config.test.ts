@@ -1,7 +1,7 @@
 /** Tests of the configurations with real files, most through the command line: who wins, where each value came from, mistakes with their places. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
@@ -9,11 +9,10 @@ import { fileURLToPath } from "node:url";
 import { agentSettingsOf, defaultAgentSettings } from "@selvage/agent";
 import { isError } from "@selvage/base";
 import { defaultSettings, settingsOf } from "@selvage/server";
-import type { TObject } from "typebox";
 import { askableUrl } from "../commands/service.ts";
 import { agentPart } from "./agent.ts";
-import { declaredOptions, loadDeclared, valueText } from "./declared.ts";
-import { type Part, readConfig } from "./parts.ts";
+import { loadDeclared, valueText } from "./declared.ts";
+import { readConfig } from "./parts.ts";
 import { fileInForce } from "./places.ts";
 import { serverPart } from "./server.ts";
 
@@ -183,23 +182,6 @@ test("help names every option with its default and its variable, as declared", a
       assert.notEqual(option.description, "", option.field);
     }
   }
-});
-
-/** What a file of defaults says once the signs before its settings are taken away. */
-const uncommented = (text: string): string => text.replaceAll(/^#( {0,2}[a-z][a-zA-Z]*:(?: |$))/gm, "$1");
-
-/** Every option stands in a shipped file, with the value that it has without any file; `needed` is what has no such value. */
-async function agrees<S extends TObject>(part: Part<S>, needed: string): Promise<void> {
-  const shipped = readFileSync(new URL(`../../../../packaging/etc/${part.name}.yaml`, import.meta.url), "utf8");
-  const all = await readConfig(part, { file: file("all.yaml", uncommented(shipped)), flags: {} });
-  const plain = await readConfig(part, { file: file("plain.yaml", needed), flags: {} });
-  assert.deepEqual(all.value, plain.value);
-  for (const { field } of declaredOptions(part.schema)) assert.equal(all.origins.get(field)?.from, "file", field);
-}
-
-test("the files of the package show every option, and each with its default", async () => {
-  await agrees(serverPart, "");
-  await agrees(agentPart, "tunnelIp: 192.0.2.11\n");
 });
 
 test("a value is shown as a file would have it", () => {
