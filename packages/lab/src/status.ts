@@ -8,6 +8,8 @@ export interface HostStatus {
   readonly tunnelIp: string | null;
   /** The newest revision whose rows are all in force there. */
   readonly inForce: number | null;
+  /** What forwards there: `ovs`, `simulated`, or `none` while its switch is away. */
+  readonly datapath: string | null;
   /** Ports whose interface is plugged in there though they are bound elsewhere or nowhere: they stay dead. */
   readonly unbound: readonly string[];
   /** What the host's agent complains of. */
@@ -44,6 +46,7 @@ export async function askStatus(api: Api): Promise<FabricStatus> {
       alive: at(host, "alive") === true,
       tunnelIp: text(at(host, "tunnel_ip")),
       inForce: count(at(host, "in_force")),
+      datapath: text(at(host, "datapath")),
       unbound: texts(at(host, "unbound")),
       problems: texts(at(host, "problems")),
     })),

@@ -9,10 +9,11 @@ test("a host never heard of is not alive and has nothing up", () => {
 
 test("a report changes what it names and nothing else; revision 0 and no port are reports, too", () => {
   const states = new MemoryHostStates({ now: () => 5 });
-  states.report("h", { portsUp: ["a", "b"], inForce: 7, unbound: ["x"], problems: ["p"] });
+  states.report("h", { portsUp: ["a", "b"], inForce: 7, unbound: ["x"], datapath: "ovs", problems: ["p"] });
   states.report("h", { inForce: 0 });
   const state = states.of("h");
   assert.deepEqual([state.inForce, [...state.portsUp], state.unbound, state.problems], [0, ["a", "b"], ["x"], ["p"]]);
+  assert.equal(state.datapath, "ovs");
   states.report("h", { portsUp: [], unbound: [], problems: [] });
   assert.deepEqual([states.portUp("h", "a"), states.of("h").unbound, states.inForce("h")], [false, [], 0]);
 });

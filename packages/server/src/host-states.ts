@@ -4,6 +4,8 @@
  */
 import type { Revision } from "@selvage/model";
 
+export type HostDatapath = "ovs" | "simulated" | "none";
+
 /** What a host tells; what is left out stays as it was. */
 export interface HostReport {
   /** Ids of the ports whose interfaces are there and whose rows are installed. */
@@ -12,6 +14,8 @@ export interface HostReport {
   readonly unbound?: readonly string[];
   /** The revision that the host's switch has in full. */
   readonly inForce?: Revision;
+  /** What forwards there; `none` while its switch is away. */
+  readonly datapath?: HostDatapath;
   /** What the host wants an operator to know: quarantined objects, a switch that is away. */
   readonly problems?: readonly string[];
 }
@@ -24,6 +28,8 @@ export interface HostState {
   readonly inForce: Revision | undefined;
   readonly portsUp: ReadonlySet<string>;
   readonly unbound: readonly string[];
+  /** Undefined until the host has said it. */
+  readonly datapath: HostDatapath | undefined;
   readonly problems: readonly string[];
 }
 
@@ -52,6 +58,8 @@ interface Kept {
   readonly inForce: Revision | undefined;
   readonly portsUp: ReadonlySet<string>;
   readonly unbound: readonly string[];
+  /** Undefined until the host has said it. */
+  readonly datapath: HostDatapath | undefined;
   readonly problems: readonly string[];
 }
 
@@ -61,6 +69,7 @@ const nothing: Kept = {
   inForce: undefined,
   portsUp: new Set(),
   unbound: [],
+  datapath: undefined,
   problems: [],
 };
 
@@ -84,6 +93,7 @@ export class MemoryHostStates implements HostStates {
       inForce: report.inForce ?? before.inForce,
       portsUp: report.portsUp === undefined ? before.portsUp : new Set(report.portsUp),
       unbound: report.unbound ?? before.unbound,
+      datapath: report.datapath ?? before.datapath,
       problems: report.problems ?? before.problems,
     });
     this.#tell(hostId);
@@ -114,8 +124,8 @@ export class MemoryHostStates implements HostStates {
   }
 
   of(hostId: string): HostState {
-    const { heardAt, inForce, portsUp, unbound, problems } = this.#hosts.get(hostId) ?? nothing;
-    return { hostId, alive: this.alive(hostId), heardAt, inForce, portsUp, unbound, problems };
+    const { heardAt, inForce, portsUp, unbound, datapath, problems } = this.#hosts.get(hostId) ?? nothing;
+    return { hostId, alive: this.alive(hostId), heardAt, inForce, portsUp, unbound, datapath, problems };
   }
 
   onChange(listener: HostStateListener): () => void {

@@ -1,6 +1,6 @@
 /** `selvage status`: what the server knows of its hosts and ports. */
 
-import { askStatus, labAlive, openFabric } from "@selvage/lab";
+import { askStatus, type FabricStatus, labAlive, openFabric } from "@selvage/lab";
 import { dataDirectory } from "../context.ts";
 import { Exit } from "../exit.ts";
 import { type Output, printJson, printTable, standardOutput } from "../format.ts";
@@ -10,57 +10,75 @@ export interface StatusFlags {
   readonly json?: boolean;
 }
 
+/** What of a fabric is running, besides what its server tells. */
+export interface Running {
+  readonly datapath: string;
+  readonly why: string | null;
+  readonly url: string;
+  readonly lab: "none" | "alive" | "dead";
+}
+
+const behind = (inForce: number | null, revision: number | null): string | null => {
+  if (inForce === null || revision === null) return null;
+  return inForce >= revision ? "all in force" : `${revision - inForce} behind`;
+};
+
+/** The answer for programs. */
+export function statusJson(running: Running, fabric: FabricStatus): unknown {
+  return {
+    ...running,
+    revision: fabric.revision,
+    hosts: fabric.hosts.map((host) => ({
+      name: host.name,
+      alive: host.alive,
+      tunnel_ip: host.tunnelIp,
+      datapath: host.datapath,
+      revision: host.inForce,
+      unbound: host.unbound,
+      problems: host.problems,
+    })),
+    ports: fabric.ports,
+  };
+}
+
+/** The answer for people: a line a host, and below whatever an operator has to look at. */
+export function showStatus(running: Running, fabric: FabricStatus, output: Output): void {
+  const { datapath, url, lab } = running;
+  output.text(`datapath: ${datapath}   server: ${url}   lab: ${lab}   revision: ${fabric.revision ?? "-"}\n`);
+  output.text(`ports: ${fabric.ports.up} up, ${fabric.ports.down} down\n\n`);
+  printTable(output, {
+    columns: ["host", "tunnel", "state", "datapath", "revision", ""],
+    rows: fabric.hosts.map((host) => [
+      host.name,
+      host.tunnelIp,
+      host.alive ? "alive" : "dead",
+      host.datapath,
+      host.inForce,
+      behind(host.inForce, fabric.revision),
+    ]),
+  });
+  const notes = fabric.hosts.flatMap((host) => [
+    ...host.unbound.map((port) => [
+      host.name,
+      `the interface of port ${port} is plugged in, but the port is not bound here`,
+    ]),
+    ...host.problems.map((problem) => [host.name, problem]),
+  ]);
+  if (notes.length > 0) {
+    output.text("\n");
+    printTable(output, { columns: ["host", "to look at"], rows: notes });
+  }
+  if (lab === "dead") output.note("the lab has ended: ./selvage up repairs it\n");
+}
+
 /** Runs `selvage status`. Exit code 1 when a host or the lab is dead. */
 export async function status(flags: StatusFlags, output: Output = standardOutput): Promise<number> {
   const { api, record } = await openFabric(dataDirectory(flags.data));
   const fabric = await askStatus(api);
+  const { datapath, why, url } = record;
   const lab = record.lab === null ? "none" : labAlive(record.lab) ? "alive" : "dead";
-  if (flags.json === true) {
-    printJson(output, {
-      datapath: record.datapath,
-      why: record.why,
-      url: record.url,
-      lab,
-      revision: fabric.revision,
-      hosts: fabric.hosts.map((host) => ({
-        name: host.name,
-        alive: host.alive,
-        tunnel_ip: host.tunnelIp,
-        revision: host.inForce,
-        unbound: host.unbound,
-        problems: host.problems,
-      })),
-      ports: fabric.ports,
-    });
-  } else {
-    const behind = (inForce: number | null): string | null =>
-      inForce === null || fabric.revision === null
-        ? null
-        : inForce >= fabric.revision
-          ? "all in force"
-          : `${fabric.revision - inForce} behind`;
-    output.text(
-      `datapath: ${record.datapath}   server: ${record.url}   lab: ${lab}   revision: ${fabric.revision ?? "-"}\n`,
-    );
-    output.text(`ports: ${fabric.ports.up} up, ${fabric.ports.down} down\n\n`);
-    printTable(output, {
-      columns: ["host", "tunnel", "state", "revision", ""],
-      rows: fabric.hosts.map((host) => [
-        host.name,
-        host.tunnelIp,
-        host.alive ? "alive" : "dead",
-        host.inForce,
-        behind(host.inForce),
-      ]),
-    });
-    for (const host of fabric.hosts) {
-      for (const port of host.unbound)
-        output.text(
-          `\n${host.name}: the interface of port ${port} is plugged in here, but the port is not bound here\n`,
-        );
-      for (const problem of host.problems) output.text(`\n${host.name}: ${problem}\n`);
-    }
-    if (lab === "dead") output.note("the lab has ended: ./selvage up repairs it\n");
-  }
+  const running: Running = { datapath, why, url, lab };
+  if (flags.json === true) printJson(output, statusJson(running, fabric));
+  else showStatus(running, fabric, output);
   return lab !== "dead" && fabric.hosts.every((host) => host.alive) ? Exit.ok : Exit.failed;
 }

@@ -62,6 +62,7 @@ function status(api: OwnApi, caller: Caller): Reply {
     return {
       ...hostWire(api, host),
       ports: { up, down: ports.length - up },
+      datapath: state.datapath ?? null,
       unbound: state.unbound,
       problems: state.problems,
       heard_at: state.heardAt === 0 ? null : new Date(state.heardAt).toISOString(),

@@ -336,10 +336,10 @@ test("a host's facts reach the server: alive, in force, ports up; and are taken 
   assert.deepEqual([...state().portsUp], []);
   site.datapath.stop();
   await world.quiet();
-  assert.deepEqual(state().problems, ["the switch is away"]);
+  assert.deepEqual([state().problems, state().datapath], [["the switch is away"], "none"]);
   site.datapath.start();
   await world.quiet();
-  assert.deepEqual(state().problems, []);
+  assert.deepEqual([state().problems, state().datapath], [[], "simulated"]);
   site.wire.cut();
   assert.equal(state().alive, false);
 });

@@ -188,6 +188,7 @@ class Stream implements StreamEnd {
         this.#options.hosts.report(this.#peer.hostId, {
           portsUp: message.ports_up,
           unbound: message.unbound,
+          datapath: message.datapath,
           problems: problemsOf(message),
         });
     }
