@@ -22,8 +22,12 @@ interface Part {
 /** A server never makes facts of this host: kinds that are not projected are passed over. */
 const kinds: ReadonlySet<string> = new Set(projectedResources.map(({ kind }) => kind));
 
+/** An object and the revision that wrote it. */
+type Kept = Pick<ReplicaObject, "revision" | "object">;
+
 export class Copy {
-  readonly #objects = new Map<string, ReplicaObject>();
+  /** By kind and id, so that no key is made for what has an id already. */
+  readonly #objects = new Map([...kinds].map((kind) => [kind, new Map<string, Kept>()]));
   #parts: Part[] = [];
   #revision: Revision | undefined;
 
@@ -33,7 +37,9 @@ export class Copy {
   }
 
   get size(): number {
-    return this.#objects.size;
+    let size = 0;
+    for (const held of this.#objects.values()) size += held.size;
+    return size;
   }
 
   /** Takes a message; gives the difference when it was its last part. `text` is the message as it came. */
@@ -43,15 +49,16 @@ export class Copy {
     const parts = this.#parts;
     this.#parts = [];
     const reset = parts.some((part) => part.message.reset);
-    if (reset) this.#objects.clear();
+    if (reset) for (const held of this.#objects.values()) held.clear();
     const changes: Change[] = [];
     for (const { puts, removes } of parts.map((part) => part.message)) {
       for (const { kind, id } of removes) {
-        if (this.#objects.delete(`${kind}|${id}`)) changes.push({ kind, id, object: null });
+        if (this.#objects.get(kind)?.delete(id) === true) changes.push({ kind, id, object: null });
       }
       for (const { kind, revision, object } of puts) {
-        if (!kinds.has(kind)) continue;
-        this.#objects.set(`${kind}|${object.id}`, { kind, id: object.id, revision, object });
+        const held = this.#objects.get(kind);
+        if (held === undefined) continue;
+        held.set(object.id, { revision, object });
         changes.push({ kind, id: object.id, object });
       }
     }
@@ -64,18 +71,20 @@ export class Copy {
     this.#parts = [];
   }
 
-  objects(): Iterable<ReplicaObject> {
-    return this.#objects.values();
+  *objects(): Iterable<ReplicaObject> {
+    for (const [kind, held] of this.#objects) {
+      for (const [id, { revision, object }] of held) yield { kind, id, revision, object };
+    }
   }
 
   /** What `hello` says is held. */
   held(): Held[] {
-    return [...this.#objects.values()].map(({ kind, id, revision }) => [kind, id, revision]);
+    return [...this.objects()].map(({ kind, id, revision }) => [kind, id, revision]);
   }
 
   /** The copy as messages that a new copy would take to become equal to this one as it is now. */
   texts(): Iterable<string> {
-    return textsOf([...this.#objects.values()], this.#revision ?? 0);
+    return textsOf([...this.objects()], this.#revision ?? 0);
   }
 }
 

@@ -7,18 +7,16 @@ import { projectedResources } from "@selvage/sync";
 /** The kinds in a host's view: intent as projected, and its own facts. */
 export const viewResources: readonly AnyResource[] = Object.freeze([...projectedResources, Attachment]);
 
-/** Indexes whose keys are made of projected fields alone; others (`device`) would find nothing to be made of. */
+/**
+ * The indexes that apps and services read, each made of projected fields alone. No others: each costs every port of the view memory, and
+ * reading one that is not here throws.
+ */
 export const viewIndexes: readonly Index[] = Object.freeze([
   Host.index.name,
-  Host.index.key,
   Subnet.index.network_id,
-  Port.index.network_id,
-  Port.index.host,
   Port.index.networkHost,
-  Port.index.subnet,
   Port.index.networkMac,
   Port.index.address,
-  Port.index.key,
 ] as unknown as Index[]);
 
 /** A new engine without objects, for the host of this name. */
