@@ -44,6 +44,13 @@ const acknowledged = (at: number, revision: number, ...ids: readonly string[]): 
   revision,
   ids,
 });
+const refused = (how: "alone" | "after a lost reply"): Outcome => ({
+  kind: "refused",
+  at: 61,
+  status: 409,
+  began: 55,
+  alone: how === "alone",
+});
 const write = (key: string, ask: Ask, invoked: number, outcome: Outcome): Write => ({
   client: 1,
   key,
@@ -95,7 +102,7 @@ const good: Evidence = {
     write("k3", { verb: "rename", resource: "network", id: "n1", name: "renamed" }, 12, acknowledged(22, 4, "n1")),
     write("k4", { verb: "create", resource: "network", names: ["second"] }, 30, { kind: "unknown" }),
     write("k5", { verb: "delete", resource: "network", id: "n2" }, 50, acknowledged(60, 6)),
-    write("k6", { verb: "delete", resource: "network", id: "n1" }, 50, { kind: "refused", at: 61, status: 409 }),
+    write("k6", { verb: "delete", resource: "network", id: "n1" }, 50, refused("alone")),
     write("k7", { verb: "create", resource: "network", names: ["never"] }, 50, { kind: "unknown" }),
   ],
   reads: [
@@ -104,6 +111,10 @@ const good: Evidence = {
     read("n1", 14, 15, "renamed"),
     read("n2", 31, 40, "second"),
     read("n2", 62, 63, null),
+  ],
+  heads: [
+    { at: 25, revision: 4 },
+    { at: 70, revision: 6 },
   ],
   followers: [followed(log), followed(log, 3)],
   log,
@@ -177,6 +188,16 @@ const broken: readonly Broken[] = [
     name: "a refused write was done",
     evidence: withLog([...log, entry(7, [{ kind: "network", id: "n1", object: null }], { key: "k6", ids: [] })]),
     says: /k6 was refused \(409\) and stands in the log/,
+  },
+  {
+    name: "a retry was refused although its write was durable",
+    evidence: withWrite("k4", { outcome: { kind: "refused", at: 90, status: 409, began: 80, alone: false } }),
+    says: /k4 stood in the log at revision 5 when its retry was refused/,
+  },
+  {
+    name: "what was durable at a restart is not what is built on",
+    evidence: { ...good, heads: [{ at: 11.5, revision: 4 }] },
+    says: /k3 began after revision 4 was acknowledged and has revision 4/,
   },
   {
     name: "a write that nobody asked for",
@@ -326,6 +347,13 @@ for (const { name, evidence, says } of broken) {
   });
 }
 
+test("a try that was refused says nothing of one that was not answered and was done later", () => {
+  const late = withWrite("k4", {
+    outcome: { ...refused("after a lost reply"), kind: "refused", began: 29, at: 30 } as Outcome,
+  });
+  assert.deepEqual(violations(late), []);
+});
+
 test("an address that was freed may be given again, and an object may take its own key again", () => {
   const freed = [
     ...log,
@@ -373,6 +401,7 @@ function historyOf(
       const next = ordered[at + 1]?.when ?? when + 1;
       return next - when > 1e-6 ? [read("n1", when, (when + next) / 2, `name ${at}`)] : [];
     }),
+    heads: [],
     followers: [],
     log: entries,
     snapshot: snapshotOf(entries),

@@ -51,7 +51,11 @@ function writeAgainst(write: Write, entries: readonly LoggedEntry[]): readonly s
   if (second !== undefined) return [`${what} stands in the log ${entries.length} times`];
   switch (outcome.kind) {
     case "refused":
-      return entry === undefined ? [] : [`${what} was refused (${outcome.status}) and stands in the log`];
+      if (entry === undefined) return [];
+      // Another of its tries may have been done after this one was refused: `outOfTime` looks at when.
+      return outcome.alone
+        ? [`${what} was refused (${outcome.status}) and stands in the log`]
+        : unlikeAsked(write, entry).map((how) => `${what} ${how}`);
     case "unknown":
       return entry === undefined ? [] : unlikeAsked(write, entry).map((how) => `${what} ${how}`);
     case "acknowledged": {
@@ -98,9 +102,10 @@ interface Over {
 
 /**
  * Real time is respected: what was over before another began has the smaller revision, and a read shows a value that stood at some
- * revision between what was over before it began and what began after it was over; no later read goes behind it.
+ * revision between what was over before it began and what began after it was over; no later read goes behind it. Nothing is refused
+ * that stood in the log already.
  */
-function outOfTime({ writes, reads, log }: Evidence): readonly string[] {
+function outOfTime({ writes, reads, heads, log }: Evidence): readonly string[] {
   const acknowledged = writes.flatMap((write) =>
     write.outcome.kind === "acknowledged" ? [{ write, at: write.outcome.at, revision: write.outcome.revision }] : [],
   );
@@ -114,6 +119,8 @@ function outOfTime({ writes, reads, log }: Evidence): readonly string[] {
   const ends = [
     ...acknowledged.map(({ write, at, revision }) => ({ at, write, revision })),
     ...reads.map((read) => ({ at: read.at, read })),
+    ...heads.map((head) => ({ at: head.at, head })),
+    ...refusedAndDone(writes, log),
   ].sort((a, b) => a.at - b.at);
   for (const end of ends) {
     if ("write" in end) {
@@ -124,6 +131,16 @@ function outOfTime({ writes, reads, log }: Evidence): readonly string[] {
       over.add({ at: end.at, revision: end.revision });
       continue;
     }
+    if ("head" in end) {
+      over.add(end.head);
+      continue;
+    }
+    if ("done" in end) {
+      const floor = over.before(end.began);
+      if (end.done <= floor)
+        found.push(`${end.key} stood in the log at revision ${end.done} when its retry was refused`);
+      continue;
+    }
     const { read } = end;
     const floor = over.before(read.invoked);
     const shown = shownAt(versions.get(`${read.resource}|${read.id}`) ?? [], read, floor, ceilings(read.at));
@@ -131,6 +148,17 @@ function outOfTime({ writes, reads, log }: Evidence): readonly string[] {
     else over.add({ at: read.at, revision: shown });
   }
   return found;
+}
+
+/** Writes of which one try was refused and another was done. */
+function refusedAndDone(writes: readonly Write[], log: readonly LoggedEntry[]) {
+  const revisions = new Map(log.map(({ request, revision }) => [request?.key, revision]));
+  return writes.flatMap(({ key, outcome }) => {
+    const done = revisions.get(key);
+    return outcome.kind === "refused" && done !== undefined
+      ? [{ at: outcome.at, began: outcome.began, key, done }]
+      : [];
+  });
 }
 
 interface Version {

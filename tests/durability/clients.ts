@@ -248,13 +248,19 @@ export class Client {
   }
 
   async #insist(ask: Ask, sent: Keyed): Promise<Outcome> {
+    let unanswered = 0;
     for (;;) {
       await this.#ground.up();
-      const told = await this.#try(sent);
+      const began = performance.now();
+      const tried = await this.#try(sent);
+      const { told } = tried;
+      unanswered += tried.unanswered;
       if (told !== undefined && told.status < 500) {
         if (told.repeated) this.#ground.repeated += 1;
-        return outcomeOf(ask, told);
+        return outcomeOf(ask, told, began, unanswered === 0);
       }
+      // A 503 says as little as no answer.
+      if (told !== undefined) unanswered += 1;
       if (told !== undefined && told.status !== 503) {
         this.#ground.strange.push(`${sent.method} ${sent.path}: ${told.status} ${JSON.stringify(told.body)}`);
       }
@@ -264,25 +270,29 @@ export class Client {
     }
   }
 
-  /** One try; undefined: no reply came. Now and then the client itself hangs up, or sends the request twice. */
-  async #try(sent: Keyed): Promise<Told | undefined> {
+  /** One try, and how many requests of it were not answered. Now and then the client itself hangs up, or sends the request twice. */
+  async #try(sent: Keyed): Promise<{ readonly told?: Told; readonly unanswered: number }> {
     const dice = this.#random(25);
     try {
       if (dice === 0)
-        return await send(this.#ground, { ...sent, url: this.#url() }, AbortSignal.timeout(1 + this.#random(30)));
+        return {
+          told: await send(this.#ground, { ...sent, url: this.#url() }, AbortSignal.timeout(1 + this.#random(30))),
+          unanswered: 0,
+        };
       if (dice === 1) {
         const [first, second] = await Promise.allSettled([
           send(this.#ground, { ...sent, url: this.#url() }),
           send(this.#ground, { ...sent, url: this.#url() }),
         ]);
-        return [first, second]
-          .flatMap((each) => (each.status === "fulfilled" ? [each.value] : []))
-          .sort((a, b) => a.status - b.status)[0];
+        const all = [first, second].flatMap((each) => (each.status === "fulfilled" ? [each.value] : []));
+        const [told] = all.sort((a, b) => a.status - b.status);
+        const answered = all.filter(({ status }) => status < 500).length;
+        return { ...(told === undefined ? {} : { told }), unanswered: 2 - answered };
       }
-      return await send(this.#ground, { ...sent, url: this.#url() });
+      return { told: await send(this.#ground, { ...sent, url: this.#url() }), unanswered: 0 };
     } catch (error) {
       // Whatever broke the connection: no reply is no reply.
-      if (error instanceof Error) return undefined;
+      if (error instanceof Error) return { unanswered: 1 };
       throw error;
     }
   }
@@ -310,9 +320,9 @@ export class Client {
   }
 }
 
-function outcomeOf(ask: Ask, { status, body, revision }: Told): Outcome {
+function outcomeOf(ask: Ask, { status, body, revision }: Told, began: number, alone: boolean): Outcome {
   const at = performance.now();
-  if (status >= 400) return { kind: "refused", at, status };
+  if (status >= 400) return { kind: "refused", at, status, began, alone };
   const { resource } = ask;
   const shown = body[`${resource}s`] ?? (body[resource] === undefined ? [] : [body[resource]]);
   const ids = (shown as readonly { readonly id: string }[]).map(({ id }) => id);

@@ -66,7 +66,7 @@ async function judged(disk: DiskServer, writes: readonly Write[]): Promise<reado
   const snapshot = await store.snapshot();
   await store.close();
   rmSync(folder, { recursive: true });
-  return violations({ writes, reads: [], followers: [], log, snapshot });
+  return violations({ writes, reads: [], heads: [], followers: [], log, snapshot });
 }
 
 async function adminOf(disk: DiskServer): Promise<TestClient> {

@@ -20,8 +20,14 @@ export type Outcome =
       /** Of the reply's objects, in its order. */
       readonly ids: readonly string[];
     }
-  /** Told that it was not done (4xx). */
-  | { readonly kind: "refused"; readonly at: number; readonly status: number }
+  /** One of its tries, begun at `began`, was told that it was not done (4xx). `alone`: no other try was left unanswered, to be done late. */
+  | {
+      readonly kind: "refused";
+      readonly at: number;
+      readonly status: number;
+      readonly began: number;
+      readonly alone: boolean;
+    }
   /** The client went away before it was told: both are right. */
   | { readonly kind: "unknown" };
 
@@ -53,7 +59,14 @@ export interface Followed {
   readonly entries: readonly { readonly revision: Revision; readonly id: string }[];
 }
 
+/** The log's head as it was read in another process: everything up to it was durable at that time. */
+export interface HeadSeen {
+  readonly at: number;
+  readonly revision: Revision;
+}
+
 export interface Evidence {
+  readonly heads: readonly HeadSeen[];
   readonly writes: readonly Write[];
   readonly reads: readonly Read[];
   readonly followers: readonly Followed[];

@@ -7,7 +7,7 @@ import { login } from "@selvage/server/testing";
 import { type LoggedEntry, openSqlite, type Store, StoreFailure } from "@selvage/store";
 import { violations } from "./checker.ts";
 import { Client, Ground, numbersOf } from "./clients.ts";
-import type { Evidence } from "./evidence.ts";
+import type { Evidence, HeadSeen } from "./evidence.ts";
 import { freePort, type Kind, ServerProcess } from "./process.ts";
 
 export interface RunOptions {
@@ -69,6 +69,7 @@ export async function durabilityRun(options: RunOptions): Promise<Report> {
   const ground = new Ground(urls, token);
   const store = await openSqlite({ path: join(dataDir, "store.db") });
   const followers = [new Follower(store, "a", 0), new Follower(store, "b", (await store.bounds()).head)];
+  const heads: HeadSeen[] = [];
   const working = Promise.all(Array.from({ length: clients }, (_, number) => new Client(ground, number, seed).work()));
   for (const blow of blowsOf(kills, workerEnds, random)) {
     await pause(20 + random(longestStretch));
@@ -83,6 +84,7 @@ export async function durabilityRun(options: RunOptions): Promise<Report> {
     if (count === 1) ground.gone();
     await place.server.kill();
     place.server = await ServerProcess.start(kind, dataDir, place.port);
+    heads.push({ revision: (await store.bounds()).head, at: performance.now() });
     ground.back();
   }
   await pause(20 + random(longestStretch));
@@ -94,7 +96,7 @@ export async function durabilityRun(options: RunOptions): Promise<Report> {
   const followed = await Promise.all(followers.map((follower) => follower.end(head)));
   const snapshot = await store.snapshot();
   await store.close();
-  const evidence: Evidence = { writes: ground.writes, reads: ground.reads, followers: followed, log, snapshot };
+  const evidence: Evidence = { writes: ground.writes, reads: ground.reads, heads, followers: followed, log, snapshot };
   const found = [...ground.strange, ...violations(evidence)];
   if (found.length === 0) await rm(dataDir, { recursive: true });
   else found.push(`the data are kept in ${dataDir}`);
