@@ -226,6 +226,15 @@ export function nullable<T>(type: FieldType<T>): FieldType<T | null> {
   };
 }
 
+/** The type, with null read as the empty text: how Nova unbinds a port (`"binding:host_id": null`). */
+export function emptyForNull(type: FieldType<string>): FieldType<string> {
+  return {
+    ...type,
+    schema: { anyOf: [type.schema, { type: "null" }] },
+    parse: (input) => (input === null ? "" : type.parse(input)),
+  };
+}
+
 /** Any JSON object, up to `maxBytes` of its text. */
 export function dictionary(maxBytes = 4095): FieldType<Readonly<Record<string, unknown>>> {
   return {

@@ -1,7 +1,7 @@
 /** A machine's attachment to a network (Networking v2.0, `/v2.0/ports`, with the binding and port-security extensions). */
 import { adminStateUp, computed, field, reference, standardFields, status } from "../fields.ts";
 import { keyOf, type ObjectOf, resource } from "../resource.ts";
-import { address, boolean, dictionary, integer, list, mac, oneOf, record, text, uuid } from "../types.ts";
+import { address, boolean, dictionary, emptyForNull, integer, list, mac, oneOf, record, text, uuid } from "../types.ts";
 
 export interface FixedIp {
   readonly subnet_id: string;
@@ -37,7 +37,7 @@ export const Port = resource({
     /** Absent in POST: the network's. */
     port_security_enabled: field(boolean(), { create: "optional", update: "allowed", projected: "local" }),
     /** Name of the host on which the port may come up; empty: none. Only an admin or a service writes it. */
-    "binding:host_id": field(text(255), {
+    "binding:host_id": field(emptyForNull(text(255)), {
       create: "optional",
       update: "allowed",
       readers: "admin",

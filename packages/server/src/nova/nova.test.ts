@@ -207,6 +207,24 @@ test("what Nova reads of a bound port: vif_type ovs and the details that its plu
   );
 });
 
+test("a port that Nova lets go is unbound and belongs to no machine any more, and Nova is told so", async () => {
+  await using cloud = await fakeCloud(takeAll);
+  const { running, hostId, port } = await fabric(cloud.options);
+  await using _ = running;
+  running.running.core.hosts.report(hostId, { portsUp: [port.id] });
+  await cloud.until(1);
+  // What nova/network/neutron.py sends for a port that it did not make.
+  const letGo = { device_id: "", device_owner: "", "binding:host_id": null, "binding:profile": {} };
+  const answer = await running.admin.put(`/v2.0/ports/${port.id}`, { port: letGo });
+  assert.equal(answer.status, 200, answer.text);
+  await cloud.until(2);
+  assert.deepEqual(cloud.seen[1]?.body, {
+    events: [{ name: "network-vif-unplugged", server_uuid: server, tag: port.id, status: "completed" }],
+  });
+  const shown = await running.admin.show("port", port.id);
+  assert.deepEqual([shown["binding:host_id"], shown["binding:vif_type"], shown.status], ["", "unbound", "DOWN"]);
+});
+
 test("a server that cannot read the password does not start", async () => {
   await using cloud = await fakeCloud(takeAll);
   const wrong = { ...cloud.options, passwordFile: `${cloud.options.passwordFile}-of-nobody` };
