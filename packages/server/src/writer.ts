@@ -207,9 +207,11 @@ export class Writer {
         this.#figures.moved += 1;
         if (!(await this.reached(appended.head)))
           throw new StoreFailure("the log cannot be read up to its head", "failed");
+        // While this is asked entries come in: they must still find the batch on its way.
+        open = await this.#refuseLogged(open);
         this.#flight = [];
       }
-      open = this.#refuseExhausted(await this.#refuseLogged(open));
+      open = this.#refuseExhausted(open);
       if (open.length === 0) return;
       const touched = open.findIndex((request) => request.touched);
       firstToRun = touched < 0 ? open.length : touched;

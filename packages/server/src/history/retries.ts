@@ -1,5 +1,5 @@
 /** Runs a named request once: who repeats it gets the reply of the first, from the log, for as long as the log keeps it. */
-import { fail } from "@selvage/base";
+import { fail, isError } from "@selvage/base";
 import type { StoredObject } from "@selvage/model";
 import { type LoggedEntry, type RequestMark, type Store, StoreFailure } from "@selvage/store";
 import type { Reply } from "../http/exchange.ts";
@@ -64,6 +64,9 @@ export class Retries {
       return await run();
     } catch (error) {
       if (error instanceof AlreadyLogged) return { entry: error.entry };
+      // Refused for what the request itself did: another server took it in the meantime.
+      const taken = isError(error) && error.status < 500 ? await this.#find(name.entryId) : undefined;
+      if (taken !== undefined) return { entry: taken };
       throw error;
     }
   }
