@@ -4,9 +4,11 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { Network, Project } from "@selvage/model";
+import { fail } from "@selvage/base";
+import { type Change, Network, Project } from "@selvage/model";
 import { makeNetwork, makeProject, testId } from "@selvage/model/testing";
-import { type Author, openMemory, type Store, StoreFailure } from "@selvage/store";
+import { type Author, type Entry, type LoggedEntry, openMemory, type Store, StoreFailure } from "@selvage/store";
+import type { Reply } from "../http/exchange.ts";
 import {
   type Answer,
   errorOf,
@@ -18,6 +20,7 @@ import {
 } from "../testing/mod.ts";
 import { Writer } from "../writer.ts";
 import { AlreadyLogged } from "./named.ts";
+import { Retries } from "./retries.ts";
 
 let server: TestServer;
 let red: TestProject;
@@ -274,22 +277,37 @@ test("a name that another server took in the same moment is told as such, and wh
   await store.close();
 });
 
+/** The store with some of its verbs replaced. */
+function wrapped(inner: Store, verbs: Partial<Store>): Store {
+  return {
+    driver: inner.driver,
+    durable: inner.durable,
+    state: inner.state,
+    snapshot: () => inner.snapshot(),
+    append: (head, entries) => inner.append(head, entries),
+    tail: (from, signal) => inner.tail(from, signal),
+    find: (id) => inner.find(id),
+    bounds: () => inner.bounds(),
+    compact: (through) => inner.compact(through),
+    close: () => inner.close(),
+    ...verbs,
+  };
+}
+
+const elsewhere = (id: string, ...changes: readonly Change[]): Entry => ({
+  id,
+  at: "2026-01-01T00:00:00.000Z",
+  author: { ...author, request_id: "req-there" },
+  changes,
+});
+
 test("another server's entry of the same name is not taken for ours when our own reply was lost", async () => {
   const inner = openMemory();
   const entryId = testId("entry");
   const mark = { key: "k", digest: "d", ids: [] };
   const theirs = { ...network(1), name: "theirs" };
   let lost = false;
-  const store: Store = {
-    driver: inner.driver,
-    durable: inner.durable,
-    state: inner.state,
-    snapshot: () => inner.snapshot(),
-    tail: (from, signal) => inner.tail(from, signal),
-    find: (id) => inner.find(id),
-    bounds: () => inner.bounds(),
-    compact: (through) => inner.compact(through),
-    close: () => inner.close(),
+  const store = wrapped(inner, {
     append: async (head, entries) => {
       const [entry] = entries;
       if (lost || entry?.id !== entryId) return inner.append(head, entries);
@@ -298,7 +316,7 @@ test("another server's entry of the same name is not taken for ours when our own
       await inner.append(head, [{ ...entry, author: { ...author, request_id: "req-there" }, changes }]);
       throw new StoreFailure("the reply was lost", "unknown");
     },
-  };
+  });
   const writer = await Writer.open(store);
   await writer.transact(author, (t) => t.put(Project, makeProject()));
   const ours = writer.transact(author, (t) => t.put(Network, { ...network(1), name: "ours" }), {
@@ -312,4 +330,61 @@ test("another server's entry of the same name is not taken for ours when our own
   assert.equal(writer.replica.get(Network, network(1).id)?.name, "theirs");
   await writer.close();
   await store.close();
+});
+
+test("what another server writes while a lost race is looked into runs the rules again", async () => {
+  const inner = openMemory();
+  const renamed = (name: string): Change => ({
+    kind: "network",
+    id: network(1).id,
+    object: Object.assign(network(1), { name }),
+  });
+  let raced = false;
+  const store = wrapped(inner, {
+    append: async (head, entries) => {
+      const loses = !raced && entries.some(({ id }) => id === testId("entry"));
+      if (loses) await inner.append(head, [elsewhere(testId("unrelated"))]);
+      raced ||= loses;
+      return inner.append(head, entries);
+    },
+    // While the named request is looked for, the other server changes what its rules have read.
+    find: async (id) => {
+      const { head } = await inner.bounds();
+      if (head < 4) await inner.append(head, [elsewhere(testId("second"), renamed("second"))]);
+      assert.ok(await writer.reached(4));
+      return inner.find(id);
+    },
+  });
+  const writer = await Writer.open(store);
+  await writer.transact(author, (t) => t.put(Project, makeProject()));
+  await writer.transact(author, (t) => t.put(Network, { ...network(1), name: "first" }));
+  const copied = writer.transact(
+    author,
+    (t) => t.put(Network, { ...network(2), name: String(t.view.get(Network, network(1).id)?.name) }),
+    { entryId: testId("entry"), mark: () => ({ key: "k", digest: "d", ids: [] }) },
+  );
+  assert.equal((await copied).result.name, "second");
+  assert.equal(writer.figures.moved, 1, "the race was lost once, and what came in between was seen");
+  await writer.close();
+  await store.close();
+});
+
+test("a delete that another server did in the meantime is a repetition, not an object that is not there", async () => {
+  const entry = elsewhere(testId("entry"));
+  const name = { key: "k", entryId: entry.id, digest: "d" };
+  let logged: LoggedEntry | undefined;
+  const retries = new Retries({ find: async () => logged });
+  const run = async (): Promise<Reply> => {
+    logged = { ...entry, revision: 7, request: { key: "k", digest: "d", ids: [] } };
+    throw fail("NetworkNotFound", { id: "x" });
+  };
+  const reply = await retries.once(name, run, ({ revision }) => ({ status: 204, headers: { at: String(revision) } }));
+  assert.deepEqual([reply.status, reply.headers?.at], [204, "7"]);
+  logged = undefined;
+  const refused = retries.once(
+    name,
+    () => Promise.reject(fail("NetworkNotFound", { id: "x" })),
+    () => ({ status: 204 }),
+  );
+  await assert.rejects(refused, { status: 404 });
 });
