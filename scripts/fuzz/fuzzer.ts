@@ -45,7 +45,9 @@ export interface Report {
 
 /** Runs a target. Findings are part of the report; rejects only where the target cannot be loaded. */
 export async function fuzz(target: Target, options: Options): Promise<Report> {
+  // What a package's tests share is none of its code.
   const counts = (url: string): boolean =>
+    !url.includes("/src/testing/") &&
     target.code.some((part) => (part === evaluated ? url === "" : url.includes(part)));
   // Before the code is loaded, or its blocks are not counted.
   using coverage = options.guided === false ? undefined : new Coverage(counts);

@@ -5,7 +5,7 @@ import { hold, type Subject, type Target, words } from "../target.ts";
 export const addresses: Target = {
   name: "addresses",
   about: "IP, CIDR and MAC texts",
-  code: ["/packages/model/src/address/"],
+  code: ["cidr", "error", "ip", "mac"].map((file) => `/packages/model/src/address/${file}.ts`),
   shape: "bytes",
   maxLength: 256,
   batch: 64,

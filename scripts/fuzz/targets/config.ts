@@ -1,10 +1,10 @@
 /** Configuration: a YAML file, the environment and flags of any text (YAML 1.2; base's own rules of precedence). */
-import { evaluated, hold, type Subject, type Target, words } from "../target.ts";
+import { hold, type Subject, type Target, words } from "../target.ts";
 
 export const config: Target = {
   name: "config",
   about: "configuration from a YAML text, an environment and flags",
-  code: ["/packages/base/src/config", evaluated],
+  code: ["/packages/base/src/config"],
   shape: "lines",
   maxLength: 2048,
   batch: 8,

@@ -92,6 +92,10 @@ class World {
       .toString("latin1")
       .replaceAll(/@(\w+)@/g, (all, name: string) => this.#names.get(name) ?? all);
     const answer = await exchange(this.#server.running.port, requestOf(text));
+    if (text.charCodeAt(0) === tlsHandshake) {
+      hold(answer === "", "a server that has no TLS ends a connection that begins as TLS");
+      return;
+    }
     const [failure] = this.#failures.splice(0);
     if (failure !== undefined) throw failure;
     const status = Number(/^HTTP\/1\.1 (\d{3}) /.exec(answer)?.[1] ?? 0);
@@ -102,6 +106,9 @@ class World {
     if (/^content-type: application\/json/im.test(answer) && body !== "") JSON.parse(body);
   }
 }
+
+/** The byte that begins a TLS record with a handshake (RFC 8446, section 5.1). */
+const tlsHandshake = 0x16;
 
 /** Header lines that say how long a request is are ours to write: a server rightly waits for the rest of what was announced. */
 const framing = /^\s*(content-length|transfer-encoding|connection|upgrade|expect|http2-settings|keep-alive)\s*:/i;
