@@ -126,7 +126,8 @@ async function serverMemory(report: Report): Promise<void> {
       const api = await ApiClient.admin(url, dataDir);
       empty = await server.ask("memory");
       report.add({ name: "server, empty", value: mebibytes(held(empty)), unit: "MiB", beside: beside(empty) });
-      report.step(`making ${serverPorts} ports on 100 networks`);
+      report.step(`making ${serverPorts} ports on 100 networks and 100 hosts`);
+      for (let host = 0; host < 100; host += 1) await api.ask("POST", "/v1/hosts", { name: `host-${host}` });
       const perNetwork = serverPorts / 100;
       for (let at = 0; at < 100; at += 1) {
         const { network } = await makeNetwork(api, `n${at}`, at);
@@ -135,6 +136,7 @@ async function serverMemory(report: Report): Promise<void> {
           name: `port-${at}-${port}`,
           device_id: randomUUID(),
           device_owner: "compute:nova",
+          "binding:host_id": `host-${port % 100}`,
         }));
         await api.createMany("port", values);
       }

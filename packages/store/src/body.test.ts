@@ -15,6 +15,34 @@ const change = fc.record({
 /** As JSON has it: -0 is 0. */
 const plain = (value: unknown): unknown => JSON.parse(JSON.stringify(value));
 
+test("objects that are read with shared texts are the same objects", () => {
+  const id = fc.constantFrom("a", "b", "");
+  const object = fc.record({
+    id,
+    network_id: id,
+    created_at: fc.constantFrom("then", null),
+    name_id: fc.jsonValue(),
+    list: fc.array(fc.oneof(fc.record({ subnet_id: id, __proto__: fc.constant(null) }), fc.jsonValue())),
+  });
+  fc.assert(
+    fc.property(fc.array(object), (objects) => {
+      const texts = new Map<string, string>();
+      for (const each of objects) {
+        const body = JSON.stringify(each);
+        assert.deepEqual(storedObject(body, texts), JSON.parse(body));
+      }
+    }),
+    { numRuns: 200 },
+  );
+});
+
+test("a text that two objects bear is noted once", () => {
+  const texts = new Map<string, string>();
+  storedObject('{"id":"1","network_id":"n","fixed_ips":[{"subnet_id":"s"}],"name":"x"}', texts);
+  storedObject('{"id":"2","network_id":"n","fixed_ips":[{"subnet_id":"s"}],"name":"y"}', texts);
+  assert.deepEqual([...texts.keys()], ["n", "s"]);
+});
+
 test("an entry's text says the same as JSON.stringify would, and each change's text is its object's", () => {
   fc.assert(
     fc.property(fc.array(change), fc.nat(), (changes, revision) => {

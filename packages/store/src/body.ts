@@ -59,8 +59,32 @@ export function loggedEntry(row: LogRow): LoggedEntry {
   return { revision: row.revision, ...entry };
 }
 
-/** The object of a text that `prepareEntry` wrote. Throws StoreFailure when it is damaged. */
-export function storedObject(body: string): StoredObject {
+/**
+ * The object of a text that `prepareEntry` wrote. `texts`: those of the objects read before it, so that what many objects say (ids of the
+ * same network, times) is held once. Throws StoreFailure when it is damaged.
+ */
+export function storedObject(body: string, texts?: Map<string, string>): StoredObject {
   // As above: written from a StoredObject by prepareEntry.
-  return parsed(body, "an object") as StoredObject;
+  const object = parsed(body, "an object") as StoredObject;
+  if (texts !== undefined) shareTexts(object, texts);
+  return object;
+}
+
+/** Fields whose texts stand in many objects, by their names: references, moments, owners. */
+const isShared = (name: string): boolean => name.endsWith("_id") || name.endsWith("_at") || name.endsWith("_owner");
+
+/** Puts texts that were seen before in the place of equal ones. The value was just parsed: it is nobody's yet. */
+function shareTexts(value: object, texts: Map<string, string>): void {
+  const record = value as Record<string, unknown>;
+  for (const name in record) {
+    const field = record[name];
+    if (typeof field === "string") {
+      if (!isShared(name)) continue;
+      const known = texts.get(field);
+      if (known === undefined) texts.set(field, field);
+      else record[name] = known;
+    } else if (Array.isArray(field)) {
+      for (const each of field) if (typeof each === "object" && each !== null) shareTexts(each, texts);
+    }
+  }
 }

@@ -75,6 +75,25 @@ const derivations: readonly Derivation<ScopeRow>[] = [
   }),
 ];
 
+/** The scopes of an object: nearly always one, and then no set is made for it. */
+type ScopesOf = string | Set<string>;
+
+const eachScope = (scopes: ScopesOf | undefined): Iterable<string> =>
+  typeof scopes === "string" ? [scopes] : (scopes ?? []);
+
+function addScope(map: Map<ObjectKey, ScopesOf>, key: ObjectKey, scope: string): void {
+  const found = map.get(key);
+  if (found === undefined) map.set(key, scope);
+  else if (typeof found !== "string") found.add(scope);
+  else if (found !== scope) map.set(key, new Set([found, scope]));
+}
+
+function removeScope(map: Map<ObjectKey, ScopesOf>, key: ObjectKey, scope: string): void {
+  const found = map.get(key);
+  if (found === scope) map.delete(key);
+  else if (typeof found === "object" && found.delete(scope) && found.size === 0) map.delete(key);
+}
+
 const touch = (map: Map<string, Set<string>>, key: string): Set<string> => {
   const found = map.get(key);
   if (found !== undefined) return found;
@@ -92,11 +111,16 @@ function untouch(map: Map<string, Set<string>>, key: string, member: string): vo
 export type Touched = (hostId: string, key: ObjectKey) => void;
 
 export class Scopes {
-  readonly #engine = new Engine<ScopeRow>({ derivations });
+  /** What scopes are derived from and nothing more: this engine stands beside the server's own replica. */
+  readonly #engine = new Engine<ScopeRow>({
+    derivations,
+    resources: [Host, Network, Subnet, Port],
+    indexes: [Host.index.name, Port.index.networkHost],
+  });
   readonly #members = new Map<string, Set<string>>();
   readonly #scopesOfHost = new Map<string, Set<string>>();
   readonly #contents = new Map<string, Set<ObjectKey>>();
-  readonly #scopesOfObject = new Map<ObjectKey, Set<string>>();
+  readonly #scopesOfObject = new Map<ObjectKey, ScopesOf>();
 
   /** Begins from the whole of intent at one revision. */
   load(objects: Iterable<ReplicaObject>, revision: Revision): void {
@@ -114,7 +138,7 @@ export class Scopes {
         untouch(this.#scopesOfHost, row.subject, row.scope);
       } else {
         untouch(this.#contents, row.scope, row.subject);
-        untouch(this.#scopesOfObject, row.subject, row.scope);
+        removeScope(this.#scopesOfObject, row.subject, row.scope);
       }
     }
     for (const row of delta.added) {
@@ -123,7 +147,7 @@ export class Scopes {
         touch(this.#scopesOfHost, row.subject).add(row.scope);
       } else {
         touch(this.#contents, row.scope).add(row.subject);
-        touch(this.#scopesOfObject, row.subject).add(row.scope);
+        addScope(this.#scopesOfObject, row.subject, row.scope);
       }
     }
     for (const row of [...delta.added, ...delta.removed, ...delta.modified.map(({ after }) => after)]) {
@@ -140,7 +164,7 @@ export class Scopes {
 
   /** Whether a host needs an object now. */
   needs(hostId: string, key: ObjectKey): boolean {
-    for (const scope of this.#scopesOfObject.get(key) ?? [])
+    for (const scope of eachScope(this.#scopesOfObject.get(key)))
       if (this.#members.get(scope)?.has(hostId) === true) return true;
     return false;
   }

@@ -66,10 +66,14 @@ class SqliteStore implements Store {
   async snapshot(): Promise<Snapshot> {
     const { cursor, revision } = await this.#link.ask({ op: "snapshot" });
     const objects: SnapshotObject[] = [];
+    const texts = new Map<string, string>();
     for (;;) {
       const { rows, done } = await this.#link.ask({ op: "snapshotNext", cursor });
-      for (const row of rows)
-        objects.push({ kind: row.kind, id: row.id, revision: row.revision, object: storedObject(row.body) });
+      for (const { kind, id, revision: written, body } of rows) {
+        const object = storedObject(body, texts);
+        // The id of most objects is their own: then it is one text and not two.
+        objects.push({ kind, id: object.id === id ? object.id : id, revision: written, object });
+      }
       if (done) return { revision, objects };
     }
   }
