@@ -10,6 +10,13 @@ export const networkKey: Query<number | undefined> = {
   equal: same,
 };
 
+/** The MTU of a network: bytes of an Ethernet frame's payload. */
+export const networkMtu: Query<number | undefined> = {
+  name: "network MTU",
+  run: (view, id) => view.get(Network, id)?.mtu,
+  equal: same,
+};
+
 /** Whether a network is administratively up. An unknown one is not. */
 export const networkUp: Query<boolean> = {
   name: "network up",

@@ -3,6 +3,7 @@ import type { Derivation } from "@selvage/model";
 import type { Row } from "@selvage/pipeline";
 import type { App, Here } from "./app.ts";
 import { binding } from "./apps/binding.ts";
+import { carriage } from "./apps/carriage.ts";
 import { dhcp } from "./apps/dhcp.ts";
 import { flood } from "./apps/flood.ts";
 import { guard } from "./apps/guard.ts";
@@ -14,7 +15,16 @@ export type { App, Here } from "./app.ts";
 export { dhcpMac, dhcpServer } from "./dhcp.ts";
 export { hostKey, hostTunnel, networkKey, networkOn } from "./intent.ts";
 
-export const apps: readonly App[] = Object.freeze([binding, guard, neighbours, dhcp, unicast, flood, tunnels]);
+export const apps: readonly App[] = Object.freeze([
+  binding,
+  guard,
+  neighbours,
+  dhcp,
+  carriage,
+  unicast,
+  flood,
+  tunnels,
+]);
 
 /** Every derivation of every app, for one host; each is named `app: derivation`, which is what provenance shows. */
 export const derivationsFor = (here: Here): readonly Derivation<Row>[] =>

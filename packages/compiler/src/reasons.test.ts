@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { dropReasons, type ReasonCode } from "@selvage/base";
-import { arpRequest, gratuitousArp, neighbourAdvertisement, udp, udpToAll } from "@selvage/datapath/testing";
+import { arpRequest, gratuitousArp, neighbourAdvertisement, udp, udpOfSize, udpToAll } from "@selvage/datapath/testing";
 import { Host } from "@selvage/model";
 import { put } from "@selvage/model/testing";
 import { encode } from "@selvage/packet";
@@ -15,7 +15,6 @@ const notYet: Partial<Record<ReasonCode, string>> = {
   "tunnel-key-unknown": "tunnel_source refuses a key that is not here with the same row that refuses a stranger",
   "table-miss": "no table of the program misses without a reason of its own; a driver counts it if one ever does",
   "punt-rate": "a driver's meter gives it, no table does",
-  "mtu-exceeded": "nothing is routed yet, and within a network the machines know its MTU by DHCP",
   "source-multicast": "with port security it is anti-spoof-mac; without, a machine may send what it likes",
   "own-copy": "a suppressed copy is no drop in this program",
 };
@@ -68,6 +67,7 @@ const meets: Partial<Record<ReasonCode, Meet>> = {
     const frame = udp(4, world.machine("a"), world.machine("b"), 1);
     return world.send("a", Buffer.concat([frame.subarray(0, 12), Uint8Array.of(0x81, 0, 0, 0), frame.subarray(12)]));
   },
+  "mtu-exceeded": (world) => world.send("a", udpOfSize(6, world.machine("a"), world.machine("c"), 1, 1442 + 1)),
   "neighbour-unresolved": (world) => world.send("a", arpRequest(world.machine("a"), "10.0.0.99")),
   "no-fdb-entry": (world) =>
     world.send("a", udp(4, world.machine("a"), { ...world.machine("b"), mac: "02:00:00:00:00:01" }, 1)),

@@ -47,6 +47,7 @@ export const F = {
   host: define("host", "int", 24, "memory", "key of the host it goes to"),
   nh: define("nh", "ip", 128, "memory", "the address asked for, or the next hop; IPv4 in the low 32 bits"),
   nhMac: define("nhMac", "mac", 48, "memory", "the link-layer address of `nh`; zero: not known"),
+  oversize: define("oversize", "int", 1, "memory", "1: the frame is larger than its network carries"),
 
   ethSrc: define("ethSrc", "mac", 48, "frame", "source MAC"),
   ethDst: define("ethDst", "mac", 48, "frame", "destination MAC"),
@@ -72,6 +73,9 @@ export const F = {
   tunSrcPort: define("tunSrcPort", "int", 24, "tunnel", "option: key of the sending port"),
   tunDstPort: define("tunDstPort", "int", 24, "tunnel", "option: key of the receiving port; 0: a flooded copy"),
 } as const;
+
+/** What a frame is measured by: its bytes, header and tag included. No table matches it. */
+export const frameLength = define("frameLength", "int", 16, "frame", "bytes of the frame");
 
 export type FieldName = keyof typeof F;
 

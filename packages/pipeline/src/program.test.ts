@@ -16,6 +16,7 @@ import {
   drop,
   exact,
   goto,
+  measure,
   optional,
   output,
   param,
@@ -71,6 +72,13 @@ const broken: readonly (readonly [string, readonly AnyTable[], RegExp])[] = [
   ["a subroutine with a miss", [made(0, "first"), { ...settingSub, miss: [drop("table-miss")] }], /miss does nothing/],
   ["a parameter that the action lacks", [withAction([set(F.net, param("q")), drop("table-miss")])], /no parameter q/],
   ["an output to a parameter that the action lacks", [withAction([output(param("q"))])], /no parameter q/],
+  ["a measure into a whole field", [withAction([measure(F.net, param("p")), drop("table-miss")])], /one bit of memory/],
+  ["a measure into the packet", [withAction([measure(F.tagged, param("p")), drop("table-miss")])], /one bit of memory/],
+  [
+    "a limit that the action lacks",
+    [withAction([measure(F.oversize, param("q")), drop("table-miss")])],
+    /no parameter q/,
+  ],
   [
     "an exact table with an optional column",
     [{ ...made(0, "first"), columns: { net: optional(F.net) } }],
@@ -111,6 +119,7 @@ test("Selvage's tables bear the numbers of the design, which are never reused", 
     dhcp: 12,
     arp_answer: 16,
     nd_answer: 17,
+    carriage: 29,
     l2: 30,
     mcast: 34,
     flood_local: 36,
@@ -146,9 +155,8 @@ test("every table is reached from the entry, and every parameter of an action is
   );
   for (const each of selvageProgram.tables) {
     for (const one of actionsOf(each)) {
-      const used = new Set(
-        one.steps.flatMap((step) => ("to" in step && step.to.from === "param" ? [step.to.name] : [])),
-      );
+      const operands = one.steps.flatMap((step) => ("to" in step ? [step.to] : "limit" in step ? [step.limit] : []));
+      const used = new Set(operands.flatMap((each) => (each.from === "param" ? [each.name] : [])));
       assert.deepEqual(
         Object.keys(one.params).filter((name) => !used.has(name)),
         [],
@@ -205,7 +213,7 @@ test("a stage can be left in every way that a packet may take: steps name what t
   const memory = new Set<string>();
   for (const each of selvageProgram.tables)
     for (const step of stepsOf(each))
-      if (step.do === "set" && step.field.home === "memory") memory.add(step.field.name);
+      if ((step.do === "set" || step.do === "measure") && step.field.home === "memory") memory.add(step.field.name);
   for (const each of selvageProgram.tables) {
     for (const column of Object.values<Column>(each.columns))
       if (column.field.home === "memory")

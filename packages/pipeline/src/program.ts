@@ -4,6 +4,7 @@ import type { Action, AnyTable, Step } from "./table.ts";
 import {
   Arp,
   ArpAnswer,
+  Carriage,
   Classify,
   Deliver,
   Dhcp,
@@ -95,6 +96,13 @@ function checkStep(
   ) {
     throw new Error(`${where}: no parameter ${step.to.name}`);
   }
+  if (step.do === "measure") {
+    if (step.field.bits !== 1 || step.field.home !== "memory") {
+      throw new Error(`${where}: what is measured goes into one bit of memory, not into ${step.field.name}`);
+    }
+    if (step.limit.from === "param" && params[step.limit.name] === undefined)
+      throw new Error(`${where}: no parameter ${step.limit.name}`);
+  }
   if (step.do !== "goto" && step.do !== "call" && step.do !== "replicate") return;
   const target = byName.get(step.table);
   const role = { goto: "stage", call: "subroutine", replicate: "members" }[step.do];
@@ -129,6 +137,7 @@ export const selvageProgram: Program = program("classify", [
   Nd,
   NdAnswer,
   Dhcp,
+  Carriage,
   L2,
   Mcast,
   FloodLocal,

@@ -32,6 +32,11 @@ export type PuntKind = "dhcp4" | "nd";
 /** The primitives. An action is a list of them; `goto`, `drop`, `output`, `reply`, `tunnel` and `punt` end it. */
 export type Step =
   | { readonly do: "set"; readonly field: Field; readonly to: Operand }
+  /**
+   * Sets a field of one bit: 1 when the frame, header and tag included, has more bytes than the limit, else 0. What an executor does after it may be
+   * worked out for both values at once, so that a row which drops by the field counts nothing by itself: the drop counts, not the row.
+   */
+  | { readonly do: "measure"; readonly field: Field; readonly limit: Operand }
   | { readonly do: "goto"; readonly table: string }
   /** Runs a `subroutine` table, whose actions only set fields, and goes on with the next step. */
   | { readonly do: "call"; readonly table: string }
@@ -47,6 +52,7 @@ export type Step =
   | { readonly do: "drop"; readonly reason: ReasonCode };
 
 export const set = (field: Field, to: Operand): Step => ({ do: "set", field, to });
+export const measure = (field: Field, limit: Operand): Step => ({ do: "measure", field, limit });
 export const goto = (table: string): Step => ({ do: "goto", table });
 export const call = (table: string): Step => ({ do: "call", table });
 export const replicate = (table: string): Step => ({ do: "replicate", table });

@@ -12,6 +12,7 @@ import {
   exact,
   goto,
   masked,
+  measure,
   optional,
   output,
   param,
@@ -122,7 +123,7 @@ export const ServiceClass = table({
     nd: action([goto("nd")]),
     dhcp: action([goto("dhcp")]),
   },
-  miss: [goto("l2")],
+  miss: [goto("carriage")],
   constants: [
     { rank: "first", key: { tagged: 1 }, action: "tagged" },
     { rank: "service", key: { ethType: EthType.arp }, action: "arp" },
@@ -139,7 +140,7 @@ export const Arp = table({
   ranks: { own: 2, question: 1 },
   columns: { srcPort: optional(F.srcPort), arpTpa: optional(F.arpTpa), arpOp: optional(F.arpOp) },
   actions: {
-    own: action([goto("l2")]),
+    own: action([goto("carriage")]),
     ask: action([
       set(F.nh, contentsOf(F.arpTpa)),
       set(F.nhMac, constant("00:00:00:00:00:00")),
@@ -147,7 +148,7 @@ export const Arp = table({
       goto("arp_answer"),
     ]),
   },
-  miss: [goto("l2")],
+  miss: [goto("carriage")],
   constants: [{ rank: "question", key: { arpOp: 1 }, action: "ask" }],
 });
 
@@ -184,8 +185,8 @@ export const Nd = table({
     icmp6Type: optional(F.icmp6Type),
   },
   actions: {
-    own: action([goto("l2")]),
-    duplicate: action([goto("l2")]),
+    own: action([goto("carriage")]),
+    duplicate: action([goto("carriage")]),
     ask: action([
       set(F.nh, contentsOf(F.ndTarget)),
       set(F.nhMac, constant("00:00:00:00:00:00")),
@@ -193,7 +194,7 @@ export const Nd = table({
       goto("nd_answer"),
     ]),
   },
-  miss: [goto("l2")],
+  miss: [goto("carriage")],
   constants: [
     { rank: "duplicate", key: { icmp6Type: 135, ip6Src: "::" }, action: "duplicate" },
     { rank: "question", key: { icmp6Type: 135 }, action: "ask" },
@@ -218,7 +219,17 @@ export const Dhcp = table({
   scheme: "exact",
   columns: { net: exact(F.net) },
   actions: { serve: action([punt("dhcp4")]) },
-  miss: [goto("l2")],
+  miss: [goto("carriage")],
+});
+
+export const Carriage = table({
+  number: 29,
+  name: "carriage",
+  text: "What a network carries: a frame of more bytes than its largest (MTU and Ethernet header) is marked, and then dropped.",
+  scheme: "exact",
+  columns: { net: exact(F.net) },
+  actions: { carry: action({ largest: "int" }, [measure(F.oversize, param("largest")), goto("l2")]) },
+  miss: [drop("no-fdb-entry")],
 });
 
 export const L2 = table({
@@ -226,8 +237,8 @@ export const L2 = table({
   name: "l2",
   text: "Which port, here or on which host, has a MAC of this network.",
   scheme: "ranked",
-  ranks: { group: 2, port: 1 },
-  columns: { net: optional(F.net), ethDst: masked(F.ethDst) },
+  ranks: { size: 3, group: 2, port: 1 },
+  columns: { oversize: optional(F.oversize), net: optional(F.net), ethDst: masked(F.ethDst) },
   actions: {
     local: action({ port: "int" }, [set(F.dstPort, param("port")), goto("deliver")]),
     remote: action({ port: "int", host: "int" }, [
@@ -236,9 +247,13 @@ export const L2 = table({
       goto("tunnel_out"),
     ]),
     group: action([goto("mcast")]),
+    tooLarge: action([drop("mtu-exceeded")]),
   },
   miss: [drop("no-fdb-entry")],
-  constants: [{ rank: "group", key: { ethDst: "01:00:00:00:00:00/01:00:00:00:00:00" }, action: "group" }],
+  constants: [
+    { rank: "size", key: { oversize: 1 }, action: "tooLarge" },
+    { rank: "group", key: { ethDst: "01:00:00:00:00:00/01:00:00:00:00:00" }, action: "group" },
+  ],
 });
 
 export const Mcast = table({

@@ -4,6 +4,7 @@ import {
   F,
   type Field,
   fabricIngress,
+  frameLength,
   type Operand,
   type Program,
   type Row,
@@ -35,6 +36,11 @@ export function actionsOf(
       case "set":
         actions.push(...setActions(step.field, step.to, row));
         if (steps.at(-1)?.do !== "drop") useful = actions.length;
+        break;
+      case "measure":
+        send(
+          act.checkPacketLarger(Number(bitsFrom(frameLength, literal(step.limit, row))), bitsOf(step.field).subfield),
+        );
         break;
       case "goto":
       case "call":

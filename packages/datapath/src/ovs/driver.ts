@@ -18,6 +18,7 @@ import { pluggedIn } from "./bridge.ts";
 import { provenanceOf } from "./cookie.ts";
 import { NotReady, RefusedRows, refusalsIn } from "./errors.ts";
 import type { Installation } from "./installation.ts";
+import { reasonOfMeter } from "./measured.ts";
 import { flowModOf, type Plan } from "./plan.ts";
 import { Ports } from "./ports.ts";
 import { pulseFlow, puntOf } from "./punts.ts";
@@ -37,6 +38,8 @@ export interface OvsDatapathOptions {
   /** For a bridge that does not exist yet. */
   readonly datapathType?: string;
   readonly program?: Program;
+  /** Makes rows into flows; a test may want one that is wrong in some way. It brings its own program. */
+  readonly renderer?: Renderer;
   readonly clock?: Clock;
   readonly log?: Log;
   /** For the waits between attempts to connect: 0 to 1. */
@@ -71,8 +74,8 @@ export class OvsDatapath implements Datapath {
 
   /** Throws TypeError when the program does not fit this switch. */
   constructor(options: OvsDatapathOptions = {}) {
-    this.program = options.program ?? selvageProgram;
-    this.#renderer = new Renderer(this.program);
+    this.#renderer = options.renderer ?? new Renderer(options.program ?? selvageProgram);
+    this.program = this.#renderer.program;
     this.#clock = options.clock ?? realClock;
     this.#log = options.log ?? silentLog;
     this.#random = options.random ?? Math.random;
@@ -136,8 +139,7 @@ export class OvsDatapath implements Datapath {
       if (reason !== null) count(counts, reason, Number(statistics.packets ?? 0n));
     }
     for (const [reason, packets] of this.#gone) count(counts, reason, packets);
-    const limited = await overRate(connection);
-    if (limited > 0) count(counts, "punt-rate", limited);
+    for (const [reason, packets] of await metered(connection)) count(counts, reason, packets);
     return counts;
   }
 
@@ -319,12 +321,16 @@ const count = (counts: Map<ReasonCode, number>, reason: ReasonCode, packets: num
   if (packets > 0) counts.set(reason, (counts.get(reason) ?? 0) + packets);
 };
 
-/** Packets that were above the rate of any meter. */
-async function overRate(connection: Connection): Promise<number> {
-  let packets = 0n;
+/** Packets that were above the rate of a meter, and those that a meter counts because they are dropped behind it. */
+async function metered(connection: Connection): Promise<ReadonlyMap<ReasonCode, number>> {
+  const counts = new Map<ReasonCode, number>();
   for await (const part of connection.ask({ of: "meterCounters", meter: MeterId.all })) {
     if (part.of !== "meterCounters") continue;
-    for (const { bands } of part.meters) for (const band of bands) packets += band.packets;
+    for (const { meter, packets, bands } of part.meters) {
+      const reason = reasonOfMeter(meter);
+      if (reason !== undefined) count(counts, reason, Number(packets));
+      else for (const band of bands) count(counts, "punt-rate", Number(band.packets));
+    }
   }
-  return Number(packets);
+  return counts;
 }

@@ -15,6 +15,7 @@ import {
 import { F, fabricIngress, type PuntKind } from "@selvage/pipeline";
 import { cookieOf } from "./cookie.ts";
 import { bitsOf, placed, puntKind } from "./layout.ts";
+import { countingMeters } from "./measured.ts";
 import type { Ports } from "./ports.ts";
 import type { RenderedFlow } from "./render.ts";
 
@@ -41,7 +42,7 @@ interface Rate {
 }
 
 interface Kind {
-  /** Stable: it stands in flows; 1 to 7. */
+  /** Stable: it stands in flows; 1 to 6. */
   readonly number: number;
   readonly port: Rate;
   readonly host: Rate;
@@ -56,7 +57,7 @@ const format = 1;
 
 export const puntNumber = (kind: PuntKind): number => kinds[kind].number;
 
-/** A meter's number: the host's are 1 to 7, a port's begin at 8 times its interface's slot, which is at least 1. */
+/** A meter's number: the host's are 1 to 6 (7 counts what is too large), a port's begin at 8 times its interface's slot, which is at least 1. */
 const hostMeter = (kind: PuntKind): number => kinds[kind].number;
 const portMeter = (slot: number, kind: PuntKind): number => 8 * slot + kinds[kind].number;
 
@@ -69,7 +70,10 @@ const meter = (number: number, { rate, burst }: Rate): MeterConfig => ({
   bands: [{ kind: "drop", rate, burst }],
 });
 
-export const hostMeters: readonly MeterConfig[] = names.map((kind) => meter(hostMeter(kind), kinds[kind].host));
+export const hostMeters: readonly MeterConfig[] = [
+  ...names.map((kind) => meter(hostMeter(kind), kinds[kind].host)),
+  ...countingMeters,
+];
 
 /** The meters of one port. */
 export const portMeters = (slot: number): readonly MeterConfig[] =>

@@ -5,6 +5,7 @@ import { dropReasons } from "@selvage/base";
 import {
   Arp,
   action,
+  Carriage,
   Classify,
   constant,
   contentsOf,
@@ -70,7 +71,7 @@ describe("rows become flows", () => {
       row(Nd, { srcPort: 7, ndTarget: "2001:db8::1" }, "own", {}, "own"),
       [135, 136].map(
         (type) =>
-          `table=11, priority=300,eth_type=0x86dd,icmpv6_type=${type},ip_proto=58,nd_target=2001:db8::1,reg0=0x7 actions=resubmit(,30)`,
+          `table=11, priority=300,eth_type=0x86dd,icmpv6_type=${type},ip_proto=58,nd_target=2001:db8::1,reg0=0x7 actions=resubmit(,29)`,
       ),
     ],
     [
@@ -86,6 +87,18 @@ describe("rows become flows", () => {
       [
         "table=60, priority=100,metadata=0x1/0xffffff,tun_metadata0=0x0/0xffffff000000000000000000 actions=resubmit(,36)",
       ],
+    ],
+    [
+      "a length is measured into one bit, and what follows is looked up with it",
+      row(Carriage, { net: 1 }, "carry", { largest: 1456 }),
+      [
+        'table=29, priority=100,metadata=0x1/0xffffff actions=checkPacketLarger{"kind":"checkPacketLarger","length":1456,"destination":{"field":"reg15","offset":24,"bits":1}},resubmit(,30)',
+      ],
+    ],
+    [
+      "what is dropped by its length goes through the meter that counts it",
+      row(L2, { oversize: 1 }, "tooLarge", {}, "size"),
+      ["table=30, priority=300,reg15=0x1000000/0x1000000 actions=meter:7"],
     ],
     [
       "masks are kept",

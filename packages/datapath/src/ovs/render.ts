@@ -17,6 +17,7 @@ import { actionsOf, literal } from "./actions.ts";
 import { cookieOf } from "./cookie.ts";
 import { bitsOf, placeOf } from "./layout.ts";
 import { condition, conditionsOf, matchesOf } from "./match.ts";
+import { measuredFields, meterOf } from "./measured.ts";
 import { Ports } from "./ports.ts";
 import { firstDriverTable } from "./punts.ts";
 import { bitsFrom, maskedBits } from "./values.ts";
@@ -46,10 +47,12 @@ const rankStep = 100;
 
 export class Renderer {
   readonly program: Program;
+  readonly #measured: ReadonlySet<string>;
 
   /** Checks that this switch can hold the program. Throws TypeError when a field cannot be written, a table's number is the driver's, or members lack a number. */
   constructor(program: Program) {
     this.program = program;
+    this.#measured = measuredFields(program);
     for (const table of program.tables) checkTable(table);
     this.misses();
   }
@@ -76,10 +79,12 @@ export class Renderer {
     const conditions = conditionsOf(table, row, ports);
     if (conditions === undefined) return [];
     const steps = stepsOf(table, row);
-    const actions = actionsOf(this.program, steps, row, ports);
-    if (actions === undefined) return [];
+    const rendered = actionsOf(this.program, steps, row, ports);
+    if (rendered === undefined) return [];
     const priority = priorityOf(table, row);
-    const reason = reasonOf(steps);
+    const reason = this.#countedReasonOf(row);
+    const dropped = reasonOf(steps);
+    const actions = dropped === null || reason !== null ? rendered : [act.meter(meterOf(dropped))];
     const cookie = this.cookieOf(row);
     return matchesOf(row.id, conditions, steps).map((match) => ({
       table: table.number,
@@ -94,7 +99,16 @@ export class Renderer {
   /** The cookie of all flows of a row that is no member. */
   cookieOf(row: Row): bigint {
     const table = this.#table(row);
-    return cookieOf(table.number, row.id, reasonOf(stepsOf(table, row)));
+    return cookieOf(table.number, row.id, this.#countedReasonOf(row));
+  }
+
+  /** Why the row's flows drop, where their own counters tell how often; null for rows that do not drop, and for drops by a measured field. */
+  #countedReasonOf(row: Row): ReasonCode | null {
+    const table = this.#table(row);
+    const isMeasured = Object.entries<Column>(table.columns).some(
+      ([name, { field }]) => row.key[name] !== undefined && this.#measured.has(field.name),
+    );
+    return isMeasured ? null : reasonOf(stepsOf(table, row));
   }
 
   /** The set that a member row belongs to. */

@@ -23,7 +23,7 @@ import { dhcpDiscover, udp } from "../testing/frames.ts";
 import { Journal, Late } from "../testing/journal.ts";
 import { OvsHosts } from "../testing/ovs-fabric.ts";
 import type { Machine, OvsHost } from "../testing/ovs-host.ts";
-import { rowsFor, type TestPort, testPort } from "../testing/topology.ts";
+import { rowsFor, type TestPort, testMtu, testPort } from "../testing/topology.ts";
 import { delta } from "../testing/world.ts";
 import type { OvsDatapath, OvsDatapathOptions } from "./driver.ts";
 import { NotReady, RefusedRows } from "./errors.ts";
@@ -81,14 +81,16 @@ describe("Open vSwitch", () => {
     );
 
   /** Two machines with kernels, on two hosts, that can reach each other. */
-  const machines = async (): Promise<{
+  const machines = async (
+    mtu = 1400,
+  ): Promise<{
     readonly left: Machine;
     readonly right: Machine;
     readonly driver: OvsDatapath;
   }> => {
     const [one, two] = [await ready(0), await ready(1)];
-    const left = await hostAt(0).plugMachine(a.id, a.mac, [`${a.ip4}/24`]);
-    const right = await hostAt(1).plugMachine(b.id, b.mac, [`${b.ip4}/24`]);
+    const left = await hostAt(0).plugMachine(a.id, a.mac, [`${a.ip4}/24`, `${a.ip6}/64`], mtu);
+    const right = await hostAt(1).plugMachine(b.id, b.mac, [`${b.ip4}/24`, `${b.ip6}/64`], mtu);
     for (const [place, { driver, heard }] of [one, two].entries()) {
       await heard.attached.first((all) => all.length === 1, `the machine of host ${place} is attached`, deadline);
       await driver.adopt(rows(place, [a, b]));
@@ -249,6 +251,39 @@ describe("Open vSwitch", () => {
         (each) => each.row?.table === "classify" && each.row.key.ingress === a.id,
       );
       assert.ok((counted?.packets ?? 0) >= 200, `the flow kept its count through all that: ${counted?.packets}`);
+    });
+
+    test("a ping of the network's MTU that may not be fragmented is answered, one byte more is not; no packet is looked up twice for it", {
+      timeout: 60_000,
+    }, async () => {
+      const { left, right, driver } = await machines(1500);
+      // Solicitations are answered by the agent, which is not here.
+      await left.exec("ip", "neighbour", "replace", b.ip6, "lladdr", b.mac, "dev", "eth0");
+      await right.exec("ip", "neighbour", "replace", a.ip6, "lladdr", a.mac, "dev", "eth0");
+      const ping = (bytes: number, to: string, headers: number) =>
+        left
+          .exec(...["ping", "-M", "do", "-c", "3", "-i", "0.1", "-W", "1", "-q", "-s", String(bytes - headers), to])
+          .catch((error: { readonly stdout: string }) => error.stdout);
+      for (const [to, headers] of [
+        [b.ip4, 28],
+        [b.ip6, 48],
+      ] as const) {
+        const before = (await driver.drops()).get("mtu-exceeded") ?? 0;
+        assert.equal(lost(await ping(testMtu, to, headers)), "3 sent, 3");
+        assert.equal((await driver.drops()).get("mtu-exceeded") ?? 0, before);
+        assert.equal(lost(await ping(testMtu + 1, to, headers)), "3 sent, 0");
+        await settled("all three are counted", async () => (await driver.drops()).get("mtu-exceeded") === before + 3);
+      }
+      const find = ["--bare", "--columns=ofport", "find", "interface", `external_ids:iface-id=${a.id}`];
+      const ofport = (await hostAt(0).vsctl(...find)).trim();
+      const flow = `in_port=${ofport},dl_src=${a.mac},dl_dst=${b.mac},udp,nw_src=${a.ip4},nw_dst=${b.ip4},udp_src=9,udp_dst=9`;
+      const trace = await hostAt(0).appctl("ofproto/trace", "br-int", flow);
+      assert.doesNotMatch(trace, /recirc\(/);
+      assert.match(trace, /Datapath actions: check_pkt_len\(size=1456,gt\(meter\(\d+\)\),le\(.*tnl_push/);
+      // Looked up: classify, both guards, service_class, carriage, l2 for either outcome, tunnel_out.
+      const [ours = ""] = trace.split('bridge("br-ul")');
+      const tables = [...ours.matchAll(/^\s*(\d+)\. .*priority/gm)].map(([, table]) => Number(table));
+      assert.deepEqual(tables, [0, 1, 2, 4, 29, 30, 30, 80]);
     });
 
     test("a switch that dies gets everything again, and the machines talk", { timeout: 60_000 }, async () => {

@@ -28,12 +28,13 @@ test("a trace tells every table, the row that was met there, and how it ended, o
   assert.deepEqual(
     traces.map(({ visits }) => visits.map(({ table }) => table)),
     [
-      ["classify", "guard_mac", "guard_ip", "service_class", "l2", "tunnel_out"],
+      ["classify", "guard_mac", "guard_ip", "service_class", "carriage", "l2", "tunnel_out"],
       ["classify", "tunnel_source", "fabric_in", "deliver"],
     ],
   );
   assert.deepEqual(traces[0]?.visits.map(({ row }) => row?.id ?? "miss").slice(3), [
     "miss",
+    "carriage(net=1)",
     `l2(port: net=1, ethDst=${b.mac}/ff:ff:ff:ff:ff:ff)`,
     "tunnel_out(host=2)",
   ]);

@@ -6,6 +6,7 @@ import {
   type Column,
   F,
   type Field,
+  frameLength,
   type Operand,
   type Program,
   type PuntKind,
@@ -69,6 +70,7 @@ export class Interpreter {
     if (table === undefined || action === undefined) throw new TypeError(`no action ${row.table}.${row.action}`);
     this.#space(row.table).place(row);
     for (const step of action.steps) {
+      if (step.do === "measure" && step.limit.from === "param") valueFrom(frameLength, row.args[step.limit.name] ?? "");
       if (!("to" in step) || step.to.from !== "param") continue;
       const value = row.args[step.to.name];
       if (value === undefined) throw new TypeError(`${row.id}: ${step.to.name} is missing`);
@@ -147,6 +149,11 @@ export class Interpreter {
         case "set":
           packet.write(step.field, operand(step.to, step.field));
           break;
+        case "measure": {
+          const limit = operand(step.limit, frameLength);
+          packet.write(step.field, BigInt(packet.frame.toBytes().length) > BigInt(limit) ? 1n : 0n);
+          break;
+        }
         case "goto":
         case "call":
           this.#visit(run, step.table, packet);

@@ -18,6 +18,7 @@ import type { Trace } from "../simulated/interpreter.ts";
 import type { TunnelHeader } from "../simulated/packet.ts";
 import type { MakeFabric } from "./fabric.ts";
 import { simulatedTestFabric } from "./simulated-fabric.ts";
+import { testMtu } from "./topology.ts";
 
 export interface BrokenDatapath {
   readonly name: string;
@@ -50,6 +51,8 @@ const floodOnce = "a flooded frame goes once to each other port of the network, 
 const installedIsWanted = "what is adopted is installed, each row once, with the program's constants";
 const punted = "a punted packet bears its port, its network and the frame unchanged";
 const restart = "a switch that stops is lost, one that returns is ready, and adopt restores it";
+const fullSize =
+  "a frame of the network's MTU passes, here and to another host, and one byte more is dropped and counted";
 const spoofed = "what is spoofed is dropped and counted by its reason";
 
 export const brokenDatapaths: readonly BrokenDatapath[] = [
@@ -380,6 +383,19 @@ export const brokenDatapaths: readonly BrokenDatapath[] = [
     "fabric_in",
     {
       miss: [set(F.dstPort, contentsOf(F.tunDstPort)), goto("deliver")],
+    },
+  ),
+  executor("lets frames through that are too large", fullSize, "carriage", {
+    actions: { carry: { params: { largest: "int" }, steps: [goto("l2")] } },
+  }),
+  driver(
+    "takes the MTU for the length of the frame",
+    fullSize,
+    class extends SimulatedDatapath {
+      override receive(ingress: string, frame: Uint8Array, tunnel?: TunnelHeader): Trace {
+        const isFull = tunnel === undefined && frame.length > testMtu;
+        return super.receive(ingress, isFull ? Buffer.concat([frame, new Uint8Array(14)]) : frame, tunnel);
+      }
     },
   ),
   executor("does not look at MACs", spoofed, "guard_mac", { miss: [goto("guard_ip")] }),

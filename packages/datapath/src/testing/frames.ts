@@ -12,8 +12,8 @@ export const broadcastMac = "ff:ff:ff:ff:ff:ff";
 const noMac = "00:00:00:00:00:00";
 
 /** A UDP datagram over IPv4 or IPv6 between high ports; `mark` makes its bytes unlike any other's. */
-export function udp(version: 4 | 6, from: Speaker, to: Speaker, mark: number): Uint8Array {
-  const payload = new Uint8Array(32);
+export function udp(version: 4 | 6, from: Speaker, to: Speaker, mark: number, length = 32): Uint8Array {
+  const payload = new Uint8Array(length);
   new DataView(payload.buffer).setUint32(0, mark);
   const eth = { src: from.mac, dst: to.mac };
   const ports = { src: 40_000, dst: 40_001 };
@@ -21,6 +21,10 @@ export function udp(version: 4 | 6, from: Speaker, to: Speaker, mark: number): U
     ? encode({ eth, ipv4: { src: from.ip4, dst: to.ip4 }, udp: ports, payload })
     : encode({ eth, ipv6: { src: from.ip6, dst: to.ip6 }, udp: ports, payload });
 }
+
+/** As `udp`, in an IP packet of exactly so many bytes: what an MTU counts. Such a frame has an Ethernet header of 14 bytes more. */
+export const udpOfSize = (version: 4 | 6, from: Speaker, to: Speaker, mark: number, bytes: number): Uint8Array =>
+  udp(version, from, to, mark, bytes - (version === 4 ? 20 : 40) - 8);
 
 /** A marked datagram to every machine of the network: IPv4 broadcast, or IPv6 to all nodes. */
 export function udpToAll(version: 4 | 6, from: Speaker, mark: number): Uint8Array {

@@ -1,10 +1,14 @@
-/** The datapath's testing face: the suite for all drivers, frames as machines send them, hand-made rows. */
+/** The datapath's testing face: the suite for all drivers, hosts with real switches, frames as machines send them, hand-made rows. */
+export { nameOf, provenanceOf } from "../ovs/cookie.ts";
+export { type RenderedFlow, Renderer } from "../ovs/render.ts";
 export { assertAgreement } from "./agreement.ts";
 export { type Check, runCheck } from "./check.ts";
 export { datapathChecks, datapathConformance } from "./conformance.ts";
 export { type ForgedPacket, type MakeFabric, Recorder, type TestFabric, type TestHost } from "./fabric.ts";
 export * from "./frames.ts";
 export { Journal, Late } from "./journal.ts";
+export { OvsHosts, ovsTestFabric } from "./ovs-fabric.ts";
+export { integrationBridge, Machine, OvsHost, type OvsHostPlan, uplinkBridge, Wire } from "./ovs-host.ts";
 export { simulatedTestFabric } from "./simulated-fabric.ts";
-export { hostKeyOf, l2Row, rowsFor, type TestPort, testPort } from "./topology.ts";
+export { hostKeyOf, l2Row, rowsFor, type TestPort, testMtu, testPort } from "./topology.ts";
 export { delta, sameBytes, World } from "./world.ts";

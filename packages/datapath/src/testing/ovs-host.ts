@@ -298,8 +298,8 @@ export class OvsHost {
     this.#wires.delete(name);
   }
 
-  /** Plugs a machine with a kernel of its own: `addresses` with their prefix lengths. */
-  async plugMachine(port: string, mac: string, addresses: readonly string[]): Promise<Machine> {
+  /** Plugs a machine with a kernel of its own: `addresses` with their prefix lengths; `mtu` is what the machine believes. */
+  async plugMachine(port: string, mac: string, addresses: readonly string[], mtu = 1400): Promise<Machine> {
     this.#plugs += 1;
     const name = `machine${this.#plugs}`;
     const inside = await Namespace.make();
@@ -308,7 +308,7 @@ export class OvsHost {
     await this.exec("ip", "link", "set", name, "up");
     await this.exec("ethtool", "-K", name, "tx", "off");
     await inside.exec("ip", "link", "set", "lo", "up");
-    await inside.exec("ip", "link", "set", "eth0", "address", mac, "mtu", "1400", "up");
+    await inside.exec("ip", "link", "set", "eth0", "address", mac, "mtu", String(mtu), "up");
     await inside.exec("ethtool", "-K", "eth0", "tx", "off");
     for (const address of addresses) {
       await inside.exec("ip", "address", "add", address, "dev", "eth0", ...(address.includes(":") ? ["nodad"] : []));

@@ -1,8 +1,19 @@
 /** Checks with packets: who gets what, what crosses the underlay, what is punted and what is dropped and counted. */
 import assert from "node:assert/strict";
+import { GuardMac, row } from "@selvage/pipeline";
 import type { Check } from "./check.ts";
-import { arpReply, arpRequest, dhcpDiscover, gratuitousArp, neighbourSolicitation, udp, udpToAll } from "./frames.ts";
-import { type TestPort, testPort } from "./topology.ts";
+import {
+  arpReply,
+  arpRequest,
+  broadcastMac,
+  dhcpDiscover,
+  gratuitousArp,
+  neighbourSolicitation,
+  udp,
+  udpOfSize,
+  udpToAll,
+} from "./frames.ts";
+import { type TestPort, testMtu, testPort } from "./topology.ts";
 import { sameBytes, type World } from "./world.ts";
 
 const a = testPort(1, 1, 0);
@@ -155,6 +166,45 @@ export const packetChecks: readonly Check[] = [
       await world.arrivesNowhere(frame, [a], b);
       assert.equal(world.heard(0).punts.all.length, 0, "it is not punted back");
       await assert.rejects(world.datapath(0).send(c.id, frame), "its port is on another host");
+    },
+  },
+  {
+    name: "a frame of the network's MTU passes, here and to another host, and one byte more is dropped and counted",
+    run: async (world) => {
+      await world.build(all);
+      // One that sends what it likes is held to the MTU as well.
+      const open = row(GuardMac, { srcPort: d.key }, "unguarded", {}, "any");
+      await world.datapath(d.host).adopt([...world.rows(d.host, all), open]);
+      for (const version of [4, 6] as const) {
+        for (const [from, to] of [
+          [a, b],
+          [d, a],
+        ] as const) {
+          const whole = udpOfSize(version, from, to, world.mark(), testMtu);
+          assert.equal(whole.length, testMtu + 14);
+          await world.send(from, whole);
+          await world.arrives(to, whole, `a full IPv${version} frame from ${from.id} arrives at ${to.id}`);
+          const larger = udpOfSize(version, from, to, world.mark(), testMtu + 1);
+          await drops(world, from.host, 1, "mtu-exceeded", async () => {
+            await world.send(from, larger);
+            await world.reaches(from, to, version);
+          });
+          assert.equal(world.count(to, larger), 0, "nothing of it is delivered");
+        }
+      }
+      const all4 = { mac: broadcastMac, ip4: "255.255.255.255", ip6: "ff02::1" };
+      await floods(world, a, udpOfSize(4, a, all4, world.mark(), testMtu), [b, c, d, e]);
+      const larger = udpOfSize(4, a, all4, world.mark(), testMtu + 1);
+      await drops(world, 0, 1, "mtu-exceeded", async () => {
+        await world.send(a, larger);
+        await world.reaches(a, b);
+      });
+      await world.arrivesNowhere(larger, [b, c, d, e], a);
+      const before = await world.dropped(0, "mtu-exceeded");
+      await drops(world, 0, 1, "no-fdb-entry", async () => {
+        await world.send(a, udp(4, a, { ...b, mac: "02:00:00:00:00:77" }, world.mark()));
+      });
+      assert.equal(await world.dropped(0, "mtu-exceeded"), before, "what is small enough is not counted as too large");
     },
   },
   {

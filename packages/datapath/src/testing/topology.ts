@@ -4,6 +4,7 @@
  */
 import {
   Arp,
+  Carriage,
   Classify,
   Deliver,
   Dhcp,
@@ -50,6 +51,9 @@ export function testPort(n: number, net: number, host: number): TestPort {
   };
 }
 
+/** MTU of the networks that the ports are on. */
+export const testMtu = 1442;
+
 /** Keys of hosts by their place. */
 export const hostKeyOf = (place: number): number => place + 1;
 
@@ -70,6 +74,7 @@ export function rowsFor(here: number, ports: readonly TestPort[], addresses: rea
       row(Neighbour, { net: port.net, nh: port.ip6 }, "known", { mac: port.mac }),
     ]),
     ...[...nets].flatMap((net) => [
+      row(Carriage, { net }, "carry", { largest: testMtu + 14 }),
       row(Mcast, { net }, "flood"),
       row(FabricIn, { net, port: 0 }, "flood"),
       row(Dhcp, { net }, "serve"),

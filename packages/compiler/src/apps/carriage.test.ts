@@ -1,0 +1,41 @@
+/** What a network carries: on hosts with a machine on it, and as its MTU changes. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { udpOfSize } from "@selvage/datapath/testing";
+import { Network } from "@selvage/model";
+import { makeNetwork, put, testId } from "@selvage/model/testing";
+import { Carriage, rowText } from "@selvage/pipeline";
+import { fabric } from "../testing/fabric.ts";
+import { net } from "../testing/intent.ts";
+
+test("a network is measured where it has a machine, by its MTU and the Ethernet header", async () => {
+  const world = await fabric(
+    { hosts: 2 },
+    net("blue", { a: "h1", b: "h2" }, { network: { mtu: 1280 } }),
+    net("red", { c: "h2" }, { network: { mtu: 65_535 } }),
+  );
+  const texts = (host: string) => world.rows(host, [Carriage]).map(rowText);
+  assert.deepEqual(texts("h1"), ["carriage(net=1) → carry(largest=1294)"]);
+  assert.deepEqual(texts("h2"), ["carriage(net=1) → carry(largest=1294)", "carriage(net=2) → carry(largest=65535)"]);
+});
+
+test("a changed MTU changes one row on each host of the network, and holds for the next packet", async () => {
+  const world = await fabric({ hosts: 2 }, net("blue", { a: "h1", b: "h2" }, { network: { mtu: 1280 } }));
+  const send = (version: 4 | 6, bytes: number) =>
+    world.send("a", udpOfSize(version, world.machine("a"), world.machine("b"), 1, bytes));
+  for (const version of [4, 6] as const) {
+    assert.deepEqual(send(version, 1280).delivered, ["b"]);
+    assert.deepEqual(send(version, 1281).drops, ["mtu-exceeded"]);
+  }
+  const before = world.rows("h1").map(rowText);
+  const network = makeNetwork({ id: testId("network", 1), name: "blue", "provider:segmentation_id": 1 });
+  world.change([put(Network, { ...network, mtu: 1400 })]);
+  const after = new Set(world.rows("h1").map(rowText));
+  assert.deepEqual(
+    before.filter((text) => !after.has(text)),
+    ["carriage(net=1) → carry(largest=1294)"],
+  );
+  assert.equal(after.size, before.length);
+  assert.deepEqual(send(6, 1281).delivered, ["b"]);
+  assert.deepEqual(send(4, 1401).drops, ["mtu-exceeded"]);
+});
