@@ -114,6 +114,9 @@ async function wire(plan: HostPlan): Promise<void> {
   await ipBatch(["link set lo up", `link set ${UPLINK} addrgenmode none up`], name);
   await run(["ethtool", "-K", outer, "tx", "off"]);
   await run(inHost(name, ["ethtool", "-K", UPLINK, "tx", "off"]));
+  // The uplink belongs to the switch: without this its own kernel interface, too, would answer ARP for the tunnel address, with a MAC
+  // address at which no tunnel ends (arp_ignore, Linux ip-sysctl).
+  await run(inHost(name, ["sh", "-c", `echo 1 > /proc/sys/net/ipv4/conf/${UPLINK}/arp_ignore`]));
 }
 
 async function waitFor(what: string, holds: () => Promise<boolean>, timeoutMs: number): Promise<void> {
