@@ -185,19 +185,10 @@ test("help names every option with its default and its variable, as declared", a
 });
 
 test("a value is shown as a file would have it", () => {
-  assert.deepEqual(["", "RegionOne", "fa:16:3e", "10", "true", "a: b", "# x", [], ["a"], 0, "/x"].map(valueText), [
-    '""',
-    "RegionOne",
-    "fa:16:3e",
-    '"10"',
-    '"true"',
-    '"a: b"',
-    '"# x"',
-    "[]",
-    '["a"]',
-    "0",
-    "/x",
-  ]);
+  assert.deepEqual(
+    ["", "RegionOne", "127.0.0.1", "fa:16:3e", "10", "-1.5", "true", "a: b", "# x", [], ["a"], 0, "/x"].map(valueText),
+    ['""', "RegionOne", "fa:16:3e", '"10"', '"true"', '"a: b"', '"# x"', "[]", '["a"]', "0", "/x"],
+  );
 });
 
 test("a server that listens everywhere is asked on the loopback address", () => {

@@ -23,7 +23,7 @@ export interface DeclaredOption {
 export const valueText = (value: unknown): string =>
   typeof value === "string" &&
   value !== "" &&
-  !/^[\s:[{#&*!|>'"%@`]|: | #|^(true|false|null|yes|no|on|off|[\d.+-]*)$/i.test(value)
+  !/^[\s:[{#&*!|>'"%@`]|: | #|^(true|false|null|yes|no|on|off|[+-]?\d*\.?\d*)$/i.test(value)
     ? value
     : JSON.stringify(value);
 
