@@ -79,5 +79,8 @@ export const frameLength = define("frameLength", "int", 16, "frame", "bytes of t
 
 export type FieldName = keyof typeof F;
 
+/** The tunnel key of packets that only make a switch find the way to another host; no network has it. */
+export const probeKey = 0;
+
 /** The `ingress` of a packet that came out of a tunnel. */
 export const fabricIngress = "fabric";

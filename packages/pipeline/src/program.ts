@@ -55,7 +55,7 @@ export function program(entry: string, tables: readonly AnyTable[]): Program {
   return Object.freeze({ tables: Object.freeze([...tables]), byName, entry, constants: Object.freeze(constants) });
 }
 
-const ends: ReadonlySet<Step["do"]> = new Set(["goto", "drop", "output", "reply", "tunnel", "punt"]);
+const ends: ReadonlySet<Step["do"]> = new Set(["goto", "drop", "absorb", "output", "reply", "tunnel", "punt"]);
 
 function checkTable(table: AnyTable, byName: ReadonlyMap<string, AnyTable>): void {
   const lists: (readonly [string, readonly Step[], Action["params"]])[] = Object.entries<Action>(table.actions).map(

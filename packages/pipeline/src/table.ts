@@ -29,7 +29,7 @@ export type Operand =
 /** What a punted packet is for: the agent's service that answers it. */
 export type PuntKind = "dhcp4" | "nd";
 
-/** The primitives. An action is a list of them; `goto`, `drop`, `output`, `reply`, `tunnel` and `punt` end it. */
+/** The primitives. An action is a list of them; `goto`, `drop`, `absorb`, `output`, `reply`, `tunnel` and `punt` end it. */
 export type Step =
   | { readonly do: "set"; readonly field: Field; readonly to: Operand }
   /**
@@ -49,7 +49,9 @@ export type Step =
   /** To another host: key from `net`, option from `srcPort` and `dstPort`, to the underlay address in the operand. */
   | { readonly do: "tunnel"; readonly to: Operand }
   | { readonly do: "punt"; readonly kind: PuntKind }
-  | { readonly do: "drop"; readonly reason: ReasonCode };
+  | { readonly do: "drop"; readonly reason: ReasonCode }
+  /** Ends here and is no drop: a packet that the hosts send each other for their switches' sake, and that bears nothing of a tenant. */
+  | { readonly do: "absorb" };
 
 export const set = (field: Field, to: Operand): Step => ({ do: "set", field, to });
 export const measure = (field: Field, limit: Operand): Step => ({ do: "measure", field, limit });
@@ -61,6 +63,7 @@ export const reply = (): Step => ({ do: "reply" });
 export const tunnel = (to: Operand): Step => ({ do: "tunnel", to });
 export const punt = (kind: PuntKind): Step => ({ do: "punt", kind });
 export const drop = (reason: ReasonCode): Step => ({ do: "drop", reason });
+export const absorb = (): Step => ({ do: "absorb" });
 export const param = (name: string): Operand => ({ from: "param", name });
 export const contentsOf = (field: Field): Operand => ({ from: "field", field });
 export const constant = (value: number | string): Operand => ({ from: "value", value });

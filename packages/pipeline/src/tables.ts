@@ -2,8 +2,9 @@
  * The tables of Selvage's pipeline, in a packet's order. Numbers are those of the design and never reused; gaps are for growth.
  * Source side: classify → guard → services → l2 → tunnel or deliver. Receiving side: classify → tunnel_source → fabric_in → deliver.
  */
-import { EthType, F, fabricIngress, IpProto } from "./fields.ts";
+import { EthType, F, fabricIngress, IpProto, probeKey } from "./fields.ts";
 import {
+  absorb,
   action,
   call,
   constant,
@@ -302,12 +303,15 @@ export const TunnelSource = table({
   number: 59,
   name: "tunnel_source",
   text: "A tunnelled packet counts only when it comes from a host that has a machine on that network.",
-  scheme: "exact",
-  columns: { tunKey: exact(F.tunKey), tunSrc: exact(F.tunSrc) },
+  scheme: "ranked",
+  ranks: { probe: 2, host: 1 },
+  columns: { tunKey: exact(F.tunKey), tunSrc: optional(F.tunSrc) },
   actions: {
+    probe: action([absorb()]),
     accept: action([set(F.net, contentsOf(F.tunKey)), set(F.srcPort, contentsOf(F.tunSrcPort)), goto("fabric_in")]),
   },
   miss: [drop("tunnel-source")],
+  constants: [{ rank: "probe", key: { tunKey: probeKey }, action: "probe" }],
 });
 
 export const FabricIn = table({

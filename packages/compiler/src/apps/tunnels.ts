@@ -16,6 +16,6 @@ export const tunnels = app("tunnels", [TunnelOut, TunnelSource], (here) => [
     const tunSrc = view.ask(hostTunnel, host);
     if (host === here.name || tunKey === undefined || tunSrc === undefined || !networkOn(view, networkId, here.name))
       return [];
-    return [row(TunnelSource, { tunKey, tunSrc }, "accept")];
+    return [row(TunnelSource, { tunKey, tunSrc }, "accept", {}, "host")];
   }),
 ]);

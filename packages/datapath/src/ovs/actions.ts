@@ -7,6 +7,7 @@ import {
   frameLength,
   type Operand,
   type Program,
+  probeKey,
   type Row,
   type RowValue,
   type Step,
@@ -66,6 +67,7 @@ export function actionsOf(
         send(load(puntKind, BigInt(puntNumber(step.kind))), act.resubmit(puntTable));
         break;
       case "drop":
+      case "absorb":
         break;
     }
   }
@@ -109,14 +111,21 @@ function setActions(field: Field, to: Operand, row: Row): readonly Action[] {
   return to.from === "field" ? copy(bitsOf(to.field), place) : [load(place, bitsFrom(field, literal(to, row)))];
 }
 
+/** An empty frame to another host's switch, by an interface of tunnels: bears the key that every host takes in silence. */
+export function probeActions(to: string, number: number): readonly Action[] {
+  return [load(outgoing.key, BigInt(probeKey)), destination(to), act.output(number)];
+}
+
 /** The key from `net`, both ports in the option, and the other host's address. */
 function tunnelActions(to: RowValue): readonly Action[] {
-  const family = familyOf(F.nh, to);
   return [
     ...copy(bitsOf(F.net), outgoing.key),
     load(outgoing.option, 0n),
     ...copy(bitsOf(F.dstPort), outgoing.dstPort),
     ...copy(bitsOf(F.srcPort), outgoing.srcPort),
-    load(family === 4 ? outgoing.to4 : outgoing.to6, bitsFrom(F.nh, to)),
+    destination(to),
   ];
 }
+
+const destination = (to: RowValue): Action =>
+  load(familyOf(F.nh, to) === 4 ? outgoing.to4 : outgoing.to6, bitsFrom(F.nh, to));

@@ -25,6 +25,7 @@ import { pulseFlow, puntOf } from "./punts.ts";
 import { readInstalled } from "./read-back.ts";
 import { Renderer } from "./render.ts";
 import { openSession, type Session, type SessionPlan } from "./session.ts";
+import { probePeriod, probesTo, TunnelEnds } from "./tunnel-ends.ts";
 
 export interface OvsDatapathOptions {
   /** Where the switch's database listens; the usual socket unless told. */
@@ -65,6 +66,7 @@ export class OvsDatapath implements Datapath {
   #events: DatapathEvents | undefined;
   #following: Promise<void> = Promise.resolve();
   #session: Session | undefined;
+  readonly #ends: TunnelEnds;
   #ports = Ports.none;
   #problems = "";
   /** What is in the switch; undefined until adopted, and after a refusal. */
@@ -76,6 +78,7 @@ export class OvsDatapath implements Datapath {
   constructor(options: OvsDatapathOptions = {}) {
     this.#renderer = options.renderer ?? new Renderer(options.program ?? selvageProgram);
     this.program = this.#renderer.program;
+    this.#ends = new TunnelEnds(this.#renderer);
     this.#clock = options.clock ?? realClock;
     this.#log = options.log ?? silentLog;
     this.#random = options.random ?? Math.random;
@@ -91,6 +94,8 @@ export class OvsDatapath implements Datapath {
   async open(events: DatapathEvents): Promise<void> {
     this.#closing.signal.throwIfAborted();
     this.#events = events;
+    const probing = this.#clock.every(probePeriod, () => this.#probe(this.#ends.all));
+    this.#closing.signal.addEventListener("abort", () => probing.cancel(), { once: true });
     const tried = Promise.withResolvers<void>();
     this.#following = this.#follow(tried.resolve);
     await tried.promise;
@@ -100,6 +105,11 @@ export class OvsDatapath implements Datapath {
     const wanted = new Map<string, Row>();
     for (const row of rows) wanted.set(row.id, row);
     const adoption = await this.#inTurn(async () => this.#adopt(this.#live(), wanted));
+    this.#ends.change(
+      this.#ends.rows.filter((id) => !wanted.has(id)).map((id) => ({ id })),
+      wanted.values(),
+    );
+    this.#probe(this.#ends.all);
     await this.#inForce();
     return adoption;
   }
@@ -112,6 +122,7 @@ export class OvsDatapath implements Datapath {
         throw new NotReady("nothing was adopted since the switch came, or since it refused something");
       const put = [...delta.added, ...delta.modified.map(({ after }) => after)];
       await this.#execute(session, installation.change(delta.removed, put));
+      this.#probe(this.#ends.change(delta.removed, put));
     });
     await this.#inForce();
   }
@@ -234,7 +245,17 @@ export class OvsDatapath implements Datapath {
 
   async #moveTo(session: Session, ports: Ports): Promise<void> {
     if (session !== this.#session || this.#installation === undefined) return;
+    const { tunnel } = this.#installation.ports;
     await this.#execute(session, this.#installation.moveTo(ports));
+    if (ports.tunnel !== tunnel) this.#probe(this.#ends.all);
+  }
+
+  /** Makes the switch find the ways to other hosts before anybody's packet needs them. What comes of it is the switch's affair. */
+  #probe(ends: readonly string[]): void {
+    const { connection } = this.#session ?? {};
+    for (const message of probesTo(ends, this.#ports)) {
+      connection?.post(message).catch((error: Error) => this.#log.debug("a way was not looked for", { error }));
+    }
   }
 
   /** What the switch holds is not known any more: the owner adopts, as when the switch returns. */

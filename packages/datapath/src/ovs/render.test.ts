@@ -123,7 +123,7 @@ describe("rows become flows", () => {
     ],
     [
       "what a tunnel carried goes where the program remembers it",
-      row(TunnelSource, { tunKey: 1, tunSrc: "2001:db8::3" }, "accept"),
+      row(TunnelSource, { tunKey: 1, tunSrc: "2001:db8::3" }, "accept", {}, "host"),
       [
         "table=59, priority=100,tun_ipv6_src=2001:db8::3,tunnel_id=0x1 actions=move:tunnel_id[0..23]->metadata[0..23]," +
           "move:tun_metadata0[40..63]->reg0[0..23],resubmit(,60)",

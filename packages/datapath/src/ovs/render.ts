@@ -70,6 +70,12 @@ export class Renderer {
     return [...ingress, ...outputs];
   }
 
+  /** Underlay addresses to which the row sends. */
+  tunnelEndsOf(row: Row): readonly string[] {
+    const steps = stepsOf(this.#table(row), row);
+    return steps.flatMap((step) => (step.do === "tunnel" ? [String(literal(step.to, row))] : []));
+  }
+
   /** Whether the row is a member of a set, a bucket and no flow. */
   isMember = (row: Row): boolean => this.#table(row).role === "members";
 

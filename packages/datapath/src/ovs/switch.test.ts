@@ -1,7 +1,7 @@
 /** What is Open vSwitch's own, against real switches: its configuration, restarts under traffic, limits, drift, and what it refuses. */
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, test } from "node:test";
-import { createLog, type Log } from "@selvage/base";
+import { createLog, type Log, ManualClock } from "@selvage/base";
 import { act, bucket, Connection, connectSocket, flowMod, groupMod } from "@selvage/openflow";
 import {
   action,
@@ -15,6 +15,7 @@ import {
   program,
   row,
   selvageProgram,
+  TunnelOut,
   table,
 } from "@selvage/pipeline";
 import type { DatapathEvents } from "../datapath.ts";
@@ -27,6 +28,7 @@ import { rowsFor, type TestPort, testMtu, testPort } from "../testing/topology.t
 import { delta } from "../testing/world.ts";
 import type { OvsDatapath, OvsDatapathOptions } from "./driver.ts";
 import { NotReady, RefusedRows } from "./errors.ts";
+import { probePeriod } from "./tunnel-ends.ts";
 
 const deadline = 10_000;
 const a = testPort(1, 1, 0);
@@ -284,6 +286,51 @@ describe("Open vSwitch", () => {
       const [ours = ""] = trace.split('bridge("br-ul")');
       const tables = [...ours.matchAll(/^\s*(\d+)\. .*priority/gm)].map(([, table]) => Number(table));
       assert.deepEqual(tables, [0, 1, 2, 4, 29, 30, 30, 80]);
+    });
+
+    test("the first packet between two hosts that have never met is not lost, nor one after a long silence", {
+      timeout: 60_000,
+    }, async () => {
+      const clock = new ManualClock();
+      const arrived = new Journal<Uint8Array>();
+      const heard = [new Recorder(), new Recorder()];
+      const drivers = await Promise.all([
+        open(0, heard[0] ?? assert.fail(), { clock }),
+        open(1, heard[1] ?? assert.fail()),
+      ]);
+      const wire = await hostAt(0).plugWire(a.id, () => undefined);
+      await hostAt(1).plugWire(b.id, (frame) => arrived.add(frame));
+      for (const { attached: plugged } of heard)
+        await plugged.first((each) => each.length === 1, "the wire is attached", deadline);
+      // A cached flow would hide an answer from the switch; after 15 minutes there is none.
+      const forget = async () => {
+        for (const command of ["tnl/neigh/flush", "revalidator/purge"])
+          await Promise.all(hosts.hosts.map((host) => host.appctl(command)));
+      };
+      const met = async () => (await hostAt(0).appctl("tnl/neigh/show")).includes(hostAt(1).plan.address);
+      const first = async (mark: number) => {
+        const frame = udp(4, a, b, mark);
+        hostAt(0).send(wire, frame);
+        await arrived.first((each) => Buffer.compare(each, frame) === 0, "the first packet arrives", deadline);
+      };
+      await forget();
+      assert.equal(await met(), false);
+      for (const [place, driver] of drivers.entries()) await driver.adopt(rows(place, [a, b]));
+      await settled("the hosts have met", met);
+      await first(1);
+      await forget();
+      assert.equal(await met(), false);
+      clock.advance(probePeriod);
+      await settled("the hosts have met again", met);
+      await first(2);
+      const there = row(TunnelOut, { host: 2 }, "geneve", { to: hostAt(1).plan.address });
+      const [driver = assert.fail()] = drivers;
+      await driver.apply(delta({ removed: [there] }));
+      await forget();
+      await driver.apply(delta({ added: [there] }));
+      await settled("a host that returns is met", met);
+      await first(3);
+      assert.equal((await drivers[1]?.drops())?.get("tunnel-source") ?? 0, 0, "what looks for the way is no drop");
     });
 
     test("a switch that dies gets everything again, and the machines talk", { timeout: 60_000 }, async () => {

@@ -192,6 +192,8 @@ export class Interpreter {
             frame: packet.frame.toBytes(),
           });
           break;
+        case "absorb":
+          break;
         case "drop":
           run.outcomes.push({ kind: "drop", reason: step.reason, table });
           break;

@@ -3,6 +3,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import {
   type AnyTable,
   contentsOf,
+  drop,
   F,
   goto,
   type Program,
@@ -364,6 +365,17 @@ export const brokenDatapaths: readonly BrokenDatapath[] = [
     "tunnel_source",
     {
       miss: [set(F.net, contentsOf(F.tunKey)), set(F.srcPort, contentsOf(F.tunSrcPort)), goto("fabric_in")],
+    },
+  ),
+  executor(
+    "counts packets that look for the way as lost",
+    "a packet by which a switch looks for the way is taken in silence",
+    "tunnel_source",
+    {
+      actions: {
+        ...selvageProgram.byName.get("tunnel_source")?.actions,
+        probe: { params: {}, steps: [drop("tunnel-source")] },
+      },
     },
   ),
   executor(

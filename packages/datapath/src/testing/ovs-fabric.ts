@@ -1,7 +1,7 @@
 /** Hosts with real switches as a fabric of the conformance suite: the underlay is a hub in this process, which sees and counts every packet. */
 import { decode, encode } from "@selvage/packet";
 import type { Row } from "@selvage/pipeline";
-import { selvageProgram } from "@selvage/pipeline";
+import { probeKey, selvageProgram } from "@selvage/pipeline";
 import { OvsDatapath, type OvsDatapathOptions } from "../ovs/driver.ts";
 import { Renderer } from "../ovs/render.ts";
 import type { ForgedPacket, TestFabric, TestHost } from "./fabric.ts";
@@ -16,9 +16,10 @@ const underlays = {
 const macOf = (place: number): string => `02:5e:17:00:00:0${place + 1}`;
 const strangerMac = "02:5e:17:00:00:fa";
 
+/** Whether a frame of the underlay carries a tenant's: one that only looks for the way has the key of none. */
 function isTunnelled(frame: Uint8Array): boolean {
   const read = decode(frame);
-  return read.ok && read.packet.udp?.dst === genevePort;
+  return read.ok && read.packet.udp?.dst === genevePort && read.packet.geneve?.vni !== probeKey;
 }
 
 /** Hosts that are made once and serve one fabric after the other. */

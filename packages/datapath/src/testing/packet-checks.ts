@@ -1,6 +1,6 @@
 /** Checks with packets: who gets what, what crosses the underlay, what is punted and what is dropped and counted. */
 import assert from "node:assert/strict";
-import { GuardMac, row } from "@selvage/pipeline";
+import { GuardMac, probeKey, row } from "@selvage/pipeline";
 import type { Check } from "./check.ts";
 import {
   arpReply,
@@ -241,6 +241,20 @@ export const packetChecks: readonly Check[] = [
       await world.arrivesNowhere(forged, [x], y);
       await world.fabric.inject({ ...packet, from: world.host(1).address, key: 1 });
       await world.arrives(a, forged, "the same from its own host");
+    },
+  },
+  {
+    name: "a packet by which a switch looks for the way is taken in silence",
+    run: async (world) => {
+      await world.build(all);
+      const frame = udp(4, c, a, world.mark());
+      const known = { from: world.host(1).address, to: world.host(0).address, key: probeKey, frame };
+      const before = await world.datapath(0).drops();
+      await world.fabric.inject({ ...known, srcPort: 0, dstPort: 0 });
+      await world.fabric.inject({ ...known, from: world.fabric.stranger, srcPort: c.key, dstPort: a.key });
+      await world.arrivesNowhere(frame, [a, b], c);
+      await world.arrivesNowhere(frame, [x], y);
+      assert.deepEqual(await world.datapath(0).drops(), before, "nobody's packet was lost");
     },
   },
   {

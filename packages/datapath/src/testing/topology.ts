@@ -85,7 +85,7 @@ export function rowsFor(here: number, ports: readonly TestPort[], addresses: rea
       const there = hostKeyOf(host);
       return [
         row(FloodRemote, { net, host: there }, "copy", { host: there }),
-        row(TunnelSource, { tunKey: net, tunSrc }, "accept"),
+        row(TunnelSource, { tunKey: net, tunSrc }, "accept", {}, "host"),
       ];
     }),
   ];
