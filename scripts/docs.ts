@@ -35,6 +35,8 @@ function stepText(step: Step): string {
   switch (step.do) {
     case "set":
       return `\`${step.field.name}\` := ${operandText(step.to)}`;
+    case "measure":
+      return `\`${step.field.name}\` := 1 if the frame has more than ${operandText(step.limit)} bytes`;
     case "goto":
       return `→ ${step.table}`;
     case "call":
@@ -49,6 +51,8 @@ function stepText(step: Step): string {
       return `tunnel to ${operandText(step.to)}`;
     case "punt":
       return `to the agent: ${step.kind}`;
+    case "absorb":
+      return "ends here, and is no drop";
     case "drop":
       return `drop: \`${step.reason}\``;
   }
