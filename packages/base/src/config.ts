@@ -145,14 +145,20 @@ async function readYaml(file: NonNullable<ConfigSources["file"]>, issues: Config
   const text = file.text ?? (await readText8(file.path));
   const yaml = await import("yaml");
   const lines = new yaml.LineCounter();
-  const document = yaml.parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const document = yaml.parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: "error" });
   const place = (offset: number): Origin => {
     const { line, col } = lines.linePos(offset);
     return { from: "file", file: file.path, line, column: col };
   };
   for (const error of [...document.errors, ...document.warnings])
     issues.push({ field: "(file)", origin: place(error.pos[0]), message: error.message });
-  const parsed: unknown = document.errors.length > 0 ? {} : (document.toJS() ?? {});
+  let parsed: unknown = {};
+  try {
+    if (document.errors.length === 0) parsed = document.toJS() ?? {};
+  } catch (cause) {
+    // An alias without its anchor, or too many of them, shows only when the values are made.
+    issues.push({ field: "(file)", origin: place(0), message: cause instanceof Error ? cause.message : String(cause) });
+  }
   const isMap = isRecord(parsed);
   if (!isMap) issues.push({ field: "(file)", origin: place(0), message: "it is not a mapping of settings" });
   const keyStart = (path: readonly string[]): number | undefined => {
