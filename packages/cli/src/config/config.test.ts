@@ -187,7 +187,21 @@ test("help names every option with its default and its variable, as declared", a
 test("a value is shown as a file would have it", () => {
   assert.deepEqual(
     ["", "RegionOne", "127.0.0.1", "fa:16:3e", "10", "-1.5", "true", "a: b", "# x", [], ["a"], 0, "/x"].map(valueText),
-    ['""', "RegionOne", "fa:16:3e", '"10"', '"true"', '"a: b"', '"# x"', "[]", '["a"]', "0", "/x"],
+    [
+      '""',
+      "RegionOne",
+      "127.0.0.1",
+      "fa:16:3e",
+      '"10"',
+      '"-1.5"',
+      '"true"',
+      '"a: b"',
+      '"# x"',
+      "[]",
+      '["a"]',
+      "0",
+      "/x",
+    ],
   );
 });
 
