@@ -56,6 +56,17 @@ for (const name of ["memory", "sqlite"] as const) {
     );
   });
 
+  test(`${name}: an IPv6 subnet where the pipeline keeps IPv4 addresses is refused, what lies beside it is not`, async () => {
+    const { id } = await network();
+    for (const cidr of ["::/96", "::10.0.0.0/120", "::/64", "::/0"]) {
+      const answer = await red.member.post("/v2.0/subnets", { subnet: { network_id: id, ip_version: 6, cidr } });
+      assert.deepEqual([cidr, answer.status, errorOf(answer).type], [cidr, 400, "BadRequest"]);
+      assert.match(errorOf(answer).message, /overlaps ::\/96/);
+    }
+    assert.equal((await subnet(id, { ip_version: 6, cidr: "0:0:0:0:0:1::/96" })).gateway_ip, "::1:0:1");
+    assert.equal((await subnet(id, { ip_version: 4, cidr: "10.77.0.0/24" })).ip_version, 4);
+  });
+
   test(`${name}: addresses: the last one is given, the next is refused, and a freed one is given again`, async () => {
     const { id } = await network();
     await subnet(id, { cidr: "10.1.0.0/29" });

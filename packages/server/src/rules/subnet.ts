@@ -34,6 +34,9 @@ import { type ResourceRules, standardOf, type Values } from "./rules.ts";
 const nameServerLimit = 5;
 const hostRouteLimit = 20;
 
+/** Where IPv4 addresses stand in the pipeline's keys of 128 bits; as IPv6 the block is deprecated (RFC 4291, section 2.5.5.1). */
+const ipv4InIpv6 = cidrOf("::/96");
+
 /** The smallest subnet that DHCP serves: a client, a gateway, and the two that are nobody's. */
 const longestDhcpPrefix = { 4: 30, 6: 126 } as const;
 
@@ -69,6 +72,7 @@ export const subnetRules: ResourceRules<typeof Subnet> = {
     const cidr = cidrOf(text);
     const version = values.ip_version === 6 ? 6 : 4;
     checkVersion("cidr", text, firstIpOf(cidr), version);
+    checkNotIpv4Block(text, cidr);
     const dhcp = values.enable_dhcp === true;
     if (dhcp) checkDhcpRange(cidr);
     checkOverlap(transaction.view, network.id, text, cidr);
@@ -198,6 +202,13 @@ function checkOverlap(view: View, networkId: string, text: string, cidr: Cidr): 
   throw fail("InvalidInput", {
     error_message: `Requested subnet with cidr: ${text} for network: ${networkId} overlaps with another subnet`,
   });
+}
+
+/** An IPv6 address there would be taken for the IPv4 address in its low 32 bits. */
+function checkNotIpv4Block(text: string, cidr: Cidr): void {
+  if (!cidrsOverlap(cidr, ipv4InIpv6)) return;
+  const msg = `Invalid input for operation: ${text} overlaps ::/96, which is reserved for IPv4-compatible addresses (RFC 4291)`;
+  throw fail("BadRequest", { resource: "subnets", msg });
 }
 
 function checkPools(pools: readonly AllocationPool[], cidrText: string, cidr: Cidr, version: 4 | 6): void {
