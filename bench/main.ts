@@ -7,8 +7,9 @@ import type { Bench, Size } from "./bench.ts";
 import { type Figure, isMet, numberText, type Report, tableText } from "./figures.ts";
 import { commitName, describeMachine, loadNow, machineText } from "./machine.ts";
 import { memory } from "./memory.ts";
+import { rows } from "./rows.ts";
 
-const benches: readonly Bench[] = [api, memory];
+const benches: readonly Bench[] = [api, memory, rows];
 
 const help = `Usage: npm run bench -- [NAME…] [--full] [--json FILE]
 
