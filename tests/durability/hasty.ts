@@ -11,6 +11,7 @@ export function hasty(inner: Store): Store {
   return {
     driver: "hasty",
     durable: true,
+    logId: inner.logId,
     snapshot: () => inner.snapshot(),
     append: async (at, entries): Promise<Appended> => {
       head ??= (await inner.bounds()).head;

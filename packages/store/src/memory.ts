@@ -2,6 +2,7 @@
  * The volatile driver: the whole log in this process's memory. For tests, trials and simulations; it loses everything at its end and says
  * so (`durable: false`). Faults can be put in its way, for tests of what stands above the store.
  */
+import { randomUUID } from "node:crypto";
 import type { Revision } from "@selvage/model";
 import { loggedEntry, type PreparedEntry, prepareEntries, storedObject } from "./body.ts";
 import { Faults } from "./faults.ts";
@@ -41,6 +42,7 @@ export function openMemory(options: MemoryOptions = {}): MemoryStore {
 class VolatileStore implements MemoryStore {
   readonly driver = "memory";
   readonly durable = false;
+  readonly logId = randomUUID();
   readonly faults: Faults;
   readonly state: StateSpace;
   /** Bodies of the kept entries; the first has the revision `#compacted + 1`. */

@@ -108,6 +108,11 @@ export interface Store {
   readonly driver: string;
   /** False: acknowledged writes do not survive the process. */
   readonly durable: boolean;
+  /**
+   * Names the log (UUID): made with it, and made anew when a copy is put in its place. A revision means something within its log alone,
+   * since a log that was brought back to an older state gives the same numbers to other entries.
+   */
+  readonly logId: string;
   /** Every object as of one revision, in no particular order; appends go on meanwhile. */
   snapshot(): Promise<Snapshot>;
   /**

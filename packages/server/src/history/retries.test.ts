@@ -282,6 +282,7 @@ function wrapped(inner: Store, verbs: Partial<Store>): Store {
   return {
     driver: inner.driver,
     durable: inner.durable,
+    logId: inner.logId,
     state: inner.state,
     snapshot: () => inner.snapshot(),
     append: (head, entries) => inner.append(head, entries),

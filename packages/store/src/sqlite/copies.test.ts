@@ -87,6 +87,7 @@ test("copies taken while somebody writes without a pause are each of one moment"
 test("a copy put back is what it was, and goes on beyond every revision that a host may hold", async () => {
   const at = place("restore");
   const store = await openSqlite({ path: at.live });
+  const { logId } = store;
   await appendAt(store, 0, entry(put("network", "a", { name: "kept" })));
   await copySqlite(at.live, at.copy);
   await appendEach(store, 1, [
@@ -110,8 +111,9 @@ test("a copy put back is what it was, and goes on beyond every revision that a h
       ["a", 1],
       ["c", figures.head + 1],
     ],
-    "what was not written since keeps its revision: hosts that hold it need not be told",
+    "what was not written since keeps its revision",
   );
+  assert.notEqual(again.logId, logId, "it is another log: what hosts hold of the one before does not count");
   await again.close();
 });
 

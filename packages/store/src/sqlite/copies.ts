@@ -2,6 +2,7 @@
  * Copies of a store's file: taken while servers write (sqlite.org/backup.html), and put back in its place when none runs.
  * A copy is one file of mode 0600 with everything in it: intent, its log, the certificate authority and password hashes.
  */
+import { randomUUID } from "node:crypto";
 import {
   chownSync,
   closeSync,
@@ -76,6 +77,7 @@ export async function copySqlite(path: string, target: string): Promise<CopyFigu
 /**
  * Puts a copy in the place of a store's file, or where none is. What was there is kept beside it as `PATH.before-restore`.
  * The log goes on beyond every revision that a host may hold, so its history begins anew, unless the copy is as new as what it replaces.
+ * It is another log (`Store.logId`): hosts are sent all that they need.
  * Throws StoreFailure: the copy is damaged, not ours or of a newer program; a server has the file open.
  */
 export function restoreSqlite(copy: string, path: string): RestoreFigures {
@@ -86,7 +88,7 @@ export function restoreSqlite(copy: string, path: string): RestoreFigures {
     closeSync(openSync(next, "wx", 0o600));
     copyFileSync(copy, next);
     const head = present === figures.revision ? present : Math.max(figures.revision, present ?? 0) + leap;
-    if (head !== figures.revision) moveHead(next, head);
+    beginLog(next, head === figures.revision ? undefined : head);
     const { uid, gid } = statSync(dirname(path));
     chownSync(next, uid, gid);
     sync(next);
@@ -166,12 +168,20 @@ function setAside(path: string): void {
   rmSync(`${path}-shm`, { force: true });
 }
 
-function moveHead(path: string, head: Revision): void {
+/** Makes a copy another log than the one it was taken of, which goes on from `head` where one is given. */
+function beginLog(path: string, head: Revision | undefined): void {
   const db = new DatabaseSync(path);
   try {
-    db.exec("PRAGMA journal_mode = DELETE; PRAGMA synchronous = FULL");
-    db.prepare("UPDATE meta SET value = ? WHERE key = 'compacted'").run(head);
-    db.exec("DELETE FROM log");
+    db.exec("PRAGMA journal_mode = DELETE; PRAGMA synchronous = FULL; BEGIN");
+    if (head !== undefined) {
+      db.prepare("UPDATE meta SET value = ? WHERE key = 'compacted'").run(head);
+      db.exec("DELETE FROM log");
+    }
+    // A copy of a schema before log ids gets its own with the schema.
+    if (scalar(db, "SELECT count(*) FROM sqlite_schema WHERE name = 'identity'") !== 0) {
+      db.prepare("UPDATE identity SET log_id = ?").run(randomUUID());
+    }
+    db.exec("COMMIT");
   } finally {
     db.close();
   }

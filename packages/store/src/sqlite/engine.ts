@@ -9,7 +9,7 @@ import { failureOf, isLocked } from "./failures.ts";
 import { type Fact, LeaseReader, LeaseWriter } from "./leases.ts";
 import { LogReader, LogWriter } from "./log.ts";
 import type { Answers, ObjectRow, SqliteOptions, Write } from "./protocol.ts";
-import { openReader, openWriter } from "./schema.ts";
+import { logIdOf, openReader, openWriter } from "./schema.ts";
 
 export type WriteAnswer = Answers[Write["op"]];
 
@@ -38,6 +38,8 @@ export class Engine {
   readonly #logReader: LogReader;
   readonly #leaseReader: LeaseReader;
   readonly #cursors = new Map<number, Cursor>();
+  /** Names the log that the file holds. */
+  readonly logId: string;
   #lastCursor = 0;
   #commits = 0;
 
@@ -52,6 +54,7 @@ export class Engine {
       this.#leaseWriter = new LeaseWriter(this.#writer);
       this.#logReader = new LogReader(this.#reader);
       this.#leaseReader = new LeaseReader(this.#reader);
+      this.logId = logIdOf(this.#reader);
     } catch (error) {
       this.#writer.close();
       throw failureOf(error, "work");

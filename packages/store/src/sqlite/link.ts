@@ -13,7 +13,8 @@ interface Pending {
 interface Life {
   readonly worker: Worker;
   readonly pending: Map<number, Pending>;
-  readonly opened: Promise<void>;
+  /** Gives the log's id. */
+  readonly opened: Promise<string>;
 }
 
 export interface LinkEvents {
@@ -38,8 +39,8 @@ export class Link {
     this.#events = events;
   }
 
-  /** Resolves when the worker has its file open; throws StoreFailure when it refuses. */
-  open(): Promise<void> {
+  /** Resolves with the log's id when the worker has its file open; throws StoreFailure when it refuses. */
+  open(): Promise<string> {
     return this.#living().opened;
   }
 
@@ -68,8 +69,10 @@ export class Link {
   #begin(): Life {
     const worker = this.#spawn();
     const pending = new Map<number, Pending>();
-    let settle: { readonly opened: () => void; readonly failed: (error: StoreFailure) => void } | undefined;
-    const opened = new Promise<void>((resolve, reject) => {
+    let settle:
+      | { readonly opened: (logId: string) => void; readonly failed: (error: StoreFailure) => void }
+      | undefined;
+    const opened = new Promise<string>((resolve, reject) => {
       settle = { opened: resolve, failed: reject };
     });
     opened.catch(() => undefined); // told to whoever asked to open, and to each ask
@@ -88,7 +91,7 @@ export class Link {
     worker.on("message", (message: Message) => {
       switch (message.kind) {
         case "opened":
-          settle?.opened();
+          settle?.opened(message.logId);
           break;
         case "refused":
           end(failureFrom(message.failure));

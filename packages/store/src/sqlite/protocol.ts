@@ -75,7 +75,7 @@ export interface Failure {
 }
 
 export type Message =
-  | { readonly kind: "opened" }
+  | { readonly kind: "opened"; readonly logId: string }
   | { readonly kind: "refused"; readonly failure: Failure }
   | { readonly kind: "answer"; readonly number: number; readonly answer: Answer }
   | { readonly kind: "failure"; readonly number: number; readonly failure: Failure }

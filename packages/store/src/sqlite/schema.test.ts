@@ -1,12 +1,31 @@
 /** The file: whose it is, who may read it, which versions are understood, how durable a commit is. */
 import assert from "node:assert/strict";
-import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { after, test } from "node:test";
 import { StoreFailure } from "../store.ts";
-import { applicationId, type Migration, migrate, migrations, openReader, openWriter, scalar } from "./schema.ts";
+import {
+  applicationId,
+  backupBefore,
+  logIdOf,
+  type Migration,
+  migrate,
+  migrations,
+  openReader,
+  openWriter,
+  scalar,
+} from "./schema.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "selvage-schema-"));
 after(() => rmSync(folder, { recursive: true }));
@@ -102,6 +121,40 @@ test("migrations are applied once each, in order; a broken one leaves the versio
   assert.throws(() => migrate(db, steps, at), /absent/);
   assert.deepEqual([scalar(db, "SELECT count(*) FROM a"), scalar(db, "SELECT max(version) FROM schema")], [1, 2]);
   db.close();
+});
+
+test("a file of an older schema is copied beside itself before it is changed, once, and no copy is taken of a new one", () => {
+  const path = join(folder, "older.db");
+  const older = new DatabaseSync(path);
+  older.exec(`PRAGMA application_id = ${applicationId}`);
+  migrate(older, migrations.slice(0, 1), "2026-01-01T00:00:00.000Z");
+  older.exec("INSERT INTO log VALUES (1, 'e', '{}')");
+  older.close();
+  const aside = backupBefore(path, 1);
+  openWriter({ path }).close();
+  assert.equal(mode(aside), 0o600);
+  const copy = openReader(aside);
+  assert.deepEqual(
+    [
+      scalar(copy, "PRAGMA application_id"),
+      scalar(copy, "SELECT max(version) FROM schema"),
+      scalar(copy, "SELECT entry_id FROM log"),
+    ],
+    [applicationId, 1, "e"],
+  );
+  copy.close();
+  const before = readFileSync(aside);
+  const db = openWriter({ path });
+  const logId = logIdOf(db);
+  db.close();
+  const again = openWriter({ path });
+  assert.equal(logIdOf(again), logId, "a migration is applied once");
+  again.close();
+  assert.deepEqual(readFileSync(aside), before);
+  const fresh = join(folder, "fresh.db");
+  openWriter({ path: fresh }).close();
+  const newest = migrations.at(-1)?.version ?? 0;
+  for (let version = 0; version <= newest; version += 1) assert.equal(existsSync(backupBefore(fresh, version)), false);
 });
 
 test("a reader cannot write", () => {

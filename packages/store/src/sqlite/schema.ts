@@ -1,5 +1,16 @@
 /** The file: whose it is, its tables and their versions, and the settings that make a commit durable (sqlite.org/pragma.html, /wal.html). */
-import { chmodSync, closeSync, constants, fsyncSync, openSync, readSync, statSync } from "node:fs";
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  existsSync,
+  fsyncSync,
+  openSync,
+  readSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { StoreFailure } from "../store.ts";
@@ -35,6 +46,15 @@ export const migrations: readonly Migration[] = [
       CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
       INSERT INTO meta VALUES ('compacted', 0);`,
   },
+  {
+    version: 2,
+    name: "log id",
+    // A UUID of version 4 and variant 1 (RFC 9562, section 5.4), of SQLite's own random numbers.
+    sql: `
+      CREATE TABLE identity (log_id TEXT NOT NULL) STRICT;
+      INSERT INTO identity SELECT substr(h, 1, 8) || '-' || substr(h, 9, 4) || '-4' || substr(h, 14, 3) || '-8' || substr(h, 18, 3)
+        || '-' || substr(h, 21, 12) FROM (SELECT lower(hex(randomblob(16))) AS h);`,
+  },
 ];
 
 const refuse = (path: string, why: string): StoreFailure =>
@@ -67,12 +87,7 @@ function create(path: string): void {
     if (error instanceof Error && "code" in error && error.code === "EEXIST") return;
     throw error;
   }
-  const folder = openSync(dirname(path), constants.O_RDONLY);
-  try {
-    fsyncSync(folder);
-  } finally {
-    closeSync(folder);
-  }
+  syncFile(dirname(path));
 }
 
 /** A pragma's one value, or the first column of any query's first row. */
@@ -80,6 +95,9 @@ export function scalar(db: DatabaseSync, sql: string): unknown {
   const row = db.prepare(sql).get();
   return row === undefined ? undefined : Object.values(row)[0];
 }
+
+/** Names the log in a file of the newest schema. */
+export const logIdOf = (db: DatabaseSync): string => String(scalar(db, "SELECT log_id FROM identity"));
 
 function transaction(db: DatabaseSync, work: () => void): void {
   db.exec("BEGIN IMMEDIATE");
@@ -113,15 +131,56 @@ export function migrate(db: DatabaseSync, known: readonly Migration[], at: strin
   const newest = known.at(-1)?.version ?? 0;
   for (const migration of known) {
     transaction(db, () => {
-      const present = Number(scalar(db, "SELECT coalesce(max(version), 0) FROM schema"));
+      const present = versionIn(db);
       if (present > newest) {
-        const text = `the store's file has schema version ${present}, this program knows up to ${newest}: use a newer Selvage`;
+        const text = `the store's file has schema version ${present}, this program knows up to ${newest}: use a newer Selvage, or restore the copy that was taken before the upgrade (beside it, .schema-${newest})`;
         throw new StoreFailure(text, "failed");
       }
       if (present >= migration.version) return;
       db.exec(migration.sql);
       db.prepare("INSERT INTO schema VALUES (?, ?, ?)").run(migration.version, migration.name, at);
     });
+  }
+}
+
+const versionIn = (db: DatabaseSync): number => Number(scalar(db, "SELECT coalesce(max(version), 0) FROM schema"));
+
+/** Where the copy stands that was taken of a file before its schema went beyond `version`: what a downgrade puts back. */
+export const backupBefore = (path: string, version: number): string => `${path}.schema-${version}`;
+
+/**
+ * Takes a copy of a file whose schema is older than this program's, before it is changed: the way back to the program before. One that is
+ * there already was taken by a try that did not come to its end, and is of the same schema.
+ */
+function keepBeforeMigration(db: DatabaseSync, path: string): void {
+  if (scalar(db, "SELECT count(*) FROM sqlite_schema WHERE name = 'schema'") === 0) return;
+  const version = versionIn(db);
+  const target = backupBefore(path, version);
+  if (version === 0 || version >= (migrations.at(-1)?.version ?? 0) || existsSync(target)) return;
+  const next = `${target}.${process.pid}.new`;
+  try {
+    // Before the first byte: nobody else may read it at any time.
+    closeSync(openSync(next, "wx", 0o600));
+    db.prepare("VACUUM INTO ?").run(next);
+    const copy = new DatabaseSync(next, { readOnly: true });
+    const copied = versionIn(copy);
+    copy.close();
+    // Another process was faster: it took the copy.
+    if (copied !== version) return;
+    syncFile(next);
+    renameSync(next, target);
+    syncFile(dirname(target));
+  } finally {
+    rmSync(next, { force: true });
+  }
+}
+
+function syncFile(path: string): void {
+  const file = openSync(path, constants.O_RDONLY);
+  try {
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
   }
 }
 
@@ -145,6 +204,7 @@ export function openWriter(options: FileOptions): DatabaseSync {
     if (mode !== "wal")
       throw new StoreFailure(`${path}: the file system cannot hold a write-ahead log (journal mode ${mode})`, "failed");
     db.exec("PRAGMA synchronous = FULL");
+    keepBeforeMigration(db, path);
     migrate(db, migrations, new Date().toISOString());
     if (options.maxBytes !== undefined) {
       db.exec(

@@ -30,37 +30,40 @@ export interface OpenSqliteOptions extends SqliteOptions {
 export async function openSqlite(options: OpenSqliteOptions): Promise<Store> {
   const { now = Date.now, spawn, ...rest } = options;
   const workerData: SqliteOptions = { ...rest, path: resolve(rest.path) };
-  const store = new SqliteStore(
-    spawn ?? (() => new Worker(new URL("./worker.ts", import.meta.url), { workerData })),
-    now,
-  );
+  const bell = new Bell();
+  const link = new Link(spawn ?? (() => new Worker(new URL("./worker.ts", import.meta.url), { workerData })), {
+    head: (head) => bell.ring(head),
+    lost: (error) => bell.fail(error),
+  });
   try {
-    await store.open();
+    return new SqliteStore({ link, bell, now, logId: await link.open() });
   } catch (error) {
     // Who opens is told which file; who asks later, perhaps over the network, is not.
     if (!(error instanceof StoreFailure) || error.message.includes(workerData.path)) throw error;
     throw new StoreFailure(`${workerData.path}: ${error.message}`, error.outcome, { cause: error });
   }
-  return store;
+}
+
+interface SqliteParts {
+  readonly link: Link;
+  readonly bell: Bell;
+  readonly now: () => number;
+  readonly logId: string;
 }
 
 class SqliteStore implements Store {
   readonly driver = "sqlite";
   readonly durable = true;
   readonly state: StateSpace;
-  readonly #bell = new Bell();
+  readonly logId: string;
+  readonly #bell: Bell;
   readonly #link: Link;
 
-  constructor(spawn: () => Worker, now: () => number) {
-    this.#link = new Link(spawn, {
-      head: (head) => this.#bell.ring(head),
-      lost: (error) => this.#bell.fail(error),
-    });
-    this.state = new SqliteState(this.#link, now);
-  }
-
-  open(): Promise<void> {
-    return this.#link.open();
+  constructor({ link, bell, now, logId }: SqliteParts) {
+    this.#link = link;
+    this.#bell = bell;
+    this.logId = logId;
+    this.state = new SqliteState(link, now);
   }
 
   async snapshot(): Promise<Snapshot> {

@@ -46,7 +46,7 @@ class Service {
     this.#lockWait = options.lockWait ?? 5_000;
     this.#head = this.#engine.bounds().head;
     this.#doorbell = new Doorbell(options.path, poll, () => this.#look());
-    this.#send({ kind: "opened" });
+    this.#send({ kind: "opened", logId: this.#engine.logId });
     this.#send({ kind: "head", head: this.#head });
     port.on("message", (request: Request) => this.#take(request));
     this.#schedule(0);

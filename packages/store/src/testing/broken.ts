@@ -26,6 +26,7 @@ function replaced(inner: Store, verbs: Partial<Store>): Store {
   return {
     driver: "broken",
     durable: inner.durable,
+    logId: inner.logId,
     snapshot: () => inner.snapshot(),
     append: (head, entries) => inner.append(head, entries),
     tail: (from, signal) => inner.tail(from, signal),
@@ -341,6 +342,19 @@ export const brokenDrivers: readonly BrokenDriver[] = [
       };
     },
   ),
+  broken("calls every log by one name", "a log is named by a UUID", () => ({ logId: "log" })),
+  {
+    name: "names its log anew at each opening",
+    caughtBy: "opened again, a durable store has its log, objects, bounds, entry ids and live facts",
+    open: async ({ now }) => {
+      const inner = openMemory({ now });
+      return {
+        store: replaced(inner, { durable: true }),
+        reopen: async () => replaced(inner, { durable: true, logId: randomUUID() }),
+        dispose: () => inner.close(),
+      };
+    },
+  },
   broken("goes on after it was closed", "a closed store refuses every call", () => ({ close: async () => undefined })),
   broken("drops what was sent before closing", "appends that were sent before closing are finished", (inner) => {
     let closed = false;

@@ -14,6 +14,12 @@ function nextOf(store: Store, from: number): Promise<unknown> {
 
 export const lifecycleChecks: readonly Check[] = [
   {
+    name: "a log is named by a UUID",
+    run: async ({ store }) => {
+      assert.match(store.logId, /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+    },
+  },
+  {
     name: "a closed store refuses every call",
     run: async ({ store }) => {
       await appendAt(store, 0, entry());
@@ -69,6 +75,7 @@ export const lifecycleChecks: readonly Check[] = [
       const before = objectsOf(await store.snapshot());
       clock.advance(5);
       const again = await reopen();
+      assert.equal(again.logId, store.logId);
       assert.deepEqual({ ...(await again.bounds()) }, { oldest: 4, head: 12 });
       assert.deepEqual(objectsOf(await again.snapshot()), before);
       assert.deepEqual({ ...(await again.append(12, [entries[11]!])) }, { outcome: "moved", head: 12 });
