@@ -48,7 +48,7 @@ function stepText(step: Step): string {
     case "reply":
       return "back to where it came in";
     case "tunnel":
-      return `tunnel to ${operandText(step.to)}`;
+      return `tunnel by ${step.by} to ${operandText(step.to)}`;
     case "punt":
       return `to the agent: ${step.kind}`;
     case "absorb":

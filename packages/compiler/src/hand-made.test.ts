@@ -1,14 +1,22 @@
 /** The rows that the datapath's suite writes by hand are those that the apps derive: so that what passes there holds for real rows. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { rowsFor, type TestPort, testPort } from "@selvage/datapath/testing";
+import { rowsFor, type TestPort, testPort, vxlanNet } from "@selvage/datapath/testing";
 import { Attachment, type Change, Engine, Host, Network, Port, Subnet } from "@selvage/model";
 import { makeNetwork, makePort, makeSubnet, put, testId } from "@selvage/model/testing";
 import { type Row, rowText } from "@selvage/pipeline";
 import { derivationsFor } from "./mod.ts";
 import { hostName, hostsOf, tunnelAddress } from "./testing/intent.ts";
 
-const ports = [testPort(1, 1, 0), testPort(2, 1, 0), testPort(3, 1, 1), testPort(4, 2, 1), testPort(5, 2, 2)] as const;
+const ports = [
+  testPort(1, 1, 0),
+  testPort(2, 1, 0),
+  testPort(3, 1, 1),
+  testPort(4, 2, 1),
+  testPort(5, 2, 2),
+  testPort(6, vxlanNet, 0),
+  testPort(7, vxlanNet, 1),
+] as const;
 const hosts = hostsOf(3);
 
 /** The intent that the hand-made ports stand for. */
@@ -19,7 +27,14 @@ function intentOf(all: readonly TestPort[]): readonly Change[] {
     ...nets.flatMap((net) => {
       const network_id = testId("network", net);
       return [
-        put(Network, makeNetwork({ id: network_id, "provider:segmentation_id": net })),
+        put(
+          Network,
+          makeNetwork({
+            id: network_id,
+            "provider:segmentation_id": net,
+            "provider:network_type": net === vxlanNet ? "vxlan" : "geneve",
+          }),
+        ),
         put(
           Subnet,
           makeSubnet({ id: testId("subnet", net), network_id, cidr: `10.0.${net}.0/24`, gateway_ip: `10.0.${net}.1` }),

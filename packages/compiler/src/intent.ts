@@ -1,5 +1,7 @@
 /** What several apps ask of intent: projections as queries, so that an edit of a name wakes nobody. */
+
 import { Attachment, Host, keyOf, Network, Port, type Query, type QueryingView } from "@selvage/model";
+import type { Encapsulation } from "@selvage/pipeline";
 
 const same = <T>(a: T, b: T): boolean => Object.is(a, b);
 
@@ -14,6 +16,13 @@ export const networkKey: Query<number | undefined> = {
 export const networkMtu: Query<number | undefined> = {
   name: "network MTU",
   run: (view, id) => view.get(Network, id)?.mtu,
+  equal: same,
+};
+
+/** How a network crosses the underlay. */
+export const networkEncapsulation: Query<Encapsulation> = {
+  name: "network encapsulation",
+  run: (view, id) => (view.get(Network, id)?.["provider:network_type"] === "vxlan" ? "vxlan" : "geneve"),
   equal: same,
 };
 

@@ -47,6 +47,7 @@ export const F = {
   host: define("host", "int", 24, "memory", "key of the host it goes to"),
   nh: define("nh", "ip", 128, "memory", "the address asked for, or the next hop; IPv4 in the low 32 bits"),
   nhMac: define("nhMac", "mac", 48, "memory", "the link-layer address of `nh`; zero: not known"),
+  encapsulation: define("encapsulation", "int", 2, "memory", "how the network crosses the underlay: 0 Geneve, 1 VXLAN"),
   oversize: define("oversize", "int", 1, "memory", "1: the frame is larger than its network carries"),
 
   ethSrc: define("ethSrc", "mac", 48, "frame", "source MAC"),
@@ -82,5 +83,17 @@ export type FieldName = keyof typeof F;
 /** The tunnel key of packets that only make a switch find the way to another host; no network has it. */
 export const probeKey = 0;
 
-/** The `ingress` of a packet that came out of a tunnel. */
+/** The `ingress` of a packet that came out of a Geneve tunnel. */
 export const fabricIngress = "fabric";
+
+/** The `ingress` of a packet that came out of a VXLAN tunnel. */
+export const vxlanIngress = "fabric-vxlan";
+
+/** How a network's frames cross the underlay: Geneve (RFC 8926), whose option names both ports, or VXLAN (RFC 7348), which has the key alone. */
+export type Encapsulation = "geneve" | "vxlan";
+
+/** Encapsulations as the field holds them. */
+export const encapsulations: Readonly<Record<Encapsulation, number>> = { geneve: 0, vxlan: 1 };
+
+/** Where packets of an encapsulation come in and go out. */
+export const ingressOf: Readonly<Record<Encapsulation, string>> = { geneve: fabricIngress, vxlan: vxlanIngress };

@@ -33,8 +33,8 @@ test("a row's text is its table, rank, key and action, in the declaration's orde
     "l2(port: net=5, ethDst=fa:16:3e:00:00:01/ff:ff:ff:ff:ff:ff) → remote(port=2, host=3)",
   );
   assert.equal(
-    rowText(row(TunnelOut, { host: 1 }, "geneve", { to: "2001:db8::1" })),
-    "tunnel_out(host=1) → geneve(to=2001:db8::1)",
+    rowText(row(TunnelOut, { host: 1, encapsulation: 0 }, "geneve", { to: "2001:db8::1" })),
+    "tunnel_out(host=1, encapsulation=0) → geneve(to=2001:db8::1)",
   );
   assert.equal(row(Deliver, { port: 0 }, "portDown").body, "portDown()");
 });
@@ -110,7 +110,7 @@ test("what the types refuse", () => {
     // @ts-expect-error a number belongs here
     () => row(Deliver, { port: "1" }, "portDown"),
     // @ts-expect-error the action has no such parameter
-    () => row(TunnelOut, { host: 1 }, "geneve", { too: "192.0.2.1" }),
+    () => row(TunnelOut, { host: 1, encapsulation: 0 }, "geneve", { too: "192.0.2.1" }),
     // @ts-expect-error the table has no such action
     () => row(Deliver, { port: 1 }, "flood"),
     // @ts-expect-error an exact column is missing

@@ -3,7 +3,7 @@
  * every datapath, the docs, the trace and the tests read the same declaration (after P4; faucet's table contracts).
  */
 import type { ReasonCode } from "@selvage/base";
-import type { Field, ValueKind } from "./fields.ts";
+import type { Encapsulation, Field, ValueKind } from "./fields.ts";
 
 /** How a column matches. `exact`: always given; `optional`: exact or left out; `prefix`: longest prefix; `masked`: value and mask. */
 export type MatchKind = "exact" | "optional" | "prefix" | "masked";
@@ -46,8 +46,8 @@ export type Step =
   | { readonly do: "output"; readonly to: Operand }
   /** Back to where it came in. */
   | { readonly do: "reply" }
-  /** To another host: key from `net`, option from `srcPort` and `dstPort`, to the underlay address in the operand. */
-  | { readonly do: "tunnel"; readonly to: Operand }
+  /** To another host, at the underlay address in the operand: key from `net`; by Geneve an option from `srcPort` and `dstPort`, by VXLAN nothing else. */
+  | { readonly do: "tunnel"; readonly by: Encapsulation; readonly to: Operand }
   | { readonly do: "punt"; readonly kind: PuntKind }
   | { readonly do: "drop"; readonly reason: ReasonCode }
   /** Ends here and is no drop: a packet that the hosts send each other for their switches' sake, and that bears nothing of a tenant. */
@@ -60,7 +60,7 @@ export const call = (table: string): Step => ({ do: "call", table });
 export const replicate = (table: string): Step => ({ do: "replicate", table });
 export const output = (to: Operand): Step => ({ do: "output", to });
 export const reply = (): Step => ({ do: "reply" });
-export const tunnel = (to: Operand): Step => ({ do: "tunnel", to });
+export const tunnel = (by: Encapsulation, to: Operand): Step => ({ do: "tunnel", by, to });
 export const punt = (kind: PuntKind): Step => ({ do: "punt", kind });
 export const drop = (reason: ReasonCode): Step => ({ do: "drop", reason });
 export const absorb = (): Step => ({ do: "absorb" });

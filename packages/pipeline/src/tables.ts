@@ -226,10 +226,16 @@ export const Dhcp = table({
 export const Carriage = table({
   number: 29,
   name: "carriage",
-  text: "What a network carries: a frame of more bytes than its largest (MTU and Ethernet header) is marked, and then dropped.",
+  text: "What a network carries and how it crosses the underlay: a frame of more bytes than its largest (MTU and Ethernet header) is marked, and then dropped.",
   scheme: "exact",
   columns: { net: exact(F.net) },
-  actions: { carry: action({ largest: "int" }, [measure(F.oversize, param("largest")), goto("l2")]) },
+  actions: {
+    carry: action({ largest: "int", encapsulation: "int" }, [
+      set(F.encapsulation, param("encapsulation")),
+      measure(F.oversize, param("largest")),
+      goto("l2"),
+    ]),
+  },
   miss: [drop("no-fdb-entry")],
 });
 
@@ -299,16 +305,32 @@ export const Neighbour = table({
   actions: { known: action({ mac: "mac" }, [set(F.nhMac, param("mac"))]) },
 });
 
+export const FabricVni = table({
+  number: 58,
+  name: "fabric_vni",
+  text: "VXLAN names no receiving port: the port here is looked up by its MAC, and broadcast and multicast go to every port of the network here.",
+  scheme: "ranked",
+  ranks: { group: 2, port: 1 },
+  columns: { net: optional(F.net), ethDst: masked(F.ethDst) },
+  actions: {
+    local: action({ port: "int" }, [set(F.dstPort, param("port")), goto("deliver")]),
+    group: action([replicate("flood_local")]),
+  },
+  miss: [drop("no-fdb-entry")],
+  constants: [{ rank: "group", key: { ethDst: "01:00:00:00:00:00/01:00:00:00:00:00" }, action: "group" }],
+});
+
 export const TunnelSource = table({
   number: 59,
   name: "tunnel_source",
   text: "A tunnelled packet counts only when it comes from a host that has a machine on that network.",
   scheme: "ranked",
   ranks: { probe: 2, host: 1 },
-  columns: { tunKey: exact(F.tunKey), tunSrc: optional(F.tunSrc) },
+  columns: { ingress: optional(F.ingress), tunKey: exact(F.tunKey), tunSrc: optional(F.tunSrc) },
   actions: {
     probe: action([absorb()]),
     accept: action([set(F.net, contentsOf(F.tunKey)), set(F.srcPort, contentsOf(F.tunSrcPort)), goto("fabric_in")]),
+    acceptVni: action([set(F.net, contentsOf(F.tunKey)), set(F.srcPort, constant(0)), goto("fabric_vni")]),
   },
   miss: [drop("tunnel-source")],
   constants: [{ rank: "probe", key: { tunKey: probeKey }, action: "probe" }],
@@ -330,10 +352,13 @@ export const FabricIn = table({
 export const TunnelOut = table({
   number: 80,
   name: "tunnel_out",
-  text: "How another host is reached.",
+  text: "How another host is reached, by the network's encapsulation.",
   scheme: "exact",
-  columns: { host: exact(F.host) },
-  actions: { geneve: action({ to: "ip" }, [tunnel(param("to"))]) },
+  columns: { host: exact(F.host), encapsulation: exact(F.encapsulation) },
+  actions: {
+    geneve: action({ to: "ip" }, [tunnel("geneve", param("to"))]),
+    vxlan: action({ to: "ip" }, [tunnel("vxlan", param("to"))]),
+  },
   miss: [drop("tunnel-missing")],
 });
 

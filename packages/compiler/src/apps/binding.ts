@@ -1,15 +1,19 @@
 /** Binds an interface to the port it names: only when intent binds that port to this very host. */
 import { derive, Port } from "@selvage/model";
-import { Classify, Deliver, FabricIn, row } from "@selvage/pipeline";
+import { Classify, Deliver, FabricIn, FabricVni, row } from "@selvage/pipeline";
 import { app } from "../app.ts";
-import { isHere, networkKey, networkUp } from "../intent.ts";
+import { isHere, networkEncapsulation, networkKey, networkUp } from "../intent.ts";
 
-export const binding = app("binding", [Classify, FabricIn, Deliver], (here) => [
+export const binding = app("binding", [Classify, FabricIn, FabricVni, Deliver], (here) => [
   derive("port", Port, (port, view) => {
     if (!isHere(view, port, here.name)) return [];
     const net = view.ask(networkKey, port.network_id);
     if (net === undefined) return [];
-    const inbound = row(FabricIn, { net, port: port.key }, "local", { port: port.key });
+    const isVxlan = view.ask(networkEncapsulation, port.network_id) === "vxlan";
+    const ethDst = `${port.mac_address}/ff:ff:ff:ff:ff:ff`;
+    const inbound = isVxlan
+      ? row(FabricVni, { net, ethDst }, "local", { port: port.key }, "port")
+      : row(FabricIn, { net, port: port.key }, "local", { port: port.key });
     const ingress = { ingress: port.id };
     const deliver = { port: port.key };
     if (!port.admin_state_up) return [inbound, row(Classify, ingress, "portDown"), row(Deliver, deliver, "portDown")];

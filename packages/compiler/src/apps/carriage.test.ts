@@ -8,15 +8,18 @@ import { Carriage, rowText } from "@selvage/pipeline";
 import { fabric } from "../testing/fabric.ts";
 import { net } from "../testing/intent.ts";
 
-test("a network is measured where it has a machine, by its MTU and the Ethernet header", async () => {
+test("a network is measured where it has a machine, by its MTU and the Ethernet header, and crosses as its type says", async () => {
   const world = await fabric(
     { hosts: 2 },
     net("blue", { a: "h1", b: "h2" }, { network: { mtu: 1280 } }),
-    net("red", { c: "h2" }, { network: { mtu: 65_535 } }),
+    net("red", { c: "h2" }, { network: { mtu: 65_535, "provider:network_type": "vxlan" } }),
   );
   const texts = (host: string) => world.rows(host, [Carriage]).map(rowText);
-  assert.deepEqual(texts("h1"), ["carriage(net=1) → carry(largest=1294)"]);
-  assert.deepEqual(texts("h2"), ["carriage(net=1) → carry(largest=1294)", "carriage(net=2) → carry(largest=65535)"]);
+  assert.deepEqual(texts("h1"), ["carriage(net=1) → carry(largest=1294, encapsulation=0)"]);
+  assert.deepEqual(texts("h2"), [
+    "carriage(net=1) → carry(largest=1294, encapsulation=0)",
+    "carriage(net=2) → carry(largest=65535, encapsulation=1)",
+  ]);
 });
 
 test("a changed MTU changes one row on each host of the network, and holds for the next packet", async () => {
@@ -33,7 +36,7 @@ test("a changed MTU changes one row on each host of the network, and holds for t
   const after = new Set(world.rows("h1").map(rowText));
   assert.deepEqual(
     before.filter((text) => !after.has(text)),
-    ["carriage(net=1) → carry(largest=1294)"],
+    ["carriage(net=1) → carry(largest=1294, encapsulation=0)"],
   );
   assert.equal(after.size, before.length);
   assert.deepEqual(send(6, 1281).delivered, ["b"]);

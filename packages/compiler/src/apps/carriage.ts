@@ -1,8 +1,8 @@
-/** What each network of this host carries: frames of its MTU with their Ethernet header (IEEE 802.3, clause 3.1.1), and none larger. */
+/** What each network of this host carries, and by which encapsulation: frames of its MTU with their Ethernet header (IEEE 802.3, clause 3.1.1), and none larger. */
 import { deriveKey, Port } from "@selvage/model";
-import { Carriage, row } from "@selvage/pipeline";
+import { Carriage, encapsulations, row } from "@selvage/pipeline";
 import { app } from "../app.ts";
-import { networkKey, networkMtu } from "../intent.ts";
+import { networkEncapsulation, networkKey, networkMtu } from "../intent.ts";
 
 /** Two MAC addresses and the type. A tag is not in it: no port carries VLANs. */
 const ethernetHeader = 14;
@@ -15,7 +15,8 @@ export const carriage = app("carriage", [Carriage], (here) => [
     if (host !== here.name) return [];
     const net = view.ask(networkKey, networkId);
     const mtu = view.ask(networkMtu, networkId);
+    const encapsulation = encapsulations[view.ask(networkEncapsulation, networkId)];
     if (net === undefined || mtu === undefined) return [];
-    return [row(Carriage, { net }, "carry", { largest: Math.min(mtu + ethernetHeader, longest) })];
+    return [row(Carriage, { net }, "carry", { largest: Math.min(mtu + ethernetHeader, longest), encapsulation })];
   }),
 ]);

@@ -2,7 +2,7 @@
 import { derive, deriveKey, Port } from "@selvage/model";
 import { FabricIn, FloodLocal, FloodRemote, Mcast, row } from "@selvage/pipeline";
 import { app } from "../app.ts";
-import { hostKey, isHere, networkKey, networkOn } from "../intent.ts";
+import { hostKey, isHere, networkEncapsulation, networkKey, networkOn } from "../intent.ts";
 
 export const flood = app("flood", [Mcast, FabricIn, FloodLocal, FloodRemote], (here) => [
   derive("port", Port, (port, view) => {
@@ -14,7 +14,10 @@ export const flood = app("flood", [Mcast, FabricIn, FloodLocal, FloodRemote], (h
     const [networkId = "", host = ""] = pair.split("|");
     const net = view.ask(networkKey, networkId);
     if (net === undefined) return [];
-    if (host === here.name) return [row(Mcast, { net }, "flood"), row(FabricIn, { net, port: 0 }, "flood")];
+    if (host === here.name) {
+      const isNamed = view.ask(networkEncapsulation, networkId) === "geneve";
+      return [row(Mcast, { net }, "flood"), ...(isNamed ? [row(FabricIn, { net, port: 0 }, "flood")] : [])];
+    }
     const there = view.ask(hostKey, host);
     if (there === undefined || !networkOn(view, networkId, here.name)) return [];
     return [row(FloodRemote, { net, host: there }, "copy", { host: there })];

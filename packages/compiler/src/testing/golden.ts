@@ -13,7 +13,7 @@ import { hostsOf, intentOf, net } from "./intent.ts";
 
 /**
  * On h1 of three hosts (the third has not said where its tunnels end): a network of both families with ports as they come, one
- * down, one without port security, one that is not plugged; a network that is down; and a network that has no machine here.
+ * down, one without port security, one that is not plugged; a network that is down; a network that has no machine here; and one of VXLAN.
  */
 export function goldenRows(app: App): readonly Row[] {
   const hosts = hostsOf(3).map((host): Host => (host.name === "h3" ? { ...host, tunnel_ip: null } : host));
@@ -33,6 +33,7 @@ export function goldenRows(app: App): readonly Row[] {
       { cidr6: "2001:db8:1::/64", network: { admin_state_up: false }, subnet4: { enable_dhcp: false } },
     ),
     net("far", { stranger: "h2" }),
+    net("plain", { left: "h1", right: "h2" }, { network: { "provider:network_type": "vxlan" } }),
   ]);
   const engine = new Engine<Row>({ derivations: app.derivations({ name: "h1" }) });
   const facts = plugged.filter(({ host }) => host === "h1").map(({ port }) => put(Attachment, { id: port }));

@@ -1,10 +1,11 @@
 /** From the program's steps to the switch's actions (ovs-actions(7)): moves and loads of fields, lookups in other tables, and where the packet ends. */
 import { type Action, act, Port, type Subfield } from "@selvage/openflow";
 import {
+  type Encapsulation,
   F,
   type Field,
-  fabricIngress,
   frameLength,
+  ingressOf,
   type Operand,
   type Program,
   probeKey,
@@ -58,9 +59,9 @@ export function actionsOf(
         send(act.output(Port.inPort));
         break;
       case "tunnel": {
-        const number = ports.numberOf(fabricIngress);
+        const number = ports.numberOf(ingressOf[step.by]);
         if (number === undefined) return undefined;
-        send(...tunnelActions(literal(step.to, row)), act.output(number));
+        send(...tunnelActions(step.by, literal(step.to, row)), act.output(number));
         break;
       }
       case "punt":
@@ -116,15 +117,21 @@ export function probeActions(to: string, number: number): readonly Action[] {
   return [load(outgoing.key, BigInt(probeKey)), destination(to), act.output(number)];
 }
 
-/** The key from `net`, both ports in the option, and the other host's address. */
-function tunnelActions(to: RowValue): readonly Action[] {
-  return [
-    ...copy(bitsOf(F.net), outgoing.key),
-    load(outgoing.option, 0n),
-    ...copy(bitsOf(F.dstPort), outgoing.dstPort),
-    ...copy(bitsOf(F.srcPort), outgoing.srcPort),
-    destination(to),
-  ];
+/** The key from `net`, by Geneve both ports in the option, and the other host's address. */
+function tunnelActions(by: Encapsulation, to: RowValue): readonly Action[] {
+  const key = copy(bitsOf(F.net), outgoing.key);
+  switch (by) {
+    case "vxlan":
+      return [...key, destination(to)];
+    case "geneve":
+      return [
+        ...key,
+        load(outgoing.option, 0n),
+        ...copy(bitsOf(F.dstPort), outgoing.dstPort),
+        ...copy(bitsOf(F.srcPort), outgoing.srcPort),
+        destination(to),
+      ];
+  }
 }
 
 const destination = (to: RowValue): Action =>

@@ -75,21 +75,53 @@ function configureBridge(replica: Replica, { bridge, datapathType }: BridgePlan)
   return operations;
 }
 
+/** Name of the interface of VXLAN tunnels that we make; one that is there already and does the same is taken as it is, whatever its name. */
+const vxlanInterface = "selvage-vxlan";
+
+/** What must be written so that packets can go by VXLAN; nothing where they can. Throws SwitchConflict. */
+export function configureVxlan(replica: Replica, plan: BridgePlan): readonly Operation[] {
+  if (plan.tunnel === null || vxlanIn(replica, plan) !== undefined) return [];
+  return configureInterface(replica, plan.bridge, { ...plan.tunnel, name: vxlanInterface, type: "vxlan" });
+}
+
+/** An interface of the bridge by which every VXLAN packet to us comes: a second one would be refused by the switch. */
+function vxlanIn(replica: Replica, { bridge, tunnel }: BridgePlan): Row<typeof Interfaces> | undefined {
+  if (tunnel === null) return undefined;
+  return interfacesOf(replica, bridge).find(
+    ({ type, options }) =>
+      type === "vxlan" &&
+      options.get("key") === "flow" &&
+      options.get("remote_ip") === "flow" &&
+      [undefined, "4789"].includes(options.get("dst_port")) &&
+      [undefined, tunnel.localIp].includes(options.get("local_ip")),
+  );
+}
+
 function configureTunnel(replica: Replica, { bridge, tunnel }: BridgePlan): readonly Operation[] {
-  if (tunnel === null) return [];
+  return tunnel === null ? [] : configureInterface(replica, bridge, { ...tunnel, type: "geneve" });
+}
+
+interface TunnelPlan {
+  readonly name: string;
+  readonly localIp: string;
+  readonly type: "geneve" | "vxlan";
+}
+
+function configureInterface(replica: Replica, bridge: string, tunnel: TunnelPlan): readonly Operation[] {
   const options = tunnelOptions(tunnel.localIp);
   const held = [...replica.table(Interfaces).values()].find(({ name }) => name === tunnel.name);
   if (held === undefined) {
     const into = bridgeRow(replica, bridge)?._uuid;
     const where = into === undefined ? ([["name", "==", bridge]] as const) : ([["_uuid", "==", into]] as const);
     return [
-      insert(Interface, { name: tunnel.name, type: "geneve", options }, "tunnel_interface"),
+      insert(Interface, { name: tunnel.name, type: tunnel.type, options }, "tunnel_interface"),
       insert(Port, { name: tunnel.name, interfaces: [named("tunnel_interface")] }, "tunnel_port"),
       mutate(Bridge, where, [["ports", "insert", [named("tunnel_port")]]]),
     ];
   }
-  if (held.type !== "geneve" || !interfacesOf(replica, bridge).includes(held)) {
-    throw new SwitchConflict(`the interface ${tunnel.name} is not a Geneve tunnel of ${bridge}: remove or rename it`);
+  if (held.type !== tunnel.type || !interfacesOf(replica, bridge).includes(held)) {
+    const kind = { geneve: "Geneve", vxlan: "VXLAN" }[tunnel.type];
+    throw new SwitchConflict(`the interface ${tunnel.name} is not a ${kind} tunnel of ${bridge}: remove or rename it`);
   }
   const same =
     held.options.size === Object.keys(options).length &&
@@ -125,7 +157,8 @@ export interface Plugged {
  * The interfaces of the bridge that name a port and work. Of two that name the same one the lower number counts. Ordered by port id, so that the
  * same interfaces give the same list.
  */
-export function pluggedIn(replica: Replica, { bridge, tunnel }: BridgePlan): Plugged {
+export function pluggedIn(replica: Replica, plan: BridgePlan): Plugged {
+  const { bridge, tunnel } = plan;
   const best = new Map<string, PluggedPort>();
   const problems: string[] = [];
   let tunnelNumber: number | undefined;
@@ -144,5 +177,6 @@ export function pluggedIn(replica: Replica, { bridge, tunnel }: BridgePlan): Plu
     } else best.set(port, { port, name, ofport });
   }
   const plugged = [...best.values()].sort((a, b) => (a.port < b.port ? -1 : 1));
-  return { ports: new Ports(plugged, tunnelNumber), problems };
+  const vxlan = vxlanIn(replica, plan)?.ofport ?? 0;
+  return { ports: new Ports(plugged, tunnelNumber, vxlan > 0 ? vxlan : undefined), problems };
 }

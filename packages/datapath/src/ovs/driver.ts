@@ -11,7 +11,7 @@ import {
   Port,
   packetOut,
 } from "@selvage/openflow";
-import { fabricIngress, type Program, type Row, selvageProgram } from "@selvage/pipeline";
+import { fabricIngress, type Program, type Row, selvageProgram, vxlanIngress } from "@selvage/pipeline";
 import type { Adoption, Datapath, DatapathEvents, InstalledRow } from "../datapath.ts";
 import { planAdoption } from "./adoption.ts";
 import { pluggedIn } from "./bridge.ts";
@@ -50,6 +50,8 @@ export interface OvsDatapathOptions {
 const tunnelInterface = "selvage-geneve";
 /** Milliseconds that looking through a cache of usual size takes. */
 const patience = 20;
+/** Milliseconds that a switch may take to make an interface. */
+const wayPatience = 5_000;
 const backoff = { base: 100, cap: 5_000 };
 
 export class OvsDatapath implements Datapath {
@@ -104,7 +106,11 @@ export class OvsDatapath implements Datapath {
   async adopt(rows: Iterable<Row>): Promise<Adoption> {
     const wanted = new Map<string, Row>();
     for (const row of rows) wanted.set(row.id, row);
-    const adoption = await this.#inTurn(async () => this.#adopt(this.#live(), wanted));
+    const adoption = await this.#inTurn(async () => {
+      const session = this.#live();
+      await this.#makeWays(session, wanted.values());
+      return this.#adopt(session, wanted);
+    });
     this.#ends.change(
       this.#ends.rows.filter((id) => !wanted.has(id)).map((id) => ({ id })),
       wanted.values(),
@@ -117,6 +123,7 @@ export class OvsDatapath implements Datapath {
   async apply(delta: Pick<Delta<Row>, "added" | "removed" | "modified">): Promise<void> {
     await this.#inTurn(async () => {
       const session = this.#live();
+      if (await this.#makeWays(session, delta.added)) await this.#moveTo(session, this.#ports);
       const installation = this.#installation;
       if (installation === undefined)
         throw new NotReady("nothing was adopted since the switch came, or since it refused something");
@@ -227,7 +234,29 @@ export class OvsDatapath implements Datapath {
     if (changed.size === 0) return;
     this.#ports = ports;
     this.#inTurn(() => this.#moveTo(session, ports)).catch((error: Error) => this.#failedToMove(session, error));
-    if (changed.size > 1 || !changed.has(fabricIngress)) this.#tellAttachments();
+    if ([...changed].some((name) => name !== fabricIngress && name !== vxlanIngress)) this.#tellAttachments();
+  }
+
+  /**
+   * Has the interface of VXLAN tunnels made when the first row needs it; gives whether that was so. Where it cannot be had, which is logged, the rows
+   * wait for it as for any interface, and all others go on.
+   */
+  async #makeWays(session: Session, rows: Iterable<Row>): Promise<boolean> {
+    if (this.#plan.tunnel === null || this.#ports.numberOf(vxlanIngress) !== undefined) return false;
+    let isNeeded = false;
+    for (const row of rows) isNeeded ||= this.#renderer.interfacesOf(row).includes(vxlanIngress);
+    if (!isNeeded) return false;
+    const late = new AbortController();
+    const timer = this.#clock.after(wayPatience, () => late.abort(new Error("the switch has not made it in time")));
+    try {
+      await session.addVxlan(AbortSignal.any([late.signal, this.#closing.signal]));
+    } catch (error) {
+      this.#log.error("the interface for VXLAN cannot be had: its networks do not reach other hosts", { error });
+    } finally {
+      timer.cancel();
+    }
+    this.#ports = this.#plugged(session);
+    return true;
   }
 
   /** The interfaces as they are; what is wrong with others is logged once. */

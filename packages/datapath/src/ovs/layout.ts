@@ -44,6 +44,7 @@ const places: Readonly<Record<Name, Place>> = {
   host: memory("reg6", 24),
   nh: memory("xxreg2", 128),
   nhMac: memory("xreg6", 48),
+  encapsulation: bits("reg15", 25, 2, false),
   oversize: bits("reg15", 24, 1, false),
   ethSrc: frame("eth_src"),
   ethDst: frame("eth_dst"),

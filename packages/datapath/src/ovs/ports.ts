@@ -1,5 +1,5 @@
 /** Which interface of the switch belongs to which port of intent, at one moment. */
-import { fabricIngress } from "@selvage/pipeline";
+import { fabricIngress, vxlanIngress } from "@selvage/pipeline";
 
 /** An interface that names a port and works. */
 export interface PluggedPort {
@@ -15,22 +15,26 @@ export interface PluggedPort {
 export class Ports {
   static readonly none = new Ports([], undefined);
   readonly plugged: readonly PluggedPort[];
-  /** The number of the tunnels' interface, where there is one. */
+  /** The number of the interface of Geneve tunnels, where there is one. */
   readonly tunnel: number | undefined;
   readonly #numbers: ReadonlyMap<string, number>;
   readonly #names: ReadonlyMap<number, string>;
 
-  /** Takes one interface a port. */
-  constructor(plugged: readonly PluggedPort[], tunnel: number | undefined) {
+  /** Takes one interface a port, and the numbers of the tunnels' interfaces. */
+  constructor(plugged: readonly PluggedPort[], tunnel: number | undefined, vxlan?: number) {
     this.plugged = plugged;
     this.tunnel = tunnel;
     const pairs = plugged.map(({ port, ofport }) => [port, ofport] as const);
-    const all = tunnel === undefined ? pairs : [...pairs, [fabricIngress, tunnel] as const];
+    const all = [
+      ...pairs,
+      ...(tunnel === undefined ? [] : [[fabricIngress, tunnel] as const]),
+      ...(vxlan === undefined ? [] : [[vxlanIngress, vxlan] as const]),
+    ];
     this.#numbers = new Map(all);
     this.#names = new Map(all.map(([name, number]) => [number, name]));
   }
 
-  /** The number of a port's interface, or of the tunnels' for `fabric`. */
+  /** The number of a port's interface, or of the tunnels' for `fabric` and `fabric-vxlan`. */
   numberOf(name: string): number | undefined {
     return this.#numbers.get(name);
   }

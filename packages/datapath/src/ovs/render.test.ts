@@ -45,7 +45,7 @@ import { Renderer } from "./render.ts";
 import { bucketText, flowText } from "./text.ts";
 
 const renderer = new Renderer(selvageProgram);
-const ports = new Ports([{ port: "port-a", name: "tap0", ofport: 5 }], 3);
+const ports = new Ports([{ port: "port-a", name: "tap0", ofport: 5 }], 3, 4);
 const texts = (one: Row): readonly string[] => renderer.flows(one, ports).map(flowText);
 
 describe("rows become flows", () => {
@@ -90,9 +90,9 @@ describe("rows become flows", () => {
     ],
     [
       "a length is measured into one bit, and what follows is looked up with it",
-      row(Carriage, { net: 1 }, "carry", { largest: 1456 }),
+      row(Carriage, { net: 1 }, "carry", { largest: 1456, encapsulation: 1 }),
       [
-        'table=29, priority=100,metadata=0x1/0xffffff actions=checkPacketLarger{"kind":"checkPacketLarger","length":1456,"destination":{"field":"reg15","offset":24,"bits":1}},resubmit(,30)',
+        'table=29, priority=100,metadata=0x1/0xffffff actions=set_field:0x2000000/0x6000000->reg15,checkPacketLarger{"kind":"checkPacketLarger","length":1456,"destination":{"field":"reg15","offset":24,"bits":1}},resubmit(,30)',
       ],
     ],
     [
@@ -107,25 +107,39 @@ describe("rows become flows", () => {
     ],
     [
       "a tunnel over IPv4",
-      row(TunnelOut, { host: 2 }, "geneve", { to: "192.0.2.2" }),
+      row(TunnelOut, { host: 2, encapsulation: 0 }, "geneve", { to: "192.0.2.2" }),
       [
-        "table=80, priority=100,reg6=0x2 actions=move:metadata[0..23]->tunnel_id[0..23],set_field:0x0->tun_metadata0," +
+        "table=80, priority=100,reg15=0x0/0x6000000,reg6=0x2 actions=move:metadata[0..23]->tunnel_id[0..23],set_field:0x0->tun_metadata0," +
           "move:reg1[0..23]->tun_metadata0[72..95],move:reg0[0..23]->tun_metadata0[40..63],set_field:192.0.2.2->tun_dst,output:3",
       ],
     ],
     [
       "a tunnel over IPv6",
-      row(TunnelOut, { host: 2 }, "geneve", { to: "2001:db8::2" }),
+      row(TunnelOut, { host: 2, encapsulation: 0 }, "geneve", { to: "2001:db8::2" }),
       [
-        "table=80, priority=100,reg6=0x2 actions=move:metadata[0..23]->tunnel_id[0..23],set_field:0x0->tun_metadata0," +
+        "table=80, priority=100,reg15=0x0/0x6000000,reg6=0x2 actions=move:metadata[0..23]->tunnel_id[0..23],set_field:0x0->tun_metadata0," +
           "move:reg1[0..23]->tun_metadata0[72..95],move:reg0[0..23]->tun_metadata0[40..63],set_field:2001:db8::2->tun_ipv6_dst,output:3",
       ],
     ],
     [
-      "what a tunnel carried goes where the program remembers it",
-      row(TunnelSource, { tunKey: 1, tunSrc: "2001:db8::3" }, "accept", {}, "host"),
+      "a tunnel by VXLAN bears the key alone",
+      row(TunnelOut, { host: 2, encapsulation: 1 }, "vxlan", { to: "192.0.2.2" }),
       [
-        "table=59, priority=100,tun_ipv6_src=2001:db8::3,tunnel_id=0x1 actions=move:tunnel_id[0..23]->metadata[0..23]," +
+        "table=80, priority=100,reg15=0x2000000/0x6000000,reg6=0x2 actions=move:metadata[0..23]->tunnel_id[0..23],set_field:192.0.2.2->tun_dst,output:4",
+      ],
+    ],
+    [
+      "a network is heard on the interface of its encapsulation alone",
+      row(TunnelSource, { ingress: "fabric-vxlan", tunKey: 1, tunSrc: "192.0.2.3" }, "acceptVni", {}, "host"),
+      [
+        "table=59, priority=100,in_port=4,tun_src=192.0.2.3,tunnel_id=0x1 actions=move:tunnel_id[0..23]->metadata[0..23],set_field:0x0->reg0,resubmit(,58)",
+      ],
+    ],
+    [
+      "what a tunnel carried goes where the program remembers it",
+      row(TunnelSource, { ingress: "fabric", tunKey: 1, tunSrc: "2001:db8::3" }, "accept", {}, "host"),
+      [
+        "table=59, priority=100,in_port=3,tun_ipv6_src=2001:db8::3,tunnel_id=0x1 actions=move:tunnel_id[0..23]->metadata[0..23]," +
           "move:tun_metadata0[40..63]->reg0[0..23],resubmit(,60)",
       ],
     ],

@@ -8,7 +8,7 @@ import {
   type AnyTable,
   type Column,
   type Action as Declared,
-  fabricIngress,
+  ingressOf,
   type Program,
   type Row,
   type Step,
@@ -65,7 +65,7 @@ export class Renderer {
     );
     const outputs = stepsOf(table, row).flatMap((step) => {
       if (step.do === "output") return [String(literal(step.to, row))];
-      return step.do === "tunnel" ? [fabricIngress] : [];
+      return step.do === "tunnel" ? [ingressOf[step.by]] : [];
     });
     return [...ingress, ...outputs];
   }

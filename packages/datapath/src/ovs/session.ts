@@ -10,7 +10,8 @@ import {
   type TlvMapping,
 } from "@selvage/openflow";
 import { connect, OPEN_VSWITCH, type OvsdbClient, type Replica } from "@selvage/ovsdb";
-import { type BridgePlan, bridgeReplica, configure } from "./bridge.ts";
+import { vxlanIngress } from "@selvage/pipeline";
+import { type BridgePlan, bridgeReplica, configure, configureVxlan, pluggedIn } from "./bridge.ts";
 import { Control } from "./control.ts";
 import { SwitchConflict } from "./errors.ts";
 import { tunnelOption } from "./layout.ts";
@@ -38,6 +39,8 @@ export interface Session {
   readonly control: Control | undefined;
   /** Settles, without rejecting, when the switch is gone or `close` was called. */
   readonly ended: Promise<Error>;
+  /** Makes the bridge able to send and receive by VXLAN, and resolves when it is; rejects with SwitchConflict, or when the signal is aborted before that. */
+  addVxlan(signal: AbortSignal): Promise<void>;
   close(): void;
 }
 
@@ -66,7 +69,7 @@ export async function openSession(plan: SessionPlan, events: SessionEvents, sign
       signal.throwIfAborted();
       await greet(connection);
       const control = await findControl(plan);
-      return follow(client, replica, connection, control, events);
+      return follow(plan, client, replica, connection, control, events);
     } catch (error) {
       connection.close();
       throw error;
@@ -101,6 +104,7 @@ const isSame = (one: TlvMapping): boolean =>
   isOurs(one) && one.optionLength === tunnelOption.optionLength && one.index === tunnelOption.index;
 
 function follow(
+  plan: SessionPlan,
   client: OvsdbClient,
   replica: Replica,
   connection: Connection,
@@ -125,5 +129,10 @@ function follow(
     close();
     return cause;
   });
-  return { replica, connection, control, ended, close };
+  const addVxlan = async (signal: AbortSignal): Promise<void> => {
+    const operations = configureVxlan(replica, plan);
+    if (operations.length > 0) await client.transact(OPEN_VSWITCH, operations, { signal });
+    await replica.until((now) => pluggedIn(now, plan).ports.numberOf(vxlanIngress) ?? null, { signal });
+  };
+  return { replica, connection, control, ended, addVxlan, close };
 }

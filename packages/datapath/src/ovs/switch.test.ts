@@ -1,7 +1,7 @@
 /** What is Open vSwitch's own, against real switches: its configuration, restarts under traffic, limits, drift, and what it refuses. */
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, test } from "node:test";
-import { createLog, type Log, ManualClock } from "@selvage/base";
+import { createLog, type Log, ManualClock, realClock } from "@selvage/base";
 import { act, bucket, Connection, connectSocket, flowMod, groupMod } from "@selvage/openflow";
 import {
   action,
@@ -24,7 +24,7 @@ import { dhcpDiscover, udp } from "../testing/frames.ts";
 import { Journal, Late } from "../testing/journal.ts";
 import { OvsHosts } from "../testing/ovs-fabric.ts";
 import type { Machine, OvsHost } from "../testing/ovs-host.ts";
-import { rowsFor, type TestPort, testMtu, testPort } from "../testing/topology.ts";
+import { rowsFor, type TestPort, testMtu, testPort, vxlanNet } from "../testing/topology.ts";
 import { delta } from "../testing/world.ts";
 import type { OvsDatapath, OvsDatapathOptions } from "./driver.ts";
 import { NotReady, RefusedRows } from "./errors.ts";
@@ -229,6 +229,76 @@ describe("Open vSwitch", () => {
     });
   });
 
+  describe("networks of VXLAN", () => {
+    const u = testPort(3, vxlanNet, 0);
+    const v = testPort(4, vxlanNet, 1);
+    const vxlans = async (host: OvsHost) =>
+      (await host.vsctl("--bare", "--columns=name", "find", "interface", "type=vxlan")).trim();
+
+    test("machines of one reach each other between hosts, beside those of Geneve, at their MTU", {
+      timeout: 60_000,
+    }, async () => {
+      const all = [a, b, u, v];
+      const drivers = [await ready(0), await ready(1)];
+      assert.equal(await vxlans(hostAt(0)), "", "no interface is made that nobody needs");
+      const machine = (port: TestPort) =>
+        hostAt(port.host).plugMachine(port.id, port.mac, [`${port.ip4}/24`, `${port.ip6}/64`], testMtu);
+      const [left, , third] = [await machine(a), await machine(b), await machine(u), await machine(v)];
+      for (const [place, { driver, heard }] of drivers.entries()) {
+        await heard.attached.first((each) => each.length === 2, `the machines of host ${place} are attached`, deadline);
+        await driver.adopt(rows(place, [a, b]));
+        await driver.apply(
+          delta({ added: rows(place, all).filter(({ id }) => !rows(place, [a, b]).some((one) => one.id === id)) }),
+        );
+        assert.equal(await vxlans(hostAt(place)), "selvage-vxlan");
+      }
+      const ping = ["ping", "-M", "do", "-c", "3", "-i", "0.1", "-W", "2", "-q", "-s", String(testMtu - 28)];
+      assert.equal(lost(await left.exec(...ping, b.ip4)), "3 sent, 3");
+      assert.equal(lost(await third.exec(...ping, v.ip4)), "3 sent, 3");
+      const [{ driver } = assert.fail()] = drivers;
+      const byVxlan = "tunnel_out(host=2, encapsulation=1)";
+      await settled("they went by VXLAN", async () =>
+        (await driver.installed()).some((each) => each.row?.id === byVxlan && each.packets >= 3),
+      );
+      const again = await driver.adopt(rows(0, all));
+      assert.deepEqual({ ...again, kept: 0 }, { added: 0, changed: 0, removed: 0, kept: 0 });
+    });
+
+    test("an interface that is there already and does the same is taken, not doubled", async () => {
+      const host = hostAt(0);
+      const { driver, heard } = await ready(0);
+      await host.vsctl(
+        ...["add-port", "br-int", "theirs", "--", "set", "interface", "theirs", "type=vxlan"],
+        ...["options:key=flow", "options:remote_ip=flow", `options:local_ip=${host.plan.address}`],
+      );
+      const wire = await host.plugWire(u.id, () => undefined);
+      await attached(heard, wire);
+      await driver.adopt(rows(0, [u, v]));
+      assert.equal(await vxlans(host), "theirs");
+      const number = (await host.vsctl("get", "interface", "theirs", "ofport")).trim();
+      const out = (await driver.installed()).find((each) => each.row?.action === "vxlan");
+      assert.match(out?.text ?? "", new RegExp(`output:${number}$`));
+    });
+
+    test("one that cannot be had is told, and networks of Geneve go on", async () => {
+      const host = hostAt(0);
+      const { log, lines } = await keptLog();
+      const { driver, heard } = await ready(0, { log });
+      await host.vsctl("add-port", "br-int", "selvage-vxlan", "--", "set", "interface", "selvage-vxlan", "type=dummy");
+      const wire = await host.plugWire(a.id, () => undefined);
+      await attached(heard, wire);
+      await driver.adopt(rows(0, [a, b, u, v]));
+      await lines.first(
+        (line) => line.includes("selvage-vxlan is not a VXLAN tunnel of br-int"),
+        "it is told",
+        deadline,
+      );
+      const held = (await driver.installed()).flatMap((each) => each.row?.id ?? []);
+      assert.ok(held.includes("tunnel_out(host=2, encapsulation=0)"));
+      assert.ok(!held.includes("tunnel_out(host=2, encapsulation=1)"), "it waits for its interface");
+    });
+  });
+
   describe("under traffic", () => {
     test("an established ping of 10 ms loses nothing while the driver restarts and adopts", {
       timeout: 60_000,
@@ -291,7 +361,8 @@ describe("Open vSwitch", () => {
     test("the first packet between two hosts that have never met is not lost, nor one after a long silence", {
       timeout: 60_000,
     }, async () => {
-      const clock = new ManualClock();
+      const manual = new ManualClock();
+      const clock = { ...realClock, every: (ms: number, task: () => void) => manual.every(ms, task) };
       const arrived = new Journal<Uint8Array>();
       const heard = [new Recorder(), new Recorder()];
       const drivers = await Promise.all([
@@ -320,10 +391,10 @@ describe("Open vSwitch", () => {
       await first(1);
       await forget();
       assert.equal(await met(), false);
-      clock.advance(probePeriod);
+      manual.advance(probePeriod);
       await settled("the hosts have met again", met);
       await first(2);
-      const there = row(TunnelOut, { host: 2 }, "geneve", { to: hostAt(1).plan.address });
+      const there = row(TunnelOut, { host: 2, encapsulation: 0 }, "geneve", { to: hostAt(1).plan.address });
       const [driver = assert.fail()] = drivers;
       await driver.apply(delta({ removed: [there] }));
       await forget();

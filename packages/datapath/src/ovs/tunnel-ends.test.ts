@@ -8,7 +8,8 @@ import { Renderer } from "./render.ts";
 import { actionsText } from "./text.ts";
 import { probesTo, TunnelEnds } from "./tunnel-ends.ts";
 
-const to = (host: number, address: string): Row => row(TunnelOut, { host }, "geneve", { to: address });
+const to = (host: number, address: string): Row =>
+  row(TunnelOut, { host, encapsulation: 0 }, "geneve", { to: address });
 
 test("an end is new when no row led there before, and known until the last that does has gone", () => {
   const ends = new TunnelEnds(new Renderer(selvageProgram));

@@ -36,7 +36,7 @@ test("a trace tells every table, the row that was met there, and how it ended, o
     "miss",
     "carriage(net=1)",
     `l2(port: net=1, ethDst=${b.mac}/ff:ff:ff:ff:ff:ff)`,
-    "tunnel_out(host=2)",
+    "tunnel_out(host=2, encapsulation=0)",
   ]);
   assert.deepEqual(
     fabric.crossed.map(({ from, to, header }) => ({ from, to, header })),

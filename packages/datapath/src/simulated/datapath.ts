@@ -126,7 +126,12 @@ export class SimulatedDatapath implements Datapath {
         case "tunnel":
           this.#options.underlay?.(
             outcome.to,
-            { key: outcome.key, srcPort: outcome.srcPort, dstPort: outcome.dstPort },
+            {
+              key: outcome.key,
+              srcPort: outcome.srcPort,
+              dstPort: outcome.dstPort,
+              ...(outcome.by === "geneve" ? {} : { by: outcome.by }),
+            },
             outcome.frame,
           );
           break;

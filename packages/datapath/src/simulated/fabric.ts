@@ -1,6 +1,6 @@
 /** Simulated hosts joined by an underlay in memory: every tunnelled frame is counted and handed to the host at its address. */
 import { ipOf, textOfIp } from "@selvage/model";
-import { fabricIngress, type Program } from "@selvage/pipeline";
+import { ingressOf, type Program } from "@selvage/pipeline";
 import { SimulatedDatapath, type SimulatedDatapathOptions } from "./datapath.ts";
 import type { Trace } from "./interpreter.ts";
 import type { TunnelHeader } from "./packet.ts";
@@ -44,9 +44,10 @@ export class SimulatedFabric {
   /** A tunnelled frame from any underlay address, a stranger's too. Gives what became of it, or undefined where nobody is at `to`. */
   inject(packet: UnderlayPacket): Trace | undefined {
     this.#crossed.push(packet);
-    return this.#hosts
-      .get(packet.to)
-      ?.receive(fabricIngress, packet.frame, { ...packet.header, source: textOfIp(ipOf(packet.from)) });
+    return this.#hosts.get(packet.to)?.receive(ingressOf[packet.header.by ?? "geneve"], packet.frame, {
+      ...packet.header,
+      source: textOfIp(ipOf(packet.from)),
+    });
   }
 
   /** Everything that crossed the underlay since the last `forget`. */

@@ -228,9 +228,13 @@ test("a tunnel bears the network's key and both ports, to an address of either f
       set(F.net, constant(5)),
       set(F.srcPort, constant(6)),
       set(F.dstPort, constant(0xffffff)),
-      tunnel(constant(to)),
+      tunnel("geneve", constant(to)),
     ]);
-    assert.deepEqual(sends(interpreter), [{ kind: "tunnel", to, key: 5, srcPort: 6, dstPort: 0xffffff, frame }]);
+    assert.deepEqual(sends(interpreter), [
+      { kind: "tunnel", by: "geneve", to, key: 5, srcPort: 6, dstPort: 0xffffff, frame },
+    ]);
+    const plain = doing([set(F.net, constant(5)), set(F.dstPort, constant(7)), tunnel("vxlan", constant(to))]);
+    assert.deepEqual(sends(plain), [{ kind: "tunnel", by: "vxlan", to, key: 5, srcPort: 0, dstPort: 0, frame }]);
   }
 });
 

@@ -4,6 +4,7 @@ import { Frame } from "@selvage/packet";
 import {
   type Action,
   type Column,
+  type Encapsulation,
   F,
   type Field,
   frameLength,
@@ -28,6 +29,7 @@ export type Outcome =
   | { readonly kind: "output"; readonly port: string; readonly frame: Uint8Array }
   | {
       readonly kind: "tunnel";
+      readonly by: Encapsulation;
       readonly to: string;
       readonly key: number;
       readonly srcPort: number;
@@ -151,7 +153,7 @@ export class Interpreter {
           break;
         case "measure": {
           const limit = operand(step.limit, frameLength);
-          packet.write(step.field, BigInt(packet.frame.toBytes().length) > BigInt(limit) ? 1n : 0n);
+          packet.write(step.field, BigInt(packet.length) > BigInt(limit) ? 1n : 0n);
           break;
         }
         case "goto":
@@ -176,10 +178,11 @@ export class Interpreter {
         case "tunnel":
           run.outcomes.push({
             kind: "tunnel",
+            by: step.by,
             to: String(operand(step.to, F.tunSrc)),
             key: number(packet, F.net),
-            srcPort: number(packet, F.srcPort),
-            dstPort: number(packet, F.dstPort),
+            srcPort: step.by === "vxlan" ? 0 : number(packet, F.srcPort),
+            dstPort: step.by === "vxlan" ? 0 : number(packet, F.dstPort),
             frame: packet.frame.toBytes(),
           });
           break;

@@ -1,6 +1,6 @@
 /** A packet on its way through the program: its frame, what its tunnel carried, where it came in and what is remembered of it. */
 import type { Frame, FieldName as FrameField } from "@selvage/packet";
-import { EthType, type Field } from "@selvage/pipeline";
+import { type Encapsulation, EthType, type Field } from "@selvage/pipeline";
 import { type FieldValue, fitted } from "./values.ts";
 
 /** What came around a frame out of a tunnel. */
@@ -10,6 +10,8 @@ export interface TunnelHeader {
   readonly source: string;
   readonly srcPort: number;
   readonly dstPort: number;
+  /** Geneve unless told. */
+  readonly by?: Encapsulation;
 }
 
 /** Fields of a frame by the codec's names. `tagged` is the presence of a tag. */
@@ -66,13 +68,18 @@ export class Packet {
         return this.#readTunnel(field);
       case "frame": {
         if (field.name === "tagged") return isTagged(this.frame) ? 1n : 0n;
-        if (isBehindIp(field) && !isSoundIp(this.frame)) return undefined;
+        if (isBehindIp(field) && datagramEnd(this.frame) === undefined) return undefined;
         // A message whose code is not 0 is none of neighbour discovery's (RFC 4861, section 7.1.1).
         if (field.name === "ndTarget" && this.frame.get("icmpv6_code") !== 0) return undefined;
         return this.frame.getBits(frameFieldOf(field));
       }
     }
   };
+
+  /** Bytes of the frame as a switch measures it: what pads an IP datagram does not count. Found by the comparison with a real one. */
+  get length(): number {
+    return datagramEnd(this.frame) ?? this.frame.length;
+  }
 
   /** Writes a field; a value that is too wide loses its high bits, as in a switch. Throws TypeError on a field that cannot be written. */
   write(field: Field, value: FieldValue): void {
@@ -96,9 +103,10 @@ export class Packet {
       case "tunSrc":
         return this.#tunnel.source;
       case "tunSrcPort":
-        return BigInt(this.#tunnel.srcPort);
       case "tunDstPort":
-        return BigInt(this.#tunnel.dstPort);
+        // There is no option in VXLAN, and nothing that stands for one.
+        if (this.#tunnel.by === "vxlan") return undefined;
+        return BigInt(field.name === "tunSrcPort" ? this.#tunnel.srcPort : this.#tunnel.dstPort);
       default:
         throw new TypeError(`no tunnel field ${field.name}`);
     }
@@ -121,10 +129,10 @@ const linkFields: ReadonlySet<string> = new Set([
 const isBehindIp = (field: Field): boolean => !linkFields.has(field.name);
 
 /**
- * Whether an IP header's lengths are those of a packet that is there in full (RFC 791, RFC 8200): a switch reads no field of any other,
- * and here neither. Found by the comparison with a real one.
+ * Where a datagram ends in a frame whose IP header's lengths are those of a packet that is there in full (RFC 791, RFC 8200); undefined for any other
+ * IP frame, of which a switch reads no field, and here neither; the frame's own end where it bears no IP. Found by the comparison with a real one.
  */
-function isSoundIp(frame: Frame): boolean {
+function datagramEnd(frame: Frame): number | undefined {
   const bytes = frame.toBytes();
   const at = frame.has("vlan_vid") ? 18 : 14;
   const left = bytes.length - at;
@@ -132,12 +140,15 @@ function isSoundIp(frame: Frame): boolean {
   switch (frame.get("eth_type")) {
     case EthType.ipv4: {
       const header = ((bytes[at] ?? 0) & 15) * 4;
-      return left >= 20 && header >= 20 && word(2) >= header && word(2) <= left;
+      const isSound = left >= 20 && header >= 20 && word(2) >= header && word(2) <= left;
+      return isSound ? at + word(2) : undefined;
     }
-    case EthType.ipv6:
-      return left >= 40 && word(4) + 40 <= left;
+    case EthType.ipv6: {
+      const isSound = left >= 40 && word(4) + 40 <= left;
+      return isSound ? at + 40 + word(4) : undefined;
+    }
     default:
-      return true;
+      return bytes.length;
   }
 }
 

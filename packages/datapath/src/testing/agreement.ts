@@ -16,7 +16,7 @@ import {
   udpToAll,
 } from "./frames.ts";
 import { simulatedTestFabric } from "./simulated-fabric.ts";
-import { type TestPort, testPort } from "./topology.ts";
+import { type TestPort, testPort, vxlanNet } from "./topology.ts";
 import { World } from "./world.ts";
 
 const ports: readonly TestPort[] = [
@@ -26,6 +26,9 @@ const ports: readonly TestPort[] = [
   testPort(4, 1, 2),
   testPort(5, 2, 0),
   testPort(6, 2, 1),
+  testPort(7, vxlanNet, 0),
+  testPort(8, vxlanNet, 1),
+  testPort(9, vxlanNet, 1),
 ];
 /** Sends what it likes. */
 const open = testPort(4, 1, 2);

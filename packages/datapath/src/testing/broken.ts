@@ -2,11 +2,16 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import {
   type AnyTable,
+  constant,
   contentsOf,
   drop,
+  exact,
   F,
   goto,
+  measure,
+  optional,
   type Program,
+  param,
   program,
   type Row,
   replicate,
@@ -54,6 +59,9 @@ const punted = "a punted packet bears its port, its network and the frame unchan
 const restart = "a switch that stops is lost, one that returns is ready, and adopt restores it";
 const fullSize =
   "a frame of the network's MTU passes, here and to another host, and one byte more is dropped and counted";
+const vxlanReach = "a network of VXLAN reaches its ports on other hosts beside those of Geneve, unicast and flooded";
+const vxlanSource =
+  "a packet by VXLAN is taken only from a host of that network, for a MAC of a port here, and never for a network of Geneve";
 const spoofed = "what is spoofed is dropped and counted by its reason";
 
 export const brokenDatapaths: readonly BrokenDatapath[] = [
@@ -378,6 +386,21 @@ export const brokenDatapaths: readonly BrokenDatapath[] = [
       },
     },
   ),
+  executor("hears a network on any interface of tunnels", vxlanSource, "tunnel_source", {
+    columns: { tunKey: exact(F.tunKey), tunSrc: optional(F.tunSrc) },
+  }),
+  executor("floods what comes by VXLAN for a MAC that nobody has", vxlanSource, "fabric_vni", {
+    miss: [replicate("flood_local")],
+  }),
+  executor("knows no groups in VXLAN", vxlanReach, "fabric_vni", { constants: [] }),
+  executor("sends everything by Geneve", vxlanReach, "carriage", {
+    actions: {
+      carry: {
+        params: { largest: "int", encapsulation: "int" },
+        steps: [set(F.encapsulation, constant(0)), measure(F.oversize, param("largest")), goto("l2")],
+      },
+    },
+  }),
   executor(
     "floods on what was flooded to it",
     "a flooded tunnelled packet goes to the ports here and not on to other hosts",
@@ -398,7 +421,12 @@ export const brokenDatapaths: readonly BrokenDatapath[] = [
     },
   ),
   executor("lets frames through that are too large", fullSize, "carriage", {
-    actions: { carry: { params: { largest: "int" }, steps: [goto("l2")] } },
+    actions: {
+      carry: {
+        params: { largest: "int", encapsulation: "int" },
+        steps: [set(F.encapsulation, param("encapsulation")), goto("l2")],
+      },
+    },
   }),
   driver(
     "takes the MTU for the length of the frame",

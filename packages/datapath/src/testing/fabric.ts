@@ -1,6 +1,6 @@
 /** What a conformance run needs of a driver: hosts with a switch each, machines that can be plugged, and an underlay between them. */
 
-import type { Row } from "@selvage/pipeline";
+import type { Encapsulation, Row } from "@selvage/pipeline";
 import type { AttachedInterface, Datapath, DatapathEvents, Punt } from "../datapath.ts";
 import { Journal } from "./journal.ts";
 
@@ -12,6 +12,8 @@ export interface ForgedPacket {
   readonly key: number;
   readonly srcPort: number;
   readonly dstPort: number;
+  /** Geneve unless told; VXLAN bears no ports. */
+  readonly by?: Encapsulation;
   readonly frame: Uint8Array;
 }
 

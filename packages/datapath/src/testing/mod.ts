@@ -10,5 +10,5 @@ export { Journal, Late } from "./journal.ts";
 export { OvsHosts, ovsTestFabric } from "./ovs-fabric.ts";
 export { integrationBridge, Machine, OvsHost, type OvsHostPlan, uplinkBridge, Wire } from "./ovs-host.ts";
 export { simulatedTestFabric } from "./simulated-fabric.ts";
-export { hostKeyOf, l2Row, rowsFor, type TestPort, testMtu, testPort } from "./topology.ts";
+export { hostKeyOf, l2Row, rowsFor, type TestPort, testMtu, testPort, vxlanNet } from "./topology.ts";
 export { delta, sameBytes, World } from "./world.ts";

@@ -9,6 +9,7 @@ import { Journal } from "./journal.ts";
 import { OvsHost, uplinkBridge } from "./ovs-host.ts";
 
 const genevePort = 6081;
+const vxlanPort = 4789;
 const underlays = {
   4: { addresses: ["192.0.2.1", "192.0.2.2", "192.0.2.3"], stranger: "192.0.2.250" },
   6: { addresses: ["2001:db8:ffff::1", "2001:db8:ffff::2", "2001:db8:ffff::3"], stranger: "2001:db8:ffff::fa" },
@@ -19,7 +20,9 @@ const strangerMac = "02:5e:17:00:00:fa";
 /** Whether a frame of the underlay carries a tenant's: one that only looks for the way has the key of none. */
 function isTunnelled(frame: Uint8Array): boolean {
   const read = decode(frame);
-  return read.ok && read.packet.udp?.dst === genevePort && read.packet.geneve?.vni !== probeKey;
+  if (!read.ok) return false;
+  const { udp, geneve } = read.packet;
+  return udp?.dst === vxlanPort || (udp?.dst === genevePort && geneve?.vni !== probeKey);
 }
 
 /** Hosts that are made once and serve one fabric after the other. */
@@ -77,7 +80,7 @@ export class OvsHosts {
   }
 
   /** A tunnelled packet from whomever it says. */
-  inject({ from, to, key, srcPort, dstPort, frame }: ForgedPacket): void {
+  inject({ from, to, key, srcPort, dstPort, by = "geneve", frame }: ForgedPacket): void {
     const data = Buffer.alloc(12);
     data.writeUIntBE(dstPort, 0, 3);
     data.writeUIntBE(srcPort, 4, 3);
@@ -85,10 +88,19 @@ export class OvsHosts {
     const eth = { src: strangerMac, dst: macOf(place) };
     const geneve = { vni: key, options: [{ class: 0xff53, type: 1, critical: true, data }] };
     const ports = { src: 50_000, dst: genevePort };
-    const outer =
-      this.version === 4
-        ? encode({ eth, ipv4: { src: from, dst: to }, udp: ports, geneve, payload: frame })
-        : encode({ eth, ipv6: { src: from, dst: to }, udp: ports, geneve, payload: frame });
+    const plain = { ...ports, dst: vxlanPort };
+    const ip = { src: from, dst: to };
+    const made = {
+      geneve: () =>
+        this.version === 4
+          ? encode({ eth, ipv4: ip, udp: ports, geneve, payload: frame })
+          : encode({ eth, ipv6: ip, udp: ports, geneve, payload: frame }),
+      vxlan: () =>
+        this.version === 4
+          ? encode({ eth, ipv4: ip, udp: plain, vxlan: { vni: key }, payload: frame })
+          : encode({ eth, ipv6: ip, udp: plain, vxlan: { vni: key }, payload: frame }),
+    } as const;
+    const outer = made[by]();
     this.hosts[place]?.receive(outer);
   }
 

@@ -13,7 +13,7 @@ import {
   udpOfSize,
   udpToAll,
 } from "./frames.ts";
-import { type TestPort, testMtu, testPort } from "./topology.ts";
+import { type TestPort, testMtu, testPort, vxlanNet } from "./topology.ts";
 import { sameBytes, type World } from "./world.ts";
 
 const a = testPort(1, 1, 0);
@@ -25,6 +25,11 @@ const e = testPort(5, 1, 2);
 const x = testPort(6, 2, 0);
 const y = testPort(7, 2, 1);
 const all = [a, b, c, d, e, x, y] as const;
+/** Of a network that crosses by VXLAN. */
+const u = testPort(8, vxlanNet, 0);
+const v = testPort(9, vxlanNet, 1);
+const w = testPort(10, vxlanNet, 1);
+const mixed = [...all, u, v, w] as const;
 
 /** A frame is flooded: once to each of `to`, and to nobody else. */
 async function floods(world: World, from: TestPort, frame: Uint8Array, to: readonly TestPort[]): Promise<void> {
@@ -205,6 +210,65 @@ export const packetChecks: readonly Check[] = [
         await world.send(a, udp(4, a, { ...b, mac: "02:00:00:00:00:77" }, world.mark()));
       });
       assert.equal(await world.dropped(0, "mtu-exceeded"), before, "what is small enough is not counted as too large");
+    },
+  },
+  {
+    name: "a network of VXLAN reaches its ports on other hosts beside those of Geneve, unicast and flooded",
+    run: async (world) => {
+      await world.build(mixed);
+      const before = await world.fabric.crossed();
+      await world.reaches(u, v, 4);
+      await world.reaches(v, u, 6);
+      await world.reaches(a, c, 6);
+      await world.until("three crossed", async () => (await world.fabric.crossed()) === before + 3);
+      const frame = udp(4, u, w, world.mark());
+      await world.send(u, frame);
+      await world.arrives(w, frame);
+      await world.arrivesNowhere(frame, [v], u);
+      for (const version of [4, 6] as const) {
+        await floods(world, u, udpToAll(version, u, world.mark()), [v, w]);
+        await floods(world, w, udpToAll(version, w, world.mark()), [u, v]);
+      }
+      const flooded = udpToAll(4, v, world.mark());
+      await floods(world, v, flooded, [u, w]);
+      await world.arrivesNowhere(flooded, [a], b);
+      await world.arrivesNowhere(flooded, [x], y);
+    },
+  },
+  {
+    name: "a packet by VXLAN is taken only from a host of that network, for a MAC of a port here, and never for a network of Geneve",
+    run: async (world) => {
+      await world.build(mixed);
+      const forged = udp(4, v, u, world.mark());
+      const at = { to: world.host(0).address, srcPort: 0, dstPort: 0, by: "vxlan" } as const;
+      await drops(world, 0, 4, "tunnel-source", async () => {
+        await world.fabric.inject({ ...at, from: world.fabric.stranger, key: vxlanNet, frame: forged });
+        await world.fabric.inject({ ...at, from: world.host(2).address, key: vxlanNet, frame: forged });
+        const toAll = udpToAll(4, c, world.mark());
+        await world.fabric.inject({ ...at, from: world.host(1).address, key: 1, frame: toAll });
+        // And the other way about: by Geneve with the key of a network of VXLAN.
+        const named = { ...at, by: "geneve", srcPort: v.key, dstPort: u.key } as const;
+        await world.fabric.inject({ ...named, from: world.host(1).address, key: vxlanNet, frame: forged });
+      });
+      await drops(world, 0, 2, "no-fdb-entry", async () => {
+        const nobody = { ...u, mac: "02:00:00:00:00:77" };
+        await world.fabric.inject({
+          ...at,
+          from: world.host(1).address,
+          key: vxlanNet,
+          frame: udp(6, v, nobody, world.mark()),
+        });
+        // The MAC is there, but on another network.
+        await world.fabric.inject({
+          ...at,
+          from: world.host(1).address,
+          key: vxlanNet,
+          frame: udp(6, v, a, world.mark()),
+        });
+      });
+      await world.arrivesNowhere(forged, [u], v);
+      await world.fabric.inject({ ...at, from: world.host(1).address, key: vxlanNet, frame: forged });
+      await world.arrives(u, forged, "the same from its own host");
     },
   },
   {

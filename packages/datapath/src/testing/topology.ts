@@ -9,9 +9,12 @@ import {
   Deliver,
   Dhcp,
   EthType,
+  encapsulations,
   FabricIn,
+  FabricVni,
   FloodLocal,
   FloodRemote,
+  fabricIngress,
   GuardIp,
   GuardMac,
   IpProto,
@@ -24,6 +27,7 @@ import {
   row,
   TunnelOut,
   TunnelSource,
+  vxlanIngress,
 } from "@selvage/pipeline";
 import type { Speaker } from "./frames.ts";
 
@@ -51,6 +55,9 @@ export function testPort(n: number, net: number, host: number): TestPort {
   };
 }
 
+/** The one network of the tests that crosses the underlay by VXLAN. */
+export const vxlanNet = 4;
+
 /** MTU of the networks that the ports are on. */
 export const testMtu = 1442;
 
@@ -63,9 +70,9 @@ export function rowsFor(here: number, ports: readonly TestPort[], addresses: rea
   const near = ports.filter((port) => nets.has(port.net));
   const local = near.filter((port) => port.host === here);
   const pairs = new Map(near.map(({ net, host }) => [`${net}|${host}`, { net, host }]));
-  return [
+  const rows = [
     ...addresses.flatMap((to, host) =>
-      host === here ? [] : [row(TunnelOut, { host: hostKeyOf(host) }, "geneve", { to })],
+      host === here ? [] : [row(TunnelOut, { host: hostKeyOf(host), encapsulation: 0 }, "geneve", { to })],
     ),
     ...local.flatMap(ownRows),
     ...near.flatMap((port) => [
@@ -74,9 +81,12 @@ export function rowsFor(here: number, ports: readonly TestPort[], addresses: rea
       row(Neighbour, { net: port.net, nh: port.ip6 }, "known", { mac: port.mac }),
     ]),
     ...[...nets].flatMap((net) => [
-      row(Carriage, { net }, "carry", { largest: testMtu + 14 }),
+      row(Carriage, { net }, "carry", {
+        largest: testMtu + 14,
+        encapsulation: encapsulations[net === vxlanNet ? "vxlan" : "geneve"],
+      }),
       row(Mcast, { net }, "flood"),
-      row(FabricIn, { net, port: 0 }, "flood"),
+      ...(net === vxlanNet ? [] : [row(FabricIn, { net, port: 0 }, "flood")]),
       row(Dhcp, { net }, "serve"),
     ]),
     ...[...pairs.values()].flatMap(({ net, host }) => {
@@ -85,10 +95,18 @@ export function rowsFor(here: number, ports: readonly TestPort[], addresses: rea
       const there = hostKeyOf(host);
       return [
         row(FloodRemote, { net, host: there }, "copy", { host: there }),
-        row(TunnelSource, { tunKey: net, tunSrc }, "accept", {}, "host"),
+        ...(net === vxlanNet
+          ? [
+              row(TunnelOut, { host: there, encapsulation: 1 }, "vxlan", { to: tunSrc }),
+              row(TunnelSource, { ingress: vxlanIngress, tunKey: net, tunSrc }, "acceptVni", {}, "host"),
+              row(Classify, { ingress: vxlanIngress }, "fabric"),
+            ]
+          : [row(TunnelSource, { ingress: fabricIngress, tunKey: net, tunSrc }, "accept", {}, "host")]),
       ];
     }),
   ];
+  // Hosts and networks say some things more than once.
+  return [...new Map(rows.map((each) => [each.id, each])).values()];
 }
 
 /** Where a port's MAC is, as host `here` sees it. */
@@ -107,7 +125,9 @@ function ownRows(port: TestPort): readonly Row[] {
   return [
     row(Classify, { ingress: port.id }, "machine", { port: srcPort, net }),
     row(Deliver, { port: srcPort }, "output", { port: port.id }),
-    row(FabricIn, { net, port: srcPort }, "local", { port: srcPort }),
+    net === vxlanNet
+      ? row(FabricVni, { net, ethDst: `${port.mac}/ff:ff:ff:ff:ff:ff` }, "local", { port: srcPort }, "port")
+      : row(FabricIn, { net, port: srcPort }, "local", { port: srcPort }),
     row(FloodLocal, { net, port: srcPort }, "copy", { port: srcPort }),
     row(GuardMac, { srcPort, ethSrc: port.mac }, "pass", {}, "mac"),
     allow({ ethType: EthType.ipv4, ip4Src: "0.0.0.0", ipProto: IpProto.udp, udpSrc: 68, udpDst: 67 }),

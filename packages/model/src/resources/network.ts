@@ -24,7 +24,10 @@ export const Network = resource({
     }),
     port_security_enabled: field(boolean(), { create: "optional", update: "allowed", default: true }),
     subnets: computed(list(uuid())),
-    /** `geneve`, whatever the spelling in POST was refused for: the rules know which types there are. */
+    /**
+     * `geneve`, or `vxlan`, which has no room for the receiving port: hosts then look it up by its MAC, and a network may span 256 hosts at most. The rules
+     * know which types there are.
+     */
     "provider:network_type": field(text(32), {
       create: "optional",
       update: "allowed",
@@ -32,6 +35,7 @@ export const Network = resource({
       writers: "admin",
       filter: true,
       default: "geneve",
+      projected: "all",
     }),
     /** Always null: a tunnelled network stands on none. */
     "provider:physical_network": computed(nullable(text(64)), {

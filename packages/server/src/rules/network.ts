@@ -9,6 +9,15 @@ import { type ResourceRules, standardOf, type Values } from "./rules.ts";
 /** Smallest MTU that IPv4 allows (RFC 791). */
 const smallestMtu = 68;
 
+/** How a network may cross the underlay, with what its header is smaller than Geneve's with one option of 12 bytes (RFC 7348, RFC 8926): bytes. */
+const types: ReadonlyMap<unknown, number> = new Map([
+  ["geneve", 0],
+  ["vxlan", 16],
+]);
+
+/** Hosts on which a VXLAN network may have ports: a flooded frame goes to each of them, and no host passes it on. */
+export const vxlanHosts = 256;
+
 export const networkRules: ResourceRules<typeof Network> = {
   resource: Network,
   notFound: (id) => fail("NetworkNotFound", { id }),
@@ -36,15 +45,15 @@ export const networkRules: ResourceRules<typeof Network> = {
     "provider:physical_network": () => null,
   },
   create: (writing, values) => {
-    checkProvider(values);
+    const type = checkProvider(values);
     const given = values["provider:segmentation_id"];
     return writing.transaction.put(Network, {
       ...standardOf(writing, values, 1),
       admin_state_up: values.admin_state_up === true,
       shared: values.shared === true,
-      mtu: mtuOf(values.mtu, writing.settings),
+      mtu: mtuOf(values.mtu, type, writing.settings),
       port_security_enabled: values.port_security_enabled === true,
-      "provider:network_type": "geneve",
+      "provider:network_type": type,
       "provider:segmentation_id": typeof given === "number" ? given : pickNetworkKey(writing.transaction),
     });
   },
@@ -56,7 +65,7 @@ export const networkRules: ResourceRules<typeof Network> = {
       });
     }
     if (before.shared && values.shared === false) checkUnshare(writing.transaction.view, before);
-    const mtu = "mtu" in values ? mtuOf(values.mtu, writing.settings) : before.mtu;
+    const mtu = "mtu" in values ? mtuOf(values.mtu, before["provider:network_type"], writing.settings) : before.mtu;
     return writing.transaction.put(Network, { ...before, ...values, mtu });
   },
   remove: (writing, network, precondition) => {
@@ -83,8 +92,8 @@ export function seesNetwork(view: View, caller: Caller, id: string): boolean {
   return network !== undefined && networkRules.policy.get(caller, { projectId: network.project_id, network });
 }
 
-function mtuOf(given: unknown, settings: ServerSettings): number {
-  const largest = largestMtu(settings);
+function mtuOf(given: unknown, type: string, settings: ServerSettings): number {
+  const largest = Math.min(settings.underlayMtu, largestMtu(settings) + (types.get(type) ?? 0));
   if (typeof given !== "number" || given === 0) return largest;
   if (given > largest) throw fail("InvalidInput", { error_message: `Requested MTU is too big, maximum is ${largest}` });
   if (given < smallestMtu) {
@@ -93,14 +102,25 @@ function mtuOf(given: unknown, settings: ServerSettings): number {
   return given;
 }
 
-function checkProvider(values: Values): void {
+/** The type that is asked for. Throws InvalidInput for one that there is not, and for what does not go with it. */
+function checkProvider(values: Values): string {
   const type = values["provider:network_type"];
-  if (type !== "geneve") {
+  if (typeof type !== "string" || !types.has(type)) {
     throw fail("InvalidInput", { error_message: `network_type value '${String(type)}' not supported` });
   }
   if ((values["provider:physical_network"] ?? null) !== null) {
-    throw fail("InvalidInput", { error_message: "provider:physical_network specified for geneve network" });
+    throw fail("InvalidInput", { error_message: `provider:physical_network specified for ${type} network` });
   }
+  return type;
+}
+
+/** A VXLAN network spans a limited number of hosts. Throws InvalidInput when a port on one more would be too many; takes the host's name, empty for none. */
+export function checkReach(view: View, network: NetworkObject, host: string): void {
+  if (network["provider:network_type"] !== "vxlan" || host === "") return;
+  const hosts = new Set(view.by(Port.index.network_id, network.id).map((port) => port["binding:host_id"]));
+  hosts.delete("");
+  if (hosts.has(host) || hosts.size < vxlanHosts) return;
+  throw fail("InvalidInput", { error_message: `A vxlan network spans ${vxlanHosts} hosts at most` });
 }
 
 /** A network in use by other projects cannot become private again. */

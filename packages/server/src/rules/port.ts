@@ -30,7 +30,7 @@ import {
   reader,
   sharedNetwork,
 } from "../api/policy.ts";
-import { seesNetwork, visibleNetwork } from "./network.ts";
+import { checkReach, seesNetwork, visibleNetwork } from "./network.ts";
 import { type ResourceRules, standardOf, type World, type Writing } from "./rules.ts";
 import { isHostAddress } from "./subnet.ts";
 
@@ -93,6 +93,7 @@ export const portRules: ResourceRules<typeof Port> = {
   create: (writing, values) => {
     const { transaction, caller, settings } = writing;
     const network = visibleNetwork(transaction.view, caller, String(values.network_id));
+    checkReach(transaction.view, network, String(values["binding:host_id"]));
     const wanted = values.fixed_ips as readonly WantedIp[] | undefined;
     const given = values.mac_address;
     return transaction.put(Port, {
@@ -115,6 +116,8 @@ export const portRules: ResourceRules<typeof Port> = {
     if (network === undefined) throw fail("NetworkNotFound", { id: before.network_id });
     const wanted = values.fixed_ips as readonly WantedIp[] | undefined;
     const mac = values.mac_address;
+    if (typeof values["binding:host_id"] === "string")
+      checkReach(writing.transaction.view, network, values["binding:host_id"]);
     return writing.transaction.put(Port, {
       ...before,
       ...values,
