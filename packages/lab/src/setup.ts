@@ -30,6 +30,8 @@ const FABRIC_TOOLS: readonly SystemTool[] = [
 const TEST_TOOLS: readonly SystemTool[] = [
   { command: "tcpdump", package: "tcpdump" },
   { command: "openstack", package: "python3-openstackclient" },
+  // For `systemd-analyze`, which checks our units; nothing of it is started.
+  { command: "systemd-analyze", package: "systemd" },
 ];
 
 /** What the tools are wanted for; `tests` asks for more than `fabric`. */
