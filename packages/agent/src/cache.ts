@@ -16,6 +16,8 @@ export type Cached =
   | {
       readonly found: "differences";
       readonly messages: readonly { readonly message: Changes; readonly text: string }[];
+      /** The log that they are of; undefined: it was not known. */
+      readonly log: string | undefined;
     }
   | { readonly found: "damage"; readonly reason: string };
 
@@ -23,6 +25,7 @@ interface Header {
   readonly format: number;
   readonly host: string;
   readonly projection: string;
+  readonly log?: string;
 }
 
 const sumOf = (text: string): string => createHash("sha256").update(text).digest("hex").slice(0, 16);
@@ -57,7 +60,7 @@ export async function readCache(path: string, hostId: string): Promise<Cached> {
   try {
     const messages = rest.map((text) => ({ message: readFromServer(text), text }));
     const changes = messages.flatMap(({ message, text }) => (message.type === "changes" ? [{ message, text }] : []));
-    return changes.length === 0 ? { found: "nothing" } : { found: "differences", messages: changes };
+    return changes.length === 0 ? { found: "nothing" } : { found: "differences", messages: changes, log: header.log };
   } catch (error) {
     if (error instanceof BadMessage) return { found: "damage", reason: error.message };
     throw error;
@@ -69,6 +72,8 @@ export interface CacheOptions {
   readonly hostId: string;
   /** The copy as it is at the moment of the call. */
   readonly texts: () => Iterable<string>;
+  /** The log that the copy is of at the moment of the call; `rewrite` when it becomes another. */
+  readonly logId?: () => string | undefined;
   readonly log?: Log;
   /** Appended characters after which the file is written anew, at least; more when the copy itself is larger. */
   readonly rewriteAfter?: number;
@@ -99,7 +104,7 @@ export class CacheWriter {
     }
     this.#then(async () => {
       // Without a file the copy as it is now holds this difference too.
-      if (this.#file === undefined) await this.#replace(this.#options.texts());
+      if (this.#file === undefined) await this.#replace(this.#options.texts(), this.#options.logId?.());
       else await this.#file.appendFile(lines);
     });
   }
@@ -107,8 +112,9 @@ export class CacheWriter {
   /** Writes the copy as it is now in place of what is there. */
   rewrite(): void {
     const texts = this.#options.texts();
+    const log = this.#options.logId?.();
     this.#appended = 0;
-    this.#then(() => this.#replace(texts));
+    this.#then(() => this.#replace(texts, log));
   }
 
   /** Resolves when everything asked for so far is written or has failed. */
@@ -122,10 +128,15 @@ export class CacheWriter {
     this.#file = undefined;
   }
 
-  async #replace(texts: Iterable<string>): Promise<void> {
+  async #replace(texts: Iterable<string>, log: string | undefined): Promise<void> {
     await this.#file?.close();
     this.#file = undefined;
-    const header: Header = { format, host: this.#options.hostId, projection: projectionFingerprint };
+    const header: Header = {
+      format,
+      host: this.#options.hostId,
+      projection: projectionFingerprint,
+      ...(log === undefined ? {} : { log }),
+    };
     let size = 0;
     const lines = function* (): Iterable<string> {
       yield lineOf(JSON.stringify(header));

@@ -20,6 +20,7 @@ function rig(longestPause: number, random = () => 1) {
     random,
     longestPause,
     held: () => [],
+    heldLog: () => undefined,
     welcomed: () => undefined,
     changes: () => undefined,
     ended: () => undefined,

@@ -8,6 +8,7 @@ import {
   type Changes,
   type Facts,
   heldChunk,
+  logVersion,
   projectionFingerprint,
   protocolVersions,
   readFromServer,
@@ -55,6 +56,10 @@ export interface ClientOptions {
   readonly longestPause: number;
   /** What is held now; empty asks for everything. */
   readonly held: () => readonly Held[];
+  /** The log whose revisions `held` names; undefined: none is known. */
+  readonly heldLog: () => string | undefined;
+  /** Versions of the protocol to offer. Default: all that are known. */
+  readonly versions?: readonly number[];
   readonly welcomed: (welcome: Welcome) => void;
   readonly changes: (message: Changes, text: string) => void;
   /** The stream has ended, for this reason. */
@@ -74,6 +79,9 @@ export class Client {
   #state: State = "down";
   #attempt = 0;
   #refusal: RefusedByServer | undefined;
+  #protocol = 1;
+  /** A server of version 1 takes no field that it does not know: after its refusal the next greeting is in the words of that version. */
+  #words: "all" | "first" = "all";
   /** The connection that ends now is followed by another without a pause. */
   #atOnce = false;
   #closed = false;
@@ -97,7 +105,10 @@ export class Client {
   }
 
   tell(facts: Omit<Facts, "type">): void {
-    if (this.#state === "up") this.#link?.send(JSON.stringify({ type: "facts", ...facts }));
+    if (this.#state !== "up") return;
+    const { drift, ...first } = facts;
+    const known = drift === undefined || this.#protocol < logVersion ? first : { ...first, drift };
+    this.#link?.send(JSON.stringify({ type: "facts", ...known }));
   }
 
   /** Ends the present connection and comes again at once: for a new certificate. */
@@ -130,14 +141,17 @@ export class Client {
   #greet(): void {
     this.#state = "greeting";
     const { agent, tunnelIp } = this.#options;
+    const versions = this.#options.versions ?? protocolVersions;
     const held = this.#options.held();
+    const log = this.#words === "first" || !versions.includes(logVersion) ? undefined : this.#options.heldLog();
     this.#link?.send(
       JSON.stringify({
         type: "hello",
-        protocols: protocolVersions,
+        protocols: versions,
         agent,
         tunnel_ip: tunnelIp,
         projection: projectionFingerprint,
+        ...(log === undefined ? {} : { log }),
         held: held.slice(0, heldChunk),
         more: held.length > heldChunk,
       }),
@@ -154,6 +168,8 @@ export class Client {
       switch (message.type) {
         case "welcome":
           this.#state = "up";
+          this.#words = "all";
+          this.#protocol = message.protocol;
           this.#options.welcomed(message);
           return;
         case "changes":
@@ -163,6 +179,7 @@ export class Client {
           return;
         case "refused":
           this.#refusal = new RefusedByServer(message.code, message.message, message.retry);
+          if (this.#state === "greeting" && message.code === "ProtocolViolation") this.#words = "first";
           this.#link?.close();
       }
     } catch (error) {

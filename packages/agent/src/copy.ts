@@ -30,10 +30,16 @@ export class Copy {
   readonly #objects = new Map([...kinds].map((kind) => [kind, new Map<string, Kept>()]));
   #parts: Part[] = [];
   #revision: Revision | undefined;
+  #log: string | undefined;
 
   /** The revision of the last whole difference; undefined before the first: there is no view. */
   get revision(): Revision | undefined {
     return this.#revision;
+  }
+
+  /** The log that the revisions are of; undefined: it was not told. */
+  get log(): string | undefined {
+    return this.#log;
   }
 
   get size(): number {
@@ -42,8 +48,8 @@ export class Copy {
     return size;
   }
 
-  /** Takes a message; gives the difference when it was its last part. `text` is the message as it came. */
-  take(message: Changes, text: string): Difference | undefined {
+  /** Takes a message; gives the difference when it was its last part. `text` is the message as it came, `log` what its stream named. */
+  take(message: Changes, text: string, log?: string): Difference | undefined {
     this.#parts.push({ message, text });
     if (message.more) return undefined;
     const parts = this.#parts;
@@ -63,6 +69,7 @@ export class Copy {
       }
     }
     this.#revision = message.revision;
+    this.#log = log;
     return { revision: message.revision, reset, changes, texts: parts.map((part) => part.text) };
   }
 

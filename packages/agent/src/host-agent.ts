@@ -38,6 +38,8 @@ export interface HostAgentOptions {
   readonly random?: () => number;
   /** Upper bound of the pause before the stream is opened again, ms; absent: that of a server elsewhere. */
   readonly longestPause?: number;
+  /** Versions of the protocol to offer; absent: all that are known. */
+  readonly versions?: readonly number[];
   /** The server has taken the certificate that this stream was opened with. */
   readonly welcomed?: (welcome: Welcome) => void;
 }
@@ -86,6 +88,8 @@ export class HostAgent {
   /** Streams opened so far, and the one that the view's last difference came by. */
   #streams = 0;
   #broughtBy = 0;
+  /** The log that the present stream is of. */
+  #log: string | undefined;
   /** What is plugged in has been told: before, local rows would be taken away for want of it. */
   #looked = false;
   #lastFacts = "";
@@ -98,6 +102,7 @@ export class HostAgent {
       path: options.cachePath,
       hostId: host.id,
       texts: () => this.#copy.texts(),
+      logId: () => this.#copy.log,
       log,
     });
     this.#client = new Client({
@@ -109,6 +114,8 @@ export class HostAgent {
       random: options.random ?? Math.random,
       longestPause: options.longestPause ?? 10_000,
       held: () => this.#copy.held(),
+      heldLog: () => this.#copy.log,
+      ...(options.versions === undefined ? {} : { versions: options.versions }),
       welcomed: (welcome) => this.#welcomed(welcome),
       changes: (message, text) => this.#received(message, text),
       ended: () => {
@@ -248,7 +255,7 @@ export class HostAgent {
         return;
       case "differences":
         for (const { message, text } of cached.messages) {
-          const difference = this.#copy.take(message, text);
+          const difference = this.#copy.take(message, text, cached.log);
           if (difference !== undefined) this.#apply(difference);
         }
         this.#copy.dropParts();
@@ -263,16 +270,19 @@ export class HostAgent {
       log.error("the server takes this host for another", { host: host.name, server_says: welcome.host.name });
     }
     this.#streams += 1;
+    this.#log = welcome.log;
     this.#options.welcomed?.(welcome);
     this.#lastFacts = "";
     this.#tell();
   }
 
   #received(message: Changes, text: string): void {
-    const difference = this.#copy.take(message, text);
+    const before = this.#copy.log;
+    const difference = this.#copy.take(message, text, this.#log);
     if (difference === undefined) return;
     this.#broughtBy = this.#streams;
-    this.#cache.append(difference.texts);
+    if (this.#copy.log === before) this.#cache.append(difference.texts);
+    else this.#cache.rewrite();
     this.#apply(difference);
   }
 

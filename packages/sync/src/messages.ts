@@ -18,12 +18,15 @@ export const Hello = Type.Object(
     tunnel_ip: Type.String({ maxLength: 45 }),
     /** Fingerprint of the projection that the held objects were cut by; another one means that nothing held counts. */
     projection: Type.String({ maxLength: 64 }),
+    /** The log whose revisions `held` names (version 2); without it, or of another log, nothing held counts. */
+    log: Type.Optional(Type.String({ maxLength: 64 })),
     /** Empty: send everything. */
     held: Type.Array(Held, { maxItems: heldChunk }),
     /** `held` messages follow; the server answers after the last. */
     more: Type.Boolean(),
   },
-  { additionalProperties: false },
+  // What a newer agent says besides is passed over: the version is not agreed on yet.
+  { additionalProperties: true },
 );
 
 /** More of what an agent holds, right behind its `hello`. */
@@ -34,6 +37,26 @@ export const MoreHeld = Type.Object(
 
 /** The revision is in force on this host's switch, behind a barrier. */
 export const Ack = Type.Object({ type: Type.Literal("ack"), revision }, { additionalProperties: false });
+
+/** Differences that facts tell of, at most; what is cut off is the oldest. */
+export const mostDrift = 100;
+const switchWords = Type.Union([Type.String({ maxLength: 512 }), Type.Null()]);
+
+/** One thing on a switch that was otherwise than it had been left. */
+export const Drift = Type.Object(
+  {
+    /** When it was found, RFC 3339. */
+    at: Type.String({ maxLength: 32 }),
+    what: Type.Union([Type.Literal("missing"), Type.Literal("changed"), Type.Literal("foreign")]),
+    /** The row's id; null: no row's, but the program's own or a stranger's. */
+    row: switchWords,
+    /** As it should be and as it was found, in the switch's words. */
+    wanted: switchWords,
+    found: switchWords,
+  },
+  { additionalProperties: false },
+);
+export type Drift = Static<typeof Drift>;
 
 /** What is so on the host; always the whole of it. */
 export const Facts = Type.Object(
@@ -52,6 +75,8 @@ export const Facts = Type.Object(
       ),
       { maxItems: 1_000 },
     ),
+    /** What audits found on the switch that nobody asked for, and mended; the newest, in order (version 2). */
+    drift: Type.Optional(Type.Array(Drift, { maxItems: mostDrift })),
   },
   { additionalProperties: false },
 );
@@ -68,6 +93,8 @@ export const Welcome = Type.Object(
     type: Type.Literal("welcome"),
     protocol: Type.Integer({ minimum: 1 }),
     host: Type.Object({ id, name: id, key: Type.Integer({ minimum: 1 }) }),
+    /** The log whose revisions follow (version 2). */
+    log: Type.Optional(Type.String({ maxLength: 64 })),
   },
   { additionalProperties: true },
 );

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Change, Host, Network, Port, type Replica, type StoredObject, Subnet } from "@selvage/model";
 import { makeHost, makeNetwork, makePort, makeSubnet } from "@selvage/model/testing";
-import { type Hello, projectionFingerprint, readFromServer } from "@selvage/sync";
+import { type Hello, projectionFingerprint, protocolVersions, readFromServer } from "@selvage/sync";
 import fc from "fast-check";
 import { Relay } from "./relay.ts";
 import type { Channel, Session } from "./session.ts";
@@ -16,6 +16,9 @@ class Client implements Channel {
   backlog = 0;
   closed = false;
   revision = 0;
+  /** The log that what is held is of, and that the stream is of. */
+  log: string | undefined;
+  #streamLog: string | undefined;
   refusal: string | undefined;
   session: Session | undefined;
 
@@ -23,10 +26,11 @@ class Client implements Channel {
     this.closed = false;
     const hello: Hello = {
       type: "hello",
-      protocols: [1],
+      protocols: [...protocolVersions],
       agent: "test",
       tunnel_ip: "198.18.0.1",
       projection,
+      ...(this.log === undefined ? {} : { log: this.log }),
       held: [...this.held].map(([key, { revision }]) => {
         const [kind = "", id = ""] = key.split("|");
         return [kind, id, revision];
@@ -40,11 +44,13 @@ class Client implements Channel {
     this.received.push(text);
     const message = readFromServer(text);
     if (message.type === "refused") this.refusal = message.code;
+    if (message.type === "welcome") this.#streamLog = message.log;
     if (message.type !== "changes") return;
     if (message.reset) this.held.clear();
     for (const { kind, id } of message.removes) this.held.delete(`${kind}|${id}`);
     for (const { kind, revision, object } of message.puts) this.held.set(`${kind}|${object.id}`, { revision, object });
     this.revision = message.revision;
+    if (!message.more) this.log = this.#streamLog;
   }
 
   close(): void {
@@ -149,6 +155,85 @@ test("every connected host holds exactly what it needs after every step, whateve
     }),
     { numRuns: 300 },
   );
+});
+
+type Past = Step | { readonly do: "back"; readonly to: number };
+const past: fc.Arbitrary<Past> = fc.oneof(
+  { weight: 8, arbitrary: step },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("back" as const), to: fc.nat(40) }) },
+);
+
+/** Plays steps; `back` brings the log to an older state, whose numbers are then given to other entries. `nameOf` names the n-th log. */
+function playWithRestores(steps: readonly Past[], nameOf: (restores: number) => string): void {
+  let entries: (readonly Change[])[] = [];
+  let restores = 0;
+  let log = new Log();
+  const begin = [...hosts.map((each) => put(Host.kind, each)), ...networks.map((each) => put(Network.kind, each))];
+  const write = (changes: readonly Change[]): void => {
+    entries.push(changes);
+    log.append(changes);
+  };
+  const open = () => new Relay(log, { schedule: (flush) => flush(), logId: nameOf(restores) });
+  write(begin);
+  let relay = open();
+  const clients = hosts.map(() => new Client());
+  const connect = (client: Client, at: number): void => client.connect(relay, `host-${at + 1}`);
+  for (const each of steps) {
+    if (each.do === "back") {
+      restores += 1;
+      entries = entries.slice(0, Math.max(1, Math.min(each.to, entries.length)));
+      relay.close();
+      log = new Log();
+      for (const changes of entries) log.append(changes);
+      relay = open();
+      for (const client of clients) client.session = undefined;
+      continue;
+    }
+    if (each.do === "connect" && clients[each.host]?.session === undefined)
+      connect(clients[each.host] as Client, each.host);
+    const changes = changesOf(each, log.replica);
+    if (changes.length > 0) write(changes);
+  }
+  for (const [at, client] of clients.entries()) {
+    if (client.session === undefined) connect(client, at);
+    const host = log.replica.get(Host, `host-${at + 1}`) as Host;
+    const held = new Map([...client.held].map(([key, { object }]) => [key, object]));
+    assert.deepEqual(held, needBySpecification(log.replica, host));
+  }
+}
+
+test("a log that is brought back and written on gives its numbers again, and no host takes the one for the other", () => {
+  const steps = fc.array(past, { maxLength: 60 });
+  fc.assert(
+    fc.property(steps, (all) => playWithRestores(all, (restores) => `log-${restores}`)),
+    { numRuns: 300 },
+  );
+  const again: readonly Past[] = [
+    { do: "port", at: 0, network: 0, host: 0, name: "" },
+    { do: "network", network: 0, mtu: 1000 },
+    { do: "connect", host: 0 },
+    { do: "back", to: 2 },
+    { do: "network", network: 0, mtu: 1001 },
+  ];
+  playWithRestores(again, (restores) => `log-${restores}`);
+  assert.throws(() => playWithRestores(again, () => "log"), assert.AssertionError, "what the names are for");
+});
+
+test("what is held counts within its log alone, and the welcome names it", () => {
+  const log = new Log();
+  log.append([put(Host.kind, hosts[0] as Host), put(Network.kind, networks[0] as Network)]);
+  log.append([put(Port.kind, portOn(1, 0, 0, "a"))]);
+  const resets = (client: Client) =>
+    client.received.map(readFromServer).flatMap((message) => (message.type === "changes" ? [message.reset] : []));
+  const client = new Client();
+  const relay = new Relay(log, { logId: "one" });
+  for (const _ of [1, 2]) client.connect(relay, "host-1");
+  client.connect(new Relay(log, { logId: "two" }), "host-1");
+  client.log = undefined;
+  client.connect(new Relay(log, { logId: "two" }), "host-1");
+  client.connect(new Relay(log, { logId: "two" }), "host-1");
+  assert.deepEqual(resets(client), [true, false, true, true, false]);
+  assert.equal(client.log, "two");
 });
 
 test("a host never sees names, descriptions or devices of anybody's ports", () => {

@@ -6,6 +6,7 @@ import {
   dependsOnHost,
   type Hello,
   isLocal,
+  logVersion,
   project,
   projectedResources,
   projectionFingerprint,
@@ -23,6 +24,10 @@ export interface Feed {
 export interface RelayOptions {
   /** Called soon after something is to be sent. Default: setImmediate, so that a burst of entries becomes one message. */
   readonly schedule?: (flush: () => void) => void;
+  /** Names the log that the feed is of (`Store.logId`); absent: what a host holds counts by its revisions alone, as in version 1. */
+  readonly logId?: string;
+  /** Versions of the protocol that this relay speaks. Default: all that are known. */
+  readonly versions?: readonly number[];
 }
 
 export class Relay {
@@ -32,6 +37,8 @@ export class Relay {
   readonly #waiting = new Set<Session>();
   readonly #far = new Map<ObjectKey, { readonly revision: Revision; readonly text: string }>();
   readonly #schedule: (flush: () => void) => void;
+  readonly #logId: string | undefined;
+  readonly #versions: readonly number[];
   readonly #source: Source;
   readonly #stop: () => void;
   #scheduled = false;
@@ -39,6 +46,8 @@ export class Relay {
   constructor(feed: Feed, options: RelayOptions = {}) {
     this.#feed = feed;
     this.#schedule = options.schedule ?? ((flush) => void setImmediate(flush));
+    this.#logId = options.logId;
+    this.#versions = options.versions ?? protocolVersions;
     this.#scopes.load(feed.replica.snapshot(), feed.replica.revision);
     this.#source = {
       get revision() {
@@ -58,11 +67,11 @@ export class Relay {
    */
   connect(
     hostId: string,
-    hello: Pick<Hello, "protocols" | "projection" | "held">,
+    hello: Pick<Hello, "protocols" | "projection" | "held" | "log">,
     channel: Channel,
   ): Session | undefined {
     const host = this.#feed.replica.get(Host, hostId);
-    const protocol = commonVersion(protocolVersions, hello.protocols);
+    const protocol = commonVersion(this.#versions, hello.protocols);
     const refuse = (code: string, message: string) => {
       channel.send(JSON.stringify({ type: "refused", code, message, retry: false }));
       channel.close();
@@ -72,14 +81,19 @@ export class Relay {
     if (protocol === undefined) {
       return refuse(
         "ProtocolVersionUnsupported",
-        `the server speaks ${protocolVersions.join(", ")}, the agent ${hello.protocols.join(", ")}`,
+        `the server speaks ${this.#versions.join(", ")}, the agent ${hello.protocols.join(", ")}`,
       );
     }
     this.#sessions
       .get(hostId)
       ?.refuse({ code: "Superseded", message: "a newer stream of this host was opened", retry: true });
-    channel.send(JSON.stringify({ type: "welcome", protocol, host: { id: host.id, name: host.name, key: host.key } }));
-    const session = new Session(hostId, channel, this.#source, hello, hello.projection === projectionFingerprint);
+    const log = protocol >= logVersion ? this.#logId : undefined;
+    const { id, name, key } = host;
+    channel.send(
+      JSON.stringify({ type: "welcome", protocol, host: { id, name, key }, ...(log === undefined ? {} : { log }) }),
+    );
+    const heldCounts = hello.projection === projectionFingerprint && (log === undefined || hello.log === log);
+    const session = new Session(hostId, channel, this.#source, hello, heldCounts);
     this.#sessions.set(hostId, session);
     session.flush();
     return session;
