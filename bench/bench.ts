@@ -42,3 +42,18 @@ export async function until<T>(
     await new Promise((resolve) => setTimeout(resolve, everyMs));
   }
 }
+
+/** Takes down what would outlive this process when it is told to end (Ctrl-C); gives the way to forget about it. */
+export function whenInterrupted(takeDown: () => PromiseLike<void>): () => void {
+  const end = (): void =>
+    void takeDown().then(
+      () => process.exit(130),
+      () => process.exit(130),
+    );
+  process.once("SIGINT", end);
+  process.once("SIGTERM", end);
+  return () => {
+    process.off("SIGINT", end);
+    process.off("SIGTERM", end);
+  };
+}

@@ -5,11 +5,12 @@ import { parseArgs } from "node:util";
 import { api } from "./api.ts";
 import type { Bench, Size } from "./bench.ts";
 import { type Figure, isMet, numberText, type Report, tableText } from "./figures.ts";
+import { firstPing } from "./first-ping.ts";
 import { commitName, describeMachine, loadNow, machineText } from "./machine.ts";
 import { memory } from "./memory.ts";
 import { rows } from "./rows.ts";
 
-const benches: readonly Bench[] = [api, memory, rows];
+const benches: readonly Bench[] = [firstPing, api, rows, memory];
 
 const help = `Usage: npm run bench -- [NAME…] [--full] [--json FILE]
 

@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { join } from "node:path";
 import { bareLab } from "@selvage/lab/testing";
 import { ApiClient, type Json, makeNetwork } from "./api-client.ts";
-import { type Bench, inDirectory, type Size, until } from "./bench.ts";
+import { type Bench, inDirectory, type Size, until, whenInterrupted } from "./bench.ts";
 import { type Child, startChild } from "./child.ts";
 import { numberText, percentile, type Report, spread } from "./figures.ts";
 import type { AgentAnswers, StartAgent } from "./memory-agent-child.ts";
@@ -27,6 +27,8 @@ async function settledMemory(agent: Child<AgentAnswers>, revision: number): Prom
 async function agentMemory(report: Report, size: Size): Promise<void> {
   await inDirectory(async (directory) => {
     await using lab = await bareLab({ hosts: 1 });
+    using interruption = new DisposableStack();
+    interruption.defer(whenInterrupted(() => lab[Symbol.asyncDispose]()));
     await using server = startChild<ServerAnswers>("server-child.ts");
     const dataDir = join(directory, "server");
     const socket = join(directory, "server.sock");

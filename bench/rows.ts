@@ -19,7 +19,7 @@ import {
   testMac,
 } from "@selvage/model/testing";
 import type { Row } from "@selvage/pipeline";
-import { type Bench, inDirectory, type Size } from "./bench.ts";
+import { type Bench, inDirectory, type Size, whenInterrupted } from "./bench.ts";
 import { numberText, percentile, type Report, spread } from "./figures.ts";
 
 const run = promisify(execFile);
@@ -154,6 +154,8 @@ async function pinged(lab: BareLab, from: MachineState, to: string, seconds: num
 async function measure(report: Report, size: Size): Promise<void> {
   await inDirectory(async (directory) => {
     await using lab = await bareLab({ hosts: 1 });
+    using interruption = new DisposableStack();
+    interruption.defer(whenInterrupted(() => lab[Symbol.asyncDispose]()));
     const [host] = (await lab.state()).hosts;
     if (host === undefined) throw new Error("the lab has no host");
     const { rows: wanted, rounds } = counts[size];
