@@ -12,10 +12,18 @@ export const networkKey: Query<number | undefined> = {
   equal: same,
 };
 
-/** The MTU of a network: bytes of an Ethernet frame's payload. */
-export const networkMtu: Query<number | undefined> = {
-  name: "network MTU",
-  run: (view, id) => view.get(Network, id)?.mtu,
+/** Two MAC addresses and the type (IEEE 802.3, clause 3.1.1). A tag is not in it: no port carries VLANs. */
+const ethernetHeader = 14;
+/** The largest length that can be measured, in 16 bits. */
+const longest = 65_535;
+
+/** Bytes of the largest frame that a network carries: its MTU with the Ethernet header. */
+export const networkLargest: Query<number | undefined> = {
+  name: "network largest frame",
+  run: (view, id) => {
+    const mtu = view.get(Network, id)?.mtu;
+    return mtu === undefined ? undefined : Math.min(mtu + ethernetHeader, longest);
+  },
   equal: same,
 };
 

@@ -226,15 +226,17 @@ export const Dhcp = table({
 export const Carriage = table({
   number: 29,
   name: "carriage",
-  text: "What a network carries and how it crosses the underlay: a frame of more bytes than its largest (MTU and Ethernet header) is marked, and then dropped.",
-  scheme: "exact",
-  columns: { net: exact(F.net) },
+  text: "What a network carries and how it crosses the underlay: a frame of more bytes than its largest (MTU and Ethernet header) is marked, and then dropped. A flooded one is measured copy by copy.",
+  scheme: "ranked",
+  ranks: { group: 2, network: 1 },
+  columns: { net: exact(F.net), ethDst: masked(F.ethDst) },
   actions: {
     carry: action({ largest: "int", encapsulation: "int" }, [
       set(F.encapsulation, param("encapsulation")),
       measure(F.oversize, param("largest")),
       goto("l2"),
     ]),
+    flood: action({ encapsulation: "int" }, [set(F.encapsulation, param("encapsulation")), goto("mcast")]),
   },
   miss: [drop("no-fdb-entry")],
 });
@@ -244,7 +246,7 @@ export const L2 = table({
   name: "l2",
   text: "Which port, here or on which host, has a MAC of this network.",
   scheme: "ranked",
-  ranks: { size: 3, group: 2, port: 1 },
+  ranks: { size: 2, port: 1 },
   columns: { oversize: optional(F.oversize), net: optional(F.net), ethDst: masked(F.ethDst) },
   actions: {
     local: action({ port: "int" }, [set(F.dstPort, param("port")), goto("deliver")]),
@@ -253,14 +255,10 @@ export const L2 = table({
       set(F.host, param("host")),
       goto("tunnel_out"),
     ]),
-    group: action([goto("mcast")]),
     tooLarge: action([drop("mtu-exceeded")]),
   },
   miss: [drop("no-fdb-entry")],
-  constants: [
-    { rank: "size", key: { oversize: 1 }, action: "tooLarge" },
-    { rank: "group", key: { ethDst: "01:00:00:00:00:00/01:00:00:00:00:00" }, action: "group" },
-  ],
+  constants: [{ rank: "size", key: { oversize: 1 }, action: "tooLarge" }],
 });
 
 export const Mcast = table({
@@ -280,7 +278,9 @@ export const FloodLocal = table({
   role: "members",
   scheme: "exact",
   columns: { net: exact(F.net), port: exact(F.dstPort) },
-  actions: { copy: action({ port: "int" }, [set(F.dstPort, param("port")), goto("deliver")]) },
+  actions: {
+    copy: action({ port: "int" }, [set(F.dstPort, param("port")), set(F.host, constant(0)), goto("copy_carriage")]),
+  },
 });
 
 export const FloodRemote = table({
@@ -291,8 +291,33 @@ export const FloodRemote = table({
   scheme: "exact",
   columns: { net: exact(F.net), host: exact(F.host) },
   actions: {
-    copy: action({ host: "int" }, [set(F.dstPort, constant(0)), set(F.host, param("host")), goto("tunnel_out")]),
+    copy: action({ host: "int" }, [set(F.dstPort, constant(0)), set(F.host, param("host")), goto("copy_carriage")]),
   },
+});
+
+export const CopyCarriage = table({
+  number: 35,
+  name: "copy_carriage",
+  text: "Measures one copy of a flooded frame. What follows a measurement is worked out twice, so it is kept as short as one copy; members of a set cannot measure by themselves.",
+  scheme: "exact",
+  columns: { net: exact(F.net) },
+  actions: { carry: action({ largest: "int" }, [measure(F.oversize, param("largest")), goto("copies")]) },
+  miss: [drop("no-fdb-entry")],
+});
+
+export const Copies = table({
+  number: 38,
+  name: "copies",
+  text: "One copy of a flooded frame: dropped when it is too large, else to the port here (host 0) or to the other host.",
+  scheme: "ranked",
+  ranks: { size: 2, here: 1 },
+  columns: { oversize: optional(F.oversize), host: optional(F.host) },
+  actions: { tooLarge: action([drop("mtu-exceeded")]), local: action([goto("deliver")]) },
+  miss: [goto("tunnel_out")],
+  constants: [
+    { rank: "size", key: { oversize: 1 }, action: "tooLarge" },
+    { rank: "here", key: { host: 0 }, action: "local" },
+  ],
 });
 
 export const Neighbour = table({

@@ -8,7 +8,8 @@ export const flood = app("flood", [Mcast, FabricIn, FloodLocal, FloodRemote], (h
   derive("port", Port, (port, view) => {
     if (!isHere(view, port, here.name)) return [];
     const net = view.ask(networkKey, port.network_id);
-    return net === undefined ? [] : [row(FloodLocal, { net, port: port.key }, "copy", { port: port.key })];
+    if (net === undefined) return [];
+    return [row(FloodLocal, { net, port: port.key }, "copy", { port: port.key })];
   }),
   deriveKey("network on host", Port.index.networkHost, (pair, view) => {
     const [networkId = "", host = ""] = pair.split("|");

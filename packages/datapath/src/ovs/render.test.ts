@@ -15,6 +15,7 @@ import {
   exact,
   F,
   FabricIn,
+  FabricVni,
   FloodLocal,
   FloodRemote,
   GuardIp,
@@ -90,7 +91,7 @@ describe("rows become flows", () => {
     ],
     [
       "a length is measured into one bit, and what follows is looked up with it",
-      row(Carriage, { net: 1 }, "carry", { largest: 1456, encapsulation: 1 }),
+      row(Carriage, { net: 1 }, "carry", { largest: 1456, encapsulation: 1 }, "network"),
       [
         'table=29, priority=100,metadata=0x1/0xffffff actions=set_field:0x2000000/0x6000000->reg15,checkPacketLarger{"kind":"checkPacketLarger","length":1456,"destination":{"field":"reg15","offset":24,"bits":1}},resubmit(,30)',
       ],
@@ -98,12 +99,12 @@ describe("rows become flows", () => {
     [
       "what is dropped by its length goes through the meter that counts it",
       row(L2, { oversize: 1 }, "tooLarge", {}, "size"),
-      ["table=30, priority=300,reg15=0x1000000/0x1000000 actions=meter:7"],
+      ["table=30, priority=200,reg15=0x1000000/0x1000000 actions=meter:7"],
     ],
     [
       "masks are kept",
-      row(L2, { ethDst: "01:00:00:00:00:00/01:00:00:00:00:00" }, "group", {}, "group"),
-      ["table=30, priority=200,eth_dst=01:00:00:00:00:00/01:00:00:00:00:00 actions=resubmit(,34)"],
+      row(FabricVni, { ethDst: "01:00:00:00:00:00/01:00:00:00:00:00" }, "group", {}, "group"),
+      ["table=58, priority=200,eth_dst=01:00:00:00:00:00/01:00:00:00:00:00 actions=resubmit(,36)"],
     ],
     [
       "a tunnel over IPv4",
@@ -176,10 +177,10 @@ describe("rows become flows", () => {
 
   test("members are buckets, numbered by the member, of the group of their key", () => {
     const local = row(FloodLocal, { net: 1, port: 7 }, "copy", { port: 7 });
-    const remote = row(FloodRemote, { net: 1, host: 0 }, "copy", { host: 0 });
+    const remote = row(FloodRemote, { net: 1, host: 3 }, "copy", { host: 3 });
     const text = (one: Row) => bucketText(renderer.bucket(one, ports) ?? assert.fail());
-    assert.equal(text(local), "bucket=bucket_id:7,actions=set_field:0x7->reg1,resubmit(,92)");
-    assert.equal(text(remote), "bucket=bucket_id:0,actions=set_field:0x0->reg1,set_field:0x0->reg6,resubmit(,80)");
+    assert.equal(text(local), "bucket=bucket_id:7,actions=set_field:0x7->reg1,set_field:0x0->reg6,resubmit(,35)");
+    assert.equal(text(remote), "bucket=bucket_id:3,actions=set_field:0x0->reg1,set_field:0x3->reg6,resubmit(,35)");
     assert.equal(
       renderer.setOf(local).id,
       renderer.setOf(row(FloodLocal, { net: 1, port: 8 }, "copy", { port: 8 })).id,

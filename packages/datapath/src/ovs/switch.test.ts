@@ -404,6 +404,26 @@ describe("Open vSwitch", () => {
       assert.equal((await drivers[1]?.drops())?.get("tunnel-source") ?? 0, 0, "what looks for the way is no drop");
     });
 
+    test("each copy of a flooded frame is measured by itself, however many there are", {
+      timeout: 60_000,
+    }, async () => {
+      const host = hostAt(0);
+      const { driver, heard } = await ready(0);
+      const wire = await host.plugWire(a.id, () => undefined);
+      await attached(heard, wire);
+      const many = Array.from({ length: 200 }, (_, n) => testPort(n + 10, 1, n + 1));
+      const ends = [host.plan.address, ...many.map((_, n) => `192.0.2.${n + 30}`)];
+      for (const end of ends.slice(1)) await host.appctl("tnl/neigh/set", "br-ul", end, "02:5e:17:00:00:02");
+      await driver.adopt(rowsFor(0, [a, ...many], ends));
+      const number = (await host.vsctl("get", "interface", wire, "ofport")).trim();
+      const flow = `in_port=${number},dl_src=${a.mac},dl_dst=ff:ff:ff:ff:ff:ff,udp,nw_src=${a.ip4}`;
+      const [, actions = ""] = (await host.appctl("ofproto/trace", "br-int", flow)).split("Datapath actions: ");
+      // Nested actions have a length of 16 bits: all copies within one measurement would not fit.
+      const copies = actions.match(/check_pkt_len\(size=1456,gt\(meter\(\d+\)\),le\((clone\()?tnl_push\(/g) ?? [];
+      assert.equal(copies.length, many.length);
+      assert.equal(actions.split("tnl_push(").length - 1, many.length);
+    });
+
     test("a switch that dies gets everything again, and the machines talk", { timeout: 60_000 }, async () => {
       const { left } = await machines();
       const heard = new Recorder();

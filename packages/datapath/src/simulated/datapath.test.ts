@@ -34,7 +34,7 @@ test("a trace tells every table, the row that was met there, and how it ended, o
   );
   assert.deepEqual(traces[0]?.visits.map(({ row }) => row?.id ?? "miss").slice(3), [
     "miss",
-    "carriage(net=1)",
+    "carriage(network: net=1)",
     `l2(port: net=1, ethDst=${b.mac}/ff:ff:ff:ff:ff:ff)`,
     "tunnel_out(host=2, encapsulation=0)",
   ]);

@@ -395,6 +395,7 @@ export const brokenDatapaths: readonly BrokenDatapath[] = [
   executor("knows no groups in VXLAN", vxlanReach, "fabric_vni", { constants: [] }),
   executor("sends everything by Geneve", vxlanReach, "carriage", {
     actions: {
+      ...selvageProgram.byName.get("carriage")?.actions,
       carry: {
         params: { largest: "int", encapsulation: "int" },
         steps: [set(F.encapsulation, constant(0)), measure(F.oversize, param("largest")), goto("l2")],
@@ -422,6 +423,7 @@ export const brokenDatapaths: readonly BrokenDatapath[] = [
   ),
   executor("lets frames through that are too large", fullSize, "carriage", {
     actions: {
+      ...selvageProgram.byName.get("carriage")?.actions,
       carry: {
         params: { largest: "int", encapsulation: "int" },
         steps: [set(F.encapsulation, param("encapsulation")), goto("l2")],

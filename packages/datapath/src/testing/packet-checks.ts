@@ -200,7 +200,8 @@ export const packetChecks: readonly Check[] = [
       const all4 = { mac: broadcastMac, ip4: "255.255.255.255", ip6: "ff02::1" };
       await floods(world, a, udpOfSize(4, a, all4, world.mark(), testMtu), [b, c, d, e]);
       const larger = udpOfSize(4, a, all4, world.mark(), testMtu + 1);
-      await drops(world, 0, 1, "mtu-exceeded", async () => {
+      // A copy for each port here and for each other host.
+      await drops(world, 0, 4, "mtu-exceeded", async () => {
         await world.send(a, larger);
         await world.reaches(a, b);
       });

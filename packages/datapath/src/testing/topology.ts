@@ -6,6 +6,7 @@ import {
   Arp,
   Carriage,
   Classify,
+  CopyCarriage,
   Deliver,
   Dhcp,
   EthType,
@@ -81,10 +82,7 @@ export function rowsFor(here: number, ports: readonly TestPort[], addresses: rea
       row(Neighbour, { net: port.net, nh: port.ip6 }, "known", { mac: port.mac }),
     ]),
     ...[...nets].flatMap((net) => [
-      row(Carriage, { net }, "carry", {
-        largest: testMtu + 14,
-        encapsulation: encapsulations[net === vxlanNet ? "vxlan" : "geneve"],
-      }),
+      ...carriageRows(net),
       row(Mcast, { net }, "flood"),
       ...(net === vxlanNet ? [] : [row(FabricIn, { net, port: 0 }, "flood")]),
       row(Dhcp, { net }, "serve"),
@@ -115,6 +113,16 @@ export function l2Row(port: TestPort, here: number): Row {
   return port.host === here
     ? row(L2, key, "local", { port: port.key }, "port")
     : row(L2, key, "remote", { port: port.key, host: hostKeyOf(port.host) }, "port");
+}
+
+function carriageRows(net: number): readonly Row[] {
+  const encapsulation = encapsulations[net === vxlanNet ? "vxlan" : "geneve"];
+  const ethDst = "01:00:00:00:00:00/01:00:00:00:00:00";
+  return [
+    row(Carriage, { net }, "carry", { largest: testMtu + 14, encapsulation }, "network"),
+    row(Carriage, { net, ethDst }, "flood", { encapsulation }, "group"),
+    row(CopyCarriage, { net }, "carry", { largest: testMtu + 14 }),
+  ];
 }
 
 /** What a port has on its own host. */
