@@ -1,7 +1,9 @@
 /** What is so on this host, worked out from its view and its switch: which ports are up, which interfaces name a port that is not bound here. */
+
+import type { SwitchDifference } from "@selvage/datapath";
 import { Attachment, type Engine, Port } from "@selvage/model";
 import type { Row } from "@selvage/pipeline";
-import type { Facts } from "@selvage/sync";
+import { type Drift, type Facts, mostDrift } from "@selvage/sync";
 import type { RefusedRow } from "./installer.ts";
 
 /** Facts that hold once the rows of this moment are in force. */
@@ -23,6 +25,23 @@ export function plugged(view: Engine<Row>["view"], hostName: string): Plugged {
 
 const mostQuarantined = 1_000;
 const cut = (text: string, most: number): string => (text.length <= most ? text : `${text.slice(0, most - 1)}…`);
+
+/** What was found before and what was found now, the newest last, as much of it as facts hold. */
+export function keptDrift(
+  before: readonly Drift[],
+  at: string,
+  differences: readonly SwitchDifference[],
+): readonly Drift[] {
+  const words = (text: string | null): string | null => (text === null ? null : cut(text, 512));
+  const found = differences.map(({ what, row, wanted, found }) => ({
+    at,
+    what,
+    row: words(row),
+    wanted: words(wanted),
+    found: words(found),
+  }));
+  return [...before, ...found].slice(-mostDrift);
+}
 
 /** The message: a port that something of was set aside is not up. */
 export function factsOf(

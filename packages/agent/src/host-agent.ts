@@ -11,14 +11,14 @@ import {
   type Metrics,
   secondsBuckets,
 } from "@selvage/base";
-import type { AttachedInterface, Datapath } from "@selvage/datapath";
+import type { AttachedInterface, Datapath, SwitchDifference } from "@selvage/datapath";
 import { Attachment, type Change, type Delta, type Engine, type Revision } from "@selvage/model";
 import type { Row } from "@selvage/pipeline";
-import type { Changes, Facts, HostName, Welcome } from "@selvage/sync";
+import type { Changes, Drift, Facts, HostName, Welcome } from "@selvage/sync";
 import { CacheWriter, readCache } from "./cache.ts";
 import { Client, type Dial } from "./client.ts";
 import { Copy, type Difference } from "./copy.ts";
-import { factsOf, type Plugged, plugged } from "./facts.ts";
+import { factsOf, keptDrift, type Plugged, plugged } from "./facts.ts";
 import { hostEngine } from "./host-view.ts";
 import { Installer } from "./installer.ts";
 import { Desk } from "./services/desk.ts";
@@ -57,6 +57,8 @@ export interface AgentStatus {
   readonly portsUp: readonly string[];
   readonly unbound: readonly string[];
   readonly quarantined: Facts["quarantined"];
+  /** What audits found on the switch that nobody asked for, and mended; the newest last. */
+  readonly drift: readonly Drift[];
 }
 
 /** What holds of the moment at which a step begins, to be told when its rows are in force. */
@@ -69,6 +71,8 @@ interface Moment {
 }
 
 const agentName = "selvage";
+/** Differences that one line of the log holds. */
+const loggedDifferences = 10;
 
 export class HostAgent {
   readonly #options: HostAgentOptions;
@@ -93,6 +97,8 @@ export class HostAgent {
   /** What is plugged in has been told: before, local rows would be taken away for want of it. */
   #looked = false;
   #lastFacts = "";
+  /** What audits found, the newest last. */
+  #found: readonly Drift[] = [];
 
   private constructor(options: HostAgentOptions) {
     const { host, datapath, dial, clock, log, metrics, settings, tunnelIp } = options;
@@ -133,10 +139,7 @@ export class HostAgent {
         at: clock.monotonic(),
       }),
       inForce: (moment) => this.#inForce(moment),
-      drift: (rows) => {
-        this.#drift.inc(rows);
-        log.warn("the switch did not hold what was installed; it does again", { rows });
-      },
+      drift: (rows, differences) => this.#drifted(rows, differences),
       failed: (error) => {
         log.error("the switch could not be made to hold what is wanted", { error });
         this.#tell();
@@ -200,7 +203,7 @@ export class HostAgent {
   }
 
   get status(): AgentStatus {
-    const { datapath: _driver, ports_up, unbound, quarantined } = this.#facts();
+    const { datapath: _driver, ports_up, unbound, quarantined, drift = [] } = this.#facts();
     return {
       host: this.#options.host.name,
       connected: this.#client.up,
@@ -211,6 +214,7 @@ export class HostAgent {
       portsUp: ports_up,
       unbound,
       quarantined,
+      drift,
     };
   }
 
@@ -329,11 +333,24 @@ export class HostAgent {
     this.#tell();
   }
 
+  /** The switch was not as it had been left, and is again: told to the log, the metrics and, with the facts, to the server. */
+  #drifted(rows: number, differences: readonly SwitchDifference[]): void {
+    const { clock, log } = this.#options;
+    this.#drift.inc(rows);
+    log.warn("the switch did not hold what was installed; it does again", {
+      rows,
+      differences: differences.slice(0, loggedDifferences),
+    });
+    this.#found = keptDrift(this.#found, new Date(clock.now()).toISOString(), differences);
+    this.#tell();
+  }
+
   #facts(): Omit<Facts, "type"> {
     const { datapath } = this.#options;
     const driver = this.#switch === "here" ? datapath.driver : "none";
     const state = this.#told?.plugged ?? { portsUp: [], unbound: [] };
-    return factsOf(driver, state, this.#engine, this.#installer.refused);
+    const facts = factsOf(driver, state, this.#engine, this.#installer.refused);
+    return this.#found.length === 0 ? facts : { ...facts, drift: [...this.#found] };
   }
 
   /** Tells the server the facts, when they are others than it was told. */

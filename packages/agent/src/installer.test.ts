@@ -213,6 +213,7 @@ test("an audit repairs what somebody else did to the switch, and counts it", asy
   const moody = new Moody();
   moody.here = true;
   let drifted = 0;
+  const told: unknown[] = [];
   const wanted = rowsOf([
     { net: 1, body: 0 },
     { net: 2, body: 0 },
@@ -222,8 +223,9 @@ test("an audit repairs what somebody else did to the switch, and counts it", asy
     rows: () => wanted.values(),
     capture: () => null,
     inForce: () => undefined,
-    drift: (rows) => {
+    drift: (rows, differences) => {
       drifted += rows;
+      told.push(...differences.map(({ what, row }) => [what, row]));
     },
     failed: () => undefined,
   });

@@ -2,7 +2,7 @@
  * Keeps a switch equal to the rows that are wanted: one step at a time, what came meanwhile folded into the next. A row that the switch
  * refuses is found by halving and set aside alone; the others go on (architecture, "Failing well").
  */
-import type { Datapath } from "@selvage/datapath";
+import type { Datapath, SwitchDifference } from "@selvage/datapath";
 import type { Delta } from "@selvage/model";
 import type { Row } from "@selvage/pipeline";
 import { Fold } from "./fold.ts";
@@ -21,8 +21,8 @@ export interface InstallerOptions<State> {
   readonly capture: () => State;
   /** All that was wanted when `state` was captured is in force, save what is set aside. */
   readonly inForce: (state: State) => void;
-  /** An audit found rows that nobody changed: missing, wrong or strange. */
-  readonly drift: (rows: number) => void;
+  /** An audit found what nobody asked for: so many rows missing, wrong or strange, and some of the differences in words. It is mended already. */
+  readonly drift: (rows: number, differences: readonly SwitchDifference[]) => void;
   /** The switch failed a step as a whole. */
   readonly failed: (error: unknown) => void;
 }
@@ -147,9 +147,12 @@ export class Installer<State> {
     const before = this.#refused.size;
     this.#refused.clear();
     try {
-      const { added, changed, removed } = await this.#options.datapath.adopt(wanted);
-      const drifted = added + changed + removed;
-      if (due === "audit" && before === 0 && pending.size === 0 && drifted > 0) this.#options.drift(drifted);
+      const { added, changed, removed, differences = [] } = await this.#options.datapath.adopt(wanted);
+      // What is the program's own is no row, and is missed all the same.
+      const drifted = Math.max(added + changed + removed, differences.length);
+      if (due === "audit" && before === 0 && pending.size === 0 && drifted > 0) {
+        this.#options.drift(drifted, differences);
+      }
     } catch (error) {
       if (this.#switch === "waiting") throw error;
       await this.#isolate(wanted);

@@ -81,6 +81,14 @@ Exit codes: 0 done, 1 tried and failed, 64 written wrongly, 69 something needed 
     .action(async (options) => finish(await (await import("./commands/status.ts")).status(options)));
 
   program
+    .command("drift [host]")
+    .description("what was changed on hosts' switches by another hand, and mended: as it was found and as it should be")
+    .addOption(data())
+    .addOption(json())
+    .addHelpText("after", examples("selvage drift", "selvage drift h1 --json"))
+    .action(async (host, options) => finish(await (await import("./commands/drift.ts")).drift(host, options)));
+
+  program
     .command("history")
     .description("who changed what, when, by which request; newest first")
     .option("--since <time>", "from this time on, such as 2026-01-31T14:00:00Z or 2026-01-31")

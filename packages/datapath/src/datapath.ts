@@ -40,6 +40,22 @@ export interface Adoption {
   readonly changed: number;
   readonly removed: number;
   readonly kept: number;
+  /** What differed, at most `mostDifferences` of it; absent where nothing did, or where the driver cannot tell. */
+  readonly differences?: readonly SwitchDifference[];
+}
+
+/** Differences that one adoption tells of. */
+export const mostDifferences = 100;
+
+/** One thing that the switch held otherwise than it is wanted. */
+export interface SwitchDifference {
+  readonly what: "missing" | "changed" | "foreign";
+  /** Id of the row; null for the program's own (what a miss does, how packets reach the agent) and for what is nobody's. */
+  readonly row: string | null;
+  /** As it should be, in the switch's words; null for what should not be. */
+  readonly wanted: string | null;
+  /** As it was found; null for what was not there. */
+  readonly found: string | null;
 }
 
 /** One row as the switch holds it now; `null` row: something installed in our tables that no row explains. */

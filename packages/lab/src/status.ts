@@ -14,6 +14,18 @@ export interface HostStatus {
   readonly unbound: readonly string[];
   /** What the host's agent complains of. */
   readonly problems: readonly string[];
+  /** What the host's audits found on its switch that nobody asked for, and mended; the newest last. */
+  readonly drift: readonly DriftStatus[];
+}
+
+/** One thing on a switch that was otherwise than it had been left; texts are the switch's words. */
+export interface DriftStatus {
+  readonly at: string;
+  /** `missing`, `changed` or `foreign`. */
+  readonly what: string;
+  readonly row: string | null;
+  readonly wanted: string | null;
+  readonly found: string | null;
 }
 
 export interface FabricStatus {
@@ -35,6 +47,17 @@ function texts(value: unknown): readonly string[] {
   return value.map((one: unknown) => (typeof one === "string" ? one : JSON.stringify(one)));
 }
 
+function driftOf(value: unknown): readonly DriftStatus[] {
+  if (!Array.isArray(value)) return [];
+  return value.map((one: unknown) => ({
+    at: text(at(one, "at")) ?? "",
+    what: text(at(one, "what")) ?? "",
+    row: text(at(one, "row")),
+    wanted: text(at(one, "wanted")),
+    found: text(at(one, "found")),
+  }));
+}
+
 /** Asks the server for hosts alive or not, the revision in force on each, ports up and down. */
 export async function askStatus(api: Api): Promise<FabricStatus> {
   const reply = await api.ask("GET", "/v1/status");
@@ -49,6 +72,7 @@ export async function askStatus(api: Api): Promise<FabricStatus> {
       datapath: text(at(host, "datapath")),
       unbound: texts(at(host, "unbound")),
       problems: texts(at(host, "problems")),
+      drift: driftOf(at(host, "drift")),
     })),
     ports: { up: count(at(at(reply, "ports"), "up")) ?? 0, down: count(at(at(reply, "ports"), "down")) ?? 0 },
   };

@@ -3,6 +3,7 @@
  * and whether they are heard from. Never written to the log: facts come and go with the host's stream (architecture, "State").
  */
 import type { Revision } from "@selvage/model";
+import type { Drift } from "@selvage/sync";
 
 export type HostDatapath = "ovs" | "simulated" | "none";
 
@@ -18,6 +19,8 @@ export interface HostReport {
   readonly datapath?: HostDatapath;
   /** What the host wants an operator to know: quarantined objects, a switch that is away. */
   readonly problems?: readonly string[];
+  /** What its audits found on the switch that nobody asked for, and mended; the newest last. */
+  readonly drift?: readonly Drift[];
 }
 
 export interface HostState {
@@ -31,6 +34,7 @@ export interface HostState {
   /** Undefined until the host has said it. */
   readonly datapath: HostDatapath | undefined;
   readonly problems: readonly string[];
+  readonly drift: readonly Drift[];
 }
 
 /** Told which host's state differs now. */
@@ -61,6 +65,7 @@ interface Kept {
   /** Undefined until the host has said it. */
   readonly datapath: HostDatapath | undefined;
   readonly problems: readonly string[];
+  readonly drift: readonly Drift[];
 }
 
 const nothing: Kept = {
@@ -71,6 +76,7 @@ const nothing: Kept = {
   unbound: [],
   datapath: undefined,
   problems: [],
+  drift: [],
 };
 
 /** Host states in memory. A host is alive while its stream is open and it was heard from less than `lease` ms ago. */
@@ -95,6 +101,7 @@ export class MemoryHostStates implements HostStates {
       unbound: report.unbound ?? before.unbound,
       datapath: report.datapath ?? before.datapath,
       problems: report.problems ?? before.problems,
+      drift: report.drift ?? before.drift,
     });
     this.#tell(hostId);
   }
@@ -124,8 +131,8 @@ export class MemoryHostStates implements HostStates {
   }
 
   of(hostId: string): HostState {
-    const { heardAt, inForce, portsUp, unbound, datapath, problems } = this.#hosts.get(hostId) ?? nothing;
-    return { hostId, alive: this.alive(hostId), heardAt, inForce, portsUp, unbound, datapath, problems };
+    const { connected: _, ...kept } = this.#hosts.get(hostId) ?? nothing;
+    return { hostId, alive: this.alive(hostId), ...kept };
   }
 
   onChange(listener: HostStateListener): () => void {

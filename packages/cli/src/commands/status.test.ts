@@ -14,6 +14,7 @@ const quiet: FabricStatus["hosts"][number] = {
   inForce: 7,
   unbound: [],
   problems: [],
+  drift: [],
 };
 
 function shown(hosts: FabricStatus["hosts"], how: Running = running): { readonly text: string; readonly note: string } {
@@ -63,7 +64,7 @@ test("a host never heard of shows dashes; a dead lab says what repairs it; progr
   const { text, note } = shown([unheard], { ...running, lab: "dead" });
   assert.match(text, /^h1 +- +dead +- +- +-$/m);
   assert.match(note, /selvage up repairs it/);
-  const hosts = [{ ...quiet, unbound: ["p"], problems: ["x"] }];
+  const hosts = [{ ...quiet, unbound: ["p"], problems: ["x"], drift: [] }];
   assert.deepEqual(statusJson(running, { revision: 7, hosts, ports: { up: 1, down: 0 } }), {
     ...running,
     revision: 7,
@@ -76,6 +77,7 @@ test("a host never heard of shows dashes; a dead lab says what repairs it; progr
         revision: 7,
         unbound: ["p"],
         problems: ["x"],
+        drift: [],
       },
     ],
     ports: { up: 1, down: 0 },

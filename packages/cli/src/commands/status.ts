@@ -36,9 +36,22 @@ export function statusJson(running: Running, fabric: FabricStatus): unknown {
       revision: host.inForce,
       unbound: host.unbound,
       problems: host.problems,
+      drift: host.drift,
     })),
     ports: fabric.ports,
   };
+}
+
+function driftNote({ name, drift }: FabricStatus["hosts"][number]): readonly (readonly string[])[] {
+  const last = drift.at(-1);
+  if (last === undefined) return [];
+  const times = drift.length === 1 ? "one thing" : `${drift.length} things`;
+  return [
+    [
+      name,
+      `${times} on its switch ${drift.length === 1 ? "was" : "were"} changed by another hand and mended, last at ${last.at}: selvage drift ${name}`,
+    ],
+  ];
 }
 
 /** The answer for people: a line a host, and below whatever an operator has to look at. */
@@ -63,6 +76,7 @@ export function showStatus(running: Running, fabric: FabricStatus, output: Outpu
       `the interface of port ${port} is plugged in, but the port is not bound here`,
     ]),
     ...host.problems.map((problem) => [host.name, problem]),
+    ...driftNote(host),
   ]);
   if (notes.length > 0) {
     output.text("\n");

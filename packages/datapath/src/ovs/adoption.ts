@@ -8,7 +8,7 @@ import {
   type MeterConfig,
 } from "@selvage/openflow";
 import type { Row } from "@selvage/pipeline";
-import type { Adoption } from "../datapath.ts";
+import { type Adoption, mostDifferences, type SwitchDifference } from "../datapath.ts";
 import { provenanceOf } from "./cookie.ts";
 import { Installation, renderAll } from "./installation.ts";
 import { flagsOf, flowBody, flowKey, Plan } from "./plan.ts";
@@ -45,6 +45,23 @@ interface Found {
   readonly cookie: bigint;
   readonly body: string;
 }
+
+/** A flow in the switch's words, made of its identity and of what is compared of it, so that nothing more is kept of the thousands that are right. */
+function wordsOf(key: string, body: string): string {
+  const [table = "", priority = "", ...match] = key.split("|");
+  const [cookie = "", flags = "", ...actions] = body.replace(/^foreign /, "").split("|");
+  const strange = body.startsWith("foreign ") ? " (with a timeout or other instructions)" : "";
+  const where = match.join("|");
+  return `cookie=0x${cookie}, table=${table}, priority=${priority}${flags === "0" ? "" : `, flags=${flags}`}${where === "" ? "" : `,${where}`} actions=${actions.join("|")}${strange}`;
+}
+
+const wantedWords = ({ flow }: Desired): string => wordsOf(flowKey(flow), bodyOf(flow));
+
+const groupWords = (group: number, buckets: readonly Bucket[]): string =>
+  [`group_id=${group},type=all`, ...buckets.map(bucketText)].join(",");
+
+const meterWords = ({ meter, bands }: MeterConfig): string =>
+  `meter=${meter} ${bands.map((band) => `band=${JSON.stringify(band)}`).join(" ")}`;
 
 const actionsIn = (flow: Flow) => flow.instructions.flatMap((each) => (each.kind === "apply" ? each.actions : []));
 
@@ -103,11 +120,13 @@ export async function planAdoption(
 
   compareFlows(plan, tally, desired, found);
   compareGroups(plan, tally, installation, sets, survey.groups);
-  compareMeters(plan, meters, survey.meters);
+  compareMeters(plan, tally, meters, survey.meters);
   for (const row of [...constants, ...rows.values()]) installation.remember(row);
   for (const { set, buckets } of sets.values()) installation.sizes.set(set.id, buckets.size);
   return { plan, adoption: tally.result(), installation };
 }
+
+const bodyOf = (flow: RenderedFlow): string => flowBody(flow.cookie, flagsOf(flow), flow.actions);
 
 /** Groups and slots of meters that flows refer to keep their numbers. */
 function claimNumbers(installation: Installation, sets: ReadonlyMap<string, MemberSet>, flow: Flow): void {
@@ -125,7 +144,10 @@ function claimNumbers(installation: Installation, sets: ReadonlyMap<string, Memb
 
 function compareFlows(plan: Plan, tally: Tally, desired: readonly Desired[], found: readonly Found[]): void {
   if (found.length === 0) {
-    for (const { flow, row } of desired) plan.addFlow(row, flow);
+    for (const each of desired) {
+      plan.addFlow(each.row, each.flow);
+      tally.tell("missing", each.row, () => ({ wanted: wantedWords(each) }));
+    }
     return;
   }
   const missing = new Map(desired.map((each) => [flowKey(each.flow), each]));
@@ -135,13 +157,18 @@ function compareFlows(plan: Plan, tally: Tally, desired: readonly Desired[], fou
     if (wanted === undefined) {
       plan.removeFlow(key, { table, priority, match });
       tally.surplus(cookie);
-    } else if (body !== flowBody(wanted.flow.cookie, flagsOf(wanted.flow), wanted.flow.actions)) {
+      tally.tell("foreign", null, () => ({ found: wordsOf(key, body) }));
+    } else if (body !== bodyOf(wanted.flow)) {
       const reason = provenanceOf(cookie)?.reason ?? null;
       plan.replaceFlow(wanted.row, wanted.flow, reason === null ? "passed" : "dropped");
       tally.differs(wanted.row);
+      tally.tell("changed", wanted.row, () => ({ wanted: wantedWords(wanted), found: wordsOf(key, body) }));
     } else tally.agrees(wanted.row);
   }
-  for (const { flow, row } of missing.values()) plan.addFlow(row, flow);
+  for (const each of missing.values()) {
+    plan.addFlow(each.row, each.flow);
+    tally.tell("missing", each.row, () => ({ wanted: wantedWords(each) }));
+  }
 }
 
 function compareGroups(
@@ -161,11 +188,17 @@ function compareGroups(
     there.delete(number);
     const all = [...buckets.values()].map(({ bucket }) => bucket);
     if (held === undefined || held.type !== "all") {
+      const found = held === undefined ? {} : { found: `group_id=${number},type=${held.type}` };
+      tally.tell(held === undefined ? "missing" : "changed", set.id, () => ({
+        wanted: groupWords(number, all),
+        ...found,
+      }));
       if (held === undefined) plan.addGroup(set.id, number, all);
       else plan.replaceGroup(set.id, number, all);
       continue;
     }
     const right = new Set<number>();
+    const told = new Set<number>();
     for (const bucket of held.buckets) {
       const wanted = buckets.get(bucket.id);
       if (wanted !== undefined && bucketText(bucket) === bucketText(wanted.bucket)) right.add(bucket.id);
@@ -173,33 +206,48 @@ function compareGroups(
         plan.removeBucket(set.id, number, bucket.id);
         if (wanted === undefined) tally.surplus(0n);
         else tally.differs(wanted.row);
+        const words = { found: groupWords(number, [bucket]) };
+        tally.tell(wanted === undefined ? "foreign" : "changed", wanted?.row ?? null, () =>
+          wanted === undefined ? words : { ...words, wanted: groupWords(number, [wanted.bucket]) },
+        );
+        if (wanted !== undefined) told.add(bucket.id);
       }
     }
     for (const { bucket, row } of buckets.values()) {
       if (right.has(bucket.id)) tally.agrees(row);
-      else plan.insertBuckets(row, number, [bucket]);
+      else {
+        plan.insertBuckets(row, number, [bucket]);
+        if (!told.has(bucket.id)) tally.tell("missing", row, () => ({ wanted: groupWords(number, [bucket]) }));
+      }
     }
   }
   for (const { group, buckets } of there.values()) {
     plan.removeGroup(`group ${group}`, group);
+    tally.tell("foreign", null, () => ({ found: groupWords(group, buckets) }));
     for (let at = 0; at < buckets.length; at += 1) tally.surplus(0n);
   }
 }
 
-function compareMeters(plan: Plan, wanted: readonly MeterConfig[], held: readonly MeterConfig[]): void {
+function compareMeters(plan: Plan, tally: Tally, wanted: readonly MeterConfig[], held: readonly MeterConfig[]): void {
   const there = new Map(held.map((meter) => [meter.meter, meter]));
   for (const meter of wanted) {
     const found = there.get(meter.meter);
     there.delete(meter.meter);
-    if (found === undefined) plan.addMeter(meter);
-    else if (JSON.stringify([found.flags, found.bands]) !== JSON.stringify([meter.flags, meter.bands])) {
+    if (found === undefined) {
+      plan.addMeter(meter);
+      tally.tell("missing", null, () => ({ wanted: meterWords(meter) }));
+    } else if (JSON.stringify([found.flags, found.bands]) !== JSON.stringify([meter.flags, meter.bands])) {
       plan.changeMeter(meter);
+      tally.tell("changed", null, () => ({ wanted: meterWords(meter), found: meterWords(found) }));
     }
   }
-  for (const { meter } of there.values()) plan.removeMeter(meter);
+  for (const meter of there.values()) {
+    plan.removeMeter(meter.meter);
+    tally.tell("foreign", null, () => ({ found: meterWords(meter) }));
+  }
 }
 
-/** Counts rows by what was found of them. What is the program's or the driver's own is put right and not counted. */
+/** Counts rows by what was found of them. What is the program's or the driver's own is put right and told, and not counted. */
 class Tally {
   readonly #rows: ReadonlyMap<string, Row>;
   /** What each row is to have, and of that what was found. */
@@ -207,6 +255,7 @@ class Tally {
   readonly #agreeing = new Map<string, number>();
   readonly #differing = new Set<string>();
   readonly #surplusNames = new Set<bigint>();
+  readonly #differences: SwitchDifference[] = [];
   #unexplained = 0;
 
   constructor(rows: ReadonlyMap<string, Row>, parts: readonly string[]) {
@@ -229,6 +278,17 @@ class Tally {
     else this.#surplusNames.add(provenance.name);
   }
 
+  /** Keeps a difference in words, while there is room; `row` is what it is for, a row's id or not. */
+  tell(
+    what: SwitchDifference["what"],
+    row: string | null,
+    words: () => Partial<Pick<SwitchDifference, "wanted" | "found">>,
+  ): void {
+    if (this.#differences.length === mostDifferences) return;
+    const known = row !== null && this.#rows.has(row) ? row : null;
+    this.#differences.push({ what, row: known, wanted: null, found: null, ...words() });
+  }
+
   result(): Adoption {
     let added = 0;
     let changed = 0;
@@ -240,6 +300,13 @@ class Tally {
       else if (agreeing === 0 && !this.#differing.has(id)) added += 1;
       else changed += 1;
     }
-    return { added, changed, removed: this.#surplusNames.size + this.#unexplained, kept };
+    const differences = this.#differences;
+    return {
+      added,
+      changed,
+      removed: this.#surplusNames.size + this.#unexplained,
+      kept,
+      ...(differences.length === 0 ? {} : { differences }),
+    };
   }
 }

@@ -2,7 +2,14 @@
 import { type ReasonCode, reasonByCode } from "@selvage/base";
 import type { Delta } from "@selvage/model";
 import { type Program, type Row, rowText, selvageProgram } from "@selvage/pipeline";
-import type { Adoption, AttachedInterface, Datapath, DatapathEvents, InstalledRow } from "../datapath.ts";
+import {
+  type Adoption,
+  type AttachedInterface,
+  type Datapath,
+  type DatapathEvents,
+  type InstalledRow,
+  mostDifferences,
+} from "../datapath.ts";
 import { Interpreter, type Trace } from "./interpreter.ts";
 import type { TunnelHeader } from "./packet.ts";
 
@@ -51,11 +58,19 @@ export class SimulatedDatapath implements Datapath {
       return before === undefined || before.body === after.body ? [] : [{ before, after }];
     });
     await this.apply({ added, removed, modified });
+    const differences = [
+      ...added.map((row) => ({ what: "missing", row: row.id, wanted: rowText(row), found: null }) as const),
+      ...modified.map(({ before, after }) => {
+        return { what: "changed", row: after.id, wanted: rowText(after), found: rowText(before) } as const;
+      }),
+      ...removed.map((row) => ({ what: "foreign", row: null, wanted: null, found: rowText(row) }) as const),
+    ].slice(0, mostDifferences);
     return {
       added: added.length,
       changed: modified.length,
       removed: removed.length,
       kept: wanted.size - added.length - modified.length,
+      ...(differences.length === 0 ? {} : { differences }),
     };
   }
 

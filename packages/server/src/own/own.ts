@@ -65,6 +65,7 @@ function status(api: OwnApi, caller: Caller): Reply {
       datapath: state.datapath ?? null,
       unbound: state.unbound,
       problems: state.problems,
+      drift: state.drift,
       heard_at: state.heardAt === 0 ? null : new Date(state.heardAt).toISOString(),
     };
   });

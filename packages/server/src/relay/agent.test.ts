@@ -344,6 +344,26 @@ test("a host's facts reach the server: alive, in force, ports up; and are taken 
   assert.equal(state().alive, false);
 });
 
+test("what an audit found and mended reaches the server with its difference; what the agent itself changed does not", async () => {
+  const { world, site } = await twoHosts();
+  await using _ = world;
+  assert.deepEqual(world.states.of("host-1").drift, []);
+  const before = await site.rows();
+  const [lost] = (await site.datapath.installed()).flatMap(({ row }) => (row?.table === "deliver" ? [row] : []));
+  assert.ok(lost !== undefined);
+  site.datapath.lose(lost);
+  const at = new Date(world.clock.now()).toISOString();
+  site.agent.audit();
+  await world.quiet();
+  assert.deepEqual(world.states.of("host-1").drift, [
+    { at, what: "missing", row: lost.id, wanted: rowText(lost), found: null },
+  ]);
+  assert.deepEqual(await site.rows(), before);
+  await site.restart();
+  await world.quiet();
+  assert.deepEqual(world.states.of("host-1").drift, [], "an agent tells of its own audits");
+});
+
 test("a change that means nothing to a host is in force there without a message", async () => {
   const { world, site } = await twoHosts();
   await using _ = world;

@@ -190,6 +190,7 @@ class Stream implements StreamEnd {
           unbound: message.unbound,
           datapath: message.datapath,
           problems: problemsOf(message),
+          drift: message.drift ?? [],
         });
     }
   }
