@@ -1,4 +1,5 @@
 /** The Open vSwitch driver of the Datapath seam: keeps a session with the switch, and what is installed equal to what was asked. */
+import { setImmediate } from "node:timers/promises";
 import { backoffDelay, type Clock, type Log, type ReasonCode, realClock, silentLog } from "@selvage/base";
 import type { Delta } from "@selvage/model";
 import {
@@ -52,6 +53,8 @@ const tunnelInterface = "selvage-geneve";
 const patience = 20;
 /** Milliseconds that a switch may take to make an interface. */
 const wayPatience = 5_000;
+/** Rows in one step of a large addition: so many flows as a socket takes at once. */
+const step = 1_000;
 const backoff = { base: 100, cap: 5_000 };
 
 export class OvsDatapath implements Datapath {
@@ -128,7 +131,9 @@ export class OvsDatapath implements Datapath {
       if (installation === undefined)
         throw new NotReady("nothing was adopted since the switch came, or since it refused something");
       const put = [...delta.added, ...delta.modified.map(({ after }) => after)];
-      await this.#execute(session, installation.change(delta.removed, put));
+      if (put.length > step && put.every(({ id }) => !installation.rows.has(id)) && delta.removed.length === 0)
+        await this.#add(session, installation, put);
+      else await this.#execute(session, installation.change(delta.removed, put));
       this.#probe(this.#ends.change(delta.removed, put));
     });
     await this.#inForce();
@@ -306,6 +311,24 @@ export class OvsDatapath implements Datapath {
     if (session !== this.#session) throw new NotReady("the switch went away");
     this.#installation = installation;
     return adoption;
+  }
+
+  /** Puts many rows of which none is there: while the switch takes one step of them, the next is rendered. */
+  async #add(session: Session, installation: Installation, rows: readonly Row[]): Promise<void> {
+    let running = Promise.resolve();
+    try {
+      for (let at = 0; at < rows.length; at += step) {
+        const plan = installation.change([], rows.slice(at, at + step));
+        await running;
+        running = this.#execute(session, plan);
+        // A failure is heard with the next step, or at the end.
+        running.catch(() => undefined);
+        // So that it is on its way to the switch before the next is rendered.
+        await setImmediate();
+      }
+    } finally {
+      await running;
+    }
   }
 
   /** Sends a plan and waits until it is in force. Throws RefusedRows, after which the owner must adopt. */
