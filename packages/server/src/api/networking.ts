@@ -5,6 +5,7 @@ import { clientRequestId, namedAs, nameOf, type RequestName } from "../history/n
 import { type Retries, repliedWith } from "../history/retries.ts";
 import type { HostStates } from "../host-states.ts";
 import { acceptsJson, type Exchange, headerOf, type Reply } from "../http/exchange.ts";
+import type { RouteShape } from "../http/route.ts";
 import { networkingRules, rulesOf } from "../rules/all.ts";
 import { visibleNetwork } from "../rules/network.ts";
 import type { ResourceRules, Values, Writing } from "../rules/rules.ts";
@@ -25,6 +26,22 @@ export interface NetworkingApi {
   /** Who bears the request's token. Throws Unauthorized. */
   readonly authenticate: (exchange: Exchange) => Promise<Caller>;
 }
+
+/** Every route under `/v2.0`: of the declared collections, and what any bearer of a token may read. OPTIONS answers as GET does. */
+export const networkingRoutes: readonly RouteShape[] = Object.freeze([
+  ...["/v2.0", "/v2.0/extensions", "/v2.0/extensions/{alias}"].map(
+    (path) => ({ method: "GET", path, access: "bearer" }) as const,
+  ),
+  ...networkingRules.flatMap(({ resource: { plural } }) =>
+    [
+      ["GET", ""],
+      ["POST", ""],
+      ["GET", "/{id}"],
+      ["PUT", "/{id}"],
+      ["DELETE", "/{id}"],
+    ].map(([method = "", one = ""]) => ({ method, path: `/v2.0/${plural}${one}`, access: "policy" }) as const),
+  ),
+]);
 
 /** Answers `GET /`: the versions, to anybody. */
 export function versions(exchange: Exchange): Reply {

@@ -2,16 +2,17 @@
 import { createServer, type Server as HttpServer, type IncomingMessage } from "node:http";
 import { fail, isError, requestId, type SelvageError } from "@selvage/base";
 import Fastify, { type FastifyReply, type FastifyRequest } from "fastify";
-import { networking, networkingError, versions } from "../api/networking.ts";
+import { networking, networkingError, networkingRoutes, versions } from "../api/networking.ts";
 import type { Caller } from "../api/policy.ts";
 import { Retries } from "../history/retries.ts";
-import { identity, identityError } from "../identity/routes.ts";
+import { identity, identityError, identityRoutes } from "../identity/routes.ts";
 import { callerOf, type IdentityService } from "../identity/service.ts";
 import type { Observe } from "../own/measure.ts";
-import { own, ownError } from "../own/own.ts";
+import { own, ownError, ownRoutes } from "../own/own.ts";
 import type { ServerCore } from "../server.ts";
 import type { Exchange, Handler, Reply } from "./exchange.ts";
 import { parseQuery } from "./query.ts";
+import type { Route, RouteShape } from "./route.ts";
 
 export interface App {
   readonly server: HttpServer;
@@ -136,17 +137,41 @@ function areasOf({ core, identity: service, routes }: AppOptions, callers: WeakM
       answer: (exchange) => own({ writer, store, hosts, settings, now, authenticate }, exchange),
       refuse: ownError,
     },
-    { name: "versions", owns: (path) => path === "/", answer: versions, refuse: networkingError },
-    {
-      name: "healthz",
-      owns: (path) => path === "/healthz",
-      answer: () => ({ status: 200, body: { status: "alive" } }),
-      refuse: ownError,
-    },
-    { name: "readyz", owns: (path) => path === "/readyz", answer: () => readiness(core), refuse: ownError },
-    { name: "metrics", owns: (path) => path === "/metrics", answer: () => metrics(core), refuse: ownError },
+    ...openRoutes.map(
+      ({ path: own, answer }): Area => ({
+        name: own === "/" ? "versions" : own.slice(1),
+        owns: (path) => path === own,
+        answer: async (exchange) => answer(core, exchange),
+        refuse: own === "/" ? networkingError : ownError,
+      }),
+    ),
   ];
 }
+
+/** What probes and discovery are answered without a token. */
+const openRoutes: readonly Route<ServerCore>[] = [
+  { method: "GET", path: "/", access: "anybody", answer: (_, exchange) => versions(exchange) },
+  {
+    method: "GET",
+    path: "/healthz",
+    access: "anybody",
+    answer: () => ({ status: 200, body: { status: "alive" } }),
+  },
+  { method: "GET", path: "/readyz", access: "anybody", answer: (core) => readiness(core) },
+  { method: "GET", path: "/metrics", access: "anybody", answer: (core) => metrics(core) },
+];
+
+/** Every route of the plain listener that is the server's own: what plugs in may add others. */
+export const plainRoutes: readonly RouteShape[] = Object.freeze(
+  [
+    ...openRoutes,
+    { method: "GET", path: "/identity", access: "anybody" } as const,
+    { method: "GET", path: "/identity/v3", access: "anybody" } as const,
+    ...identityRoutes,
+    ...networkingRoutes,
+    ...ownRoutes,
+  ].map(({ method, path, access }) => ({ method, path, access })),
+);
 
 const unknownArea: Area = {
   name: "unknown",

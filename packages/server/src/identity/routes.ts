@@ -1,6 +1,7 @@
 /** The routes of Identity v3 under `/identity`: discovery, and which handler answers what. */
 import { errorBody, fail, type SelvageError } from "@selvage/base";
 import type { Exchange, Reply } from "../http/exchange.ts";
+import { type Access, type Route, routeFor } from "../http/route.ts";
 import { authCatalogue, authProjects, createToken, revokeToken, showToken } from "./auth.ts";
 import { catalogue } from "./catalogue.ts";
 import {
@@ -41,75 +42,66 @@ export function identityError(error: SelvageError, exchange: Exchange): Reply {
   return { status: error.status, body, headers };
 }
 
+type Handle = Route<IdentityService>["answer"];
+
+const on = (method: string, path: string, access: Access, answer: Handle): Route<IdentityService> => ({
+  method,
+  path: `/identity/v3/${path}`,
+  access,
+  answer,
+});
+const aRole: Handle = (service, exchange, project = "", user = "", role) =>
+  assignment(service, exchange, project, user, role);
+
+/** Every route under `/identity` but the discovery of versions. */
+export const identityRoutes: readonly Route<IdentityService>[] = Object.freeze([
+  on("POST", "auth/tokens", "anybody", createToken),
+  on("GET", "auth/tokens", "bearer", showToken),
+  on("HEAD", "auth/tokens", "bearer", showToken),
+  on("DELETE", "auth/tokens", "bearer", revokeToken),
+  on("GET", "auth/projects", "bearer", authProjects),
+  on("GET", "auth/catalog", "bearer", authCatalogue),
+  on("GET", "projects", "admin", listProjects),
+  on("POST", "projects", "admin", createProject),
+  on("GET", "projects/{project}", "self", (service, exchange, project = "") => showProject(service, exchange, project)),
+  on("PATCH", "projects/{project}", "admin", (service, exchange, project = "") =>
+    updateProject(service, exchange, project),
+  ),
+  on("DELETE", "projects/{project}", "admin", (service, exchange, project = "") =>
+    deleteProject(service, exchange, project),
+  ),
+  on("GET", "projects/{project}/users/{user}/roles", "admin", aRole),
+  ...["GET", "HEAD", "PUT", "DELETE"].map((method) =>
+    on(method, "projects/{project}/users/{user}/roles/{role}", "admin", aRole),
+  ),
+  on("GET", "users", "admin", listUsers),
+  on("POST", "users", "admin", createUser),
+  on("GET", "users/{user}", "self", (service, exchange, user = "") => showUser(service, exchange, user)),
+  on("PATCH", "users/{user}", "admin", (service, exchange, user = "") => updateUser(service, exchange, user)),
+  on("DELETE", "users/{user}", "admin", (service, exchange, user = "") => deleteUser(service, exchange, user)),
+  on("POST", "users/{user}/password", "self", (service, exchange, user = "") =>
+    changePassword(service, exchange, user),
+  ),
+  on("GET", "users/{user}/projects", "self", (service, exchange, user = "") => projectsOfUser(service, exchange, user)),
+  on("GET", "domains", "bearer", (service, exchange) => domains(service, exchange, undefined)),
+  on("GET", "domains/{domain}", "bearer", domains),
+  on("GET", "roles", "bearer", (service, exchange) => showRoles(service, exchange, undefined)),
+  on("GET", "roles/{role}", "bearer", showRoles),
+  on("POST", "roles", "admin", createRole),
+  on("GET", "role_assignments", "self", listAssignments),
+  ...(["regions", "services", "endpoints"] as const).map((what) =>
+    on("GET", what, "bearer", (service, exchange) => catalogueList(service, exchange, what)),
+  ),
+]);
+
 async function route(service: IdentityService, exchange: Exchange, parts: readonly string[]): Promise<Reply> {
-  const { method } = exchange;
-  const [first, second, third, fourth, fifth, sixth] = parts;
-  const shape = parts.length;
-  switch (first) {
-    case "auth":
-      if (shape === 2) return auth(service, exchange, second);
-      break;
-    case "projects":
-      if (shape === 1 && method === "GET") return listProjects(service, exchange);
-      if (shape === 1 && method === "POST") return createProject(service, exchange);
-      if (shape === 2 && second !== undefined) {
-        if (method === "GET") return showProject(service, exchange, second);
-        if (method === "PATCH") return updateProject(service, exchange, second);
-        if (method === "DELETE") return deleteProject(service, exchange, second);
-      }
-      if (third === "users" && fifth === "roles" && shape <= 6 && second !== undefined && fourth !== undefined) {
-        return assignment(service, exchange, second, fourth, sixth);
-      }
-      break;
-    case "users":
-      if (shape === 1 && method === "GET") return listUsers(service, exchange);
-      if (shape === 1 && method === "POST") return createUser(service, exchange);
-      if (second === undefined) break;
-      if (shape === 2 && method === "GET") return showUser(service, exchange, second);
-      if (shape === 2 && method === "PATCH") return updateUser(service, exchange, second);
-      if (shape === 2 && method === "DELETE") return deleteUser(service, exchange, second);
-      if (shape === 3 && third === "password" && method === "POST") return changePassword(service, exchange, second);
-      if (shape === 3 && third === "projects" && method === "GET") return projectsOfUser(service, exchange, second);
-      break;
-    case "domains":
-      if (shape <= 2 && method === "GET") return domains(service, exchange, second);
-      break;
-    case "roles":
-      if (shape <= 2 && method === "GET") return showRoles(service, exchange, second);
-      if (shape === 1 && method === "POST") return createRole(service, exchange);
-      break;
-    case "role_assignments":
-      if (shape === 1 && method === "GET") return listAssignments(service, exchange);
-      break;
-    case "regions":
-    case "services":
-    case "endpoints":
-      if (shape === 1 && method === "GET") return catalogueList(service, exchange, first);
-      break;
-    default:
-      break;
-  }
+  const found = routeFor(identityRoutes, exchange.method, exchange.path);
+  if (found !== undefined) return found.route.answer(service, exchange, ...found.parts);
+  // Whoever comes for a token has none to show yet.
+  if (parts[0] === "auth" && parts.length === 2) throw fail("IdentityRouteNotFound");
   // The real service asks for a token before it says that a path is not there.
   await callerOf(service, exchange);
   throw fail("IdentityRouteNotFound");
-}
-
-function auth(service: IdentityService, exchange: Exchange, what: string | undefined): Promise<Reply> {
-  switch (`${exchange.method} ${what}`) {
-    case "POST tokens":
-      return createToken(service, exchange);
-    case "GET tokens":
-    case "HEAD tokens":
-      return showToken(service, exchange);
-    case "DELETE tokens":
-      return revokeToken(service, exchange);
-    case "GET projects":
-      return authProjects(service, exchange);
-    case "GET catalog":
-      return authCatalogue(service, exchange);
-    default:
-      throw fail("IdentityRouteNotFound");
-  }
 }
 
 async function catalogueList(

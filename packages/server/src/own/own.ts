@@ -6,6 +6,7 @@ import type { Caller } from "../api/policy.ts";
 import { history } from "../history/history.ts";
 import type { HostStates } from "../host-states.ts";
 import type { Exchange, Reply } from "../http/exchange.ts";
+import { type Route, routeFor } from "../http/route.ts";
 import type { ServerSettings } from "../settings.ts";
 import type { Writer } from "../writer.ts";
 import { createHost, deleteHost, hostWire, listHosts, showHost, sortedHosts } from "./hosts.ts";
@@ -20,24 +21,48 @@ export interface OwnApi {
   readonly authenticate: (exchange: Exchange) => Promise<Caller>;
 }
 
+interface Asked {
+  readonly api: OwnApi;
+  readonly caller: Caller;
+}
+
+/** Every route under `/v1` of the plain listener. */
+export const ownRoutes: readonly Route<Asked>[] = Object.freeze([
+  { method: "GET", path: "/v1/status", access: "admin", answer: ({ api, caller }) => status(api, caller) },
+  {
+    method: "GET",
+    path: "/v1/history",
+    access: "admin",
+    answer: ({ api, caller }, exchange) => history(api, exchange, caller),
+  },
+  { method: "GET", path: "/v1/hosts", access: "admin", answer: ({ api, caller }) => listHosts(api, caller) },
+  {
+    method: "POST",
+    path: "/v1/hosts",
+    access: "admin",
+    answer: ({ api, caller }, exchange) => createHost(api, exchange, caller),
+  },
+  {
+    method: "GET",
+    path: "/v1/hosts/{host}",
+    access: "admin",
+    answer: ({ api, caller }, _, host = "") => showHost(api, caller, host),
+  },
+  {
+    method: "DELETE",
+    path: "/v1/hosts/{host}",
+    access: "admin",
+    answer: ({ api, caller }, exchange, host = "") => deleteHost(api, exchange, caller, host),
+  },
+] as const satisfies readonly Route<Asked>[]);
+
 /** Answers everything under `/v1`. Throws the error to answer with. */
 export async function own(api: OwnApi, exchange: Exchange): Promise<Reply> {
   const caller = await api.authenticate(exchange);
-  const [first, second, ...deeper] = exchange.path
-    .split("/")
-    .filter((part) => part !== "")
-    .slice(1);
-  const { method } = exchange;
-  if (deeper.length === 0) {
-    if (first === "status" && second === undefined && method === "GET") return status(api, caller);
-    if (first === "history" && second === undefined && method === "GET") return history(api, exchange, caller);
-    if (first === "hosts" && second === undefined && method === "GET") return listHosts(api, caller);
-    if (first === "hosts" && second === undefined && method === "POST") return createHost(api, exchange, caller);
-    if (first === "hosts" && second !== undefined && method === "GET") return showHost(api, caller, second);
-    if (first === "hosts" && second !== undefined && method === "DELETE")
-      return deleteHost(api, exchange, caller, second);
-  }
-  throw fail("RouteUnknown", { method, path: exchange.path });
+  const { method, path } = exchange;
+  const found = routeFor(ownRoutes, method, path);
+  if (found === undefined) throw fail("RouteUnknown", { method, path });
+  return found.route.answer({ api, caller }, exchange, ...found.parts);
 }
 
 /** The reply to an error on this API. */

@@ -9,6 +9,7 @@ import { TLSSocket } from "node:tls";
 import { type Clock, entryOf, fail, isError, type KeyPair, type Log, type SelvageError } from "@selvage/base";
 import { joinPath, maxMessage, pingInterval, renewPath, silenceLimit, syncPath } from "@selvage/sync";
 import { type WebSocket, WebSocketServer } from "ws";
+import type { RouteShape } from "../http/route.ts";
 import type { Admission } from "./admission.ts";
 import type { Peer, Peers } from "./peers.ts";
 import type { Channel } from "./session.ts";
@@ -27,6 +28,13 @@ export interface Credentials {
   readonly server: KeyPair;
   readonly authorityPem: string;
 }
+
+/** Every route of the TLS listener. */
+export const tlsRoutes = [
+  { method: "POST", path: joinPath, access: "join-token" },
+  { method: "POST", path: renewPath, access: "host" },
+  { method: "GET", path: syncPath, access: "host" },
+] as const satisfies readonly RouteShape[];
 
 const largestBody = 64 * 1024;
 /** Bytes under way to one host at which the session is told that there is room again. */
@@ -75,13 +83,20 @@ export class Endpoint {
     const { admission, log } = this.#options;
     const path = request.url ?? "/";
     try {
-      if (request.method === "POST" && path === joinPath) {
-        reply(response, 200, await admission.join(await bodyOf(request), sourceOf(request)));
-      } else if (request.method === "POST" && path === renewPath) {
-        const peer = this.#peerOf(request);
-        reply(response, 200, await admission.renew(await bodyOf(request), peer));
-      } else {
-        throw fail("RouteUnknown", { method: request.method ?? "GET", path });
+      const route = tlsRoutes.find((each) => each.method === request.method && each.path === path);
+      switch (route?.path) {
+        case joinPath:
+          reply(response, 200, await admission.join(await bodyOf(request), sourceOf(request)));
+          break;
+        case renewPath: {
+          const peer = this.#peerOf(request);
+          reply(response, 200, await admission.renew(await bodyOf(request), peer));
+          break;
+        }
+        // The stream is no request: it is upgraded.
+        case syncPath:
+        case undefined:
+          throw fail("RouteUnknown", { method: request.method ?? "GET", path });
       }
     } catch (error) {
       if (!isError(error)) log.error("a request over TLS failed", { error, path });
