@@ -41,6 +41,7 @@ test("a port in use: its holder's id and command and the flag are named, and not
   assert.match(complaint(result.stderr), new RegExp(`port ${address.port} is held by process ${process.pid} \\(`));
   assert.match(result.stderr, /--port N/);
   assert.deepEqual(processesNaming(data), []);
+  assert.equal(existsSync(join(data, "lab.json")), false, "what was refused is not what the next `up` goes by");
 });
 
 test("an underlay that overlaps a route of the machine is refused with the route named", { skip }, () => {

@@ -14,7 +14,7 @@ export const ownErrors = {
   Timeout: own(504, "request", "%(what)s did not finish within %(ms)s ms.", "Try again, or allow more time."),
 
   // Hosts: join, identity, sync.
-  JoinTokenInvalid: own(403, "host", "The join token is not known.", "Make a new one: selvage host token create."),
+  JoinTokenInvalid: own(403, "host", "The join token is not known.", "Make a new one: selvage host add."),
   JoinTokenUsed: own(
     403,
     "host",
@@ -28,7 +28,7 @@ export const ownErrors = {
     "The join token is for host %(expected)s, not for %(host)s.",
     "Use the token on the host that it names.",
   ),
-  HostUnknown: own(403, "host", "No host has joined with the identity %(id)s.", "Join the host: selvage host join."),
+  HostUnknown: own(403, "host", "No host has joined with the identity %(id)s.", "Join the host: selvage agent join."),
   HostNotFound: own(404, "host", "Host %(id)s could not be found.", "List the hosts: selvage host list."),
   HostExists: own(409, "host", "Host %(host)s has joined already.", "Remove it first, or renew its certificate."),
   HostRevoked: own(403, "host", "The identity of host %(host)s has been revoked.", "Join the host again."),

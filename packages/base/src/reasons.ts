@@ -135,7 +135,7 @@ export const dropReasons = [
     "table-miss",
     "program",
     "no row of the table matched, and the program declares none for the rest",
-    "This is a fault of the program: report it with the output of selvage trace.",
+    "This is a fault of the program: report it with the output of selvage status --json.",
   ),
   reason(
     18,

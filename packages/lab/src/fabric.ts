@@ -89,7 +89,6 @@ async function prepareRecord(
   if (!runs) refuseOverlap(range, await machineRoutes());
   const port = options.port ?? known?.port ?? DEFAULT_PORT;
   const record: LabRecord = { ...(known ?? emptyLab(underlay)), underlay, port };
-  if (!runs) await writeLabRecord(paths.labRecord, record);
   return { record, count };
 }
 
@@ -113,7 +112,8 @@ export async function bringUp(options: UpOptions): Promise<FabricReport> {
       await setUp("fabric", options.onDetail);
     });
     const known = await readRunRecord(paths.runRecord);
-    const { record, count } = await prepareRecord(paths, options, labRuns(known));
+    const runs = labRuns(known);
+    const { record, count } = await prepareRecord(paths, options, runs);
     const ground = await ensureGround(
       paths,
       {
@@ -125,6 +125,8 @@ export async function bringUp(options: UpOptions): Promise<FabricReport> {
         selvage: options.selvage,
         runningMarks: options.runningMarks,
         onStep,
+        // A running lab writes its record itself.
+        keep: async () => (runs ? undefined : writeLabRecord(paths.labRecord, record)),
       },
       known,
     );

@@ -21,6 +21,8 @@ export interface GroundWish {
   readonly selvage: readonly string[];
   readonly runningMarks: string;
   readonly onStep: (step: string) => void;
+  /** Keeps what was asked for; called once nothing refuses it any more, before anything starts. */
+  readonly keep: () => Promise<void>;
 }
 
 /** The ground of a running fabric. */
@@ -47,9 +49,11 @@ async function ensureServer(
         "./selvage down, then up with the other port",
       );
     }
+    await wish.keep();
     return { identity: known.server, port: known.port, url: known.url };
   }
   refuseHeldPort(port);
+  await wish.keep();
   wish.onStep("starting the server");
   const overhead = TUNNEL_OVERHEAD[parseUnderlay(underlay).version];
   const argv = [
