@@ -32,7 +32,12 @@ export const ownErrors = {
   HostNotFound: own(404, "host", "Host %(id)s could not be found.", "List the hosts: selvage host list."),
   HostExists: own(409, "host", "Host %(host)s has joined already.", "Remove it first, or renew its certificate."),
   HostRevoked: own(403, "host", "The identity of host %(host)s has been revoked.", "Join the host again."),
-  HostInUse: own(409, "host", "Host %(host)s still has %(ports)s bound ports.", "Move or unbind the ports first."),
+  HostInUse: own(
+    409,
+    "host",
+    "Host %(host)s still has %(ports)s bound ports.",
+    "Move or unbind the ports first; a host that was stolen is removed with its bindings by unbind=true.",
+  ),
   CertificateInvalid: own(403, "host", "The certificate is not acceptable: %(reason)s.", "Join the host again."),
   CertificateRequestInvalid: own(
     400,

@@ -174,6 +174,7 @@ Exit codes: 0 done, 1 tried and failed, 64 written wrongly, 69 something needed 
   host
     .command("delete <name>")
     .description("revoke a host's identity and forget it")
+    .option("--unbind", "unbind its ports as well, by the same write: for a host that was stolen")
     .addOption(data())
     .action(async (name, options) => finish(await (await import("./commands/host.ts")).hostDelete(name, options)));
 

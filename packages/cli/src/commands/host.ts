@@ -57,13 +57,23 @@ export async function hostList(flags: HostFlags, output: Output = standardOutput
   return Exit.ok;
 }
 
+export interface HostDeleteFlags extends HostFlags {
+  /** Unbind its ports by the same write: the host was stolen. */
+  readonly unbind?: boolean;
+}
+
 /** Runs `selvage host delete NAME`. */
-export async function hostDelete(name: string, flags: HostFlags, output: Output = standardOutput): Promise<number> {
+export async function hostDelete(
+  name: string,
+  flags: HostDeleteFlags,
+  output: Output = standardOutput,
+): Promise<number> {
   const { api, hosts } = await listed(flags);
   const host = hosts.find((one) => text(one, "name") === name || text(one, "id") === name);
   const id = text(host, "id");
   if (id === null) throw new LabError("unknown-host", `there is no host "${name}"`, "list them: ./selvage host list");
-  await api.ask("DELETE", `/v1/hosts/${encodeURIComponent(id)}`);
+  const unbind = flags.unbind === true ? "?unbind=true" : "";
+  await api.ask("DELETE", `/v1/hosts/${encodeURIComponent(id)}${unbind}`);
   output.text(`${name} is forgotten; its certificate is good for nothing now\n`);
   return Exit.ok;
 }

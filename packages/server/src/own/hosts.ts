@@ -77,14 +77,20 @@ export function showHost(api: OwnApi, caller: Caller, idOrName: string): Reply {
   return { status: 200, body: { host: hostWire(api, host) } };
 }
 
-/** DELETE /v1/hosts/{id or name}: its identity ends at once. Throws HostInUse while ports are bound to it. */
+/**
+ * DELETE /v1/hosts/{id or name}: its identity ends at once. Throws HostInUse while ports are bound to it, unless `unbind=true` asks that they
+ * be unbound by the same entry: a host that was stolen is cut off by one request, and can read nothing of what it had.
+ */
 export async function deleteHost(api: OwnApi, exchange: Exchange, caller: Caller, idOrName: string): Promise<Reply> {
   requireOwnAdmin(caller, "Removing a host");
   const { result } = await api.writer.transact(identityAuthor(caller, exchange), (transaction) => {
     const host = transaction.view.get(Host, idOrName) ?? transaction.view.by(Host.index.name, idOrName)[0];
     if (host === undefined) throw fail("HostNotFound", { id: idOrName });
-    const ports = transaction.view.by(Port.index.host, host.name).length;
-    if (ports > 0) throw fail("HostInUse", { host: host.name, ports });
+    const ports = transaction.view.by(Port.index.host, host.name);
+    if (ports.length > 0 && exchange.query.last("unbind") !== "true") {
+      throw fail("HostInUse", { host: host.name, ports: ports.length });
+    }
+    for (const port of ports) transaction.put(Port, { ...port, "binding:host_id": "" });
     transaction.remove(Host, host.id);
     return host.id;
   });
