@@ -197,7 +197,7 @@ test("a host is sent its own need, and whatever it says it holds it is told noth
       if (kind === "port") assert.equal(id, ports.a);
       if (kind === "host") assert.equal(id, a.id);
     }
-    assert.doesNotMatch(all, /of-nobody-else|port-a|port-b|PRIVATE KEY|scrypt|red-network|certificate_fingerprint/);
+    assert.doesNotMatch(all, /of-nobody-else|port-a|port-b|PRIVATE KEY|argon2|red-network|certificate_fingerprint/);
     assert.equal(all.includes(b.id) && !("held" in more), false, "another host is not named to it");
     assert.equal(all.includes("198.18.0.2"), false, "nor where its tunnels end");
     await stream.close();

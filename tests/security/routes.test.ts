@@ -93,7 +93,7 @@ function caseOf({ method, path }: RouteShape): Case {
 }
 
 /** What no answer to a stranger may hold. */
-const secrets = /hidden-red|fd00:ed:|PRIVATE KEY|scrypt|password_hash|token_hash|token-key/;
+const secrets = /hidden-red|fd00:ed:|PRIVATE KEY|argon2|password_hash|token_hash|token-key/;
 
 const head = (): number => server.running.core.writer.replica.revision;
 
