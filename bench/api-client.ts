@@ -126,3 +126,10 @@ export async function makeNetwork(
   });
   return { network: network.id, subnet: subnet.id };
 }
+
+/** A network with one IPv4 subnet of 16 million addresses; gives the network's id. */
+export async function makeWideNetwork(api: ApiClient, name: string): Promise<string> {
+  const { id } = await api.create("network", { name });
+  await api.create("subnet", { network_id: id, ip_version: 4, cidr: "10.0.0.0/8" });
+  return id;
+}

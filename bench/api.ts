@@ -1,7 +1,7 @@
 /** How fast the API is: ports created for good (each answered when its entry is synced to disk) and lists read, by clients in a process of their own. */
 import { open } from "node:fs/promises";
 import { join } from "node:path";
-import { ApiClient, makeNetwork } from "./api-client.ts";
+import { ApiClient, makeWideNetwork } from "./api-client.ts";
 import { type Bench, inDirectory, type Size } from "./bench.ts";
 import { type Child, startChild } from "./child.ts";
 import { numberText, percentile, type Report, spread } from "./figures.ts";
@@ -73,8 +73,8 @@ async function run(report: Report, size: Size): Promise<void> {
     const { token } = api;
     const base = { url, token, milliseconds };
 
-    const one = await makeNetwork(api, "one", 0);
-    const many = await Promise.all(Array.from({ length: 32 }, (_, at) => makeNetwork(api, `many-${at}`, at + 1)));
+    const one = await makeWideNetwork(api, "one");
+    const many = await Promise.all(Array.from({ length: 32 }, (_, at) => makeWideNetwork(api, `many-${at}`)));
     const creates = (networks: readonly string[]): Load["requests"] =>
       networks.map((network_id) => ({
         method: "POST",
@@ -82,8 +82,8 @@ async function run(report: Report, size: Size): Promise<void> {
         body: JSON.stringify({ port: { network_id, name: "bench" } }),
       }));
 
-    const listed = await makeNetwork(api, "listed", 100);
-    const values = Array.from({ length: 1000 }, (_, at) => ({ network_id: listed.network, name: `listed-${at}` }));
+    const listed = await makeWideNetwork(api, "listed");
+    const values = Array.from({ length: 1000 }, (_, at) => ({ network_id: listed, name: `listed-${at}` }));
     await api.createMany("port", values);
     const syncs = await syncTimes(directory);
     report.add({
@@ -93,19 +93,19 @@ async function run(report: Report, size: Size): Promise<void> {
       beside: `ms: ${spread(syncs)}`,
     });
     report.step("warming up");
-    await measured(server, load, { ...base, milliseconds: 2000, clients: 8, requests: creates([one.network]) });
+    await measured(server, load, { ...base, milliseconds: 2000, clients: 8, requests: creates([one]) });
     for (const clients of [1, 4, 32, 256]) {
       report.step(`${clients} clients, one subnet`);
-      const result = await measured(server, load, { ...base, clients, requests: creates([one.network]) });
+      const result = await measured(server, load, { ...base, clients, requests: creates([one]) });
       tellCreates(report, clients, "one subnet", result);
     }
     for (const clients of [32, 256]) {
       report.step(`${clients} clients, 32 subnets`);
-      const requests = creates(many.map(({ network }) => network));
+      const requests = creates(many);
       tellCreates(report, clients, "32 subnets", await measured(server, load, { ...base, clients, requests }));
     }
     report.step("lists");
-    const list = { method: "GET", path: `/v2.0/ports?network_id=${listed.network}` };
+    const list = { method: "GET", path: `/v2.0/ports?network_id=${listed}` };
     const lists = await measured(server, load, { ...base, clients: 1, requests: [list] });
     report.add({
       name: "list of 1,000 ports p99, 1 client",

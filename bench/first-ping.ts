@@ -92,7 +92,8 @@ function guestOf({ target }: Scene, number: number): GuestPlan {
   return {
     name: `bench${number}`,
     host: "h1",
-    mac: `fa:16:3e:be:${octets.join(":")}`,
+    // Not of the prefix from which the server gives MAC addresses itself.
+    mac: `02:5e:be:00:${octets.join(":")}`,
     address: `10.${second}.${250 + Math.floor(number / 250)}.${1 + (number % 250)}`,
     prefix: 16,
     target,
