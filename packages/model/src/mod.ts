@@ -36,7 +36,16 @@ export {
   User,
 } from "./resources/identity.ts";
 export { Network, networkKeys } from "./resources/network.ts";
-export { type FixedIp, Port, portKeys } from "./resources/port.ts";
+export { type AddressPair, type FixedIp, Port, portKeys } from "./resources/port.ts";
+export { Router, routerKeys } from "./resources/router.ts";
+export {
+  AddressGroup,
+  ruleKeys,
+  SecurityGroup,
+  SecurityGroupRule,
+  SecurityGroupSet,
+  setKeys,
+} from "./resources/security-group.ts";
 export { type AllocationPool, type HostRoute, Subnet } from "./resources/subnet.ts";
 export type { Contribution, Origin, RowChanges, RowConflict } from "./rows.ts";
 export { type Reads, track } from "./tracked.ts";

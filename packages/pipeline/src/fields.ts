@@ -6,8 +6,11 @@
 /** How a value is written in a row: `int` a number; `mac`, `ip4`, `ip6`, `ip` canonical text; `name` an object's id. */
 export type ValueKind = "int" | "mac" | "ip4" | "ip6" | "ip" | "name";
 
-/** Where the value lives: in the frame, in the tunnel header that was around it, in the program's memory, or at the ingress. */
-export type FieldHome = "frame" | "tunnel" | "memory" | "ingress";
+/**
+ * Where the value lives: in the frame, in the tunnel header that was around it, in the program's memory, at the ingress, or in what connection tracking
+ * said of the packet (nothing before a `track` step) and keeps with the connection.
+ */
+export type FieldHome = "frame" | "tunnel" | "memory" | "ingress" | "connection";
 
 export interface Field<K extends ValueKind = ValueKind> {
   readonly name: string;
@@ -29,13 +32,16 @@ const define = <const K extends ValueKind>(
 ): Field<K> => Object.freeze({ name, kind, bits, home, requires, text });
 
 export const EthType = { ipv4: 0x0800, arp: 0x0806, ipv6: 0x86dd } as const;
-export const IpProto = { icmp: 1, tcp: 6, udp: 17, icmp6: 58 } as const;
+export const IpProto = { icmp: 1, tcp: 6, udp: 17, icmp6: 58, sctp: 132 } as const;
 
 const arp = { ethType: EthType.arp };
 const ipv4 = { ethType: EthType.ipv4 };
 const ipv6 = { ethType: EthType.ipv6 };
+const icmp4 = { ethType: EthType.ipv4, ipProto: IpProto.icmp };
 const icmp6 = { ethType: EthType.ipv6, ipProto: IpProto.icmp6 };
+const tcp = { ipProto: IpProto.tcp };
 const udp = { ipProto: IpProto.udp };
+const sctp = { ipProto: IpProto.sctp };
 
 /** Every field of the program. `ingress` is a port's id, or `fabric` for whatever came out of a tunnel. */
 export const F = {
@@ -47,6 +53,43 @@ export const F = {
   host: define("host", "int", 24, "memory", "key of the host it goes to"),
   nh: define("nh", "ip", 128, "memory", "the address asked for, or the next hop; IPv4 in the low 32 bits"),
   nhMac: define("nhMac", "mac", 48, "memory", "the link-layer address of `nh`; zero: not known"),
+  srcSet: define(
+    "srcSet",
+    "int",
+    24,
+    "memory",
+    "the sender's set of security groups; 0: none that we know, or it is not policed",
+  ),
+  dstSet: define(
+    "dstSet",
+    "int",
+    24,
+    "memory",
+    "the receiver's set of security groups; 0: not known, or it is not policed",
+  ),
+  srcZone: define(
+    "srcZone",
+    "name",
+    16,
+    "memory",
+    "connection tracking of the sender: a zone of the port that it names",
+  ),
+  dstZone: define(
+    "dstZone",
+    "name",
+    16,
+    "memory",
+    "connection tracking of the receiver: a zone of the port that it names",
+  ),
+  srcStateless: define("srcStateless", "int", 1, "memory", "1: the sender's rules are asked of every packet"),
+  dstStateless: define("dstStateless", "int", 1, "memory", "1: the receiver's rules are asked of every packet"),
+  rule: define("rule", "int", 32, "memory", "number of the security group rule that admits the packet"),
+  generation: define("generation", "int", 16, "memory", "which state of that rule's address group admits it"),
+  vrf: define("vrf", "int", 24, "memory", "number of the router that has the packet; 0: none"),
+  scope: define("scope", "int", 24, "memory", "number of the address scope that it came from; 0: none"),
+  route: define("route", "int", 32, "memory", "number of the route, among its router's, that has several next hops"),
+  routed: define("routed", "int", 1, "memory", "1: a router has sent it on"),
+  hop: define("hop", "int", 3, "memory", "routers that have sent it on"),
   encapsulation: define("encapsulation", "int", 2, "memory", "how the network crosses the underlay: 0 Geneve, 1 VXLAN"),
   oversize: define("oversize", "int", 1, "memory", "1: the frame is larger than its network carries"),
 
@@ -54,6 +97,8 @@ export const F = {
   ethDst: define("ethDst", "mac", 48, "frame", "destination MAC"),
   ethType: define("ethType", "int", 16, "frame", "Ethernet type, behind a VLAN tag if there is one"),
   tagged: define("tagged", "int", 1, "frame", "1: the frame bears a VLAN tag"),
+  ttl: define("ttl", "int", 8, "frame", "IPv4 time to live or IPv6 hop limit"),
+  later: define("later", "int", 1, "frame", "1: a fragment that is not the first, and so bears no ports"),
   ipProto: define("ipProto", "int", 8, "frame", "IP protocol or IPv6 next header"),
   ip4Src: define("ip4Src", "ip4", 32, "frame", "IPv4 source", ipv4),
   ip4Dst: define("ip4Dst", "ip4", 32, "frame", "IPv4 destination", ipv4),
@@ -64,15 +109,34 @@ export const F = {
   arpTpa: define("arpTpa", "ip4", 32, "frame", "ARP target address", arp),
   arpSha: define("arpSha", "mac", 48, "frame", "ARP sender MAC", arp),
   arpTha: define("arpTha", "mac", 48, "frame", "ARP target MAC", arp),
+  tcpSrc: define("tcpSrc", "int", 16, "frame", "TCP source port", tcp),
+  tcpDst: define("tcpDst", "int", 16, "frame", "TCP destination port", tcp),
+  sctpSrc: define("sctpSrc", "int", 16, "frame", "SCTP source port", sctp),
+  sctpDst: define("sctpDst", "int", 16, "frame", "SCTP destination port", sctp),
   udpSrc: define("udpSrc", "int", 16, "frame", "UDP source port", udp),
   udpDst: define("udpDst", "int", 16, "frame", "UDP destination port", udp),
+  icmpType: define("icmpType", "int", 8, "frame", "ICMP type (RFC 792)", icmp4),
+  icmpCode: define("icmpCode", "int", 8, "frame", "ICMP code", icmp4),
   icmp6Type: define("icmp6Type", "int", 8, "frame", "ICMPv6 type (RFC 4443, 4861)", icmp6),
+  icmp6Code: define("icmp6Code", "int", 8, "frame", "ICMPv6 code", icmp6),
   ndTarget: define("ndTarget", "ip6", 128, "frame", "neighbour discovery target (RFC 4861)", icmp6),
 
   tunKey: define("tunKey", "int", 24, "tunnel", "tunnel key (VNI) that the packet came with"),
   tunSrc: define("tunSrc", "ip", 128, "tunnel", "underlay address it came from"),
   tunSrcPort: define("tunSrcPort", "int", 24, "tunnel", "option: key of the sending port"),
   tunDstPort: define("tunDstPort", "int", 24, "tunnel", "option: key of the receiving port; 0: a flooded copy"),
+  tunSrcSet: define("tunSrcSet", "int", 24, "tunnel", "option: the sender's set of security groups"),
+
+  ctNew: define("ctNew", "int", 1, "connection", "1: no connection is known that it belongs to"),
+  ctEstablished: define("ctEstablished", "int", 1, "connection", "1: of a connection that both sides have spoken on"),
+  ctRelated: define("ctRelated", "int", 1, "connection", "1: an ICMP error about a known connection"),
+  ctReply: define("ctReply", "int", 1, "connection", "1: against the direction in which the connection was opened"),
+  ctInvalid: define("ctInvalid", "int", 1, "connection", "1: cannot be of any connection"),
+  ctProto: define("ctProto", "int", 8, "connection", "IP protocol of the connection as it was opened"),
+  ctDst: define("ctDst", "int", 16, "connection", "destination port of the connection as it was opened"),
+  ctRule: define("ctRule", "int", 32, "connection", "kept with it: number of the rule that admitted it"),
+  ctGeneration: define("ctGeneration", "int", 16, "connection", "kept with it: `generation` when it was admitted"),
+  ctRemote: define("ctRemote", "int", 24, "connection", "kept with it: the other side's set when it was admitted"),
 } as const;
 
 /** What a frame is measured by: its bytes, header and tag included. No table matches it. */

@@ -4,3 +4,5 @@ export * from "./program.ts";
 export * from "./row.ts";
 export * from "./table.ts";
 export * from "./tables.ts";
+export * from "./tables-policy.ts";
+export * from "./tables-router.ts";

@@ -1,6 +1,6 @@
 /** The program: all tables put together, their contracts with one another checked once, their constant rows made. */
 import { makeRow, type Row } from "./row.ts";
-import type { Action, AnyTable, Step } from "./table.ts";
+import type { Action, AnyTable, Column, Step } from "./table.ts";
 import {
   Arp,
   ArpAnswer,
@@ -21,10 +21,13 @@ import {
   Nd,
   NdAnswer,
   Neighbour,
+  RouterSolicitation,
   ServiceClass,
   TunnelOut,
   TunnelSource,
 } from "./tables.ts";
+import { policyTables } from "./tables-policy.ts";
+import { routerTables } from "./tables-router.ts";
 
 export interface Program {
   readonly tables: readonly AnyTable[];
@@ -58,7 +61,18 @@ export function program(entry: string, tables: readonly AnyTable[]): Program {
   return Object.freeze({ tables: Object.freeze([...tables]), byName, entry, constants: Object.freeze(constants) });
 }
 
-const ends: ReadonlySet<Step["do"]> = new Set(["goto", "drop", "absorb", "output", "reply", "tunnel", "punt"]);
+const ends: ReadonlySet<Step["do"]> = new Set([
+  "goto",
+  "back",
+  "track",
+  "select",
+  "drop",
+  "absorb",
+  "output",
+  "reply",
+  "tunnel",
+  "punt",
+]);
 
 function checkTable(table: AnyTable, byName: ReadonlyMap<string, AnyTable>): void {
   const lists: (readonly [string, readonly Step[], Action["params"]])[] = Object.entries<Action>(table.actions).map(
@@ -66,19 +80,32 @@ function checkTable(table: AnyTable, byName: ReadonlyMap<string, AnyTable>): voi
   );
   if (table.role === "stage") lists.push([`${table.name} miss`, table.miss, {}]);
   else if (table.miss.length > 0) throw new Error(`${table.name}: a ${table.role} table's miss does nothing`);
-  if (
-    table.scheme === "exact" &&
-    Object.values<{ match: string }>(table.columns).some((column) => column.match !== "exact")
-  ) {
+  if (table.scheme === "exact" && Object.values<Column>(table.columns).some((column) => column.match !== "exact")) {
     throw new Error(`${table.name}: an exact table has exact columns only`);
   }
+  if (table.scheme === "clauses") checkClauses(table);
   for (const [where, steps, params] of lists) {
+    if (table.scheme === "clauses" && steps.length === 0) continue;
     for (const [at, step] of steps.entries()) checkStep(where, step, at === steps.length - 1, params, table, byName);
     const last = steps.at(-1);
     const replicates = last?.do === "replicate";
     if (table.role !== "subroutine" && (last === undefined || !(ends.has(last.do) || replicates))) {
       throw new Error(`${where}: the list does not end the packet's way`);
     }
+  }
+}
+
+/** The first column names the rule; parts are numbered from 1 without a gap; clauses do nothing and count. */
+function checkClauses(table: AnyTable): void {
+  const [first] = Object.values<Column>(table.columns);
+  if (first?.match !== "exact" || first.field.home !== "memory")
+    throw new Error(`${table.name}: no column names the rule`);
+  const numbers = Object.values<number>(table.ranks).sort((a, b) => a - b);
+  if (table.ranks.verdict !== 0 || numbers.some((number, at) => number !== at) || numbers.length < 3)
+    throw new Error(`${table.name}: a rule has a verdict and two parts or more, numbered from 1`);
+  for (const [name, action] of Object.entries<Action>(table.actions)) {
+    if (action.steps.length === 0 && action.params.of !== "int")
+      throw new Error(`${table.name}.${name}: a clause counts its rule's parts`);
   }
 }
 
@@ -106,15 +133,53 @@ function checkStep(
     if (step.limit.from === "param" && params[step.limit.name] === undefined)
       throw new Error(`${where}: no parameter ${step.limit.name}`);
   }
-  if (step.do !== "goto" && step.do !== "call" && step.do !== "replicate") return;
+  if (step.do === "commit") {
+    for (const { field, to } of step.keep) {
+      if (field.home !== "connection") throw new Error(`${where}: a connection does not keep ${field.name}`);
+      if (to.from === "param" && params[to.name] === undefined) throw new Error(`${where}: no parameter ${to.name}`);
+    }
+  }
+  if ((step.do === "commit" || step.do === "track") && (step.zone.home !== "memory" || step.zone.kind !== "name"))
+    throw new Error(`${where}: ${step.zone.name} holds no zone`);
+  if (step.do === "back") checkBack(where, table);
+  if (!("table" in step)) return;
   const target = byName.get(step.table);
-  const role = { goto: "stage", call: "subroutine", replicate: "members" }[step.do];
+  const role = {
+    goto: "stage",
+    back: "stage",
+    track: "stage",
+    call: "subroutine",
+    replicate: "members",
+    select: "members",
+  }[step.do];
   if (target?.role !== role) throw new Error(`${where}: ${step.do} ${step.table}, which is not a ${role} table`);
+}
+
+/** A way back is taken a known number of times: each round has its own row, which moves the count on. */
+function checkBack(where: string, table: AnyTable): void {
+  const columns = Object.values<Column>(table.columns);
+  const [counter] = columns;
+  if (table.scheme !== "exact" || columns.length !== 1 || counter?.field.home !== "memory")
+    throw new Error(`${where}: only an exact table of one count leads back`);
+  if (table.miss.some((step) => step.do === "back")) throw new Error(`${where}: a miss leads back, and so without end`);
+  const rounds = Object.values<Action>(table.actions).filter((action) =>
+    action.steps.some((step) => step.do === "back"),
+  );
+  for (const { steps } of rounds) {
+    if (!steps.some((step) => step.do === "set" && step.field.name === counter.field.name))
+      throw new Error(`${where}: a round that is not counted`);
+  }
+  for (const each of table.constants) {
+    const next = Number(each.args?.next ?? Number.NaN);
+    const [name = ""] = Object.keys(table.columns);
+    if (rounds.includes(table.actions[each.action]) && !(next > Number(each.key[name])))
+      throw new Error(`${where}: the count does not grow`);
+  }
 }
 
 function targetsOf(table: AnyTable): readonly string[] {
   const steps = [...Object.values<Action>(table.actions).flatMap((action) => action.steps), ...table.miss];
-  return steps.flatMap((step) => ("table" in step ? [step.table] : []));
+  return steps.flatMap((step) => ("table" in step && step.do !== "back" ? [step.table] : []));
 }
 
 function checkAcyclic(tables: readonly AnyTable[], byName: ReadonlyMap<string, AnyTable>): void {
@@ -139,6 +204,7 @@ export const selvageProgram: Program = program("classify", [
   ArpAnswer,
   Nd,
   NdAnswer,
+  RouterSolicitation,
   Dhcp,
   Carriage,
   L2,
@@ -153,4 +219,6 @@ export const selvageProgram: Program = program("classify", [
   FabricIn,
   TunnelOut,
   Deliver,
+  ...policyTables,
+  ...routerTables,
 ]);

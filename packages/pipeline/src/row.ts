@@ -56,7 +56,8 @@ export function makeRow(
 ): Row {
   const declared: Action | undefined = Object.hasOwn(table.actions, action) ? table.actions[action] : undefined;
   if (declared === undefined) throw new TypeError(`${table.name}: no action ${action}`);
-  if (table.scheme !== "ranked" ? rank !== undefined : rank === undefined || !Object.hasOwn(table.ranks, rank)) {
+  const hasRanks = table.scheme === "ranked" || table.scheme === "clauses";
+  if (!hasRanks ? rank !== undefined : rank === undefined || !Object.hasOwn(table.ranks, rank)) {
     const ranks = Object.keys(table.ranks).join(", ");
     throw new TypeError(`${table.name}: ${ranks === "" ? "it has no ranks" : `a row needs one of the ranks ${ranks}`}`);
   }
@@ -89,6 +90,7 @@ export function makeRow(
   for (const name of Object.keys(args)) {
     if (declared.params[name] === undefined) throw new TypeError(`${table.name}: ${action} has no parameter ${name}`);
   }
+  if (table.scheme === "clauses") checkClause(table, rank, cleanKey, cleanArgs);
   // Joined, not concatenated: a text that is joined lies flat, one that is concatenated keeps all its pieces (two thirds more memory a row).
   const id = [table.name, "(", rank === undefined ? "" : `${rank}: `, textOf(cleanKey), ")"].join("");
   const body = [action, "(", textOf(cleanArgs), ")"].join("");
@@ -99,6 +101,20 @@ export function makeRow(
       ? { table: table.name, key: cleanKey, action, args: cleanArgs, id, body }
       : { table: table.name, rank, key: cleanKey, action, args: cleanArgs, id, body },
   );
+}
+
+/** A clause counts its rule's parts, and is one of them; a verdict is of the rule alone. */
+function checkClause(
+  table: AnyTable,
+  rank: string | undefined,
+  key: Readonly<Record<string, RowValue>>,
+  args: Readonly<Record<string, RowValue>>,
+): void {
+  const ranks: Readonly<Record<string, number>> = table.ranks;
+  const part = ranks[rank ?? ""] ?? 0;
+  if (part === 0 && Object.keys(key).length !== 1) throw new TypeError(`${table.name}: a verdict is of the rule alone`);
+  if (part > 0 && !(Number(args.of) >= 2 && part <= Number(args.of)))
+    throw new TypeError(`${table.name}: part ${part} of a rule that has ${args.of}`);
 }
 
 function checkValue(where: string, kind: ValueKind, value: RowValue): void {

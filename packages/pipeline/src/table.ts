@@ -27,9 +27,12 @@ export type Operand =
   | { readonly from: "value"; readonly value: number | string };
 
 /** What a punted packet is for: the agent's service that answers it. */
-export type PuntKind = "dhcp4" | "nd";
+export type PuntKind = "dhcp4" | "nd" | "rs" | RouterError;
 
-/** The primitives. An action is a list of them; `goto`, `drop`, `absorb`, `output`, `reply`, `tunnel` and `punt` end it. */
+/** What a router says of a packet that it does not send on (RFC 792, 1812, 4443); the agent makes the ICMP error, from the router's address. */
+export type RouterError = "ttl-expired" | "no-route" | "host-unreachable" | "port-unreachable" | "mtu-exceeded";
+
+/** The primitives. An action is a list of them; `goto`, `back`, `select`, `track`, `drop`, `absorb`, `output`, `reply`, `tunnel` and `punt` end it. */
 export type Step =
   | { readonly do: "set"; readonly field: Field; readonly to: Operand }
   /**
@@ -38,6 +41,23 @@ export type Step =
    */
   | { readonly do: "measure"; readonly field: Field; readonly limit: Operand }
   | { readonly do: "goto"; readonly table: string }
+  /**
+   * Goes to a table that the packet may have been in already: only from an exact table of constant rows that counts the rounds in its key and ends them.
+   */
+  | { readonly do: "back"; readonly table: string }
+  /**
+   * Asks connection tracking in the zone that the field holds, and goes on in the table with the fields of home `connection` known. Fragments are put
+   * together for it (RFC 791): they go on when all are there, and those after the first bear no ports, but the connection's.
+   */
+  | { readonly do: "track"; readonly zone: Field; readonly table: string }
+  /** Keeps the packet's connection in that zone, with values in its fields (`ctRule` …), or changes these on one that is kept already; and goes on. */
+  | { readonly do: "commit"; readonly zone: Field; readonly keep: readonly Kept[] }
+  /** Runs the action of one row of a `members` table under the current key, the same for all packets of one flow (both addresses, protocol, ports). */
+  | { readonly do: "select"; readonly table: string }
+  /** One less of `ttl`; never done where it is 0 or 1. */
+  | { readonly do: "decrementTtl" }
+  /** A copy to the agent, as limited as a punt; the packet goes on. */
+  | { readonly do: "report"; readonly kind: PuntKind }
   /** Runs a `subroutine` table, whose actions only set fields, and goes on with the next step. */
   | { readonly do: "call"; readonly table: string }
   /** Runs the action of every row of a `members` table under the current key, each on a copy of the packet, and goes on. */
@@ -53,9 +73,21 @@ export type Step =
   /** Ends here and is no drop: a packet that the hosts send each other for their switches' sake, and that bears nothing of a tenant. */
   | { readonly do: "absorb" };
 
+/** A value that a connection keeps, in a field of home `connection`. */
+export interface Kept {
+  readonly field: Field;
+  readonly to: Operand;
+}
+
 export const set = (field: Field, to: Operand): Step => ({ do: "set", field, to });
 export const measure = (field: Field, limit: Operand): Step => ({ do: "measure", field, limit });
 export const goto = (table: string): Step => ({ do: "goto", table });
+export const back = (table: string): Step => ({ do: "back", table });
+export const track = (zone: Field, table: string): Step => ({ do: "track", zone, table });
+export const commit = (zone: Field, keep: readonly Kept[]): Step => ({ do: "commit", zone, keep });
+export const select = (table: string): Step => ({ do: "select", table });
+export const decrementTtl = (): Step => ({ do: "decrementTtl" });
+export const report = (kind: PuntKind): Step => ({ do: "report", kind });
 export const call = (table: string): Step => ({ do: "call", table });
 export const replicate = (table: string): Step => ({ do: "replicate", table });
 export const output = (to: Operand): Step => ({ do: "output", to });
@@ -88,8 +120,12 @@ export function action(first: readonly Step[] | Readonly<Record<string, ValueKin
 /**
  * How rows that could match one packet are ordered. `exact`: every column exact, none can overlap. `longest`: the longest prefix wins.
  * `ranked`: each row bears one of the table's ranks, the higher number wins, and two rows of one rank must not overlap.
+ * `clauses`: rows speak of rules. The first column names the rule and matches nothing of the packet; the ranks are the parts of a rule, numbered from 1,
+ * and `verdict`, numbered 0. A row of a part is a clause: an action with no steps and the argument `of`, the number of parts that its rule has; clauses of
+ * one rule in one part are alternatives, and may overlap. The verdict's row has no other column and the action that is run. A packet meets a rule when it
+ * meets a clause in each of the parts 1 to `of`; when it meets several rules, it is not said which verdict is run.
  */
-export type Scheme = "exact" | "longest" | "ranked";
+export type Scheme = "exact" | "longest" | "ranked" | "clauses";
 
 /**
  * `stage`: on a packet's way. `subroutine`: called, sets fields, returns; a miss changes nothing. `members`: the rows under one key

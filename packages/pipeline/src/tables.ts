@@ -1,6 +1,7 @@
 /**
  * The tables of Selvage's pipeline, in a packet's order. Numbers are those of the design and never reused; gaps are for growth.
- * Source side: classify → guard → services → l2 → tunnel or deliver. Receiving side: classify → tunnel_source → fabric_in → deliver.
+ * Source side: classify → guard → services → the sender's security groups → routers → l2 → tunnel or receiver. Receiving side: classify → tunnel_source →
+ * fabric_in → the receiver's security groups → deliver. Security groups and routers have files of their own.
  */
 import { EthType, F, fabricIngress, IpProto, probeKey } from "./fields.ts";
 import {
@@ -20,6 +21,7 @@ import {
   punt,
   replicate,
   reply,
+  report,
   set,
   table,
   tunnel,
@@ -104,10 +106,13 @@ export const GuardIp = table({
   ],
 });
 
+/** Multicast listener queries, reports and dones (RFC 2710, 3810): of the network's upkeep, as neighbour discovery is. */
+const listenerTypes = [130, 131, 132, 143] as const;
+
 export const ServiceClass = table({
   number: 4,
   name: "service_class",
-  text: "What the platform itself answers leaves here; tagged frames end here, as no port carries VLANs yet.",
+  text: "What the platform itself answers, and what a network cannot be without, leaves here before any security group; tagged frames end here, as no port carries VLANs yet.",
   scheme: "ranked",
   ranks: { first: 2, service: 1 },
   columns: {
@@ -122,13 +127,21 @@ export const ServiceClass = table({
     tagged: action([drop("vlan-denied")]),
     arp: action([goto("arp")]),
     nd: action([goto("nd")]),
+    rs: action([goto("router_solicitation")]),
     dhcp: action([goto("dhcp")]),
+    exempt: action([goto("carriage")]),
   },
-  miss: [goto("carriage")],
+  miss: [goto("sender")],
   constants: [
     { rank: "first", key: { tagged: 1 }, action: "tagged" },
     { rank: "service", key: { ethType: EthType.arp }, action: "arp" },
     { rank: "service", key: { ethType: EthType.ipv6, ipProto: IpProto.icmp6, icmp6Type: 135 }, action: "nd" },
+    { rank: "service", key: { ethType: EthType.ipv6, ipProto: IpProto.icmp6, icmp6Type: 133 }, action: "rs" },
+    ...[134, 136, 137, ...listenerTypes].map((icmp6Type) => ({
+      rank: "service",
+      key: { ethType: EthType.ipv6, ipProto: IpProto.icmp6, icmp6Type },
+      action: "exempt",
+    })),
     { rank: "service", key: { ethType: EthType.ipv4, ipProto: IpProto.udp, udpSrc: 68, udpDst: 67 }, action: "dhcp" },
   ],
 });
@@ -213,6 +226,16 @@ export const NdAnswer = table({
   constants: [{ key: { nhMac: "00:00:00:00:00:00" }, action: "unknown" }],
 });
 
+export const RouterSolicitation = table({
+  number: 9,
+  name: "router_solicitation",
+  text: "A network with a router for IPv6 has its solicitations answered by the agent of the asking host (RFC 4861, section 6.2.6).",
+  scheme: "exact",
+  columns: { net: exact(F.net) },
+  actions: { answer: action([punt("rs")]) },
+  miss: [goto("carriage")],
+});
+
 export const Dhcp = table({
   number: 12,
   name: "dhcp",
@@ -246,19 +269,28 @@ export const L2 = table({
   name: "l2",
   text: "Which port, here or on which host, has a MAC of this network.",
   scheme: "ranked",
-  ranks: { size: 2, port: 1 },
-  columns: { oversize: optional(F.oversize), net: optional(F.net), ethDst: masked(F.ethDst) },
+  ranks: { routedSize: 3, size: 2, port: 1 },
+  columns: {
+    oversize: optional(F.oversize),
+    routed: optional(F.routed),
+    net: optional(F.net),
+    ethDst: masked(F.ethDst),
+  },
   actions: {
-    local: action({ port: "int" }, [set(F.dstPort, param("port")), goto("deliver")]),
+    local: action({ port: "int" }, [set(F.dstPort, param("port")), goto("receiver")]),
     remote: action({ port: "int", host: "int" }, [
       set(F.dstPort, param("port")),
       set(F.host, param("host")),
       goto("tunnel_out"),
     ]),
     tooLarge: action([drop("mtu-exceeded")]),
+    tooLargeRouted: action([report("mtu-exceeded"), drop("mtu-exceeded")]),
   },
   miss: [drop("no-fdb-entry")],
-  constants: [{ rank: "size", key: { oversize: 1 }, action: "tooLarge" }],
+  constants: [
+    { rank: "routedSize", key: { oversize: 1, routed: 1 }, action: "tooLargeRouted" },
+    { rank: "size", key: { oversize: 1 }, action: "tooLarge" },
+  ],
 });
 
 export const Mcast = table({
@@ -312,7 +344,7 @@ export const Copies = table({
   scheme: "ranked",
   ranks: { size: 2, here: 1 },
   columns: { oversize: optional(F.oversize), host: optional(F.host) },
-  actions: { tooLarge: action([drop("mtu-exceeded")]), local: action([goto("deliver")]) },
+  actions: { tooLarge: action([drop("mtu-exceeded")]), local: action([goto("receiver")]) },
   miss: [goto("tunnel_out")],
   constants: [
     { rank: "size", key: { oversize: 1 }, action: "tooLarge" },
@@ -338,7 +370,7 @@ export const FabricVni = table({
   ranks: { group: 2, port: 1 },
   columns: { net: optional(F.net), ethDst: masked(F.ethDst) },
   actions: {
-    local: action({ port: "int" }, [set(F.dstPort, param("port")), goto("deliver")]),
+    local: action({ port: "int" }, [set(F.dstPort, param("port")), goto("receiver")]),
     group: action([replicate("flood_local")]),
   },
   miss: [drop("no-fdb-entry")],
@@ -354,8 +386,13 @@ export const TunnelSource = table({
   columns: { ingress: optional(F.ingress), tunKey: exact(F.tunKey), tunSrc: optional(F.tunSrc) },
   actions: {
     probe: action([absorb()]),
-    accept: action([set(F.net, contentsOf(F.tunKey)), set(F.srcPort, contentsOf(F.tunSrcPort)), goto("fabric_in")]),
-    acceptVni: action([set(F.net, contentsOf(F.tunKey)), set(F.srcPort, constant(0)), goto("fabric_vni")]),
+    accept: action([
+      set(F.net, contentsOf(F.tunKey)),
+      set(F.srcPort, contentsOf(F.tunSrcPort)),
+      set(F.srcSet, contentsOf(F.tunSrcSet)),
+      goto("fabric_in"),
+    ]),
+    acceptVni: action([set(F.net, contentsOf(F.tunKey)), set(F.srcPort, constant(0)), goto("remote_id")]),
   },
   miss: [drop("tunnel-source")],
   constants: [{ rank: "probe", key: { tunKey: probeKey }, action: "probe" }],
@@ -368,7 +405,7 @@ export const FabricIn = table({
   scheme: "exact",
   columns: { net: exact(F.net), port: exact(F.tunDstPort) },
   actions: {
-    local: action({ port: "int" }, [set(F.dstPort, param("port")), goto("deliver")]),
+    local: action({ port: "int" }, [set(F.dstPort, param("port")), goto("receiver")]),
     flood: action([replicate("flood_local")]),
   },
   miss: [drop("port-not-bound")],

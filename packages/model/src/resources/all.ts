@@ -5,6 +5,8 @@ import { Host, JoinToken } from "./host.ts";
 import { Assignment, Project, RevokedToken, Secret, User } from "./identity.ts";
 import { Network } from "./network.ts";
 import { Port } from "./port.ts";
+import { Router } from "./router.ts";
+import { AddressGroup, SecurityGroup, SecurityGroupRule, SecurityGroupSet } from "./security-group.ts";
 import { Subnet } from "./subnet.ts";
 
 export const resources: readonly AnyResource[] = Object.freeze([
@@ -17,6 +19,11 @@ export const resources: readonly AnyResource[] = Object.freeze([
   JoinToken,
   Network,
   Subnet,
+  SecurityGroup,
+  SecurityGroupRule,
+  AddressGroup,
+  SecurityGroupSet,
+  Router,
   Port,
   Attachment,
 ]);

@@ -1,11 +1,31 @@
 /** A machine's attachment to a network (Networking v2.0, `/v2.0/ports`, with the binding and port-security extensions). */
 import { adminStateUp, computed, field, reference, standardFields, status } from "../fields.ts";
 import { keyOf, type ObjectOf, resource } from "../resource.ts";
-import { address, boolean, dictionary, emptyForNull, integer, list, mac, oneOf, record, text, uuid } from "../types.ts";
+import {
+  address,
+  boolean,
+  dictionary,
+  emptyForNull,
+  integer,
+  list,
+  mac,
+  nullable,
+  oneOf,
+  record,
+  text,
+  uuid,
+} from "../types.ts";
+import { setKeys } from "./security-group.ts";
 
 export interface FixedIp {
   readonly subnet_id: string;
   readonly ip_address: string;
+}
+
+/** An address, or a whole prefix, with a MAC address. */
+export interface AddressPair {
+  readonly ip_address: string;
+  readonly mac_address: string;
 }
 
 /** Port keys travel in 24 bits of the tunnel option; 0 means a flooded copy (pipeline, section 2). */
@@ -32,6 +52,22 @@ export const Port = resource({
       filter: true,
       projected: "all",
     }),
+    /** Groups whose rules police it; absent in POST: the project's `default`. */
+    security_groups: reference(list(uuid()), "security_group", "refuse", {
+      create: "optional",
+      update: "allowed",
+      default: [],
+      filter: true,
+    }),
+    /** The number of the set of its groups; 0: not policed, as without port security. */
+    security_group_set: field(integer(0, setKeys.last), { readers: "hidden", default: 0, projected: "all" }),
+    /** Addresses that it may speak for besides its own (VRRP, a guest that routes). */
+    allowed_address_pairs: field(
+      list(record<AddressPair>({ ip_address: text(64), mac_address: mac() }, ["ip_address", "mac_address"])),
+      { create: "optional", update: "allowed", default: [], projected: "all" },
+    ),
+    /** The router whose interface it is; null: none. */
+    router_id: reference(nullable(uuid()), "router", "refuse", { readers: "hidden", default: null, projected: "all" }),
     device_id: field(text(255), { create: "optional", update: "allowed", default: "", filter: true, sort: true }),
     device_owner: field(text(255), { create: "optional", update: "allowed", default: "", filter: true, sort: true }),
     /** Absent in POST: the network's. */
@@ -67,6 +103,14 @@ export const Port = resource({
   indexes: {
     host: (port) => (port["binding:host_id"] === "" ? [] : [port["binding:host_id"]]),
     /** network|host name: whether a host has a port on a network, and which. */
+    set: (port) => (port.security_group_set === 0 ? [] : [String(port.security_group_set)]),
+    /** host name|set: which sets a host has ports of. */
+    hostSet: (port) =>
+      port.security_group_set === 0 || port["binding:host_id"] === ""
+        ? []
+        : [keyOf(port["binding:host_id"], port.security_group_set)],
+    /** network of a router's interface: which routers stand on a network. */
+    routedNetwork: (port) => (port.router_id === null ? [] : [port.network_id]),
     networkHost: (port) => (port["binding:host_id"] === "" ? [] : [keyOf(port.network_id, port["binding:host_id"])]),
     subnet: (port) => [...new Set(port.fixed_ips.map((fixed) => fixed.subnet_id))],
     device: (port) => (port.device_id === "" ? [] : [port.device_id]),

@@ -2,11 +2,16 @@
 export { type HistoryOptions, randomHistory, type Step, shuffled } from "./history.ts";
 export {
   epoch,
+  makeAddressGroup,
   makeAttachment,
   makeHost,
   makeNetwork,
   makePort,
   makeProject,
+  makeRouter,
+  makeSecurityGroup,
+  makeSecurityGroupRule,
+  makeSecurityGroupSet,
   makeSubnet,
   put,
   remove,

@@ -6,6 +6,8 @@ import type { Host } from "../resources/host.ts";
 import type { Project } from "../resources/identity.ts";
 import type { Network } from "../resources/network.ts";
 import type { Port } from "../resources/port.ts";
+import type { Router } from "../resources/router.ts";
+import type { AddressGroup, SecurityGroup, SecurityGroupRule, SecurityGroupSet } from "../resources/security-group.ts";
 import type { Subnet } from "../resources/subnet.ts";
 import type { Change } from "../view.ts";
 
@@ -93,12 +95,61 @@ export function makePort(partial: Partial<Port> = {}): Port {
     admin_state_up: true,
     mac_address: testMac(1),
     fixed_ips: [{ subnet_id: testId("subnet", 1), ip_address: "10.0.0.11" }],
+    security_groups: [],
+    security_group_set: 0,
+    allowed_address_pairs: [],
+    router_id: null,
     device_id: "",
     device_owner: "",
     port_security_enabled: true,
     "binding:host_id": "",
     "binding:profile": {},
     "binding:vnic_type": "normal",
+    key: 1,
+    ...partial,
+  };
+}
+
+export function makeSecurityGroup(partial: Partial<SecurityGroup> = {}): SecurityGroup {
+  return { ...standard, id: testId("security group", 1), name: "web", stateful: true, ...partial };
+}
+
+/** Lets everything in over IPv4 unless told. */
+export function makeSecurityGroupRule(partial: Partial<SecurityGroupRule> = {}): SecurityGroupRule {
+  const { name: _name, ...unnamed } = standard;
+  return {
+    ...unnamed,
+    id: testId("rule", 1),
+    security_group_id: testId("security group", 1),
+    direction: "ingress",
+    ethertype: "IPv4",
+    protocol: null,
+    port_range_min: null,
+    port_range_max: null,
+    remote_group_id: null,
+    remote_address_group_id: null,
+    remote_ip_prefix: null,
+    normalized_cidr: null,
+    key: 1,
+    ...partial,
+  };
+}
+
+export function makeAddressGroup(partial: Partial<AddressGroup> = {}): AddressGroup {
+  return { ...standard, id: testId("address group", 1), addresses: [], generation: 0, ...partial };
+}
+
+export function makeSecurityGroupSet(partial: Partial<SecurityGroupSet> = {}): SecurityGroupSet {
+  return { id: testId("set", 1), groups: [testId("security group", 1)], stateful: true, key: 1, ...partial };
+}
+
+export function makeRouter(partial: Partial<Router> = {}): Router {
+  return {
+    ...standard,
+    id: testId("router", 1),
+    admin_state_up: true,
+    routes: [],
+    availability_zone_hints: [],
     key: 1,
     ...partial,
   };

@@ -1,0 +1,176 @@
+/**
+ * Routers, whole on every host that has a machine behind one: the sender's host routes, and the receiver's knows no router (design, section 5; RFC 1812).
+ * A packet may pass several routers on its way, four at most.
+ */
+import { EthType, F, type Field, IpProto } from "./fields.ts";
+import {
+  action,
+  back,
+  call,
+  constant,
+  contentsOf,
+  decrementTtl,
+  drop,
+  exact,
+  goto,
+  type Operand,
+  optional,
+  param,
+  prefix,
+  reply,
+  report,
+  type Step,
+  select,
+  set,
+  table,
+} from "./table.ts";
+
+const noMac = "00:00:00:00:00:00";
+
+export const ToRouter = table({
+  number: 27,
+  name: "to_router",
+  text: "What is for the MAC of a router's interface is the router's; all else stays on its network.",
+  scheme: "exact",
+  columns: { net: exact(F.net), ethDst: exact(F.ethDst) },
+  actions: {
+    router: action({ vrf: "int" }, [set(F.vrf, param("vrf")), goto("router_in")]),
+    routerDown: action([drop("router-admin-down")]),
+  },
+  miss: [goto("carriage")],
+});
+
+const echo = (address: Field, other: Field, type: Step): readonly Step[] => [
+  set(F.nh, contentsOf(address)),
+  set(address, contentsOf(other)),
+  set(other, contentsOf(F.nh)),
+  type,
+  set(F.ttl, constant(64)),
+  set(F.nhMac, contentsOf(F.ethSrc)),
+  set(F.ethSrc, contentsOf(F.ethDst)),
+  set(F.ethDst, contentsOf(F.nhMac)),
+  reply(),
+];
+
+export const RouterIn = table({
+  number: 40,
+  name: "router_in",
+  text: "A router answers pings to its own addresses, says that nothing else is there, and sends on what may take one hop more.",
+  scheme: "ranked",
+  ranks: { echo: 5, own: 4, expired: 3, never: 2, scope: 1 },
+  columns: {
+    vrf: optional(F.vrf),
+    net: optional(F.net),
+    ethType: optional(F.ethType),
+    ip4Dst: prefix(F.ip4Dst),
+    ip6Dst: prefix(F.ip6Dst),
+    ipProto: optional(F.ipProto),
+    icmpType: optional(F.icmpType),
+    icmp6Type: optional(F.icmp6Type),
+    ttl: optional(F.ttl),
+  },
+  actions: {
+    /** To an address of its own, from a machine of this host: the answer goes back by the interface that the question came in by. */
+    echo4: action(echo(F.ip4Dst, F.ip4Src, set(F.icmpType, constant(0)))),
+    echo6: action(echo(F.ip6Dst, F.ip6Src, set(F.icmp6Type, constant(129)))),
+    closed: action([report("port-unreachable"), drop("router-port-closed")]),
+    expired: action([report("ttl-expired"), drop("ttl-expired")]),
+    never: action([drop("no-route")]),
+    from: action({ scope: "int" }, [set(F.scope, param("scope")), goto("route")]),
+  },
+  miss: [set(F.scope, constant(0)), goto("route")],
+  constants: [
+    ...[0, 1].flatMap((ttl) => [
+      { rank: "expired", key: { ethType: EthType.ipv4, ttl }, action: "expired" },
+      { rank: "expired", key: { ethType: EthType.ipv6, ttl }, action: "expired" },
+    ]),
+    { rank: "never", key: { ethType: EthType.arp }, action: "never" },
+    ...["169.254.0.0/16", "224.0.0.0/3", "127.0.0.0/8", "0.0.0.0/8"].map((ip4Dst) => ({
+      rank: "never",
+      key: { ethType: EthType.ipv4, ip4Dst },
+      action: "never",
+    })),
+    ...["fe80::/10", "ff00::/8", "::/127"].map((ip6Dst) => ({
+      rank: "never",
+      key: { ethType: EthType.ipv6, ip6Dst },
+      action: "never",
+    })),
+  ],
+});
+
+/** Out of an interface with this MAC on this network, to the next hop. */
+const sendOn = (hop: Operand): readonly Step[] => [
+  set(F.net, param("net")),
+  set(F.ethSrc, param("mac")),
+  set(F.nh, hop),
+  decrementTtl(),
+  set(F.nhMac, constant(noMac)),
+  call("neighbour"),
+  goto("routed"),
+];
+
+export const Route = table({
+  number: 44,
+  name: "route",
+  text: "The router's table: the longest prefix wins.",
+  scheme: "longest",
+  columns: { vrf: exact(F.vrf), ethType: exact(F.ethType), ip4Dst: prefix(F.ip4Dst), ip6Dst: prefix(F.ip6Dst) },
+  actions: {
+    connected4: action({ net: "int", mac: "mac" }, sendOn(contentsOf(F.ip4Dst))),
+    connected6: action({ net: "int", mac: "mac" }, sendOn(contentsOf(F.ip6Dst))),
+    via: action({ net: "int", mac: "mac", nh: "ip" }, sendOn(param("nh"))),
+    several: action({ route: "int" }, [set(F.route, param("route")), select("next_hops")]),
+  },
+  miss: [report("no-route"), drop("no-route")],
+});
+
+export const NextHops = table({
+  number: 45,
+  name: "next_hops",
+  text: "The next hops of a route that has several; packets of one flow take one of them.",
+  role: "members",
+  scheme: "exact",
+  columns: { vrf: exact(F.vrf), route: exact(F.route), hop: exact(F.host) },
+  actions: { via: action({ net: "int", mac: "mac", nh: "ip" }, sendOn(param("nh"))) },
+});
+
+export const Routed = table({
+  number: 47,
+  name: "routed",
+  text: "What a router sends on bears the next hop's MAC, if that is known.",
+  scheme: "exact",
+  columns: { nhMac: exact(F.nhMac) },
+  actions: { unknown: action([report("host-unreachable"), drop("neighbour-unresolved")]) },
+  miss: [set(F.ethDst, contentsOf(F.nhMac)), set(F.routed, constant(1)), goto("scopes")],
+  constants: [{ key: { nhMac: noMac }, action: "unknown" }],
+});
+
+export const Scopes = table({
+  number: 48,
+  name: "scopes",
+  text: "Networks of different address scopes, whose addresses may clash, are not routed to each other.",
+  scheme: "ranked",
+  ranks: { other: 1 },
+  columns: { vrf: exact(F.vrf), scope: exact(F.scope), net: exact(F.net), ethType: exact(F.ethType) },
+  actions: { other: action([drop("address-scope")]) },
+  miss: [goto("hops")],
+});
+
+export const Hops = table({
+  number: 49,
+  name: "hops",
+  text: "The next hop may be another router; after four, a packet goes round in circles.",
+  scheme: "exact",
+  columns: { hop: exact(F.hop) },
+  actions: { next: action({ next: "int" }, [set(F.hop, param("next")), back("to_router")]) },
+  miss: [drop("loop-detected")],
+  constants: [0, 1, 2, 3].map((hop) => ({ key: { hop }, action: "next", args: { next: hop + 1 } })),
+});
+
+export const routerTables = [ToRouter, RouterIn, Route, NextHops, Routed, Scopes, Hops] as const;
+
+/** The IP protocols of a ping, by family, as `router_in` matches them. */
+export const echoRequest = {
+  4: { ethType: EthType.ipv4, ipProto: IpProto.icmp, icmpType: 8 },
+  6: { ethType: EthType.ipv6, ipProto: IpProto.icmp6, icmp6Type: 128 },
+} as const;
