@@ -22,6 +22,8 @@ export interface RequestMark {
   readonly digest: string;
   /** Ids of the objects that the reply shows, in its order. */
   readonly ids: readonly string[];
+  /** The reply's body where it is no object's: what an action answers of its own. JSON. */
+  readonly reply?: unknown;
 }
 
 /** One request's effect: all of its changes take hold together, as one revision. */

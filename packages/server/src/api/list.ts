@@ -60,6 +60,10 @@ function* candidates(rules: ResourceRules, query: Query, caller: Caller, world: 
 function* reachable(rules: ResourceRules, query: Query, caller: Caller, world: ListWorld): Iterable<StoredObject> {
   const { resource } = rules;
   const { view } = world;
+  if (rules.made !== undefined) {
+    yield* rules.made.all(world, caller);
+    return;
+  }
   const ids = query.all("id");
   if (ids.length > 0) {
     for (const id of ids) {

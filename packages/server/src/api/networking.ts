@@ -1,46 +1,61 @@
 /** Networking API v2.0: versions, extensions, and list, show, create, update and delete of every declared collection. */
 import { errorBody, fail, type SelvageError } from "@selvage/base";
-import type { StoredObject } from "@selvage/model";
-import { clientRequestId, namedAs, nameOf, type RequestName } from "../history/named.ts";
-import { type Retries, repliedWith } from "../history/retries.ts";
-import type { HostStates } from "../host-states.ts";
-import { acceptsJson, type Exchange, headerOf, type Reply } from "../http/exchange.ts";
-import type { RouteShape } from "../http/route.ts";
+import { Project, type StoredObject, type View } from "@selvage/model";
+import { acceptsJson, type Exchange, type Reply } from "../http/exchange.ts";
+import { type RouteShape, routeFor } from "../http/route.ts";
 import { networkingRules, rulesOf } from "../rules/all.ts";
 import { visibleNetwork } from "../rules/network.ts";
-import type { ResourceRules, Values, Writing } from "../rules/rules.ts";
-import type { ServerSettings } from "../settings.ts";
-import type { Transaction } from "../transaction.ts";
-import type { Writer } from "../writer.ts";
-import { createValues, elementOf, elementsOf, parseJson, updateValues } from "./body.ts";
+import {
+  hasVerb,
+  type Preparation,
+  pathOf,
+  type ResourceRules,
+  type Values,
+  type Verb,
+  type Writing,
+} from "../rules/rules.ts";
+import { act, actionOf } from "./actions.ts";
+import {
+  type Asked,
+  authorOf,
+  checkIfMatch,
+  found,
+  foundIn,
+  type NetworkingApi,
+  shownOf,
+  worldOf,
+  write,
+  writingOf,
+} from "./asked.ts";
+import { createValues, elementOf, elementsOf, type ParsedBody, parseJson, updateValues } from "./body.ts";
 import { extensions } from "./extensions.ts";
-import { type ListWorld, listBody } from "./list.ts";
-import { type Caller, checkDelete, checkWrite } from "./policy.ts";
+import { freeRoutes } from "./free.ts";
+import { listBody } from "./list.ts";
+import { checkDelete, checkWrite, isAdmin } from "./policy.ts";
 import { render } from "./render.ts";
 
-export interface NetworkingApi {
-  readonly writer: Writer;
-  readonly retries: Retries;
-  readonly hosts: HostStates;
-  readonly settings: ServerSettings;
-  /** Who bears the request's token. Throws Unauthorized. */
-  readonly authenticate: (exchange: Exchange) => Promise<Caller>;
-}
+/** How each verb is asked for. */
+const ways: readonly (readonly [verb: Verb, method: string, one: "" | "/{id}"])[] = [
+  ["list", "GET", ""],
+  ["create", "POST", ""],
+  ["show", "GET", "/{id}"],
+  ["update", "PUT", "/{id}"],
+  ["delete", "DELETE", "/{id}"],
+];
 
-/** Every route under `/v2.0`: of the declared collections, and what any bearer of a token may read. OPTIONS answers as GET does. */
+/** Every route under `/v2.0`: of the declared collections, their objects' actions, and what is none of either. OPTIONS answers as GET does. */
 export const networkingRoutes: readonly RouteShape[] = Object.freeze([
   ...["/v2.0", "/v2.0/extensions", "/v2.0/extensions/{alias}"].map(
     (path) => ({ method: "GET", path, access: "bearer" }) as const,
   ),
-  ...networkingRules.flatMap(({ resource: { plural } }) =>
-    [
-      ["GET", ""],
-      ["POST", ""],
-      ["GET", "/{id}"],
-      ["PUT", "/{id}"],
-      ["DELETE", "/{id}"],
-    ].map(([method = "", one = ""]) => ({ method, path: `/v2.0/${plural}${one}`, access: "policy" }) as const),
-  ),
+  ...freeRoutes.map(({ method, path, access }) => ({ method, path, access })),
+  ...networkingRules.flatMap((rules) => {
+    const routes = [
+      ...ways.filter(([verb]) => hasVerb(rules, verb)).map(([, method, one]) => [method, one] as const),
+      ...(rules.actions ?? []).map(({ method, name }) => [method, `/{id}/${name}`] as const),
+    ];
+    return routes.map(([method, one]) => ({ method, path: `/v2.0/${pathOf(rules)}${one}`, access: "policy" }) as const);
+  }),
 ]);
 
 /** Answers `GET /`: the versions, to anybody. */
@@ -56,34 +71,69 @@ export function versions(exchange: Exchange): Reply {
 /** Answers everything under `/v2.0`. Throws the error to answer with. */
 export async function networking(api: NetworkingApi, exchange: Exchange): Promise<Reply> {
   const caller = await api.authenticate(exchange);
+  const asked: Asked = { api, exchange, caller };
   const parts = exchange.path.split("/").filter((part) => part !== "");
-  const [collection, id, ...deeper] = parts
+  const [collection, id, action, ...deeper] = parts
     .slice(1)
     .map((part, index, all) => (index === all.length - 1 ? part.replace(/\.json$/, "") : part));
   if (collection === undefined) return onlyGet(exchange, () => root(exchange));
-  if (collection === "extensions" && deeper.length === 0) return onlyGet(exchange, () => extensionsReply(id));
+  if (collection === "extensions" && action === undefined) return onlyGet(exchange, () => extensionsReply(id));
+  const method = exchange.method === "OPTIONS" ? "GET" : exchange.method;
+  const free =
+    routeFor(freeRoutes, method, exchange.path) ?? routeFor(freeRoutes, method, withoutSuffix(exchange.path));
+  if (free !== undefined) {
+    if (!acceptsJson(exchange)) throw fail("HTTPNotAcceptable");
+    return free.route.answer(asked, ...free.parts.map(decoded));
+  }
   const rules = rulesOf(collection);
-  if (rules === undefined || deeper.length > 0) throw fail("HTTPNotFound");
+  if (rules === undefined || deeper.length > 0)
+    throw fail(isFreePath(exchange.path) ? "HTTPMethodNotAllowed" : "HTTPNotFound");
   if (!acceptsJson(exchange)) throw fail("HTTPNotAcceptable");
-  const world: ListWorld = { view: api.writer.replica, hosts: api.hosts, settings: api.settings };
-  switch (exchange.method) {
+  if (id !== undefined && action !== undefined) {
+    if (isFreePath(exchange.path)) throw fail("HTTPMethodNotAllowed");
+    return act(asked, rules, id, actionOf(rules, action, exchange.method));
+  }
+  switch (method) {
     // OPTIONS answers as GET does: the real service's routing falls through to it.
     case "GET":
-    case "OPTIONS":
-      if (id === undefined) return { status: 200, body: listBody(rules, exchange, caller, world) };
-      return { status: 200, body: show(rules, id, exchange, caller, world) };
+      requireVerb(rules, id === undefined ? "list" : "show");
+      await prepareFor(asked, rules);
+      return { status: 200, body: id === undefined ? list(asked, rules) : show(asked, rules, id) };
     case "POST":
       if (id !== undefined) throw fail("HTTPNotFound");
-      return once(api, rules, exchange, caller, (name) => create(api, rules, exchange, caller, world, name));
+      requireVerb(rules, "create");
+      return create(asked, rules);
     case "PUT":
       if (id === undefined) throw rules.notFound("None");
-      return once(api, rules, exchange, caller, (name) => update(api, rules, id, exchange, caller, world, name));
+      requireVerb(rules, "update");
+      return update(asked, rules, id);
     case "DELETE":
       if (id === undefined) throw rules.notFound("None");
-      return once(api, rules, exchange, caller, (name) => remove(api, rules, id, exchange, caller, name));
+      requireVerb(rules, "delete");
+      return remove(asked, rules, id);
     default:
       throw fail("HTTPMethodNotAllowed");
   }
+}
+
+const withoutSuffix = (path: string): string => path.replace(/\.json$/, "");
+
+/** Whether another method than the one asked with has a free route there. */
+function isFreePath(path: string): boolean {
+  return freeRoutes.some((route) => routeFor([route], route.method, withoutSuffix(path)) !== undefined);
+}
+
+/** One part of a path as it was meant. Throws the 400 of an escape that is none. */
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    throw fail("HTTPBadRequest", { message: `The path part '${part}' is not percent-encoded UTF-8` });
+  }
+}
+
+function requireVerb(rules: ResourceRules, verb: Verb): void {
+  if (!hasVerb(rules, verb)) throw fail("HTTPMethodNotAllowed");
 }
 
 /** The reply to an error on this API: 401 is the token middleware's, everything else a NeutronError. */
@@ -102,10 +152,10 @@ function onlyGet(exchange: Exchange, reply: () => Reply): Reply {
 }
 
 function root(exchange: Exchange): Reply {
-  const resources = networkingRules.map(({ resource }) => ({
-    name: resource.kind,
-    collection: resource.plural,
-    links: [{ rel: "self", href: `${exchange.baseUrl}/v2.0/${resource.plural}` }],
+  const resources = networkingRules.map((rules) => ({
+    name: rules.resource.kind,
+    collection: pathOf(rules),
+    links: [{ rel: "self", href: `${exchange.baseUrl}/v2.0/${pathOf(rules)}` }],
   }));
   return { status: 200, body: { resources } };
 }
@@ -119,165 +169,100 @@ function extensionsReply(alias: string | undefined): Reply {
   return { status: 404, body: { message, code: "404 Not Found", title: "Not Found" } };
 }
 
-function show(rules: ResourceRules, id: string, exchange: Exchange, caller: Caller, world: ListWorld): Values {
-  const object: StoredObject | undefined = world.view.get(rules.resource, id);
-  if (object === undefined || !rules.policy.get(caller, rules.target(world.view, object as StoredObject & Values))) {
-    throw rules.notFound(id);
-  }
+function list({ api, exchange, caller }: Asked, rules: ResourceRules): Values {
+  return listBody(rules, exchange, caller, worldOf(api));
+}
+
+function show({ api, exchange, caller }: Asked, rules: ResourceRules, id: string): Values {
+  const world = worldOf(api);
+  const object = found(rules, id, caller, world);
   return { [rules.resource.kind]: render(rules, object, caller, world, exchange.query.all("fields")) };
 }
 
-/** Runs a write; one that the log holds already, by its name, gets the first's reply: what it wrote, shown as it was written. */
-function once(
-  api: NetworkingApi,
-  rules: ResourceRules,
-  exchange: Exchange,
-  caller: Caller,
-  run: (name: RequestName | undefined) => Promise<Reply>,
-): Promise<Reply> {
-  const { kind, plural } = rules.resource;
-  const world: ListWorld = { view: api.writer.replica, hosts: api.hosts, settings: api.settings };
-  const name = nameOf(exchange, caller);
-  return api.retries.once(
-    name,
-    () => run(name),
-    (entry) => {
-      const headers = at(entry.revision);
-      const shown = repliedWith(entry, kind).map((object) => render(rules, object, caller, world));
-      if (exchange.method === "DELETE") return { status: 204, headers };
-      if (exchange.method === "PUT") return { status: 200, body: { [kind]: shown[0] }, headers };
-      const { bulk } = elementsOf(rules.resource, parseJson(exchange.body));
-      return { status: 201, body: bulk ? { [plural]: shown } : { [kind]: shown[0] }, headers };
-    },
-  );
+/** What a project must have before a GET of the collection is answered is made now, if it lacks it. */
+async function prepareFor(asked: Asked, rules: ResourceRules): Promise<void> {
+  const { api, exchange, caller } = asked;
+  const { prepare } = rules;
+  if (prepare === undefined) return;
+  const named = exchange.query.last("project_id") ?? exchange.query.last("tenant_id");
+  const projectId = named !== undefined && isAdmin(caller, { projectId: named }) ? named : caller.projectId;
+  if (projectId === undefined || !lacks(prepare, api.writer.replica, projectId)) return;
+  await api.writer.transact(authorOf(asked), (transaction) => {
+    if (lacks(prepare, transaction.view, projectId)) prepare.make(writingOf(asked, transaction), projectId);
+  });
 }
 
-async function create(
-  api: NetworkingApi,
-  rules: ResourceRules,
-  exchange: Exchange,
-  caller: Caller,
-  world: ListWorld,
-  name: RequestName | undefined,
-): Promise<Reply> {
+function lacks(prepare: Preparation, view: View, projectId: string): boolean {
+  return prepare.missing(view, projectId) && view.has(Project, projectId);
+}
+
+function create(asked: Asked, rules: ResourceRules): Promise<Reply> {
+  const { api, exchange, caller } = asked;
   const { resource } = rules;
   const { bulk, items } = elementsOf(resource, parseJson(exchange.body));
   const parsed = items.map((item) => createValues(resource, item, caller));
-  const named = namedAs(name, (created: readonly StoredObject[]) => created.map((object) => object.id));
-  const rulesRun = (transaction: Transaction): readonly StoredObject[] => {
-    const writing = writingOf(api, caller, transaction);
-    return parsed.map(({ values, given }) => {
-      // Whether a network is there is not told to who may not see it, whatever else is wrong.
-      if (typeof values.network_id === "string") visibleNetwork(transaction.view, caller, values.network_id);
-      const refused = checkWrite(
-        rules.policy,
-        resource.kind,
-        "create",
-        caller,
-        rules.target(transaction.view, values),
-        given,
-      );
-      if (refused !== undefined) throw refused;
-      return rules.create(writing, values);
-    });
+  const replyOf = (objects: readonly StoredObject[]): Reply => {
+    const shown = objects.map((object) => render(rules, object, caller, worldOf(api)));
+    return { status: 201, body: bulk ? { [resource.plural]: shown } : { [resource.kind]: shown[0] } };
   };
-  const { result, revision } = await api.writer.transact(authorOf(caller, exchange), rulesRun, named);
-  const rendered = result.map((object) => render(rules, object, caller, world));
-  return {
-    status: 201,
-    body: bulk ? { [resource.plural]: rendered } : { [resource.kind]: rendered[0] },
-    headers: at(revision),
-  };
+  return write(asked, {
+    run: (writing) => parsed.map((each) => createOne(rules, writing, each)),
+    ids: (created) => created.map((object) => object.id),
+    reply: replyOf,
+    repeat: (entry) => replyOf(shownOf(entry, rules)),
+  });
 }
 
-async function update(
-  api: NetworkingApi,
-  rules: ResourceRules,
-  id: string,
-  exchange: Exchange,
-  caller: Caller,
-  world: ListWorld,
-  name: RequestName | undefined,
-): Promise<Reply> {
+function createOne(rules: ResourceRules, writing: Writing, { values, given }: ParsedBody): StoredObject {
+  const { transaction, caller } = writing;
+  const { view } = transaction;
+  // Whether a network is there is not told to who may not see it, whatever else is wrong.
+  if (typeof values.network_id === "string") visibleNetwork(view, caller, values.network_id);
+  const refused = checkWrite(rules.policy, rules.resource.kind, "create", caller, rules.target(view, values), given);
+  if (refused !== undefined) throw refused;
+  const projectId = String(values.project_id);
+  if (rules.prepare !== undefined && lacks(rules.prepare, view, projectId)) rules.prepare.make(writing, projectId);
+  return rules.create(writing, values);
+}
+
+function update(asked: Asked, rules: ResourceRules, id: string): Promise<Reply> {
+  const { api, exchange, caller } = asked;
   const { resource } = rules;
   const { values, given } = updateValues(resource, elementOf(resource, parseJson(exchange.body)));
-  const constraint = constraintOf(exchange);
-  const rulesRun = (transaction: Transaction): StoredObject => {
-    const before = found(rules, id, caller, transaction);
-    const { device_owner = (before as StoredObject & Values).device_owner } = values;
-    const target = rules.target(transaction.view, { ...before, device_owner });
-    const refused = checkWrite(rules.policy, resource.kind, "update", caller, target, given);
-    if (refused !== undefined) throw refused;
-    const after: StoredObject = rules.update(writingOf(api, caller, transaction), before, values);
-    checkConstraint(constraint, before);
-    return after;
+  const replyOf = (object: StoredObject | undefined): Reply => {
+    const shown = object === undefined ? undefined : render(rules, object, caller, worldOf(api));
+    return { status: 200, body: { [resource.kind]: shown } };
   };
-  const named = namedAs(name, (updated: StoredObject) => [updated.id]);
-  const { result, revision } = await api.writer.transact(authorOf(caller, exchange), rulesRun, named);
-  return { status: 200, body: { [resource.kind]: render(rules, result, caller, world) }, headers: at(revision) };
+  return write(asked, {
+    run: (writing): StoredObject => {
+      const { view } = writing.transaction;
+      const before = foundIn(asked, rules, id, writing);
+      const { device_owner = (before as StoredObject & Values).device_owner } = values;
+      const target = rules.target(view, { ...before, device_owner });
+      const refused = checkWrite(rules.policy, resource.kind, "update", caller, target, given);
+      if (refused !== undefined) throw refused;
+      const after: StoredObject = rules.update(writing, before, values);
+      checkIfMatch(exchange, before);
+      return after;
+    },
+    ids: (updated) => [updated.id],
+    reply: replyOf,
+    repeat: (entry) => replyOf(shownOf(entry, rules)[0]),
+  });
 }
 
-async function remove(
-  api: NetworkingApi,
-  rules: ResourceRules,
-  id: string,
-  exchange: Exchange,
-  caller: Caller,
-  name: RequestName | undefined,
-): Promise<Reply> {
-  const constraint = constraintOf(exchange);
-  const rulesRun = (transaction: Transaction): void => {
-    const object = found(rules, id, caller, transaction);
-    const target = rules.target(transaction.view, object as StoredObject & Values);
-    const refused = checkDelete(rules.policy, rules.resource.kind, caller, target);
-    if (refused !== undefined) throw refused;
-    rules.remove(writingOf(api, caller, transaction), object, () => checkConstraint(constraint, object));
-  };
-  const named = namedAs(name, () => []);
-  const { revision } = await api.writer.transact(authorOf(caller, exchange), rulesRun, named);
-  return { status: 204, headers: at(revision) };
-}
-
-/** The object if the caller may see it. Throws the resource's 404. */
-function found(rules: ResourceRules, id: string, caller: Caller, transaction: Transaction): StoredObject {
-  const object: StoredObject | undefined = transaction.view.get(rules.resource, id);
-  if (
-    object === undefined ||
-    !rules.policy.get(caller, rules.target(transaction.view, object as StoredObject & Values))
-  ) {
-    throw rules.notFound(id);
-  }
-  return object;
-}
-
-function writingOf(api: NetworkingApi, caller: Caller, transaction: Transaction): Writing {
-  return { transaction, caller, settings: api.settings };
-}
-
-/** `If-Match: revision_number=N`; anything of another form is passed over, as the real service does. */
-function constraintOf(exchange: Exchange): number | undefined {
-  const match = /^\s*"?revision_number=(\d+)"?\s*$/.exec(headerOf(exchange, "if-match") ?? "");
-  return match === null ? undefined : Number(match[1]);
-}
-
-function checkConstraint(constraint: number | undefined, object: StoredObject): void {
-  const current = Number((object as StoredObject & Values).revision_number);
-  if (constraint === undefined || constraint === current) return;
-  throw fail("RevisionNumberConstraintFailed", { constraint, current });
-}
-
-/** The log's revision in which a write took hold: what a client waits for on the hosts. */
-function at(revision: number): Readonly<Record<string, string>> {
-  return { "x-selvage-revision": String(revision) };
-}
-
-function authorOf(caller: Caller, exchange: Exchange) {
-  const client = clientRequestId(exchange);
-  return {
-    kind: "user" as const,
-    id: caller.userId,
-    request_id: exchange.requestId,
-    ...(client === undefined ? {} : { client_request_id: client }),
-    ...(caller.projectId === undefined ? {} : { project_id: caller.projectId }),
-  };
+function remove(asked: Asked, rules: ResourceRules, id: string): Promise<Reply> {
+  const { exchange, caller } = asked;
+  return write(asked, {
+    run: (writing) => {
+      const object = foundIn(asked, rules, id, writing);
+      const target = rules.target(writing.transaction.view, object as StoredObject & Values);
+      const refused = checkDelete(rules.policy, rules.resource.kind, caller, target);
+      if (refused !== undefined) throw refused;
+      rules.remove(writing, object, () => checkIfMatch(exchange, object));
+    },
+    ids: () => [],
+    reply: () => ({ status: 204 }),
+    repeat: () => ({ status: 204 }),
+  });
 }

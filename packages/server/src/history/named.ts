@@ -39,14 +39,21 @@ export interface RequestName {
   readonly digest: string;
 }
 
-/** What the writer is told of a write; `ids`: of the objects that the reply shows. */
+/** What the writer is told of a write. `ids`: of the objects that the reply shows; `reply`: its body, where that is none of theirs. */
 export function namedAs<T>(
   name: RequestName | undefined,
   ids: (result: T) => readonly string[],
+  reply: (result: T) => unknown = () => undefined,
 ): NamedRequest<T> | undefined {
   if (name === undefined) return undefined;
   const { entryId, key, digest } = name;
-  return { entryId, mark: (result) => ({ key, digest, ids: ids(result) }) };
+  return {
+    entryId,
+    mark: (result) => {
+      const body = reply(result);
+      return { key, digest, ids: ids(result), ...(body === undefined ? {} : { reply: body }) };
+    },
+  };
 }
 
 const longestKey = 255;

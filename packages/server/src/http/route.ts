@@ -23,11 +23,11 @@ export interface Route<Api> extends RouteShape {
 const partsOf = (path: string): readonly string[] => path.split("/").filter((part) => part !== "");
 
 /** The first route that fits, with what stands for its parts in braces; undefined: none does. */
-export function routeFor<Api>(
-  routes: readonly Route<Api>[],
+export function routeFor<R extends RouteShape>(
+  routes: readonly R[],
   method: string,
   path: string,
-): { readonly route: Route<Api>; readonly parts: readonly string[] } | undefined {
+): { readonly route: R; readonly parts: readonly string[] } | undefined {
   const asked = partsOf(path);
   for (const route of routes) {
     if (route.method !== method) continue;

@@ -1,7 +1,7 @@
 /** The resources of the Networking API, in the order in which `/v2.0/` lists them. */
 import { networkRules } from "./network.ts";
 import { portRules } from "./port.ts";
-import type { ResourceRules } from "./rules.ts";
+import { pathOf, type ResourceRules } from "./rules.ts";
 import { subnetRules } from "./subnet.ts";
 
 /** A resource of which only the common part matters: its own object type is known to its own rules alone. */
@@ -14,7 +14,9 @@ export const networkingRules: readonly AnyRules[] = [
   portRules,
 ] as unknown as readonly AnyRules[];
 
-/** The rules of a collection (`networks`), if it is one of ours. */
-export function rulesOf(plural: string): AnyRules | undefined {
-  return networkingRules.find((rules) => rules.resource.plural === plural);
+const byPath: ReadonlyMap<string, AnyRules> = new Map(networkingRules.map((rules) => [pathOf(rules), rules]));
+
+/** The rules of a collection as a URL names it (`networks`, `security-groups`), if it is one of ours. */
+export function rulesOf(path: string): AnyRules | undefined {
+  return byPath.get(path);
 }
