@@ -8,6 +8,7 @@ import { dhcp } from "./apps/dhcp.ts";
 import { flood } from "./apps/flood.ts";
 import { guard } from "./apps/guard.ts";
 import { neighbours } from "./apps/neighbours.ts";
+import { routers } from "./apps/routers.ts";
 import { tunnels } from "./apps/tunnels.ts";
 import { unicast } from "./apps/unicast.ts";
 
@@ -23,6 +24,7 @@ export const apps: readonly App[] = Object.freeze([
   carriage,
   unicast,
   flood,
+  routers,
   tunnels,
 ]);
 

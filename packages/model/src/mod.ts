@@ -47,6 +47,7 @@ export {
   setKeys,
 } from "./resources/security-group.ts";
 export { type AllocationPool, type HostRoute, Subnet } from "./resources/subnet.ts";
+export { isNear, routingDomain } from "./routing-domain.ts";
 export type { Contribution, Origin, RowChanges, RowConflict } from "./rows.ts";
 export { type Reads, track } from "./tracked.ts";
 export * from "./types.ts";

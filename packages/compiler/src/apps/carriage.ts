@@ -1,5 +1,5 @@
-/** What each network of this host carries, and by which encapsulation: frames of its MTU with their Ethernet header, and none larger. */
-import { deriveKey, Port } from "@selvage/model";
+/** What each network of this host, and each that routers join to one, carries, and by which encapsulation: frames of its MTU with their Ethernet header, and none larger. */
+import { derive, deriveKey, isNear, Network, Port } from "@selvage/model";
 import { Carriage, CopyCarriage, encapsulations, row } from "@selvage/pipeline";
 import { app } from "../app.ts";
 import { networkEncapsulation, networkKey, networkLargest } from "../intent.ts";
@@ -8,6 +8,13 @@ import { networkEncapsulation, networkKey, networkLargest } from "../intent.ts";
 const group = "01:00:00:00:00:00/01:00:00:00:00:00";
 
 export const carriage = app("carriage", [Carriage, CopyCarriage], (here) => [
+  derive("network", Network, (network, view) => {
+    const net = view.ask(networkKey, network.id);
+    const largest = view.ask(networkLargest, network.id);
+    if (net === undefined || largest === undefined || !isNear(view, network.id, here.name)) return [];
+    const encapsulation = encapsulations[view.ask(networkEncapsulation, network.id)];
+    return [row(Carriage, { net }, "carry", { largest, encapsulation }, "network")];
+  }),
   deriveKey("network on host", Port.index.networkHost, (pair, view) => {
     const [networkId = "", host = ""] = pair.split("|");
     if (host !== here.name) return [];
@@ -16,7 +23,6 @@ export const carriage = app("carriage", [Carriage, CopyCarriage], (here) => [
     if (net === undefined || largest === undefined) return [];
     const encapsulation = encapsulations[view.ask(networkEncapsulation, networkId)];
     return [
-      row(Carriage, { net }, "carry", { largest, encapsulation }, "network"),
       row(Carriage, { net, ethDst: group }, "flood", { encapsulation }, "group"),
       row(CopyCarriage, { net }, "carry", { largest }),
     ];

@@ -1,5 +1,5 @@
-/** The MAC of every address that intent knows on the networks of this host: ARP and ND are answered from it where they are asked. */
-import { derive, keyOf, Port, Subnet } from "@selvage/model";
+/** The MAC of every address that intent knows on the networks of this host and on those that routers join to them: ARP and ND are answered from it where they are asked. */
+import { derive, isNear, keyOf, Port, Subnet } from "@selvage/model";
 import { Arp, Nd, Neighbour, row } from "@selvage/pipeline";
 import { addressesOf } from "../addresses.ts";
 import { app } from "../app.ts";
@@ -9,7 +9,8 @@ import { isHere, networkKey, networkOn } from "../intent.ts";
 export const neighbours = app("neighbours", [Neighbour, Arp, Nd], (here) => [
   derive("port", Port, (port, view) => {
     const net = view.ask(networkKey, port.network_id);
-    if (net === undefined || port["binding:host_id"] === "" || !networkOn(view, port.network_id, here.name)) return [];
+    const isSomewhere = port["binding:host_id"] !== "" || port.router_id !== null;
+    if (net === undefined || !isSomewhere || !isNear(view, port.network_id, here.name)) return [];
     return [...addressesOf(port, 4), ...addressesOf(port, 6)].map((nh) =>
       row(Neighbour, { net, nh }, "known", { mac: port.mac_address }),
     );

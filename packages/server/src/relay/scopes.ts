@@ -1,6 +1,6 @@
 /**
  * What each host needs, derived: a *scope* is a network with everything that belongs to it, and a host is a member of the scopes of
- * the networks on which it has a bound port (and of its own). Never a pair of host and object; cost O(what a change touches).
+ * the networks on which it has a bound port, of those that routers join to them, and of its own. Never a pair of host and object; cost O(what a change touches).
  */
 import { createHash } from "node:crypto";
 import {
@@ -16,6 +16,8 @@ import {
   Port,
   type ReplicaObject,
   type Revision,
+  Router,
+  routingDomain,
   type StoredObject,
   Subnet,
 } from "@selvage/model";
@@ -65,13 +67,21 @@ const derivations: readonly Derivation<ScopeRow>[] = [
   derive("network", Network, (network) => [content(network.id, Network.kind, network)]),
   derive("subnet", Subnet, (subnet) => [content(subnet.network_id, Subnet.kind, subnet)]),
   derive("bound port", Port, (port) =>
-    port["binding:host_id"] === "" ? [] : [content(port.network_id, Port.kind, port)],
+    port["binding:host_id"] === "" && port.router_id === null ? [] : [content(port.network_id, Port.kind, port)],
+  ),
+  /** A router is known wherever one of its networks is. */
+  derive("router", Router, (router, view) =>
+    [...new Set(view.by(Port.index.router_id, router.id).map((port) => port.network_id))].map((network) =>
+      content(network, Router.kind, router),
+    ),
   ),
   deriveKey("host on network", Port.index.networkHost, (pair, view) => {
     const at = pair.indexOf("|");
     const network = pair.slice(0, at);
     const [host] = view.by(Host.index.name, pair.slice(at + 1));
-    return host === undefined ? [] : [scopeRow("member", network, host.id, ""), content(network, Host.kind, host)];
+    if (host === undefined) return [];
+    const reached = view.ask(routingDomain, network).map((each) => scopeRow("member", each, host.id, ""));
+    return [...reached, content(network, Host.kind, host)];
   }),
 ];
 
@@ -114,8 +124,8 @@ export class Scopes {
   /** What scopes are derived from and nothing more: this engine stands beside the server's own replica. */
   readonly #engine = new Engine<ScopeRow>({
     derivations,
-    resources: [Host, Network, Subnet, Port],
-    indexes: [Host.index.name, Port.index.networkHost],
+    resources: [Host, Network, Subnet, Router, Port],
+    indexes: [Host.index.name, Port.index.networkHost, Port.index.router_id, Port.index.routedNetwork],
   });
   readonly #members = new Map<string, Set<string>>();
   readonly #scopesOfHost = new Map<string, Set<string>>();

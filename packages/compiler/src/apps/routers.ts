@@ -1,0 +1,146 @@
+/**
+ * Routers, on every host that has a machine on one of their networks: what is for an interface's MAC is routed here, by the connected subnets and the extra
+ * routes, the longest prefix first (RFC 1812; design, section 5). A router's interfaces are ports with `router_id`, and are on no host.
+ */
+import {
+  cidrContains,
+  cidrOf,
+  derive,
+  deriveKey,
+  type HostRoute,
+  ipOf,
+  isNear,
+  Port,
+  type QueryingView,
+  query,
+  Router,
+  Subnet,
+} from "@selvage/model";
+import {
+  EthType,
+  echoRequest,
+  NextHops,
+  Route,
+  RouterIn,
+  RouterSolicitation,
+  type Row,
+  row,
+  ToRouter,
+} from "@selvage/pipeline";
+import { addressesOf, ipVersion } from "../addresses.ts";
+import { app } from "../app.ts";
+import { networkKey, networkOn } from "../intent.ts";
+
+const routerKey = query("router key", (view, id) => view.get(Router, id)?.key);
+const routerUp = query("router up", (view, id) => view.get(Router, id)?.admin_state_up ?? false);
+const subnetCidr = query("subnet cidr", (view, id) => view.get(Subnet, id)?.cidr);
+
+/** Where a router stands: an interface's network and MAC, and the prefix that is reached through it. */
+interface Interface {
+  readonly net: number;
+  readonly mac: string;
+  readonly cidr: string;
+}
+
+/** A whole address as a prefix. */
+const alone = (address: string): string => `${address}/${ipVersion(address) === 4 ? 32 : 128}`;
+
+const destination = (cidr: string) =>
+  ipVersion(cidr) === 4 ? { ethType: EthType.ipv4, ip4Dst: cidr } : { ethType: EthType.ipv6, ip6Dst: cidr };
+
+/** What an address of the router's own does: answers a ping, and says that nothing else is there. */
+function ownAddress(vrf: number, address: string): readonly Row[] {
+  const version = ipVersion(address);
+  const key = { vrf, ...destination(alone(address)) };
+  return [
+    row(RouterIn, { ...key, ...echoRequest[version] }, version === 4 ? "echo4" : "echo6", {}, "echo"),
+    row(RouterIn, key, "closed", {}, "own"),
+  ];
+}
+
+/** The subnets that a router stands on, an interface's first. */
+function* interfacesOf(view: QueryingView, routerId: string): Iterable<Interface> {
+  for (const port of view.by(Port.index.router_id, routerId)) {
+    const net = view.ask(networkKey, port.network_id);
+    if (net === undefined) continue;
+    for (const fixed of port.fixed_ips) {
+      const cidr = view.ask(subnetCidr, fixed.subnet_id);
+      if (cidr !== undefined) yield { net, mac: port.mac_address, cidr };
+    }
+  }
+}
+
+/** FNV-1a: a number for a route of several next hops, from what it leads to. */
+function numberOf(text: string): number {
+  let hash = 0x811c9dc5;
+  for (let at = 0; at < text.length; at += 1) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193) >>> 0;
+  return hash;
+}
+
+/** The next hops of each destination, in order; a destination that an interface has itself is not among them. */
+function routesOf(routes: readonly HostRoute[], interfaces: readonly Interface[]) {
+  const connected = new Set(interfaces.map((each) => each.cidr));
+  const byDestination = new Map<string, { readonly nh: string; readonly net: number; readonly mac: string }[]>();
+  for (const { destination: cidr, nexthop } of routes) {
+    const through = interfaces.find((each) => cidrContains(cidrOf(each.cidr), ipOf(nexthop)));
+    if (through === undefined || connected.has(cidr)) continue;
+    const hops = byDestination.get(cidr) ?? [];
+    hops.push({ nh: nexthop, net: through.net, mac: through.mac });
+    byDestination.set(cidr, hops);
+  }
+  return byDestination;
+}
+
+export const routers = app("routers", [ToRouter, RouterIn, Route, NextHops, RouterSolicitation], (here) => [
+  derive("interface", Port, (port, view) => {
+    if (port.router_id === null || !isNear(view, port.network_id, here.name)) return [];
+    const net = view.ask(networkKey, port.network_id);
+    const vrf = view.ask(routerKey, port.router_id);
+    if (net === undefined || vrf === undefined) return [];
+    const key = { net, ethDst: port.mac_address };
+    if (!view.ask(routerUp, port.router_id)) return [row(ToRouter, key, "routerDown")];
+    const mac = port.mac_address;
+    return [
+      row(ToRouter, key, "router", { vrf }),
+      ...[...addressesOf(port, 4), ...addressesOf(port, 6)].flatMap((address) => ownAddress(vrf, address)),
+      ...port.fixed_ips.flatMap(({ subnet_id }) => {
+        const cidr = view.ask(subnetCidr, subnet_id);
+        if (cidr === undefined) return [];
+        const action = ipVersion(cidr) === 4 ? "connected4" : "connected6";
+        return [row(Route, { vrf, ...destination(cidr) }, action, { net, mac })];
+      }),
+    ];
+  }),
+  derive("routes", Router, (router, view) => {
+    if (router.routes.length === 0 || !router.admin_state_up) return [];
+    const ports = view.by(Port.index.router_id, router.id);
+    if (!ports.some((port) => isNear(view, port.network_id, here.name))) return [];
+    const vrf = router.key;
+    const rows: Row[] = [];
+    const taken = new Set<number>();
+    for (const [cidr, hops] of routesOf(router.routes, [...interfacesOf(view, router.id)])) {
+      const key = { vrf, ...destination(cidr) };
+      const [first, ...others] = hops;
+      if (first === undefined) continue;
+      if (others.length === 0) {
+        rows.push(row(Route, key, "via", first));
+        continue;
+      }
+      let route = numberOf(cidr);
+      while (taken.has(route)) route = (route + 1) >>> 0;
+      taken.add(route);
+      rows.push(row(Route, key, "several", { route }));
+      for (const [hop, each] of hops.entries()) rows.push(row(NextHops, { vrf, route, hop }, "via", each));
+    }
+    return rows;
+  }),
+  /** Solicitations are for a router that speaks IPv6 on the network (RFC 4861, section 6.2.6). */
+  deriveKey("solicited", Port.index.routedNetwork, (networkId, view) => {
+    const net = view.ask(networkKey, networkId);
+    if (net === undefined || !networkOn(view, networkId, here.name)) return [];
+    const speaks = view
+      .by(Port.index.routedNetwork, networkId)
+      .some((port) => port.fixed_ips.some((fixed) => ipVersion(fixed.ip_address) === 6));
+    return speaks ? [row(RouterSolicitation, { net }, "answer")] : [];
+  }),
+]);
