@@ -354,4 +354,56 @@ export const networkingErrors = {
     "IP address %(ip_address)s is not a valid IP for the specified subnet.",
     "Choose a host address inside the subnet.",
   ),
+
+  // Routers, their interfaces and routes.
+  RouterNotFound: neutron(
+    404,
+    "router",
+    "Router %(router_id)s could not be found",
+    "Check the id and that your project owns the router.",
+  ),
+  RouterInUse: neutron(409, "router", "Router %(router_id)s %(reason)s", "Remove the router's interfaces first."),
+  BadRouterRequest: neutron(
+    400,
+    "router",
+    "Bad router request: %(msg)s.",
+    "Correct the request as the message says.",
+    "BadRequest",
+  ),
+  InvalidRoutes: neutron(
+    400,
+    "router",
+    "Invalid format for routes: %(routes)s, %(reason)s",
+    "A next hop is an address of a subnet that the router has an interface on, and not the router's own.",
+  ),
+  RoutesExhausted: neutron(
+    400,
+    "router",
+    "Unable to complete operation for %(router_id)s. The number of routes exceeds the maximum %(quota)s.",
+    "Give fewer routes: one prefix may stand for many.",
+  ),
+  RouterInterfaceNotFound: neutron(
+    404,
+    "router",
+    "Router %(router_id)s does not have an interface with id %(port_id)s",
+    "Look at the router's ports: openstack port list --router ROUTER.",
+  ),
+  RouterInterfaceNotFoundForSubnet: neutron(
+    404,
+    "router",
+    "Router %(router_id)s has no interface on subnet %(subnet_id)s",
+    "Look at the router's ports: openstack port list --router ROUTER.",
+  ),
+  SubnetMismatchForPort: neutron(
+    409,
+    "router",
+    "Subnet on port %(port_id)s does not match the requested subnet %(subnet_id)s",
+    "Name the port or the subnet, not both.",
+  ),
+  RouterInterfaceInUseByRoute: neutron(
+    409,
+    "router",
+    "Router interface for subnet %(subnet_id)s on router %(router_id)s cannot be deleted, as it is required by one or more routes.",
+    "Remove the routes whose next hops are on the subnet first.",
+  ),
 } as const;

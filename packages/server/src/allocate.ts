@@ -17,6 +17,8 @@ import {
   networkKeys,
   Port,
   portKeys,
+  Router,
+  routerKeys,
   type StoredObject,
   type Subnet,
   textOfIp,
@@ -91,6 +93,13 @@ export function pickPortKey(
 ): number {
   const key = pickKey(choosing, range, Port.index.key);
   if (key === undefined) throw fail("NumbersExhausted", { what: "port key", size: range.last - range.first + 1 });
+  return key;
+}
+
+/** A free router key. Throws NumbersExhausted. */
+export function pickRouterKey(choosing: Choosing): number {
+  const key = pickKey(choosing, routerKeys, Router.index.key);
+  if (key === undefined) throw fail("NumbersExhausted", { what: "router key", size: routerKeys.last });
   return key;
 }
 

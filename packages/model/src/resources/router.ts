@@ -1,7 +1,7 @@
 /** Routers (Networking v2.0, `/v2.0/routers`). Their interfaces are ports with `router_id`. */
-import { adminStateUp, computed, field, standardFields, status } from "../fields.ts";
+import { adminStateUp, computed, field, status, taggedFields } from "../fields.ts";
 import { type ObjectOf, resource } from "../resource.ts";
-import { address, boolean, cidr, dictionary, integer, list, nullable, record, text, uuid } from "../types.ts";
+import { address, cidr, dictionary, integer, list, nullable, record, text } from "../types.ts";
 import type { HostRoute } from "./subnet.ts";
 
 /** Router numbers take 24 bits of a packet's memory; 0 is no router. */
@@ -11,7 +11,7 @@ export const Router = resource({
   kind: "router",
   plural: "routers",
   fields: {
-    ...standardFields(),
+    ...taggedFields(),
     admin_state_up: adminStateUp,
     status,
     /** Extra routes; several with one destination share its flows. */
@@ -24,10 +24,6 @@ export const Router = resource({
     external_gateway_info: computed(nullable(dictionary()), { create: "optional", update: "allowed" }),
     availability_zone_hints: field(list(text(255)), { create: "optional", default: [] }),
     availability_zones: computed(list(text(255))),
-    flavor_id: computed(nullable(uuid()), { filter: true }),
-    /** Every router is: each host routes for its own machines. */
-    distributed: computed(boolean(), { readers: "admin", writers: "admin", create: "optional", update: "allowed" }),
-    ha: computed(boolean(), { readers: "admin", writers: "admin", create: "optional", update: "allowed" }),
     key: field(integer(routerKeys.first, routerKeys.last), { readers: "hidden", projected: "all" }),
   },
   unique: { key: (router) => [String(router.key)] },

@@ -1,6 +1,7 @@
 /** The resources of the Networking API, in the order in which `/v2.0/` lists them. */
 import { networkRules } from "./network.ts";
 import { portRules } from "./port.ts";
+import { routerRules } from "./router.ts";
 import { pathOf, type ResourceRules } from "./rules.ts";
 import { subnetRules } from "./subnet.ts";
 
@@ -12,6 +13,7 @@ export const networkingRules: readonly AnyRules[] = [
   networkRules,
   subnetRules,
   portRules,
+  routerRules,
 ] as unknown as readonly AnyRules[];
 
 const byPath: ReadonlyMap<string, AnyRules> = new Map(networkingRules.map((rules) => [pathOf(rules), rules]));

@@ -31,7 +31,7 @@ import {
   sharedNetwork,
 } from "../api/policy.ts";
 import { checkReach, seesNetwork, visibleNetwork } from "./network.ts";
-import { type ResourceRules, standardOf, type World, type Writing } from "./rules.ts";
+import { type ResourceRules, taggedOf, type World, type Writing } from "./rules.ts";
 import { isHostAddress } from "./subnet.ts";
 
 const fixedIpLimit = 5;
@@ -83,6 +83,8 @@ export const portRules: ResourceRules<typeof Port> = {
   },
   computed: {
     status: (port, world) => {
+      // A router is wherever it is needed.
+      if (port.router_id !== null) return "ACTIVE";
       const host = hostOf(port, world.view);
       return host !== undefined && world.hosts.portUp(host.id, port.id) ? "ACTIVE" : "DOWN";
     },
@@ -97,7 +99,7 @@ export const portRules: ResourceRules<typeof Port> = {
     const wanted = values.fixed_ips as readonly WantedIp[] | undefined;
     const given = values.mac_address;
     return transaction.put(Port, {
-      ...standardOf(writing, values, 1),
+      ...taggedOf(writing, values, 1),
       network_id: network.id,
       admin_state_up: values.admin_state_up === true,
       mac_address: typeof given === "string" ? unicast(given) : pickMac(transaction, network.id, settings.macPrefix),
@@ -118,6 +120,7 @@ export const portRules: ResourceRules<typeof Port> = {
   update: (writing, before, values) => {
     const network = writing.transaction.view.get(Network, before.network_id);
     if (network === undefined) throw fail("NetworkNotFound", { id: before.network_id });
+    if (before.router_id !== null) checkRouterPort(before, values);
     const wanted = values.fixed_ips as readonly WantedIp[] | undefined;
     const mac = values.mac_address;
     if (typeof values["binding:host_id"] === "string")
@@ -130,10 +133,23 @@ export const portRules: ResourceRules<typeof Port> = {
     });
   },
   remove: (writing, port, precondition) => {
+    if (port.router_id !== null)
+      throw fail("ServicePortInUse", { port_id: port.id, reason: `has device owner ${port.device_owner}` });
     precondition();
     writing.transaction.remove(Port, port.id);
   },
 };
+
+/** What makes a port a router's interface is changed by the router's own actions. Throws InvalidInput. */
+function checkRouterPort(port: PortObject, values: Values): void {
+  for (const name of ["fixed_ips", "device_id", "device_owner", "binding:host_id"] as const) {
+    const value = values[name];
+    if (value === undefined || JSON.stringify(value) === JSON.stringify(port[name])) continue;
+    throw fail("InvalidInput", {
+      error_message: `${name} of a router's interface cannot be changed: remove the interface from router ${port.router_id} and add it again`,
+    });
+  }
+}
 
 const vifDetails = {
   connectivity: "l2",

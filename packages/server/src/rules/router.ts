@@ -1,0 +1,357 @@
+/**
+ * Routers, their interfaces and extra routes (Networking v2.0, `/v2.0/routers`; extensions `router`, `extraroute`, `extraroute-atomic`). An interface is a port
+ * with `router_id`: it holds one IPv4 subnet, or any number of IPv6 subnets of its network.
+ */
+import { fail, pythonString } from "@selvage/base";
+import {
+  cidrContains,
+  cidrOf,
+  cidrsOverlap,
+  type FixedIp,
+  type HostRoute,
+  InvalidValue,
+  ipOf,
+  keyOf,
+  Network,
+  Port,
+  type Port as PortObject,
+  Router,
+  type Router as RouterObject,
+  Subnet,
+  type Subnet as SubnetObject,
+  type View,
+  versionOf,
+} from "@selvage/model";
+import { pickMac, pickPortKey, pickRouterKey } from "../allocate.ts";
+import { anyOf, type Caller, isAdmin, member, reader } from "../api/policy.ts";
+import { seesNetwork, visibleNetwork } from "./network.ts";
+import { type ActionReply, type ResourceRules, standardOf, type Values, type Writing } from "./rules.ts";
+
+/** What a port of a router says of itself. */
+export const routerInterface = "network:router_interface";
+
+/** Neutron's `max_routes`. */
+const routeLimit = 30;
+
+const bad = (msg: string) => fail("BadRouterRequest", { msg });
+const owner = anyOf(isAdmin, member);
+
+export const routerRules: ResourceRules<typeof Router> = {
+  resource: Router,
+  notFound: (id) => fail("RouterNotFound", { router_id: id }),
+  policy: {
+    get: anyOf(isAdmin, reader),
+    create: owner,
+    update: owner,
+    delete: owner,
+    attributes: { external_gateway_info: { create: owner, update: owner } },
+  },
+  target: (_view, object) => ({ projectId: String(object.project_id) }),
+  computed: {
+    status: () => "ACTIVE",
+    external_gateway_info: () => null,
+    availability_zones: () => [],
+  },
+  create: (writing, values) => {
+    checkGateway(writing, values);
+    return writing.transaction.put(Router, {
+      ...standardOf(writing, values, 0),
+      admin_state_up: values.admin_state_up === true,
+      routes: [],
+      availability_zone_hints: values.availability_zone_hints as RouterObject["availability_zone_hints"],
+      key: pickRouterKey(writing.transaction),
+    });
+  },
+  update: (writing, before, values) => {
+    checkGateway(writing, values);
+    const { external_gateway_info: _none, ...rest } = values;
+    const routes = values.routes as readonly HostRoute[] | undefined;
+    return writing.transaction.put(Router, {
+      ...before,
+      ...rest,
+      routes: routes === undefined ? before.routes : checkedRoutes(writing.transaction.view, before, routes),
+    });
+  },
+  remove: (writing, router, precondition) => {
+    const ports = interfacesOf(writing.transaction.view, router.id).map((port) => port.id);
+    if (ports.length > 0)
+      throw fail("RouterInUse", { router_id: router.id, reason: `has ports still attached: ${ports.join(", ")}` });
+    precondition();
+    writing.transaction.remove(Router, router.id);
+  },
+  actions: [
+    {
+      name: "add_router_interface",
+      method: "PUT",
+      allowed: owner,
+      read: readInterface,
+      run: (writing, router, values) => {
+        const { subnet_id, port_id } = values as InterfaceBody;
+        if (subnet_id !== undefined && port_id !== undefined) throw bad("Cannot specify both subnet-id and port-id");
+        if (subnet_id === undefined && port_id === undefined)
+          throw bad("Either subnet_id or port_id must be specified");
+        const added =
+          port_id === undefined
+            ? addSubnet(writing, router, subnetOf(writing, String(subnet_id)))
+            : addPort(writing, router, portOf(writing, port_id));
+        touch(writing, router);
+        return interfaceReply(router, added.port, added.subnets);
+      },
+    },
+    {
+      name: "remove_router_interface",
+      method: "PUT",
+      allowed: owner,
+      read: readInterface,
+      run: (writing, router, values) => {
+        const { subnet_id, port_id } = values as InterfaceBody;
+        if (subnet_id === undefined && port_id === undefined)
+          throw bad("Either subnet_id or port_id must be specified");
+        const removed = removeInterface(writing, router, subnet_id, port_id);
+        touch(writing, router);
+        return interfaceReply(router, removed.port, removed.subnets);
+      },
+    },
+    {
+      name: "add_extraroutes",
+      method: "PUT",
+      allowed: owner,
+      read: readRoutes,
+      run: (writing, router, values) => {
+        const added = values.routes as readonly HostRoute[];
+        const fresh = added.filter((route) => !router.routes.some((other) => sameRoute(route, other)));
+        const routes = checkedRoutes(writing.transaction.view, router, [...router.routes, ...fresh]);
+        return { shows: writing.transaction.put(Router, { ...router, routes }) };
+      },
+    },
+    {
+      name: "remove_extraroutes",
+      method: "PUT",
+      allowed: owner,
+      read: readRoutes,
+      run: (writing, router, values) => {
+        const gone = values.routes as readonly HostRoute[];
+        const routes = router.routes.filter((route) => !gone.some((other) => sameRoute(route, other)));
+        return { shows: writing.transaction.put(Router, { ...router, routes }) };
+      },
+    },
+  ],
+};
+
+interface InterfaceBody {
+  readonly subnet_id?: string;
+  readonly port_id?: string;
+}
+
+function readInterface(body: Values): Values {
+  const unknown = Object.keys(body).filter((name) => name !== "subnet_id" && name !== "port_id");
+  if (unknown.length > 0) throw fail("AttributesUnrecognized", { attributes: unknown.join(", ") });
+  for (const name of ["subnet_id", "port_id"] as const) {
+    const value = body[name];
+    if (
+      value !== undefined &&
+      (typeof value !== "string" || !/^[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}$/i.test(value))
+    )
+      throw fail("InvalidInput", { error_message: `'${String(value)}' is not a valid UUID.` });
+  }
+  return body;
+}
+
+/** `{"router": {"routes": […]}}`. */
+function readRoutes(body: Values): Values {
+  const router = body.router;
+  const routes = typeof router === "object" && router !== null ? (router as Values).routes : undefined;
+  if (routes === undefined) throw fail("BodyKeyMissing", { resource: "router" });
+  try {
+    return { routes: Router.fields.routes.type.parse(routes) };
+  } catch (error) {
+    if (!(error instanceof InvalidValue)) throw error;
+    throw fail("AttributeInvalid", { attribute: "routes", reason: error.message });
+  }
+}
+
+/** There are no external networks yet: a gateway on any other is refused as Neutron refuses it. */
+function checkGateway(writing: Writing, values: Values): void {
+  const gateway = values.external_gateway_info as Values | null | undefined;
+  if (gateway === null || gateway === undefined || Object.keys(gateway).length === 0) return;
+  const id = String(gateway.network_id);
+  visibleNetwork(writing.transaction.view, writing.caller, id);
+  throw bad(`Network ${id} is not an external network`);
+}
+
+const interfacesOf = (view: View, routerId: string): readonly PortObject[] => view.by(Port.index.router_id, routerId);
+
+const subnetsOf = (view: View, port: PortObject): readonly SubnetObject[] =>
+  port.fixed_ips.flatMap((fixed) => view.get(Subnet, fixed.subnet_id) ?? []);
+
+function subnetOf({ transaction, caller }: Writing, id: string): SubnetObject {
+  const subnet = transaction.view.get(Subnet, id);
+  if (subnet === undefined || !seesNetwork(transaction.view, caller, subnet.network_id))
+    throw fail("SubnetNotFound", { id });
+  return subnet;
+}
+
+function portOf({ transaction, caller }: Writing, id: string): PortObject {
+  const port = transaction.view.get(Port, id);
+  if (port === undefined || !ownsPort(caller, port)) throw fail("PortNotFound", { id });
+  return port;
+}
+
+const ownsPort = (caller: Caller, port: PortObject): boolean =>
+  caller.roles.has("admin") || port.project_id === caller.projectId;
+
+interface Changed {
+  readonly port: PortObject;
+  readonly subnets: readonly string[];
+}
+
+/** The subnet's gateway address becomes the router's; another IPv6 subnet of a network joins the interface that is there. */
+function addSubnet(writing: Writing, router: RouterObject, subnet: SubnetObject): Changed {
+  const { transaction } = writing;
+  if (subnet.gateway_ip === null) throw bad("Subnet for router interface must have a gateway IP");
+  checkSubnets(transaction.view, router, [subnet]);
+  const fixed: FixedIp = { subnet_id: subnet.id, ip_address: subnet.gateway_ip };
+  transaction.view.exists(Port.index.address, keyOf(subnet.id, subnet.gateway_ip));
+  const there =
+    subnet.ip_version === 6
+      ? interfacesOf(transaction.view, router.id).find(
+          (port) =>
+            port.network_id === subnet.network_id &&
+            subnetsOf(transaction.view, port).every((each) => each.ip_version === 6),
+        )
+      : undefined;
+  if (there !== undefined) {
+    const port = transaction.put(Port, { ...there, fixed_ips: [...there.fixed_ips, fixed] });
+    return { port, subnets: [subnet.id] };
+  }
+  const network = transaction.view.get(Network, subnet.network_id);
+  if (network === undefined) throw fail("NetworkNotFound", { id: subnet.network_id });
+  const port = transaction.put(Port, {
+    ...standardOf(writing, { project_id: router.project_id, name: "", description: "" }, 1),
+    network_id: network.id,
+    admin_state_up: true,
+    mac_address: pickMac(transaction, network.id, writing.settings.macPrefix),
+    fixed_ips: [fixed],
+    security_groups: [],
+    security_group_set: 0,
+    allowed_address_pairs: [],
+    router_id: router.id,
+    device_id: router.id,
+    device_owner: routerInterface,
+    port_security_enabled: false,
+    "binding:host_id": "",
+    "binding:profile": {},
+    "binding:vnic_type": "normal",
+    key: pickPortKey(transaction),
+  });
+  return { port, subnets: [subnet.id] };
+}
+
+/** A port that is there becomes the router's, with the addresses that it has. */
+function addPort(writing: Writing, router: RouterObject, port: PortObject): Changed {
+  const { transaction } = writing;
+  if (port.device_id !== "") {
+    const { id: port_id, network_id: net_id, device_id } = port;
+    throw fail("PortInUse", { port_id, net_id, device_id });
+  }
+  const subnets = subnetsOf(transaction.view, port);
+  if (subnets.length === 0) throw bad("Router port must have at least one fixed IP");
+  if (subnets.filter((subnet) => subnet.ip_version === 4).length > 1)
+    throw bad("Cannot have multiple IPv4 subnets on router port");
+  checkSubnets(transaction.view, router, subnets);
+  const taken = transaction.put(Port, {
+    ...port,
+    router_id: router.id,
+    device_id: router.id,
+    device_owner: routerInterface,
+    security_group_set: 0,
+    "binding:host_id": "",
+  });
+  return { port: taken, subnets: subnets.map((subnet) => subnet.id) };
+}
+
+/** A router has one interface a subnet, and none whose prefix holds another's: it could not tell where to send. */
+function checkSubnets(view: View, router: RouterObject, added: readonly SubnetObject[]): void {
+  const there = interfacesOf(view, router.id).flatMap((port) => subnetsOf(view, port));
+  for (const subnet of added) {
+    if (there.some((other) => other.id === subnet.id)) throw bad(`Router already has a port on subnet ${subnet.id}`);
+    const clash = there.find((other) => cidrsOverlap(cidrOf(other.cidr), cidrOf(subnet.cidr)));
+    if (clash !== undefined) {
+      throw bad(`Cidr ${subnet.cidr} of subnet ${subnet.id} overlaps with cidr ${clash.cidr} of subnet ${clash.id}`);
+    }
+  }
+}
+
+function removeInterface(
+  writing: Writing,
+  router: RouterObject,
+  subnetId: string | undefined,
+  portId: string | undefined,
+): Changed {
+  const { transaction } = writing;
+  const { view } = transaction;
+  const ports = interfacesOf(view, router.id);
+  const port =
+    portId === undefined
+      ? ports.find((each) => each.fixed_ips.some((fixed) => fixed.subnet_id === subnetId))
+      : ports.find((each) => each.id === portId);
+  if (port === undefined) {
+    if (portId !== undefined) throw fail("RouterInterfaceNotFound", { router_id: router.id, port_id: portId });
+    const subnet = subnetOf(writing, String(subnetId));
+    throw fail("RouterInterfaceNotFoundForSubnet", { router_id: router.id, subnet_id: subnet.id });
+  }
+  if (subnetId !== undefined && !port.fixed_ips.some((fixed) => fixed.subnet_id === subnetId)) {
+    throw fail("SubnetMismatchForPort", { port_id: port.id, subnet_id: subnetId });
+  }
+  const going = subnetsOf(view, port).filter((subnet) => portId !== undefined || subnet.id === subnetId);
+  for (const subnet of going) {
+    const needed = router.routes.some((route) => contains(subnet, route.nexthop));
+    if (needed) throw fail("RouterInterfaceInUseByRoute", { router_id: router.id, subnet_id: subnet.id });
+  }
+  const left = port.fixed_ips.filter((fixed) => !going.some((subnet) => subnet.id === fixed.subnet_id));
+  if (left.length > 0) transaction.put(Port, { ...port, fixed_ips: left });
+  else transaction.remove(Port, port.id);
+  return { port, subnets: going.map((subnet) => subnet.id) };
+}
+
+const contains = (subnet: SubnetObject, address: string): boolean =>
+  versionOf(ipOf(address)) === subnet.ip_version && cidrContains(cidrOf(subnet.cidr), ipOf(address));
+
+const sameRoute = (one: HostRoute, other: HostRoute): boolean =>
+  one.destination === other.destination && one.nexthop === other.nexthop;
+
+/** Routes whose next hops the router can reach. Throws InvalidRoutes and RoutesExhausted. */
+function checkedRoutes(view: View, router: RouterObject, routes: readonly HostRoute[]): readonly HostRoute[] {
+  if (routes.length > routeLimit) throw fail("RoutesExhausted", { router_id: router.id, quota: routeLimit });
+  const ports = interfacesOf(view, router.id);
+  const own = new Set(ports.flatMap((port) => port.fixed_ips.map((fixed) => fixed.ip_address)));
+  const subnets = ports.flatMap((port) => subnetsOf(view, port));
+  const invalid = (reason: string) => fail("InvalidRoutes", { routes: printed(routes), reason });
+  for (const { destination, nexthop } of routes) {
+    if (destination.includes(":") !== nexthop.includes(":"))
+      throw invalid("the nexthop and the destination are of different IP versions");
+    if (!subnets.some((subnet) => contains(subnet, nexthop))) throw invalid("the nexthop is not connected with router");
+    if (own.has(nexthop)) throw invalid("the nexthop is used by router");
+  }
+  return routes.filter((route, at) => routes.findIndex((other) => sameRoute(route, other)) === at);
+}
+
+/** As Python prints a list of dictionaries. */
+const printed = (routes: readonly HostRoute[]): string =>
+  `[${routes.map(({ destination, nexthop }) => `{'destination': ${pythonString(destination)}, 'nexthop': ${pythonString(nexthop)}}`).join(", ")}]`;
+
+/** An interface that comes or goes is a change of the router. */
+function touch({ transaction }: Writing, router: RouterObject): void {
+  transaction.put(Router, router);
+}
+
+const interfaceReply = (router: RouterObject, port: PortObject, subnets: readonly string[]): ActionReply => ({
+  body: {
+    id: router.id,
+    tenant_id: router.project_id,
+    port_id: port.id,
+    network_id: port.network_id,
+    subnet_id: subnets[0],
+    subnet_ids: subnets,
+  },
+});
