@@ -31,7 +31,7 @@ import {
   sharedNetwork,
 } from "../api/policy.ts";
 import { checkReach, seesNetwork, visibleNetwork } from "./network.ts";
-import { type ResourceRules, taggedOf, type World, type Writing } from "./rules.ts";
+import { type ResourceRules, taggedOf, type Values, type World, type Writing } from "./rules.ts";
 import { isHostAddress } from "./subnet.ts";
 
 const fixedIpLimit = 5;
