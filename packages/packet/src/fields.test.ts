@@ -13,8 +13,10 @@ const big = (bytes: Uint8Array): bigint => BigInt(`0x${Buffer.from(bytes).toStri
 const mac = (text: string): bigint => big(macBytes(text));
 const ip6 = (text: string): bigint => big(ipv6Bytes(text));
 
-type Settable = Exclude<FieldName, "eth_type" | "ip_proto" | "ip_frag">;
-const settable = fieldNames.filter((name): name is Settable => !["eth_type", "ip_proto", "ip_frag"].includes(name));
+type ReadOnly = "eth_type" | "ip_proto" | "ip_frag" | "sctp_src" | "sctp_dst";
+type Settable = Exclude<FieldName, ReadOnly>;
+const readOnly: readonly string[] = ["eth_type", "ip_proto", "ip_frag", "sctp_src", "sctp_dst"] satisfies ReadOnly[];
+const settable = fieldNames.filter((name): name is Settable => !readOnly.includes(name));
 
 const eth = { src: "fa:16:3e:00:00:01", dst: "fa:16:3e:00:00:02" };
 
@@ -246,4 +248,19 @@ test("values that are too wide are refused, and frames are independent of their 
   frame.set("ip_ttl", 0);
   assert.deepEqual([frame.get("ip_ttl"), twin.get("ip_ttl"), bytes[22]], [0, 1, 1]);
   assert.throws(() => new Frame(new Uint8Array(13)), EncodeError);
+});
+
+test("of SCTP the ports are read, and its checksum is left alone when an address is set", () => {
+  const payload = Uint8Array.of(0x12, 0x34, 0, 80, 0, 0, 0, 1, 0xde, 0xad, 0xbe, 0xef, 1, 0, 0, 4);
+  for (const bytes of [
+    encode({ eth, ipv4: { src: "10.0.0.1", dst: "10.0.0.2", protocol: 132 }, payload }),
+    encode({ eth, ipv6: { src: "2001:db8::1", dst: "2001:db8::2", protocol: 132 }, payload }),
+  ]) {
+    const frame = new Frame(bytes);
+    assert.deepEqual([frame.get("sctp_src"), frame.get("sctp_dst")], [0x1234, 80]);
+    assert.ok(frame.set("ip_src", 0x0a000009) || frame.set("ipv6_src", ip6("2001:db8::9")));
+    assert.deepEqual(frame.toBytes().subarray(-payload.length), payload);
+    assert.ok(decode(frame.toBytes()).ok);
+    assert.equal(new Frame(bytes.subarray(0, bytes.length - 5)).get("sctp_dst"), undefined, "its header is cut off");
+  }
 });

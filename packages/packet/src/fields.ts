@@ -35,6 +35,8 @@ export const fieldBits = {
   tcp_flags: 12,
   udp_src: 16,
   udp_dst: 16,
+  sctp_src: 16,
+  sctp_dst: 16,
   icmp_type: 8,
   icmp_code: 8,
   icmpv6_type: 8,
@@ -50,7 +52,8 @@ export const fieldBits = {
 
 export type FieldName = keyof typeof fieldBits;
 type Wide = { [N in FieldName]: (typeof fieldBits)[N] extends 48 | 128 ? N : never }[FieldName];
-type ReadOnlyField = "eth_type" | "ip_proto" | "ip_frag";
+/** SCTP's are read only: its checksum is no sum of words but a CRC over all of a packet, of which only a part may be here (RFC 9260, section 6.8). */
+type ReadOnlyField = "eth_type" | "ip_proto" | "ip_frag" | "sctp_src" | "sctp_dst";
 
 /** What a field's value is in JavaScript. */
 export type FieldValue<N extends FieldName> = N extends Wide ? bigint : number;
@@ -72,7 +75,7 @@ interface Place {
   readonly shift: number;
 }
 
-type UpperKind = "tcp" | "udp" | "icmp" | "icmpv6";
+type UpperKind = "tcp" | "udp" | "sctp" | "icmp" | "icmpv6";
 
 /** What was found in the bytes: the offsets of headers that are there in full. */
 interface Layout {
@@ -94,7 +97,7 @@ interface Layout {
 }
 
 const checksumOffset = { tcp: 16, udp: 6, icmp: 2, icmpv6: 2 } as const;
-const upperHeader = { tcp: 20, udp: 8, icmp: 4, icmpv6: 4 } as const;
+const upperHeader = { tcp: 20, udp: 8, sctp: 12, icmp: 4, icmpv6: 4 } as const;
 
 /**
  * A frame whose fields can be read and set. It owns a copy of the bytes it was made from. Setting a field corrects the checksums over it
@@ -276,6 +279,8 @@ const places: { readonly [N in Exclude<FieldName, "ip_frag">]: (layout: Layout) 
   tcp_flags: upper("tcp", 12, 2),
   udp_src: upper("udp", 0, 2),
   udp_dst: upper("udp", 2, 2),
+  sctp_src: upper("sctp", 0, 2),
+  sctp_dst: upper("sctp", 2, 2),
   icmp_type: upper("icmp", 0, 1),
   icmp_code: upper("icmp", 1, 1),
   icmpv6_type: upper("icmpv6", 0, 1),
@@ -351,6 +356,7 @@ function ipv6Layout(bytes: Uint8Array, at: number): IpLayout {
 const upperKinds: ReadonlyMap<number, UpperKind> = new Map([
   [IpProtocol.tcp, "tcp"],
   [IpProtocol.udp, "udp"],
+  [IpProtocol.sctp, "sctp"],
   [IpProtocol.icmp, "icmp"],
   [IpProtocol.icmpv6, "icmpv6"],
 ]);
@@ -360,7 +366,9 @@ function upperLayout(bytes: Uint8Array, protocol: number, upperAt: number, end: 
   const kind = upperKinds.get(protocol);
   if (kind === undefined || upperAt + upperHeader[kind] > end) return {};
   if ((kind === "icmp" && version === 6) || (kind === "icmpv6" && version === 4)) return {};
-  const layout = { upper: kind, upperAt, checksumAt: upperAt + checksumOffset[kind] };
+  // The addresses are not in SCTP's checksum.
+  const checksumAt = kind === "sctp" ? undefined : upperAt + checksumOffset[kind];
+  const layout = { upper: kind, upperAt, ...(checksumAt === undefined ? {} : { checksumAt }) };
   const type = bytes[upperAt]!;
   const advertisement = type === Icmpv6Type.neighborAdvertisement;
   const bearsTarget = advertisement || type === Icmpv6Type.neighborSolicitation;

@@ -4,8 +4,8 @@ import { readIpv4, writeIpv4 } from "./address.ts";
 import { checkWidth, EncodeError, noBytes, type Reader, type Writer } from "./bytes.ts";
 import { checksum } from "./checksum.ts";
 
-/** Protocol numbers that this package decodes (IANA). */
-export const IpProtocol = { icmp: 1, tcp: 6, udp: 17, icmpv6: 58, none: 59 } as const;
+/** Protocol numbers that this package knows (IANA); of SCTP it reads the ports alone. */
+export const IpProtocol = { icmp: 1, tcp: 6, udp: 17, icmpv6: 58, none: 59, sctp: 132 } as const;
 
 /** An IPv4 header. `fragmentOffset` is in bytes (a multiple of 8); `options` are the raw bytes behind the fixed 20, padding included. */
 export interface Ipv4 {
