@@ -1,6 +1,6 @@
 /** Builders for a declaration's fields: each starts closed (not writable, not filtered, not projected) and is opened by name. */
 import type { Field, OnDelete, ProjectedTo, Reference } from "./resource.ts";
-import { boolean, type FieldType, integer, oneOf, text, timestamp, uuid } from "./types.ts";
+import { boolean, type FieldType, integer, list, oneOf, text, timestamp, uuid } from "./types.ts";
 
 interface Opened {
   readonly create?: "optional" | "required" | "refused";
@@ -59,6 +59,14 @@ export function standardFields() {
     created_at: field(timestamp()),
     updated_at: field(timestamp()),
   } as const;
+}
+
+/** Words that its owner puts on an object, in order and each once: written by routes of their own (`standard-attr-tag`). */
+export const tags = field(list(text(255)), { default: [] });
+
+/** The standard attributes of what can be tagged. */
+export function taggedFields() {
+  return { ...standardFields(), tags } as const;
 }
 
 export const adminStateUp = field(boolean(), {

@@ -1,5 +1,6 @@
 /** The model's face: declarations, address types, the View and what derives from it. */
 export * from "./address/mod.ts";
+export { completed } from "./completed.ts";
 export * from "./derivation.ts";
 export {
   type Delta,
@@ -9,7 +10,7 @@ export {
   type EngineSizes,
   type Quarantined,
 } from "./engine.ts";
-export { alias, computed, field, reference } from "./fields.ts";
+export { alias, computed, field, reference, tags } from "./fields.ts";
 export {
   type DeletionPlan,
   deletionPlan,
@@ -24,7 +25,7 @@ export { Replica, type ReplicaObject, type ReplicaOptions } from "./replica.ts";
 export * from "./resource.ts";
 export { resources } from "./resources/all.ts";
 export { Attachment } from "./resources/facts.ts";
-export { Host, hostKeys, JoinToken } from "./resources/host.ts";
+export { defaultZone, Host, hostKeys, JoinToken } from "./resources/host.ts";
 export {
   Assignment,
   assignmentId,

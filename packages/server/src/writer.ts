@@ -5,7 +5,7 @@
  */
 import { randomUUID } from "node:crypto";
 import { fail, isError } from "@selvage/base";
-import { type Change, Overlay, Replica, type Revision } from "@selvage/model";
+import { type Change, completed, Overlay, Replica, type Revision } from "@selvage/model";
 import { type Author, Compacted, type LoggedEntry, type Store, StoreFailure } from "@selvage/store";
 import { type Random, secureRandom } from "./allocate.ts";
 import { differenceTo, pause } from "./catch-up.ts";
@@ -97,7 +97,8 @@ export class Writer {
   static async open(store: Store, options: WriterOptions = {}): Promise<Writer> {
     const snapshot = await store.snapshot();
     const replica = new Replica();
-    replica.load(snapshot.objects, snapshot.revision);
+    const objects = snapshot.objects.map((each) => ({ ...each, object: completed(each.kind, each.object) }));
+    replica.load(objects, snapshot.revision);
     const writer = new Writer(store, replica, options);
     writer.#tailing = writer.#follow();
     return writer;
@@ -358,7 +359,10 @@ export class Writer {
   #advance(entry: LoggedEntry): void {
     if (entry.revision <= this.replica.revision) return;
     this.#markTouched(entry);
-    this.replica.apply(entry.changes, entry.revision);
+    const changes = entry.changes.map((change) =>
+      change.object === null ? change : { ...change, object: completed(change.kind, change.object) },
+    );
+    this.replica.apply(changes, entry.revision);
     for (const listener of this.#listeners) {
       try {
         listener(entry);

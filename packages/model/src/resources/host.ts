@@ -6,6 +6,9 @@ import { address, boolean, integer, nullable, text, timestamp, uuid } from "../t
 /** Host keys take 24 bits (pipeline, section 2). */
 export const hostKeys = { first: 1, last: 0xffffff } as const;
 
+/** The zone of a host of which nobody said another: Neutron's. */
+export const defaultZone = "nova";
+
 export const Host = resource({
   kind: "host",
   plural: "hosts",
@@ -18,6 +21,11 @@ export const Host = resource({
     /** SHA-256 of the certificate it was given last; null before it joined. An older certificate is refused. */
     certificate_fingerprint: field(nullable(text(64)), { readers: "admin", default: null }),
     joined_at: field(nullable(timestamp()), { default: null }),
+    description: field(nullable(text(255)), { default: null }),
+    /** False: no port is bound there any more; those that are stay. */
+    admin_state_up: field(boolean(), { default: true }),
+    /** Where in the site it stands, as the operator says. */
+    availability_zone: field(text(255), { default: defaultZone }),
     created_at: field(timestamp()),
   },
   unique: {

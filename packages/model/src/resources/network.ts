@@ -1,5 +1,5 @@
 /** A tenant's layer-2 network (Networking v2.0, `/v2.0/networks`). */
-import { adminStateUp, computed, field, standardFields, status } from "../fields.ts";
+import { adminStateUp, computed, field, status, taggedFields } from "../fields.ts";
 import { type ObjectOf, resource } from "../resource.ts";
 import { boolean, integer, list, nullable, text, uuid } from "../types.ts";
 
@@ -10,7 +10,7 @@ export const Network = resource({
   kind: "network",
   plural: "networks",
   fields: {
-    ...standardFields(),
+    ...taggedFields(),
     admin_state_up: adminStateUp,
     status,
     shared: field(boolean(), { create: "optional", update: "allowed", writers: "admin", default: false, filter: true }),

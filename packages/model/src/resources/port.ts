@@ -1,5 +1,5 @@
 /** A machine's attachment to a network (Networking v2.0, `/v2.0/ports`, with the binding and port-security extensions). */
-import { adminStateUp, computed, field, reference, standardFields, status } from "../fields.ts";
+import { adminStateUp, computed, field, reference, status, taggedFields, tags } from "../fields.ts";
 import { keyOf, type ObjectOf, resource } from "../resource.ts";
 import {
   address,
@@ -35,7 +35,9 @@ export const Port = resource({
   kind: "port",
   plural: "ports",
   fields: {
-    ...standardFields(),
+    ...taggedFields(),
+    /** Ports alone may be made with them (`tag-ports-during-bulk-creation`). */
+    tags: { ...tags, create: "optional" },
     network_id: reference(uuid(), "network", "refuse", {
       create: "required",
       filter: true,

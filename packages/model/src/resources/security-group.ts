@@ -2,7 +2,7 @@
  * Security groups, their rules, address groups, and *sets*: the combination of groups that some port has, which is what travels with its packets
  * (Networking v2.0, `/v2.0/security-groups`, `/v2.0/security-group-rules`, `/v2.0/address-groups`; pipeline design, section 4).
  */
-import { computed, field, reference, standardFields } from "../fields.ts";
+import { computed, field, reference, standardFields, taggedFields } from "../fields.ts";
 import { keyOf, type ObjectOf, resource } from "../resource.ts";
 import { boolean, cidr, dictionary, integer, list, nullable, oneOf, text, uuid } from "../types.ts";
 
@@ -10,7 +10,7 @@ export const SecurityGroup = resource({
   kind: "security_group",
   plural: "security_groups",
   fields: {
-    ...standardFields(),
+    ...taggedFields(),
     /** False: its rules are asked of every packet, and replies need rules of their own. */
     stateful: field(boolean(), {
       create: "optional",

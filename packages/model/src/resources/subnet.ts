@@ -1,5 +1,5 @@
 /** A block of addresses on a network (Networking v2.0, `/v2.0/subnets`). */
-import { computed, field, reference, standardFields } from "../fields.ts";
+import { computed, field, reference, taggedFields } from "../fields.ts";
 import { type ObjectOf, resource } from "../resource.ts";
 import { address, boolean, cidr, list, nullable, oneOf, record, text, uuid } from "../types.ts";
 
@@ -16,7 +16,7 @@ export const Subnet = resource({
   kind: "subnet",
   plural: "subnets",
   fields: {
-    ...standardFields(),
+    ...taggedFields(),
     network_id: reference(uuid(), "network", "cascade", {
       create: "required",
       filter: true,

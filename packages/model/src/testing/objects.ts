@@ -39,6 +39,9 @@ const standard = {
   updated_at: epoch,
 } as const;
 
+/** Of what can be tagged. */
+const tagged = { ...standard, tags: [] } as const;
+
 export function makeProject(partial: Partial<Project> = {}): Project {
   return { id: project, name: "demo", description: "", enabled: true, created_at: epoch, ...partial };
 }
@@ -51,6 +54,9 @@ export function makeHost(partial: Partial<Host> = {}): Host {
     tunnel_ip: "192.0.2.1",
     certificate_fingerprint: null,
     joined_at: null,
+    description: null,
+    admin_state_up: true,
+    availability_zone: "nova",
     created_at: epoch,
     ...partial,
   };
@@ -58,7 +64,7 @@ export function makeHost(partial: Partial<Host> = {}): Host {
 
 export function makeNetwork(partial: Partial<Network> = {}): Network {
   return {
-    ...standard,
+    ...tagged,
     id: testId("network", 1),
     admin_state_up: true,
     shared: false,
@@ -73,7 +79,7 @@ export function makeNetwork(partial: Partial<Network> = {}): Network {
 /** Of `10.0.0.0/24` unless told; a subnet of IPv6 names its `cidr`, `ip_version` and `gateway_ip`. */
 export function makeSubnet(partial: Partial<Subnet> = {}): Subnet {
   return {
-    ...standard,
+    ...tagged,
     id: testId("subnet", 1),
     network_id: testId("network", 1),
     ip_version: 4,
@@ -89,7 +95,7 @@ export function makeSubnet(partial: Partial<Subnet> = {}): Subnet {
 
 export function makePort(partial: Partial<Port> = {}): Port {
   return {
-    ...standard,
+    ...tagged,
     id: testId("port", 1),
     network_id: testId("network", 1),
     admin_state_up: true,
@@ -111,7 +117,7 @@ export function makePort(partial: Partial<Port> = {}): Port {
 }
 
 export function makeSecurityGroup(partial: Partial<SecurityGroup> = {}): SecurityGroup {
-  return { ...standard, id: testId("security group", 1), name: "web", stateful: true, ...partial };
+  return { ...tagged, id: testId("security group", 1), name: "web", stateful: true, ...partial };
 }
 
 /** Lets everything in over IPv4 unless told. */
@@ -145,7 +151,7 @@ export function makeSecurityGroupSet(partial: Partial<SecurityGroupSet> = {}): S
 
 export function makeRouter(partial: Partial<Router> = {}): Router {
   return {
-    ...standard,
+    ...tagged,
     id: testId("router", 1),
     admin_state_up: true,
     routes: [],

@@ -83,20 +83,29 @@ export function shownOf(entry: NamedEntry, rules: ResourceRules): readonly Store
   return repliedWith(entry, rules.resource.kind);
 }
 
-/** The object if the caller may see it. Throws the resource's 404. */
-export function found(rules: ResourceRules, id: string, caller: Caller, world: World): StoredObject {
+/** The object if there is one that the caller may see. */
+export function seen(rules: ResourceRules, id: string, caller: Caller, world: World): StoredObject | undefined {
   const object: StoredObject | undefined =
     rules.made === undefined ? world.view.get(rules.resource, id) : rules.made.one(world, id, caller);
-  if (object === undefined || !rules.policy.get(caller, rules.target(world.view, object as StoredObject & Values))) {
-    throw rules.notFound(id);
-  }
+  if (object === undefined) return undefined;
+  return rules.policy.get(caller, rules.target(world.view, object as StoredObject & Values)) ? object : undefined;
+}
+
+/** The object if the caller may see it. Throws the resource's 404. */
+export function found(rules: ResourceRules, id: string, caller: Caller, world: World): StoredObject {
+  const object = seen(rules, id, caller, world);
+  if (object === undefined) throw rules.notFound(id);
   return object;
+}
+
+/** What a transaction's rules see. */
+export function worldIn({ api }: Asked, { transaction }: Writing): World {
+  return { view: transaction.view, hosts: api.hosts, settings: api.settings };
 }
 
 /** As `found`, in a transaction. */
 export function foundIn(asked: Asked, rules: ResourceRules, id: string, writing: Writing): StoredObject {
-  const { hosts, settings } = asked.api;
-  return found(rules, id, asked.caller, { view: writing.transaction.view, hosts, settings });
+  return found(rules, id, asked.caller, worldIn(asked, writing));
 }
 
 /** Throws the 412 where the request's If-Match names another revision of the object. */

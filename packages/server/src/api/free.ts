@@ -2,10 +2,11 @@
 import type { Reply } from "../http/exchange.ts";
 import type { RouteShape } from "../http/route.ts";
 import type { Asked } from "./asked.ts";
+import { tagRoutes } from "./tags.ts";
 
 /** `parts`: what stood for the parts of the path in braces, in order. */
 export interface FreeRoute extends RouteShape {
   readonly answer: (asked: Asked, ...parts: readonly string[]) => Reply | Promise<Reply>;
 }
 
-export const freeRoutes: readonly FreeRoute[] = Object.freeze([]);
+export const freeRoutes: readonly FreeRoute[] = Object.freeze([...tagRoutes]);

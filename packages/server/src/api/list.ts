@@ -7,6 +7,7 @@ import type { ResourceRules, World } from "../rules/rules.ts";
 import { type AnyField, fieldOf, type Values } from "./body.ts";
 import { type Caller, isAdmin } from "./policy.ts";
 import { fieldValueOf, readable, render } from "./render.ts";
+import { isTagged, tagFilters, tagPasses } from "./tags.ts";
 
 /** Parameters that are not filters. */
 const control = new Set(["fields", "sort_key", "sort_dir", "limit", "marker", "page_reverse"]);
@@ -90,13 +91,14 @@ function* reachable(rules: ResourceRules, query: Query, caller: Caller, world: L
 }
 
 function filtersOf(rules: ResourceRules, query: Query, caller: Caller, world: World): readonly Passes[] {
-  const names = query.names.filter((name) => !control.has(name));
+  const tagged = isTagged(rules);
+  const names = query.names.filter((name) => !control.has(name) && !(tagged && tagFilters.has(name)));
   const unknown = names.filter((name) => {
     const field = fieldOf(rules.resource, name);
     return field === undefined || !field.filter || !readable(field, caller);
   });
   if (unknown.length > 0) throw fail("FilterInvalid", { attributes: pythonList(unknown) });
-  return names.flatMap((name) => {
+  const own = names.flatMap((name) => {
     const field = fieldOf(rules.resource, name);
     if (field === undefined) return [];
     const special = rules.filters?.[name];
@@ -104,6 +106,7 @@ function filtersOf(rules: ResourceRules, query: Query, caller: Caller, world: Wo
     const wanted = new Set(query.all(name).map((text) => wantedText(field, text)));
     return [(object: StoredObject) => wanted.has(textOf(fieldValueOf(rules, object, name, field, world)))];
   });
+  return [...own, ...tagPasses(rules, query)];
 }
 
 /** A filter's text in the form in which values are compared. Booleans and numbers that are none are refused, as Neutron converts them. */

@@ -1,6 +1,6 @@
 /** `/v1/hosts`: the machines that may join, and the single-use tokens by which they do. Admin only. */
 import { fail, hashOfSecret, secretToken } from "@selvage/base";
-import { Host, JoinToken, Port } from "@selvage/model";
+import { defaultZone, Host, JoinToken, Port } from "@selvage/model";
 import { pickHostKey } from "../allocate.ts";
 import type { Caller } from "../api/policy.ts";
 import type { Exchange, Reply } from "../http/exchange.ts";
@@ -110,6 +110,9 @@ function newHost(transaction: Transaction, name: string): Host {
     tunnel_ip: null,
     certificate_fingerprint: null,
     joined_at: null,
+    description: null,
+    admin_state_up: true,
+    availability_zone: defaultZone,
     created_at: transaction.now,
   });
 }

@@ -4,7 +4,7 @@ import { Network, type Network as NetworkObject, Port, Subnet, type View } from 
 import { pickNetworkKey } from "../allocate.ts";
 import { anyOf, type Caller, isAdmin, member, reader, sharedNetwork } from "../api/policy.ts";
 import { largestMtu, type ServerSettings } from "../settings.ts";
-import { type ResourceRules, standardOf, type Values } from "./rules.ts";
+import { type ResourceRules, taggedOf, type Values } from "./rules.ts";
 
 /** Smallest MTU that IPv4 allows (RFC 791). */
 const smallestMtu = 68;
@@ -48,7 +48,7 @@ export const networkRules: ResourceRules<typeof Network> = {
     const type = checkProvider(values);
     const given = values["provider:segmentation_id"];
     return writing.transaction.put(Network, {
-      ...standardOf(writing, values, 1),
+      ...taggedOf(writing, values, 1),
       admin_state_up: values.admin_state_up === true,
       shared: values.shared === true,
       mtu: mtuOf(values.mtu, type, writing.settings),

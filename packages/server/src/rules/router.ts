@@ -25,7 +25,7 @@ import {
 import { pickMac, pickPortKey, pickRouterKey } from "../allocate.ts";
 import { anyOf, type Caller, isAdmin, member, reader } from "../api/policy.ts";
 import { seesNetwork, visibleNetwork } from "./network.ts";
-import { type ActionReply, type ResourceRules, standardOf, type Values, type Writing } from "./rules.ts";
+import { type ActionReply, type ResourceRules, taggedOf, type Values, type Writing } from "./rules.ts";
 
 /** What a port of a router says of itself. */
 export const routerInterface = "network:router_interface";
@@ -55,7 +55,7 @@ export const routerRules: ResourceRules<typeof Router> = {
   create: (writing, values) => {
     checkGateway(writing, values);
     return writing.transaction.put(Router, {
-      ...standardOf(writing, values, 0),
+      ...taggedOf(writing, values, 0),
       admin_state_up: values.admin_state_up === true,
       routes: [],
       availability_zone_hints: values.availability_zone_hints as RouterObject["availability_zone_hints"],
@@ -227,7 +227,7 @@ function addSubnet(writing: Writing, router: RouterObject, subnet: SubnetObject)
   const network = transaction.view.get(Network, subnet.network_id);
   if (network === undefined) throw fail("NetworkNotFound", { id: subnet.network_id });
   const port = transaction.put(Port, {
-    ...standardOf(writing, { project_id: router.project_id, name: "", description: "" }, 1),
+    ...taggedOf(writing, { project_id: router.project_id, name: "", description: "" }, 1),
     network_id: network.id,
     admin_state_up: true,
     mac_address: pickMac(transaction, network.id, writing.settings.macPrefix),

@@ -106,6 +106,12 @@ export function hasVerb(rules: { readonly verbs?: readonly Verb[] }, verb: Verb)
   return (rules.verbs ?? allVerbs).includes(verb);
 }
 
+/** The standard attributes of a new object that can be tagged. */
+export function taggedOf(writing: Writing, values: Values, revision: 0 | 1) {
+  const tags = (values.tags ?? []) as readonly string[];
+  return { ...standardOf(writing, values, revision), tags: [...tags].sort() };
+}
+
 /** The standard attributes of a new object. `revision`: what Neutron shows right after creation, 0 or 1. */
 export function standardOf(writing: Writing, values: Values, revision: 0 | 1) {
   const { transaction } = writing;

@@ -29,7 +29,7 @@ import {
 import { spanOf } from "../allocate.ts";
 import { anyOf, isAdmin, member, networkOwner, reader, sharedNetwork } from "../api/policy.ts";
 import { visibleNetwork } from "./network.ts";
-import { type ResourceRules, standardOf, type Values } from "./rules.ts";
+import { type ResourceRules, taggedOf, type Values } from "./rules.ts";
 
 const nameServerLimit = 5;
 const hostRouteLimit = 20;
@@ -86,7 +86,7 @@ export const subnetRules: ResourceRules<typeof Subnet> = {
     checkRoutes(routes, version);
     transaction.put(Network, network);
     return transaction.put(Subnet, {
-      ...standardOf(writing, values, 0),
+      ...taggedOf(writing, values, 0),
       network_id: network.id,
       ip_version: version,
       cidr: text,
