@@ -10,7 +10,9 @@ test("a field is named as it is called, says what it is, and has the width of it
   for (const [name, field] of all) {
     assert.equal(field.name, name);
     assert.notEqual(field.text, "");
-    const width = { mac: 48, ip4: 32, ip6: 128, ip: 128, name: 0, int: field.bits }[field.kind];
+    // A name in memory is a zone of connection tracking, which a switch numbers in 16 bits.
+    const ofName = field.home === "memory" ? 16 : 0;
+    const width = { mac: 48, ip4: 32, ip6: 128, ip: 128, name: ofName, int: field.bits }[field.kind];
     assert.equal(field.bits, width, name);
     assert.ok(field.kind !== "int" || (field.bits > 0 && field.bits <= 53), name);
   }

@@ -139,6 +139,7 @@ export const PolicyOut = table({
     dstSet: optional(F.dstSet),
     ip4Dst: prefix(F.ip4Dst),
     ip6Dst: prefix(F.ip6Dst),
+    srcStateless: optional(F.srcStateless),
     ...service,
   },
   actions: {
@@ -285,6 +286,7 @@ export const PolicyIn = table({
     srcSet: optional(F.srcSet),
     ip4Src: prefix(F.ip4Src),
     ip6Src: prefix(F.ip6Src),
+    dstStateless: optional(F.dstStateless),
     ...service,
   },
   actions: {

@@ -24,8 +24,7 @@ import {
   set,
   table,
 } from "./table.ts";
-
-const noMac = "00:00:00:00:00:00";
+import { noMac } from "./tables.ts";
 
 export const ToRouter = table({
   number: 27,

@@ -18,6 +18,7 @@ import {
   optional,
   output,
   param,
+  prefix,
   punt,
   replicate,
   reply,
@@ -26,6 +27,9 @@ import {
   table,
   tunnel,
 } from "./table.ts";
+
+/** What `nhMac` holds where no neighbour was found. */
+export const noMac = "00:00:00:00:00:00";
 
 export const Classify = table({
   number: 0,
@@ -50,7 +54,7 @@ export const Classify = table({
 export const GuardMac = table({
   number: 1,
   name: "guard_mac",
-  text: "A port sends only from its own MAC; a port without port security from any.",
+  text: "A port sends only from its own MACs, its address pairs' among them; a port without port security from any.",
   scheme: "ranked",
   ranks: { mac: 2, any: 1 },
   columns: { srcPort: exact(F.srcPort), ethSrc: optional(F.ethSrc) },
@@ -61,21 +65,21 @@ export const GuardMac = table({
 export const GuardIp = table({
   number: 2,
   name: "guard_ip",
-  text: "A port speaks only for its own addresses, in IP, ARP and neighbour discovery, and plays neither router nor DHCP server.",
+  text: "A port speaks only for its own addresses and those of its address pairs, in IP, ARP and neighbour discovery, and plays neither router nor DHCP server.",
   scheme: "ranked",
   ranks: { own: 4, never: 3, allowed: 2, why: 1 },
   columns: {
     srcPort: optional(F.srcPort),
     ethType: exact(F.ethType),
-    ip4Src: optional(F.ip4Src),
-    ip6Src: optional(F.ip6Src),
-    arpSpa: optional(F.arpSpa),
+    ip4Src: prefix(F.ip4Src),
+    ip6Src: prefix(F.ip6Src),
+    arpSpa: prefix(F.arpSpa),
     arpSha: optional(F.arpSha),
     ipProto: optional(F.ipProto),
     udpSrc: optional(F.udpSrc),
     udpDst: optional(F.udpDst),
     icmp6Type: optional(F.icmp6Type),
-    ndTarget: optional(F.ndTarget),
+    ndTarget: prefix(F.ndTarget),
   },
   actions: {
     pass: action([goto("service_class")]),
@@ -157,7 +161,7 @@ export const Arp = table({
     own: action([goto("carriage")]),
     ask: action([
       set(F.nh, contentsOf(F.arpTpa)),
-      set(F.nhMac, constant("00:00:00:00:00:00")),
+      set(F.nhMac, constant(noMac)),
       call("neighbour"),
       goto("arp_answer"),
     ]),
@@ -169,10 +173,11 @@ export const Arp = table({
 export const ArpAnswer = table({
   number: 16,
   name: "arp_answer",
-  text: "Turns the question round into its answer, when the neighbour was found.",
-  scheme: "exact",
-  columns: { nhMac: exact(F.nhMac) },
-  actions: { unknown: action([drop("neighbour-unresolved")]) },
+  text: "Turns the question round into its answer, when the neighbour was found; one for an address that ports may take by a pair is asked around.",
+  scheme: "ranked",
+  ranks: { around: 2, unknown: 1 },
+  columns: { nhMac: exact(F.nhMac), net: optional(F.net), arpTpa: prefix(F.arpTpa) },
+  actions: { around: action([goto("carriage")]), unknown: action([drop("neighbour-unresolved")]) },
   miss: [
     set(F.arpOp, constant(2)),
     set(F.arpTha, contentsOf(F.arpSha)),
@@ -183,7 +188,7 @@ export const ArpAnswer = table({
     set(F.ethSrc, contentsOf(F.nhMac)),
     reply(),
   ],
-  constants: [{ key: { nhMac: "00:00:00:00:00:00" }, action: "unknown" }],
+  constants: [{ rank: "unknown", key: { nhMac: noMac }, action: "unknown" }],
 });
 
 export const Nd = table({
@@ -203,7 +208,7 @@ export const Nd = table({
     duplicate: action([goto("carriage")]),
     ask: action([
       set(F.nh, contentsOf(F.ndTarget)),
-      set(F.nhMac, constant("00:00:00:00:00:00")),
+      set(F.nhMac, constant(noMac)),
       call("neighbour"),
       goto("nd_answer"),
     ]),
@@ -218,12 +223,13 @@ export const Nd = table({
 export const NdAnswer = table({
   number: 17,
   name: "nd_answer",
-  text: "Has the agent answer a solicitation whose target was found; the switch cannot build every advertisement itself.",
-  scheme: "exact",
-  columns: { nhMac: exact(F.nhMac) },
-  actions: { unknown: action([drop("neighbour-unresolved")]) },
+  text: "Has the agent answer a solicitation whose target was found, for the switch cannot build every advertisement itself; pairs as in arp_answer.",
+  scheme: "ranked",
+  ranks: { around: 2, unknown: 1 },
+  columns: { nhMac: exact(F.nhMac), net: optional(F.net), ndTarget: prefix(F.ndTarget) },
+  actions: { around: action([goto("carriage")]), unknown: action([drop("neighbour-unresolved")]) },
   miss: [punt("nd")],
-  constants: [{ key: { nhMac: "00:00:00:00:00:00" }, action: "unknown" }],
+  constants: [{ rank: "unknown", key: { nhMac: noMac }, action: "unknown" }],
 });
 
 export const RouterSolicitation = table({
@@ -267,7 +273,7 @@ export const Carriage = table({
 export const L2 = table({
   number: 30,
   name: "l2",
-  text: "Which port, here or on which host, has a MAC of this network.",
+  text: "Which port, here or on which host, has a MAC of this network; one that only address pairs name (VRRP) is each such port's.",
   scheme: "ranked",
   ranks: { routedSize: 3, size: 2, port: 1 },
   columns: {
@@ -283,6 +289,7 @@ export const L2 = table({
       set(F.host, param("host")),
       goto("tunnel_out"),
     ]),
+    holders: action([replicate("holders_here"), replicate("holders_there")]),
     tooLarge: action([drop("mtu-exceeded")]),
     tooLargeRouted: action([report("mtu-exceeded"), drop("mtu-exceeded")]),
   },
@@ -291,6 +298,28 @@ export const L2 = table({
     { rank: "routedSize", key: { oversize: 1, routed: 1 }, action: "tooLargeRouted" },
     { rank: "size", key: { oversize: 1 }, action: "tooLarge" },
   ],
+});
+
+export const HoldersHere = table({
+  number: 31,
+  name: "holders_here",
+  text: "The ports of this host that have an address pair with a MAC that is no port's own.",
+  role: "members",
+  scheme: "exact",
+  columns: { net: exact(F.net), mac: exact(F.ethDst), port: exact(F.dstPort) },
+  actions: { copy: action({ port: "int" }, [set(F.dstPort, param("port")), goto("receiver")]) },
+});
+
+export const HoldersThere = table({
+  number: 33,
+  name: "holders_there",
+  text: "The other hosts that have such ports; each finds them by the MAC.",
+  role: "members",
+  scheme: "exact",
+  columns: { net: exact(F.net), mac: exact(F.ethDst), host: exact(F.host) },
+  actions: {
+    copy: action({ host: "int" }, [set(F.dstPort, constant(0)), set(F.host, param("host")), goto("tunnel_out")]),
+  },
 });
 
 export const Mcast = table({
@@ -365,12 +394,13 @@ export const Neighbour = table({
 export const FabricVni = table({
   number: 58,
   name: "fabric_vni",
-  text: "VXLAN names no receiving port: the port here is looked up by its MAC, and broadcast and multicast go to every port of the network here.",
+  text: "VXLAN names no receiving port, and Geneve none for a copy: the ports here are looked up by the MAC, and broadcast and multicast go to every port of the network here.",
   scheme: "ranked",
   ranks: { group: 2, port: 1 },
   columns: { net: optional(F.net), ethDst: masked(F.ethDst) },
   actions: {
     local: action({ port: "int" }, [set(F.dstPort, param("port")), goto("receiver")]),
+    holders: action([replicate("holders_here")]),
     group: action([replicate("flood_local")]),
   },
   miss: [drop("no-fdb-entry")],
@@ -401,12 +431,12 @@ export const TunnelSource = table({
 export const FabricIn = table({
   number: 60,
   name: "fabric_in",
-  text: "The sender named the receiving port; 0 is a flooded copy, for every port of the network here.",
+  text: "The sender named the receiving port; 0 is a copy for several.",
   scheme: "exact",
   columns: { net: exact(F.net), port: exact(F.tunDstPort) },
   actions: {
     local: action({ port: "int" }, [set(F.dstPort, param("port")), goto("receiver")]),
-    flood: action([replicate("flood_local")]),
+    flood: action([goto("fabric_vni")]),
   },
   miss: [drop("port-not-bound")],
 });
