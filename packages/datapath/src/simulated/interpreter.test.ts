@@ -265,7 +265,7 @@ test("two rows of one rank that quarrel over a packet stop it with an error, not
   assert.ok(guard !== undefined);
   const interpreter = new Interpreter(program("guard_ip", selvageProgram.tables));
   interpreter.put(makeRow(guard, { srcPort: 0, ethType: 0x0800 }, "pass", {}, "allowed"));
-  interpreter.put(makeRow(guard, { ethType: 0x0800, ip4Src: "10.0.0.1" }, "foreignIp", {}, "allowed"));
+  interpreter.put(makeRow(guard, { ethType: 0x0800, ip4Src: "10.0.0.1/32" }, "foreignIp", {}, "allowed"));
   assert.throws(() => interpreter.execute("p1", frame), AmbiguousRows);
 });
 
