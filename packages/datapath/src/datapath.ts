@@ -13,6 +13,8 @@ export interface Punt {
   readonly attachment: string;
   /** Keys, as the program's fields held them. */
   readonly net: number;
+  /** The router that had it; 0: none. */
+  readonly vrf: number;
   readonly srcPort: number;
   readonly frame: Uint8Array;
 }

@@ -8,6 +8,7 @@ import {
   ingressOf,
   type Operand,
   type Program,
+  type PuntKind,
   probeKey,
   type Row,
   type RowValue,
@@ -19,7 +20,7 @@ import { puntNumber, puntTable } from "./punts.ts";
 import { bitsFrom, familyOf } from "./values.ts";
 
 /**
- * The actions of a row's steps; undefined while an interface that they name is not there. What would only change a packet that is dropped
+ * The actions of a row's steps; undefined while an interface or a zone that they name is not there. What would only change a packet that is dropped
  * in the end is left out. Throws TypeError when a value does not fit its field.
  */
 export function actionsOf(
@@ -35,19 +36,35 @@ export function actionsOf(
   };
   for (const step of steps) {
     switch (step.do) {
-      case "set":
-        actions.push(...setActions(step.field, step.to, row));
+      case "set": {
+        const made = setActions(step.field, step.to, row, ports);
+        if (made === undefined) return undefined;
+        actions.push(...made);
         if (steps.at(-1)?.do !== "drop") useful = actions.length;
         break;
+      }
       case "measure":
         send(
           act.checkPacketLarger(Number(bitsFrom(frameLength, literal(step.limit, row))), bitsOf(step.field).subfield),
         );
         break;
       case "goto":
+      case "back":
       case "call":
       case "replicate":
+      case "select":
         send(act.resubmit(numberOf(program, step.table)));
+        break;
+      case "track":
+        send(act.ct({ zone: bitsOf(step.zone).subfield, recircTable: numberOf(program, step.table) }));
+        break;
+      case "commit": {
+        const kept = step.keep.flatMap(({ field, to }) => setActions(field, to, row, ports) ?? []);
+        send(act.ct({ mode: "commit", zone: bitsOf(step.zone).subfield, actions: kept }));
+        break;
+      }
+      case "decrementTtl":
+        send(act.decTtl());
         break;
       case "output": {
         const number = ports.numberOf(String(literal(step.to, row)));
@@ -65,7 +82,11 @@ export function actionsOf(
         break;
       }
       case "punt":
-        send(load(puntKind, BigInt(puntNumber(step.kind))), act.resubmit(puntTable));
+        send(...puntActions(step.kind));
+        break;
+      case "report":
+        // A meter that drops ends the packet, so it gets a copy.
+        send(act.clone(puntActions(step.kind)));
         break;
       case "drop":
       case "absorb":
@@ -96,6 +117,11 @@ function numberOf(program: Program, name: string): number {
   return table.number;
 }
 
+const puntActions = (kind: PuntKind): readonly Action[] => [
+  load(puntKind, BigInt(puntNumber(kind))),
+  act.resubmit(puntTable),
+];
+
 const load = (place: BitsPlace, value: bigint): Action => act.setField(placed(place, value));
 
 const low = ({ field, offset }: Subfield, bits: number): Subfield => ({ field, offset, bits });
@@ -107,9 +133,13 @@ function copy(from: BitsPlace, to: BitsPlace): readonly Action[] {
   return bits < to.subfield.bits ? [load(to, 0n), moved] : [moved];
 }
 
-function setActions(field: Field, to: Operand, row: Row): readonly Action[] {
+/** Undefined while the zone that is to be set is not there. */
+function setActions(field: Field, to: Operand, row: Row, ports: Ports): readonly Action[] | undefined {
   const place = bitsOf(field);
-  return to.from === "field" ? copy(bitsOf(to.field), place) : [load(place, bitsFrom(field, literal(to, row)))];
+  if (to.from === "field") return copy(bitsOf(to.field), place);
+  if (field.kind !== "name") return [load(place, bitsFrom(field, literal(to, row)))];
+  const zone = ports.zones.get(String(literal(to, row)));
+  return zone === undefined ? undefined : [load(place, BigInt(zone))];
 }
 
 /** An empty frame to another host's switch, by an interface of tunnels: bears the key that every host takes in silence. */
@@ -117,7 +147,7 @@ export function probeActions(to: string, number: number): readonly Action[] {
   return [load(outgoing.key, BigInt(probeKey)), destination(to), act.output(number)];
 }
 
-/** The key from `net`, by Geneve both ports in the option, and the other host's address. */
+/** The key from `net`, by Geneve both ports and the sender's set in the option, and the other host's address. */
 function tunnelActions(by: Encapsulation, to: RowValue): readonly Action[] {
   const key = copy(bitsOf(F.net), outgoing.key);
   switch (by) {
@@ -129,6 +159,7 @@ function tunnelActions(by: Encapsulation, to: RowValue): readonly Action[] {
         load(outgoing.option, 0n),
         ...copy(bitsOf(F.dstPort), outgoing.dstPort),
         ...copy(bitsOf(F.srcPort), outgoing.srcPort),
+        ...copy(bitsOf(F.srcSet), outgoing.srcSet),
         destination(to),
       ];
   }

@@ -10,12 +10,13 @@ import {
 import type { Row } from "@selvage/pipeline";
 import { type Adoption, mostDifferences, type SwitchDifference } from "../datapath.ts";
 import { provenanceOf } from "./cookie.ts";
-import { Installation, renderAll } from "./installation.ts";
-import { flagsOf, flowBody, flowKey, Plan } from "./plan.ts";
+import { UnrenderableRows } from "./errors.ts";
+import { groupingOf, Installation, type RenderedRows, renderAll } from "./installation.ts";
+import { clauseKey, flagsOf, flowBody, flowKey, Plan } from "./plan.ts";
 import type { Ports } from "./ports.ts";
 import { generalPunts, hostMeters, portMeters, portPunts, pulseFlow, puntTable, slotOf } from "./punts.ts";
 import type { MemberSet, RenderedFlow, Renderer } from "./render.ts";
-import { bucketText, matchText } from "./text.ts";
+import { actionsText, bucketText, choiceText, clauseTextsIn, matchText } from "./text.ts";
 
 /** What the switch holds. */
 export interface Survey {
@@ -31,10 +32,12 @@ export interface AdoptionPlan {
   readonly installation: Installation;
 }
 
-/** A flow that should be, with the row that it is for; `own` where that is the driver's or the program's. */
+/** A flow that should be, with the row that it is for; another name where that is the driver's or the program's. */
 interface Desired {
   readonly flow: RenderedFlow;
   readonly row: string;
+  /** Of a flow of clauses: the rows that each is of, by its text. */
+  readonly clauses?: ReadonlyMap<string, readonly string[]>;
 }
 
 interface Found {
@@ -57,8 +60,10 @@ function wordsOf(key: string, body: string): string {
 
 const wantedWords = ({ flow }: Desired): string => wordsOf(flowKey(flow), bodyOf(flow));
 
-const groupWords = (group: number, buckets: readonly Bucket[]): string =>
-  [`group_id=${group},type=all`, ...buckets.map(bucketText)].join(",");
+const groupWords = (
+  group: Pick<GroupDescription, "group" | "type" | "selection">,
+  buckets: readonly Bucket[],
+): string => [`group_id=${group.group},${choiceText(group)}`, ...buckets.map(bucketText)].join(",");
 
 const meterWords = ({ meter, bands }: MeterConfig): string =>
   `meter=${meter} ${bands.map((band) => `band=${JSON.stringify(band)}`).join(" ")}`;
@@ -84,7 +89,8 @@ export async function planAdoption(
   const installation = new Installation(renderer, ports);
   const { constants } = renderer.program;
   const rendered = renderAll(renderer, [...constants, ...rows.values()], ports);
-  const tally = new Tally(rows, rendered.flows.map(({ row }) => row).concat(rendered.members.map(({ row }) => row)));
+  const parts = [...rendered.flows, ...rendered.members, ...rendered.clauses].map(({ row }) => row);
+  const tally = new Tally(rows, parts);
   const plan = new Plan();
 
   const sets = new Map<
@@ -105,7 +111,7 @@ export async function planAdoption(
     claimNumbers(installation, setsByMatch, flow);
   }
 
-  const desired: Desired[] = [...rendered.flows];
+  const desired: Desired[] = [...rendered.flows, ...clauseFlows(renderer, rendered.clauses)];
   const want = (flow: RenderedFlow, row: string) => desired.push({ flow, row });
   for (const { set } of sets.values()) want(renderer.setFlow(set, installation.groups.of(set.id)), set.id);
   for (const flow of renderer.misses()) want(flow, "miss");
@@ -122,11 +128,35 @@ export async function planAdoption(
   compareGroups(plan, tally, installation, sets, survey.groups);
   compareMeters(plan, tally, meters, survey.meters);
   for (const row of [...constants, ...rows.values()]) installation.remember(row);
+  installation.rememberClauses(rendered.clauses);
   for (const { set, buckets } of sets.values()) installation.sizes.set(set.id, buckets.size);
   return { plan, adoption: tally.result(), installation };
 }
 
 const bodyOf = (flow: RenderedFlow): string => flowBody(flow.cookie, flagsOf(flow), flow.actions);
+
+/** The flows that clauses are parts of. Throws UnrenderableRows where the switch cannot hold one. */
+function clauseFlows(renderer: Renderer, clauses: RenderedRows["clauses"]): readonly Desired[] {
+  const byKey = Map.groupBy(clauses, ({ clause }) => clauseKey(clause));
+  return [...byKey.values()].flatMap((all): readonly Desired[] => {
+    const [first] = all;
+    if (first === undefined) return [];
+    const { table, match } = first.clause;
+    try {
+      const flow = renderer.clauseFlow(
+        table,
+        match,
+        all.map(({ clause }) => clause.conjunction),
+      );
+      const rows = Map.groupBy(all, ({ clause }) => actionsText([clause.conjunction]));
+      return [
+        { flow, row: first.row, clauses: new Map([...rows].map(([text, of]) => [text, of.map(({ row }) => row)])) },
+      ];
+    } catch (error) {
+      throw new UnrenderableRows(new Map([[first.row, error instanceof Error ? error : new Error(String(error))]]));
+    }
+  });
+}
 
 /** Groups and slots of meters that flows refer to keep their numbers. */
 function claimNumbers(installation: Installation, sets: ReadonlyMap<string, MemberSet>, flow: Flow): void {
@@ -143,33 +173,65 @@ function claimNumbers(installation: Installation, sets: ReadonlyMap<string, Memb
 }
 
 function compareFlows(plan: Plan, tally: Tally, desired: readonly Desired[], found: readonly Found[]): void {
-  if (found.length === 0) {
-    for (const each of desired) {
-      plan.addFlow(each.row, each.flow);
-      tally.tell("missing", each.row, () => ({ wanted: wantedWords(each) }));
-    }
-    return;
-  }
-  const missing = new Map(desired.map((each) => [flowKey(each.flow), each]));
+  const missing = new Map(found.length === 0 ? [] : desired.map((each) => [flowKey(each.flow), each]));
   for (const { key, table, priority, match, cookie, body } of found) {
     const wanted = missing.get(key);
     missing.delete(key);
     if (wanted === undefined) {
       plan.removeFlow(key, { table, priority, match });
-      tally.surplus(cookie);
+      const clauses = clauseTextsIn(body);
+      if (clauses.length === 0) tally.surplus(cookie);
+      for (const _ of clauses) tally.surplus(0n);
       tally.tell("foreign", null, () => ({ found: wordsOf(key, body) }));
-    } else if (body !== bodyOf(wanted.flow)) {
+    } else if (body === bodyOf(wanted.flow)) {
+      for (const row of rowsOf(wanted)) tally.agrees(row);
+    } else {
       const reason = provenanceOf(cookie)?.reason ?? null;
       plan.replaceFlow(wanted.row, wanted.flow, reason === null ? "passed" : "dropped");
-      tally.differs(wanted.row);
-      tally.tell("changed", wanted.row, () => ({ wanted: wantedWords(wanted), found: wordsOf(key, body) }));
-    } else tally.agrees(wanted.row);
+      if (wanted.clauses !== undefined && headOf(body) === headOf(bodyOf(wanted.flow))) {
+        compareClauses(tally, wanted, wanted.clauses, key, body);
+        continue;
+      }
+      for (const row of rowsOf(wanted)) {
+        tally.differs(row);
+        tally.tell("changed", row, () => ({ wanted: wantedWords(wanted), found: wordsOf(key, body) }));
+      }
+    }
   }
-  for (const each of missing.values()) {
+  for (const each of found.length === 0 ? desired : missing.values()) {
     plan.addFlow(each.row, each.flow);
-    tally.tell("missing", each.row, () => ({ wanted: wantedWords(each) }));
+    for (const row of rowsOf(each)) tally.tell("missing", row, () => ({ wanted: wantedWords(each) }));
   }
 }
+
+/** A flow that is ours and holds other clauses than it should: each clause by itself is there, missing, or nobody's. */
+function compareClauses(
+  tally: Tally,
+  wanted: Desired,
+  clauses: ReadonlyMap<string, readonly string[]>,
+  key: string,
+  body: string,
+): void {
+  const there = new Set(clauseTextsIn(body));
+  for (const [text, rows] of clauses) {
+    for (const row of rows) {
+      if (there.has(text)) tally.agrees(row);
+      else tally.tell("missing", row, () => ({ wanted: wantedWords(wanted), found: wordsOf(key, body) }));
+    }
+    there.delete(text);
+  }
+  for (const _ of there) {
+    tally.surplus(0n);
+    tally.tell("foreign", null, () => ({ wanted: wantedWords(wanted), found: wordsOf(key, body) }));
+  }
+}
+
+/** The rows that a flow is for. */
+const rowsOf = ({ row, clauses }: Desired): readonly string[] =>
+  clauses === undefined ? [row] : [...clauses.values()].flat();
+
+/** What of a flow is compared, but for its actions. */
+const headOf = (body: string): string => body.split("|").slice(0, 2).join("|");
 
 function compareGroups(
   plan: Plan,
@@ -183,12 +245,12 @@ function compareGroups(
 ): void {
   const there = new Map(groups.map((group) => [group.group, group]));
   for (const { set, buckets } of sets.values()) {
-    const number = installation.groups.of(set.id);
-    const held = there.get(number);
-    there.delete(number);
+    const number = groupingOf(set, installation.groups.of(set.id));
+    const held = there.get(number.group);
+    there.delete(number.group);
     const all = [...buckets.values()].map(({ bucket }) => bucket);
-    if (held === undefined || held.type !== "all") {
-      const found = held === undefined ? {} : { found: `group_id=${number},type=${held.type}` };
+    if (held === undefined || choiceText(held) !== choiceText(set)) {
+      const found = held === undefined ? {} : { found: groupWords(held, []) };
       tally.tell(held === undefined ? "missing" : "changed", set.id, () => ({
         wanted: groupWords(number, all),
         ...found,
@@ -221,10 +283,10 @@ function compareGroups(
       }
     }
   }
-  for (const { group, buckets } of there.values()) {
-    plan.removeGroup(`group ${group}`, group);
-    tally.tell("foreign", null, () => ({ found: groupWords(group, buckets) }));
-    for (let at = 0; at < buckets.length; at += 1) tally.surplus(0n);
+  for (const group of there.values()) {
+    plan.removeGroup(`group ${group.group}`, group.group);
+    tally.tell("foreign", null, () => ({ found: groupWords(group, group.buckets) }));
+    for (let at = 0; at < group.buckets.length; at += 1) tally.surplus(0n);
   }
 }
 

@@ -22,7 +22,7 @@ import type { Installation } from "./installation.ts";
 import { reasonOfMeter } from "./measured.ts";
 import { flowModOf, type Plan } from "./plan.ts";
 import { Ports } from "./ports.ts";
-import { pulseFlow, puntOf } from "./punts.ts";
+import { pulseFlow, puntOf, refusesPackets } from "./punts.ts";
 import { readInstalled } from "./read-back.ts";
 import { Renderer } from "./render.ts";
 import { openSession, type Session, type SessionPlan } from "./session.ts";
@@ -402,7 +402,7 @@ async function metered(connection: Connection): Promise<ReadonlyMap<ReasonCode, 
     for (const { meter, packets, bands } of part.meters) {
       const reason = reasonOfMeter(meter);
       if (reason !== undefined) count(counts, reason, Number(packets));
-      else for (const band of bands) count(counts, "punt-rate", Number(band.packets));
+      else if (refusesPackets(meter)) for (const band of bands) count(counts, "punt-rate", Number(band.packets));
     }
   }
   return counts;

@@ -1,11 +1,23 @@
 /** From a row's key to matches: the conditions, what the switch demands before them, and an order in which it takes them (ovs-fields(7), "Prerequisites"). */
-import type { FieldMatch, Match } from "@selvage/openflow";
+import type { FieldMatch, FieldName, Match } from "@selvage/openflow";
 import type { AnyTable, Column, Field, Row, RowValue, Step } from "@selvage/pipeline";
-import { alternativesOf, type BitsPlace, bitsOf, needsOf, placed, placeOf } from "./layout.ts";
+import {
+  alternativesOf,
+  type BitsPlace,
+  bitsOf,
+  isIp,
+  type Need,
+  needsOf,
+  needsOfZero,
+  placeOf,
+  type Spread,
+  spread,
+  together,
+} from "./layout.ts";
 import type { Ports } from "./ports.ts";
 import { familyOf, maskedBits } from "./values.ts";
 
-/** One condition on a field, in the field's own bits; or on the port that a packet came in by. */
+/** One condition on a field, in the field's own bits; or on a number that is the switch's own: the port that a packet came in by, a rule whose clauses it meets. */
 export type Condition =
   | {
       readonly kind: "bits";
@@ -14,7 +26,7 @@ export type Condition =
       readonly value: bigint;
       readonly mask: bigint;
     }
-  | { readonly kind: "ingress"; readonly number: number };
+  | { readonly kind: "number"; readonly of: "in_port" | "conj_id"; readonly number: number };
 
 /** One column's condition. Throws TypeError for the ingress, whose number only the switch knows, and for values that do not fit. */
 export function condition(column: Column, value: RowValue): Condition {
@@ -33,10 +45,14 @@ export function condition(column: Column, value: RowValue): Condition {
   }
 }
 
+/** The columns that say something of a packet: all but that of a rule's number, in a table of clauses. */
+export const askedOf = (table: AnyTable): readonly (readonly [string, Column])[] =>
+  Object.entries<Column>(table.columns).slice(table.scheme === "clauses" ? 1 : 0);
+
 /** The conditions of a row's key; undefined while its interface is not there. */
 export function conditionsOf(table: AnyTable, row: Row, ports: Ports): readonly Condition[] | undefined {
   const conditions: Condition[] = [];
-  for (const [name, column] of Object.entries<Column>(table.columns)) {
+  for (const [name, column] of askedOf(table)) {
     const value = row.key[name];
     if (value === undefined) continue;
     if (placeOf(column.field).kind !== "ingress") {
@@ -45,7 +61,7 @@ export function conditionsOf(table: AnyTable, row: Row, ports: Ports): readonly 
     }
     const number = ports.numberOf(String(value));
     if (number === undefined) return undefined;
-    conditions.push({ kind: "ingress", number });
+    conditions.push({ kind: "number", of: "in_port", number });
   }
   return conditions;
 }
@@ -56,23 +72,27 @@ export function conditionsOf(table: AnyTable, row: Row, ports: Ports): readonly 
  */
 export function matchesOf(id: string, given: readonly Condition[], steps: readonly Step[]): readonly Match[] {
   let forks: Map<string, Condition>[] = [new Map(given.map((one) => [nameOf(one), one]))];
+  const meet = (needs: readonly Need[]): void => {
+    if (needs.length === 0) return;
+    queue.push(...new Set(needs.map((one) => one.field)));
+    forks = forks.flatMap((fork) => needs.flatMap((one) => withNeed(fork, one.field, one.value) ?? []));
+  };
   const queue: Field[] = [...given.flatMap((one) => (one.kind === "bits" ? [one.field] : [])), ...touchedBy(steps)];
+  for (const one of given)
+    if (one.kind === "bits" && one.value === 0n) for (const need of needsOfZero(one.field)) meet([need]);
+  if (steps.some(({ do: what }) => ofIpOnly.has(what))) meet(isIp);
   for (let field = queue.shift(); field !== undefined; field = queue.shift()) {
-    for (const { field: needed, value } of needsOf(field)) {
-      queue.push(needed);
-      forks = forks.flatMap((fork) => withNeed(fork, needed, value) ?? []);
-    }
-    const alternatives = alternativesOf(field);
-    if (alternatives.length > 0) {
-      queue.push(...new Set(alternatives.map((one) => one.field)));
-      forks = forks.flatMap((fork) => alternatives.flatMap((one) => withNeed(fork, one.field, one.value) ?? []));
-    }
+    for (const need of needsOf(field)) meet([need]);
+    meet(alternativesOf(field));
   }
   if (forks.length === 0) throw new TypeError(`${id}: no packet can match it`);
-  return forks.map((fork) => [...fork.values()].map(matched).sort((a, b) => rankOf(a) - rankOf(b)));
+  return forks.map(matched);
 }
 
-const nameOf = (one: Condition): string => (one.kind === "ingress" ? "ingress" : one.field.name);
+/** Steps that the switch takes for IP alone. */
+const ofIpOnly: ReadonlySet<Step["do"]> = new Set<Step["do"]>(["track", "commit", "decrementTtl"]);
+
+const nameOf = (one: Condition): string => (one.kind === "number" ? one.of : one.field.name);
 
 /** The fork with one more condition; undefined where it holds another value already. */
 function withNeed(fork: Map<string, Condition>, field: Field, value: number): Map<string, Condition> | undefined {
@@ -86,11 +106,27 @@ function needed(field: Field, value: number): Condition {
   return { kind: "bits", field, place: bitsOf(field), value: BigInt(value), mask };
 }
 
-const matched = (one: Condition): FieldMatch =>
-  one.kind === "ingress" ? { field: "in_port", value: one.number } : placed(one.place, one.value, one.mask);
+/** Conditions as the switch takes them: one a field of its own, prerequisites before what needs them. */
+function matched(fork: ReadonlyMap<string, Condition>): Match {
+  const match: FieldMatch[] = [];
+  const parts = new Map<FieldName, [Spread, ...Spread[]]>();
+  for (const one of fork.values()) {
+    if (one.kind === "number") {
+      match.push({ field: one.of, value: one.number });
+      continue;
+    }
+    const part = spread(one.place, one.value, one.mask);
+    const held = parts.get(part.field);
+    if (held === undefined) parts.set(part.field, [part]);
+    else held.push(part);
+  }
+  return [...match, ...[...parts.values()].map(together)].sort((a, b) => rankOf(a) - rankOf(b));
+}
 
-/** Prerequisites go before what needs them. */
-const order = ["in_port", "metadata", "eth_src", "eth_dst", "vlan_vid", "eth_type", "ip_proto", "icmpv6_type"];
+const order = [
+  ...["in_port", "metadata", "eth_src", "eth_dst", "vlan_vid", "eth_type", "nw_frag", "ip_proto"],
+  ...["icmp_type", "icmpv6_type", "ct_state"],
+];
 const rankOf = ({ field }: FieldMatch): number => {
   const rank = order.indexOf(field);
   if (rank >= 0) return rank;

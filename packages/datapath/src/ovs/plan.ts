@@ -4,20 +4,28 @@ import {
   BucketId,
   FlowFlag,
   flowMod,
+  type GroupMod,
   groupMod,
   type Message,
   type MeterConfig,
   meterMod,
 } from "@selvage/openflow";
-import type { RenderedFlow } from "./render.ts";
+import { exactPriority, type RenderedFlow } from "./render.ts";
 import { actionsText, matchText } from "./text.ts";
 
 /** Buckets in one message: it stays far below 64 KiB. */
 const chunk = 200;
 
+/** A group's number and what it does with its buckets: the switch wants both said with each change. */
+export type Grouping = Pick<GroupMod, "group" | "type" | "selection">;
+
 /** A flow's identity in the switch: no two have the same. */
 export const flowKey = (flow: Pick<RenderedFlow, "table" | "priority" | "match">): string =>
   `${flow.table}|${flow.priority}|${matchText(flow.match)}`;
+
+/** As `flowKey`, of the flow that a clause is a part of: all of a table have one priority. */
+export const clauseKey = ({ table, match }: Pick<RenderedFlow, "table" | "match">): string =>
+  flowKey({ table, match, priority: exactPriority });
 
 /** What of a flow is compared, besides its identity. */
 export const flowBody = (cookie: bigint, flags: number, actions: RenderedFlow["actions"]): string =>
@@ -75,29 +83,29 @@ export class Plan {
     this.#note(row, this.#flows, flowModOf(flow, FlowFlag.resetCounts));
   }
 
-  addGroup(row: string, group: number, buckets: readonly Bucket[]): void {
-    this.#note(row, this.#groupsFirst, groupMod({ group, buckets: buckets.slice(0, chunk) }));
+  addGroup(row: string, group: Grouping, buckets: readonly Bucket[]): void {
+    this.#note(row, this.#groupsFirst, groupMod({ ...group, buckets: buckets.slice(0, chunk) }));
     this.insertBuckets(row, group, buckets.slice(chunk));
   }
 
   /** Makes a group of another make one of ours. */
-  replaceGroup(row: string, group: number, buckets: readonly Bucket[]): void {
+  replaceGroup(row: string, group: Grouping, buckets: readonly Bucket[]): void {
     this.#others += 1;
-    this.#note(row, this.#groupsFirst, groupMod({ command: "modify", group, buckets: buckets.slice(0, chunk) }));
+    this.#note(row, this.#groupsFirst, groupMod({ command: "modify", ...group, buckets: buckets.slice(0, chunk) }));
     this.insertBuckets(row, group, buckets.slice(chunk));
   }
 
-  insertBuckets(row: string, group: number, buckets: readonly Bucket[]): void {
+  insertBuckets(row: string, group: Grouping, buckets: readonly Bucket[]): void {
     for (let at = 0; at < buckets.length; at += chunk) {
       this.#additions += 1;
-      const part = { group, bucket: BucketId.last, buckets: buckets.slice(at, at + chunk) };
+      const part = { ...group, bucket: BucketId.last, buckets: buckets.slice(at, at + chunk) };
       this.#note(row, this.#groupsFirst, groupMod({ command: "insertBucket", ...part }));
     }
   }
 
-  removeBucket(row: string, group: number, id: number): void {
+  removeBucket(row: string, group: Grouping, id: number): void {
     this.#others += 1;
-    this.#note(row, this.#groupsFirst, groupMod({ command: "removeBucket", group, bucket: id }));
+    this.#note(row, this.#groupsFirst, groupMod({ command: "removeBucket", ...group, bucket: id }));
   }
 
   removeGroup(row: string, group: number): void {

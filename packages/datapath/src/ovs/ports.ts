@@ -1,4 +1,4 @@
-/** Which interface of the switch belongs to which port of intent, at one moment. */
+/** Which interface of the switch, and which zone of connection tracking, belongs to which port of intent, at one moment. */
 import { fabricIngress, vxlanIngress } from "@selvage/pipeline";
 
 /** An interface that names a port and works. */
@@ -17,13 +17,23 @@ export class Ports {
   readonly plugged: readonly PluggedPort[];
   /** The number of the interface of Geneve tunnels, where there is one. */
   readonly tunnel: number | undefined;
+  readonly vxlan: number | undefined;
+  /** Zones by the port that has one. */
+  readonly zones: ReadonlyMap<string, number>;
   readonly #numbers: ReadonlyMap<string, number>;
   readonly #names: ReadonlyMap<number, string>;
 
-  /** Takes one interface a port, and the numbers of the tunnels' interfaces. */
-  constructor(plugged: readonly PluggedPort[], tunnel: number | undefined, vxlan?: number) {
+  /** Takes one interface a port, the numbers of the tunnels' interfaces, and zones by the port. */
+  constructor(
+    plugged: readonly PluggedPort[],
+    tunnel: number | undefined,
+    vxlan?: number,
+    zones: ReadonlyMap<string, number> = new Map(),
+  ) {
     this.plugged = plugged;
     this.tunnel = tunnel;
+    this.vxlan = vxlan;
+    this.zones = zones;
     const pairs = plugged.map(({ port, ofport }) => [port, ofport] as const);
     const all = [
       ...pairs,
@@ -43,9 +53,23 @@ export class Ports {
     return this.#names.get(number);
   }
 
-  /** Names whose number here is another than there, or that only one of the two has. */
-  differencesFrom(other: Ports): ReadonlySet<string> {
-    const names = new Set([...this.#numbers.keys(), ...other.#numbers.keys()]);
-    return new Set([...names].filter((name) => this.numberOf(name) !== other.numberOf(name)));
+  /** The same interfaces, with these zones. */
+  withZones(zones: ReadonlyMap<string, number>): Ports {
+    return new Ports(this.plugged, this.tunnel, this.vxlan, zones);
   }
+
+  /** Names of interfaces whose number here is another than there, or that only one of the two has. */
+  differencesFrom(other: Ports): ReadonlySet<string> {
+    return differences(this.#numbers, other.#numbers);
+  }
+
+  /** Ports whose zone here is another than there, or that only one of the two has. */
+  zoneDifferencesFrom(other: Ports): ReadonlySet<string> {
+    return this.zones === other.zones ? new Set() : differences(this.zones, other.zones);
+  }
+}
+
+function differences(one: ReadonlyMap<string, number>, other: ReadonlyMap<string, number>): ReadonlySet<string> {
+  const names = new Set([...one.keys(), ...other.keys()]);
+  return new Set([...names].filter((name) => one.get(name) !== other.get(name)));
 }

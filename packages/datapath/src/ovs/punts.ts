@@ -41,28 +41,60 @@ interface Rate {
   readonly burst: number;
 }
 
+/** Kinds of packets that share a limit. A host's meters bear their numbers, 1 to 6; 7 counts what is too large. */
+const classes = {
+  dhcp: { number: 1, port: { rate: 5, burst: 20 }, host: { rate: 1000, burst: 1000 } },
+  nd: { number: 2, port: { rate: 20, burst: 40 }, host: { rate: 500, burst: 500 } },
+  rs: { number: 3, port: { rate: 5, burst: 20 }, host: { rate: 1000, burst: 1000 } },
+  /** Apart from the others: what a machine's senders learn the size of their packets from must not go under in what is refused for other reasons. */
+  size: { number: 4, port: { rate: 10, burst: 20 }, host: { rate: 200, burst: 200 } },
+  error: { number: 5, port: { rate: 10, burst: 20 }, host: { rate: 200, burst: 200 } },
+} as const satisfies Readonly<Record<string, { readonly number: number; readonly port: Rate; readonly host: Rate }>>;
+type Class = keyof typeof classes;
+const allClasses: readonly Class[] = ["dhcp", "nd", "rs", "size", "error"];
+
 interface Kind {
-  /** Stable: it stands in flows; 1 to 6. */
+  /** Stable: it stands in flows; 1 to 255. */
   readonly number: number;
-  readonly port: Rate;
-  readonly host: Rate;
+  readonly class: Class;
 }
 
 const kinds: Readonly<Record<PuntKind, Kind>> = {
-  dhcp4: { number: 1, port: { rate: 5, burst: 20 }, host: { rate: 1000, burst: 1000 } },
-  nd: { number: 2, port: { rate: 20, burst: 40 }, host: { rate: 500, burst: 500 } },
+  dhcp4: { number: 1, class: "dhcp" },
+  nd: { number: 2, class: "nd" },
+  rs: { number: 3, class: "rs" },
+  "ttl-expired": { number: 4, class: "error" },
+  "no-route": { number: 5, class: "error" },
+  "host-unreachable": { number: 6, class: "error" },
+  "port-unreachable": { number: 7, class: "error" },
+  "mtu-exceeded": { number: 8, class: "size" },
 };
-const names: readonly PuntKind[] = ["dhcp4", "nd"];
+const names: readonly PuntKind[] = [
+  ...([
+    "dhcp4",
+    "nd",
+    "rs",
+    "ttl-expired",
+    "no-route",
+    "host-unreachable",
+    "port-unreachable",
+    "mtu-exceeded",
+  ] as const),
+];
 const format = 1;
 
 export const puntNumber = (kind: PuntKind): number => kinds[kind].number;
 
-/** A meter's number: the host's are 1 to 6 (7 counts what is too large), a port's begin at 8 times its interface's slot, which is at least 1. */
-const hostMeter = (kind: PuntKind): number => kinds[kind].number;
-const portMeter = (slot: number, kind: PuntKind): number => 8 * slot + kinds[kind].number;
+/** A meter's number: the host's are 1 to 6, a port's begin at 8 times its interface's slot, which is at least 1. */
+const hostMeter = (of: Class): number => classes[of].number;
+const portMeter = (slot: number, of: Class): number => 8 * slot + classes[of].number;
 
 /** The slot that a port's meter belongs to; 0 for the host's own. */
 export const slotOf = (meter: number): number => Math.floor(meter / 8);
+
+/** Whether what a meter refuses is dropped for that: of what a router reports only the copy is, and the packet itself has a reason of its own. */
+export const refusesPackets = (meter: number): boolean =>
+  meter % 8 !== classes.size.number && meter % 8 !== classes.error.number;
 
 const meter = (number: number, { rate, burst }: Rate): MeterConfig => ({
   meter: number,
@@ -71,25 +103,25 @@ const meter = (number: number, { rate, burst }: Rate): MeterConfig => ({
 });
 
 export const hostMeters: readonly MeterConfig[] = [
-  ...names.map((kind) => meter(hostMeter(kind), kinds[kind].host)),
+  ...allClasses.map((each) => meter(hostMeter(each), classes[each].host)),
   ...countingMeters,
 ];
 
 /** The meters of one port. */
 export const portMeters = (slot: number): readonly MeterConfig[] =>
-  names.map((kind) => meter(portMeter(slot, kind), kinds[kind].port));
+  allClasses.map((each) => meter(portMeter(slot, each), classes[each].port));
 
 /** The flow that punts what a port sends, or whatever comes from elsewhere where no slot is given. */
 function puntFlow(kind: PuntKind, port: { readonly ofport: number; readonly slot: number } | undefined): RenderedFlow {
   const isKind: FieldMatch = placed(puntKind, BigInt(kinds[kind].number));
   const match: Match = port === undefined ? [isKind] : [{ field: "in_port", value: port.ofport }, isKind];
-  const own: readonly Action[] = port === undefined ? [] : [act.meter(portMeter(port.slot, kind))];
+  const own: readonly Action[] = port === undefined ? [] : [act.meter(portMeter(port.slot, kinds[kind].class))];
   const userdata = Uint8Array.from([format, kinds[kind].number]);
   return {
     table: puntTable,
     priority: port === undefined ? 1 : 2,
     match,
-    actions: [...own, act.meter(hostMeter(kind)), act.controller({ userdata })],
+    actions: [...own, act.meter(hostMeter(kinds[kind].class)), act.controller({ userdata })],
     cookie: cookieOf(puntTable, `punt(${kind}${port === undefined ? "" : `, ${port.ofport}`})`, null),
     reason: null,
   };
@@ -113,6 +145,7 @@ export function puntOf(packet: PacketIn, ports: Ports) {
     kind,
     attachment: inPort === ports.tunnel ? fabricIngress : attachment,
     net: held(packet, bitsOf(F.net)),
+    vrf: held(packet, bitsOf(F.vrf)),
     srcPort: held(packet, bitsOf(F.srcPort)),
     frame: packet.packet,
   };

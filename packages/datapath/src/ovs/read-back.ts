@@ -1,11 +1,12 @@
-/** What the switch holds, told as rows: a flow's cookie names its row, a group's bucket its member. */
+/** What the switch holds, told as rows: a flow's cookie names its row, a group's bucket its member, a flow of clauses the rules. */
 import type { Connection } from "@selvage/openflow";
 import type { Row } from "@selvage/pipeline";
 import type { InstalledRow } from "../datapath.ts";
 import { nameOf, provenanceOf } from "./cookie.ts";
+import { clauseKey, flowKey } from "./plan.ts";
 import { firstDriverTable } from "./punts.ts";
 import type { Renderer } from "./render.ts";
-import { bucketText, flowText } from "./text.ts";
+import { actionsText, bucketText, flowText } from "./text.ts";
 
 /** A row's parts as found so far. */
 interface Reading {
@@ -27,9 +28,17 @@ export async function readInstalled(
   const numbers = new Map(tables.map((table) => [table.name, table.number]));
   const byName = new Map<string, Row>();
   const members = new Map<string, Row>();
+  const clauses = new Map<string, Row[]>();
   const own = new Set(tables.map((table) => `${table.number}|${nameOf(`${table.name}(miss)`)}`));
   for (const row of rows) {
     const table = numbers.get(row.table) ?? firstDriverTable;
+    if (renderer.isClause(row)) {
+      for (const clause of renderer.clauses(row)) {
+        const key = `${clauseKey(clause)} ${actionsText([clause.conjunction])}`;
+        clauses.set(key, [...(clauses.get(key) ?? []), row]);
+      }
+      continue;
+    }
     if (!renderer.isMember(row)) {
       byName.set(`${table}|${nameOf(row.id)}`, row);
       continue;
@@ -59,6 +68,15 @@ export async function readInstalled(
       continue;
     }
     const [action] = actions;
+    if (action?.kind === "conjunction") {
+      for (const clause of actions) {
+        const of = clauses.get(`${flowKey(flow)} ${actionsText([clause])}`);
+        const text = flowText({ ...flow, actions: [clause] });
+        for (const each of of ?? []) note(each, text, packets);
+        if (of === undefined) unexplained.push({ row: null, text, packets });
+      }
+      continue;
+    }
     const group = action?.kind === "group" ? groups.get(action.group) : undefined;
     const found = (group?.buckets ?? []).map((bucket) => ({ bucket, row: members.get(`${key}|${bucket.id}`) }));
     if (group === undefined || found.every((each) => each.row === undefined)) {

@@ -60,7 +60,7 @@ describe("rows become flows", () => {
       "prerequisites come from the field, and ranks are hundreds",
       row(
         GuardIp,
-        { srcPort: 7, ethType: EthType.arp, arpSpa: "10.0.0.1", arpSha: "fa:16:3e:00:00:01" },
+        { srcPort: 7, ethType: EthType.arp, arpSpa: "10.0.0.1/32", arpSha: "fa:16:3e:00:00:01" },
         "pass",
         {},
         "allowed",

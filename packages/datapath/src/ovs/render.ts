@@ -1,9 +1,21 @@
 /**
  * From a row to flows, by the program's declaration alone: no table or action is known here by name. A `goto` or `call` looks up another table and
- * returns, as ovs-actions(7) says of its lookup action; the rows of a `members` table under one key are the buckets of one group.
+ * returns, as ovs-actions(7) says of its lookup action; the rows of a `members` table under one key are the buckets of one group; clauses of rules that
+ * match the same are one flow (ovs-fields(7), "Conjunctive Match Fields").
  */
 import type { ReasonCode } from "@selvage/base";
-import { type Action, act, type Bucket, bucket, type Match } from "@selvage/openflow";
+import {
+  type Action,
+  act,
+  type Bucket,
+  bucket,
+  type Conjunction,
+  type FieldName,
+  fields,
+  type GroupType,
+  type Match,
+  type Selection,
+} from "@selvage/openflow";
 import {
   type AnyTable,
   type Column,
@@ -15,11 +27,12 @@ import {
 } from "@selvage/pipeline";
 import { actionsOf, literal } from "./actions.ts";
 import { cookieOf } from "./cookie.ts";
-import { bitsOf, placeOf } from "./layout.ts";
-import { condition, conditionsOf, matchesOf } from "./match.ts";
+import { bitsOf, placeOf, shaped } from "./layout.ts";
+import { type Condition, condition, conditionsOf, matchesOf } from "./match.ts";
 import { measuredFields, meterOf } from "./measured.ts";
 import { Ports } from "./ports.ts";
 import { firstDriverTable } from "./punts.ts";
+import { matchText } from "./text.ts";
 import { bitsFrom, maskedBits } from "./values.ts";
 
 /** A flow as it should be; no flow of ours times out or has flags. */
@@ -39,20 +52,49 @@ export interface MemberSet {
   readonly id: string;
   readonly table: number;
   readonly match: Match;
+  /** Whether a packet goes to all members or to one, and by what that is chosen. */
+  readonly type: GroupType;
+  readonly selection: Selection | null;
 }
 
-/** The priority of a row in an exact table, and what longest prefixes add to. */
-const exactPriority = 100;
+/** One clause of a rule: what a flow with this match says of the rule. */
+export interface RenderedClause {
+  readonly table: number;
+  readonly match: Match;
+  readonly conjunction: Conjunction;
+}
+
+/** Packets of one flow, by both addresses, protocol and ports, go to the same member; of a packet counts what it has of these. */
+const flowFields: readonly FieldName[] = [
+  ...(["ipv4_src", "ipv4_dst", "ipv6_src", "ipv6_dst", "ip_proto"] as const),
+  ...(["tcp_src", "tcp_dst", "udp_src", "udp_dst", "sctp_src", "sctp_dst"] as const),
+];
+const byFlow: Selection = {
+  method: "hash",
+  parameter: 0n,
+  fields: flowFields.map((field) => ({ field, value: shaped(field, (1n << BigInt(fields[field].bits)) - 1n) })),
+};
+
+/** Clauses of one flow, 16 bytes each: an OpenFlow message has at most 64 KiB. */
+const mostClauses = 4_000;
+
+/** The priority of a row in an exact table and of all rows in one of clauses, and what longest prefixes add to. */
+export const exactPriority = 100;
 const rankStep = 100;
 
 export class Renderer {
   readonly program: Program;
   readonly #measured: ReadonlySet<string>;
+  /** Names of the tables of whose members a packet goes to one. */
+  readonly #selected: ReadonlySet<string>;
 
   /** Checks that this switch can hold the program. Throws TypeError when a field cannot be written, a table's number is the driver's, or members lack a number. */
   constructor(program: Program) {
     this.program = program;
     this.#measured = measuredFields(program);
+    this.#selected = new Set(
+      program.tables.flatMap(listsOf).flatMap((step) => (step.do === "select" ? [step.table] : [])),
+    );
     for (const table of program.tables) checkTable(table);
     this.misses();
   }
@@ -70,6 +112,13 @@ export class Renderer {
     return [...ingress, ...outputs];
   }
 
+  /** The ports whose zones of connection tracking the row's flows contain; without them the row waits. */
+  zonesOf(row: Row): readonly string[] {
+    return stepsOf(this.#table(row), row).flatMap((step) =>
+      step.do === "set" && step.field.kind === "name" ? [String(literal(step.to, row))] : [],
+    );
+  }
+
   /** Underlay addresses to which the row sends. */
   tunnelEndsOf(row: Row): readonly string[] {
     const steps = stepsOf(this.#table(row), row);
@@ -79,10 +128,36 @@ export class Renderer {
   /** Whether the row is a member of a set, a bucket and no flow. */
   isMember = (row: Row): boolean => this.#table(row).role === "members";
 
-  /** The row's flows, none while it waits for an interface. Throws TypeError when no packet can match it or a value does not fit. */
+  /** Whether the row is a clause of a rule, a part of flows and none by itself. */
+  isClause(row: Row): boolean {
+    const table = this.#table(row);
+    return table.scheme === "clauses" && partOf(table, row) > 0;
+  }
+
+  /** A clause, once for each match that it needs. Throws TypeError as `flows` does. */
+  clauses(row: Row): readonly RenderedClause[] {
+    const table = this.#table(row);
+    const conditions = conditionsOf(table, row, Ports.none) ?? [];
+    const conjunction = act.conjunction(ruleOf(table, row), partOf(table, row) - 1, Number(row.args.of));
+    return matchesOf(row.id, conditions, []).map((match) => ({ table: table.number, match, conjunction }));
+  }
+
+  /** The flow of all clauses with one match: each rule's part once, in order. */
+  clauseFlow(table: number, match: Match, clauses: Iterable<Conjunction>): RenderedFlow {
+    const sorted = [
+      ...new Map([...clauses].map((each) => [`${each.id},${each.clause},${each.of}`, each])).values(),
+    ].sort((a, b) => a.id - b.id || a.clause - b.clause || a.of - b.of);
+    if (sorted.length > mostClauses)
+      throw new TypeError(`${sorted.length} rules ask the same: a switch takes ${mostClauses}`);
+    const cookie = cookieOf(table, `clauses(${matchText(match)})`, null);
+    return { table, priority: exactPriority, match, actions: sorted, cookie, reason: null };
+  }
+
+  /** The row's flows, none while it waits for an interface or a zone. Throws TypeError when no packet can match it or a value does not fit. */
   flows(row: Row, ports: Ports): readonly RenderedFlow[] {
     const table = this.#table(row);
-    const conditions = conditionsOf(table, row, ports);
+    const conditions: Condition[] | undefined = conditionsOf(table, row, ports)?.slice();
+    if (table.scheme === "clauses") conditions?.push({ kind: "number", of: "conj_id", number: ruleOf(table, row) });
     if (conditions === undefined) return [];
     const steps = stepsOf(table, row);
     const rendered = actionsOf(this.program, steps, row, ports);
@@ -90,7 +165,7 @@ export class Renderer {
     const priority = priorityOf(table, row);
     const reason = this.#countedReasonOf(row);
     const dropped = reasonOf(steps);
-    const actions = dropped === null || reason !== null ? rendered : [act.meter(meterOf(dropped))];
+    const actions = dropped === null || reason !== null ? rendered : [...rendered, act.meter(meterOf(dropped))];
     const cookie = this.cookieOf(row);
     return matchesOf(row.id, conditions, steps).map((match) => ({
       table: table.number,
@@ -124,7 +199,14 @@ export class Renderer {
     const conditions = columns.map(([name, column]) => condition(column, row.key[name] ?? ""));
     const key = columns.map(([name]) => `${name}=${row.key[name]}`).join(", ");
     const [match = []] = matchesOf(row.id, conditions, []);
-    return { id: `${table.name}(${key})*`, table: table.number, match };
+    const isChoice = this.#selected.has(table.name);
+    return {
+      id: `${table.name}(${key})*`,
+      table: table.number,
+      match,
+      type: isChoice ? "select" : "all",
+      selection: isChoice ? byFlow : null,
+    };
   }
 
   /** The flow that sends what is replicated to a set into its group. */
@@ -138,7 +220,8 @@ export class Renderer {
   bucket(row: Row, ports: Ports): Bucket | undefined {
     const table = this.#table(row);
     const actions = actionsOf(this.program, stepsOf(table, row), row, ports);
-    return actions === undefined ? undefined : bucket(this.memberNumber(row), actions);
+    const parts = this.#selected.has(table.name) ? { weight: 1 } : {};
+    return actions === undefined ? undefined : bucket(this.memberNumber(row), actions, parts);
   }
 
   /** The number of a member in its set: the value of the last column. */
@@ -177,6 +260,7 @@ export class Renderer {
 function priorityOf(table: AnyTable, row: Row): number {
   switch (table.scheme) {
     case "exact":
+    case "clauses":
       return exactPriority;
     case "ranked": {
       const ranks: Readonly<Record<string, number>> = table.ranks;
@@ -192,6 +276,20 @@ function priorityOf(table: AnyTable, row: Row): number {
   }
 }
 
+/** The part of its rule that a row of a table of clauses is; 0 for the verdict. */
+function partOf(table: AnyTable, row: Row): number {
+  const ranks: Readonly<Record<string, number>> = table.ranks;
+  return ranks[row.rank ?? ""] ?? 0;
+}
+
+/** The number of a row's rule. Throws TypeError for 0, which the switch says of packets that meet no rule. */
+function ruleOf(table: AnyTable, row: Row): number {
+  const [name = "", column] = Object.entries<Column>(table.columns)[0] ?? [];
+  const rule = column === undefined ? 0n : bitsFrom(column.field, row.key[name] ?? 0);
+  if (rule === 0n) throw new TypeError(`${row.id}: no rule has the number 0`);
+  return Number(rule);
+}
+
 function stepsOf(table: AnyTable, row: Row): readonly Step[] {
   const actions: Readonly<Record<string, Declared>> = table.actions;
   const declared = actions[row.action];
@@ -204,27 +302,36 @@ const reasonOf = (steps: readonly Step[]): ReasonCode | null => {
   return last?.do === "drop" ? last.reason : null;
 };
 
+/** The steps of everything that a table does. */
+const listsOf = (table: AnyTable): readonly Step[] => [
+  ...Object.values<Declared>(table.actions).flatMap(({ steps }) => steps),
+  ...table.miss,
+];
+
 /** Reads everything of the table that could not be rendered, so that a program that this switch cannot hold is refused at once. */
 function checkTable(table: AnyTable): void {
   if (table.number >= firstDriverTable)
     throw new TypeError(`${table.name}: tables from ${firstDriverTable} on are the driver's`);
   const columns = Object.values<Column>(table.columns);
   for (const { field } of columns) placeOf(field);
+  if (table.scheme === "clauses" && columns.some(({ field }) => placeOf(field).kind === "ingress"))
+    throw new TypeError(`${table.name}: a clause does not ask where a packet came in`);
   if (table.role === "members") {
     const member = columns.at(-1);
     if (member?.field.kind !== "int" || member.field.bits > 24) {
       throw new TypeError(`${table.name}: the last column of members is a number of at most 24 bits`);
     }
   }
-  const lists: readonly (readonly Step[])[] = [
-    ...Object.values<Declared>(table.actions).map(({ steps }) => steps),
-    table.miss,
-  ];
-  for (const step of lists.flat()) {
+  for (const step of listsOf(table)) {
+    if (step.do === "commit")
+      for (const { field } of step.keep)
+        if (!bitsOf(field).writable) throw new TypeError(`${table.name}: ${field.name} cannot be kept`);
     if (step.do === "set" && !bitsOf(step.field).writable)
       throw new TypeError(`${table.name}: ${step.field.name} cannot be written`);
     if ((step.do === "output" || step.do === "tunnel") && step.to.from === "field") {
       throw new TypeError(`${table.name}: where to send stands in the row, not in ${step.to.field.name}`);
     }
+    if (step.do === "set" && step.field.kind === "name" && step.to.from === "field")
+      throw new TypeError(`${table.name}: a zone is the port's that stands in the row, not in ${step.to.field.name}`);
   }
 }

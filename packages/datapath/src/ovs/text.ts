@@ -7,6 +7,7 @@ import {
   type FieldMatch,
   type FieldName,
   type FieldValue,
+  type GroupDescription,
   Port,
   type RawField,
   type Subfield,
@@ -19,12 +20,18 @@ const ip6s: ReadonlySet<string> = new Set(["ipv6_src", "ipv6_dst", "nd_target", 
 const decimals: ReadonlySet<string> = new Set([
   "in_port",
   "ip_proto",
+  "nw_ttl",
+  "conj_id",
   "udp_src",
   "udp_dst",
   "tcp_src",
   "tcp_dst",
+  "sctp_src",
+  "sctp_dst",
   "icmp_type",
+  "icmp_code",
   "icmpv6_type",
+  "icmpv6_code",
   "arp_op",
 ]);
 
@@ -83,6 +90,23 @@ function actionText(action: Action): string {
       if (action.flow !== "continue" || action.controllerId !== 0 || action.reason !== 1 || action.maxLength !== 0xffff)
         return whole(action);
       return `controller(userdata=${Buffer.from(action.userdata).toString("hex")}${action.meter === 0 ? "" : `,meter=${action.meter}`})`;
+    case "conjunction":
+      return `conjunction(${action.id},${action.clause + 1}/${action.of})`;
+    case "clone":
+      return `clone(${action.actions.map(actionText).join(",")})`;
+    case "decTtl":
+      return "dec_ttl";
+    case "ct": {
+      const { zone } = action;
+      if (action.helper !== 0 || zone.kind !== "field" || action.mode === "commitForce") return whole(action);
+      const parts = [
+        ...(action.mode === "commit" ? ["commit"] : []),
+        ...(action.recircTable === null ? [] : [`table=${action.recircTable}`]),
+        `zone=${subfieldText(zone.source)}`,
+        ...(action.actions.length === 0 ? [] : [`exec(${action.actions.map(actionText).join(",")})`]),
+      ];
+      return `ct(${parts.join(",")})`;
+    }
     default:
       return whole(action);
   }
@@ -100,6 +124,9 @@ const whole = (action: Action): string =>
 /** A list of actions; `drop` for the empty one. */
 export const actionsText = (actions: readonly Action[]): string =>
   actions.length === 0 ? "drop" : actions.map(actionText).join(",");
+
+/** The clauses in the text of actions, each as `actionsText` writes it. */
+export const clauseTextsIn = (text: string): readonly string[] => text.match(/conjunction\(\d+,\d+\/\d+\)/g) ?? [];
 
 /** `table=30, priority=100, <match> actions=<actions>`. */
 export function flowText(flow: {
@@ -120,4 +147,11 @@ export function bucketText(bucket: Bucket): string {
     bucket.watchGroup === null ? "" : `,watch_group:${bucket.watchGroup}`,
   ];
   return `bucket=bucket_id:${bucket.id}${also.join("")},actions=${actionsText(bucket.actions)}`;
+}
+
+/** What of a group is compared besides its buckets: whether a packet goes to all of them or to one, and by which fields that is chosen. */
+export function choiceText({ type, selection }: Pick<GroupDescription, "type" | "selection">): string {
+  if (selection === null || selection.method === "") return `type=${type}`;
+  const by = canonicalMatch(selection.fields).map(({ field }) => field);
+  return `type=${type},selection_method=${selection.method},fields(${by.join(",")})`;
 }
