@@ -39,6 +39,18 @@ function stepText(step: Step): string {
       return `\`${step.field.name}\` := 1 if the frame has more than ${operandText(step.limit)} bytes`;
     case "goto":
       return `→ ${step.table}`;
+    case "back":
+      return `→ ${step.table}, again`;
+    case "track":
+      return `track the connection in \`${step.zone.name}\` → ${step.table}`;
+    case "commit":
+      return `keep the connection in \`${step.zone.name}\` with ${step.keep.map(({ field, to }) => `\`${field.name}\` = ${operandText(to)}`).join(", ")}`;
+    case "select":
+      return `→ one of ${step.table}, the same for all of a flow`;
+    case "decrementTtl":
+      return "`ttl` one less";
+    case "report":
+      return `a copy to the agent: ${step.kind}`;
     case "call":
       return `call ${step.table}`;
     case "replicate":

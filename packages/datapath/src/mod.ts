@@ -2,6 +2,7 @@
 export * from "./datapath.ts";
 export { OvsDatapath, type OvsDatapathOptions } from "./ovs/driver.ts";
 export { NotReady, RefusedRows, SwitchConflict, UnrenderableRows } from "./ovs/errors.ts";
+export type { NearRule } from "./simulated/clauses.ts";
 export { SimulatedDatapath, type SimulatedDatapathOptions } from "./simulated/datapath.ts";
 export { SimulatedFabric, type UnderlayPacket } from "./simulated/fabric.ts";
 export { Interpreter, type Outcome, type Trace, type Visit } from "./simulated/interpreter.ts";

@@ -69,9 +69,10 @@ async function load(): Promise<Subject> {
 
 async function loadFrame(): Promise<Subject> {
   const { fieldBits, fieldNames, Frame, EncodeError } = await import("@selvage/packet");
-  const fixed: readonly string[] = ["eth_type", "ip_proto", "ip_frag"];
+  const fixed: readonly string[] = ["eth_type", "ip_proto", "ip_frag", "sctp_src", "sctp_dst"];
   const settable = fieldNames.filter(
-    (name): name is Exclude<typeof name, "eth_type" | "ip_proto" | "ip_frag"> => !fixed.includes(name),
+    (name): name is Exclude<typeof name, "eth_type" | "ip_proto" | "ip_frag" | "sctp_src" | "sctp_dst"> =>
+      !fixed.includes(name),
   );
   const open = (input: Uint8Array) => {
     try {

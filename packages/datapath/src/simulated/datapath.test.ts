@@ -28,11 +28,13 @@ test("a trace tells every table, the row that was met there, and how it ended, o
   assert.deepEqual(
     traces.map(({ visits }) => visits.map(({ table }) => table)),
     [
-      ["classify", "guard_mac", "guard_ip", "service_class", "carriage", "l2", "tunnel_out"],
-      ["classify", "tunnel_source", "fabric_in", "deliver"],
+      ["classify", "guard_mac", "guard_ip", "service_class", "sender", "to_router", "carriage", "l2", "tunnel_out"],
+      ["classify", "tunnel_source", "fabric_in", "receiver", "deliver"],
     ],
   );
   assert.deepEqual(traces[0]?.visits.map(({ row }) => row?.id ?? "miss").slice(3), [
+    "miss",
+    "miss",
     "miss",
     "carriage(network: net=1)",
     `l2(port: net=1, ethDst=${b.mac}/ff:ff:ff:ff:ff:ff)`,
@@ -40,7 +42,7 @@ test("a trace tells every table, the row that was met there, and how it ended, o
   ]);
   assert.deepEqual(
     fabric.crossed.map(({ from, to, header }) => ({ from, to, header })),
-    [{ from: "192.0.2.1", to: "192.0.2.2", header: { key: 1, srcPort: a.key, dstPort: b.key } }],
+    [{ from: "192.0.2.1", to: "192.0.2.2", header: { key: 1, srcPort: a.key, dstPort: b.key, srcSet: 0 } }],
   );
 });
 

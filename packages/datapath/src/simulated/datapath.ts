@@ -21,6 +21,8 @@ export interface SimulatedDatapathOptions {
   readonly underlay?: Underlay;
   /** Called with the trace of every packet. */
   readonly watch?: (trace: Trace) => void;
+  /** The clock by which connections end, in milliseconds; unless told it stands still. */
+  readonly now?: () => number;
 }
 
 export class SimulatedDatapath implements Datapath {
@@ -38,7 +40,7 @@ export class SimulatedDatapath implements Datapath {
   constructor(options: SimulatedDatapathOptions = {}) {
     this.#options = options;
     this.program = options.program ?? selvageProgram;
-    this.#interpreter = new Interpreter(this.program);
+    this.#interpreter = new Interpreter(this.program, options.now);
   }
 
   async open(events: DatapathEvents): Promise<void> {
@@ -87,6 +89,7 @@ export class SimulatedDatapath implements Datapath {
       this.#interpreter.put(row);
       this.#rows.set(row.id, row);
     }
+    this.#interpreter.flushUnnamed();
   }
 
   async send(port: string, frame: Uint8Array): Promise<void> {
@@ -145,6 +148,7 @@ export class SimulatedDatapath implements Datapath {
               key: outcome.key,
               srcPort: outcome.srcPort,
               dstPort: outcome.dstPort,
+              srcSet: outcome.srcSet,
               ...(outcome.by === "geneve" ? {} : { by: outcome.by }),
             },
             outcome.frame,
@@ -156,6 +160,7 @@ export class SimulatedDatapath implements Datapath {
             attachment: ingress,
             net: outcome.net,
             srcPort: outcome.srcPort,
+            vrf: outcome.vrf,
             frame: outcome.frame,
           });
           break;
@@ -163,6 +168,7 @@ export class SimulatedDatapath implements Datapath {
           this.#drops.set(reasonByCode(outcome.reason).code, (this.#drops.get(outcome.reason) ?? 0) + 1);
           break;
         case "suppressed":
+        case "held":
           break;
       }
     }
@@ -172,6 +178,11 @@ export class SimulatedDatapath implements Datapath {
   /** Puts a frame out of a port's interface, if there is one. */
   protected deliver(port: string, frame: Uint8Array): void {
     this.#interfaces.get(port)?.(frame);
+  }
+
+  /** How many connections a zone keeps. */
+  connections(zone: string): number {
+    return this.#interpreter.connections(zone);
   }
 
   /** Ids of the ports whose interfaces are here. */
@@ -191,7 +202,7 @@ export class SimulatedDatapath implements Datapath {
   /** The switch goes away with all that was installed, and comes back empty: what a restart of the real one is. */
   stop(): void {
     this.#up = false;
-    this.#interpreter = new Interpreter(this.program);
+    this.#interpreter = new Interpreter(this.program, this.#options.now);
     this.#rows.clear();
     this.#hits.clear();
     this.#drops.clear();

@@ -17,6 +17,8 @@ export interface SimulatedFabricOptions {
   readonly program?: Program;
   /** Makes the switch of each host: a test may want one that is wrong in some way. */
   readonly make?: (options: SimulatedDatapathOptions) => SimulatedDatapath;
+  /** The clock of all hosts, in milliseconds; unless told it stands still. */
+  readonly now?: () => number;
 }
 
 export class SimulatedFabric {
@@ -31,10 +33,11 @@ export class SimulatedFabric {
   /** Adds a host whose tunnels end at an address (canonical text). Throws when the address is taken. */
   addHost(address: string, watch?: (trace: Trace) => void): SimulatedDatapath {
     if (this.#hosts.has(address)) throw new Error(`a host is at ${address} already`);
-    const { program, make = (options) => new SimulatedDatapath(options) } = this.#options;
+    const { program, now, make = (options) => new SimulatedDatapath(options) } = this.#options;
     const datapath = make({
       ...(program === undefined ? {} : { program }),
       ...(watch === undefined ? {} : { watch }),
+      ...(now === undefined ? {} : { now }),
       underlay: (to, header, frame) => this.inject({ from: address, to, header, frame }),
     });
     this.#hosts.set(address, datapath);

@@ -105,7 +105,7 @@ test("set rewrites the frame, with its checksums, and what is remembered", () =>
     udp: { src: 1, dst: 2 },
     payload: new Uint8Array(4),
   });
-  assert.deepEqual(sends(interpreter), [{ kind: "punt", punt: "nd", net: 7, srcPort: 0, frame: wanted }]);
+  assert.deepEqual(sends(interpreter), [{ kind: "punt", punt: "nd", net: 7, srcPort: 0, vrf: 0, frame: wanted }]);
   assert.deepEqual(
     interpreter.execute("p1", frame).visits.map((visit) => visit.table),
     ["first", "next"],
@@ -222,19 +222,27 @@ test("replicate gives each member a copy of its own, and what follows goes on wi
   );
 });
 
-test("a tunnel bears the network's key and both ports, to an address of either family", () => {
+test("a tunnel bears the network's key, both ports and the sender's set, or by VXLAN the key alone, to an address of either family", () => {
   for (const to of ["192.0.2.1", "2001:db8::1", "::1"]) {
     const interpreter = doing([
       set(F.net, constant(5)),
       set(F.srcPort, constant(6)),
       set(F.dstPort, constant(0xffffff)),
+      set(F.srcSet, constant(9)),
       tunnel("geneve", constant(to)),
     ]);
     assert.deepEqual(sends(interpreter), [
-      { kind: "tunnel", by: "geneve", to, key: 5, srcPort: 6, dstPort: 0xffffff, frame },
+      { kind: "tunnel", by: "geneve", to, key: 5, srcPort: 6, dstPort: 0xffffff, srcSet: 9, frame },
     ]);
-    const plain = doing([set(F.net, constant(5)), set(F.dstPort, constant(7)), tunnel("vxlan", constant(to))]);
-    assert.deepEqual(sends(plain), [{ kind: "tunnel", by: "vxlan", to, key: 5, srcPort: 0, dstPort: 0, frame }]);
+    const plain = doing([
+      set(F.net, constant(5)),
+      set(F.dstPort, constant(7)),
+      set(F.srcSet, constant(9)),
+      tunnel("vxlan", constant(to)),
+    ]);
+    assert.deepEqual(sends(plain), [
+      { kind: "tunnel", by: "vxlan", to, key: 5, srcPort: 0, dstPort: 0, srcSet: 0, frame },
+    ]);
   }
 });
 

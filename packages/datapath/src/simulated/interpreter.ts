@@ -14,15 +14,24 @@ import {
   type Row,
   type Step,
 } from "@selvage/pipeline";
+import { ClauseSpace, type NearRule } from "./clauses.ts";
+import { Connections } from "./connections.ts";
 import { Packet, type TunnelHeader } from "./packet.ts";
-import { TupleSpace } from "./tuple-space.ts";
+import { type RowSpace, TupleSpace } from "./tuple-space.ts";
 import { type FieldValue, valueFrom } from "./values.ts";
 
 /** What the packet met in one table: the row that matched, or none. */
 export interface Visit {
   readonly table: string;
   readonly row: Row | undefined;
+  /** Where rows speak of rules: the clauses by which the rule was met whose verdict `row` is, one a part. */
+  readonly clauses?: readonly Row[];
+  /** Where rows speak of rules and none was met: those to which the packet comes nearest, of which it met the first part. */
+  readonly nearest?: readonly NearRule[];
 }
+
+/** Rules that a visit tells of when none was met. */
+const mostNearest = 3;
 
 /** How one copy of the packet ended. */
 export type Outcome =
@@ -34,6 +43,7 @@ export type Outcome =
       readonly key: number;
       readonly srcPort: number;
       readonly dstPort: number;
+      readonly srcSet: number;
       readonly frame: Uint8Array;
     }
   | {
@@ -41,11 +51,14 @@ export type Outcome =
       readonly punt: PuntKind;
       readonly net: number;
       readonly srcPort: number;
+      readonly vrf: number;
       readonly frame: Uint8Array;
     }
   | { readonly kind: "drop"; readonly reason: ReasonCode; readonly table: string }
   /** A copy that would have returned where it came in. */
-  | { readonly kind: "suppressed"; readonly port: string };
+  | { readonly kind: "suppressed"; readonly port: string }
+  /** A fragment that waits for the others of its datagram: with the last, all of them go on. */
+  | { readonly kind: "held"; readonly zone: string };
 
 export interface Trace {
   readonly visits: readonly Visit[];
@@ -54,14 +67,23 @@ export interface Trace {
 
 export class Interpreter {
   readonly program: Program;
-  readonly #tables: ReadonlyMap<string, TupleSpace>;
+  readonly #tables: ReadonlyMap<string, RowSpace>;
   /** Rows of `members` tables by table and the key that they share. */
   readonly #members = new Map<string, Map<string, Row>>();
+  readonly #connections: Connections<Packet>;
+  /** Ids of the rows that name a zone of connection tracking. */
+  readonly #zones = new Map<string, Set<string>>();
 
-  /** An interpreter that holds the program's constant rows and nothing else. */
-  constructor(program: Program) {
+  /** An interpreter that holds the program's constant rows and nothing else. `now`: the clock by which connections end, in milliseconds. */
+  constructor(program: Program, now: () => number = () => 0) {
     this.program = program;
-    this.#tables = new Map(program.tables.map((table) => [table.name, new TupleSpace(table)]));
+    this.#connections = new Connections(now);
+    this.#tables = new Map(
+      program.tables.map((table) => [
+        table.name,
+        table.scheme === "clauses" ? new ClauseSpace(table) : new TupleSpace(table),
+      ]),
+    );
     for (const row of program.constants) this.put(row);
   }
 
@@ -70,13 +92,14 @@ export class Interpreter {
     const table = this.program.byName.get(row.table);
     const action: Action | undefined = table?.actions[row.action];
     if (table === undefined || action === undefined) throw new TypeError(`no action ${row.table}.${row.action}`);
-    this.#space(row.table).place(row);
+    this.#space(row.table).check(row);
     for (const step of action.steps) {
-      if (step.do === "measure" && step.limit.from === "param") valueFrom(frameLength, row.args[step.limit.name] ?? "");
-      if (!("to" in step) || step.to.from !== "param") continue;
-      const value = row.args[step.to.name];
-      if (value === undefined) throw new TypeError(`${row.id}: ${step.to.name} is missing`);
-      valueFrom(step.do === "set" ? step.field : step.do === "output" ? F.ingress : F.tunSrc, value);
+      for (const [field, from] of operandsOf(step)) {
+        if (from.from !== "param") continue;
+        const value = row.args[from.name];
+        if (value === undefined) throw new TypeError(`${row.id}: ${from.name} is missing`);
+        valueFrom(field, value);
+      }
     }
   }
 
@@ -84,6 +107,10 @@ export class Interpreter {
   put(row: Row): void {
     this.check(row);
     this.#space(row.table).put(row);
+    for (const zone of this.#zonesNamedBy(row)) {
+      const rows = this.#zones.get(zone) ?? new Set<string>();
+      this.#zones.set(zone, rows.add(row.id));
+    }
     const group = this.#groupOf(row);
     if (group === undefined) return;
     const rows = this.#members.get(group) ?? new Map<string, Row>();
@@ -93,11 +120,23 @@ export class Interpreter {
 
   remove(row: Row): void {
     this.#space(row.table).remove(row);
+    for (const zone of this.#zonesNamedBy(row)) this.#zones.get(zone)?.delete(row.id);
     const group = this.#groupOf(row);
     if (group === undefined) return;
     const rows = this.#members.get(group);
     rows?.delete(row.id);
     if (rows?.size === 0) this.#members.delete(group);
+  }
+
+  /** Forgets the connections of every zone that no row names any more. To be called after a difference of rows, not in its midst. */
+  flushUnnamed(): void {
+    for (const [zone, rows] of this.#zones) if (rows.size === 0) this.#zones.delete(zone);
+    for (const zone of this.#connections.zones) if (!this.#zones.has(zone)) this.#connections.flush(zone);
+  }
+
+  /** How many connections a zone keeps. */
+  connections(zone: string): number {
+    return this.#connections.count(zone);
   }
 
   /** Every row there is, constants with them. */
@@ -112,7 +151,7 @@ export class Interpreter {
     return run;
   }
 
-  #space(table: string): TupleSpace {
+  #space(table: string): RowSpace {
     const space = this.#tables.get(table);
     if (space === undefined) throw new TypeError(`no table ${table}`);
     return space;
@@ -126,11 +165,25 @@ export class Interpreter {
     return [row.table, ...columns.map(([name, { field }]) => String(valueFrom(field, row.key[name] ?? "")))].join("|");
   }
 
+  /** Zones of connection tracking that a row puts into fields. */
+  #zonesNamedBy(row: Row): readonly string[] {
+    const action: Action | undefined = this.program.byName.get(row.table)?.actions[row.action];
+    return (action?.steps ?? []).flatMap((step) => {
+      const names = step.do === "set" && step.field.kind === "name" && step.field.home === "memory";
+      if (!names || step.to.from === "field") return [];
+      return [String(step.to.from === "param" ? row.args[step.to.name] : step.to.value)];
+    });
+  }
+
   #visit(run: Run, name: string, packet: Packet): void {
     const table = this.program.byName.get(name);
     if (table === undefined) throw new TypeError(`no table ${name}`);
-    const row = this.#space(name).find(packet.read);
-    run.visits.push({ table: name, row });
+    const space = this.#space(name);
+    const found = space.find(packet.read);
+    const row = found.at(-1);
+    if (!(space instanceof ClauseSpace)) run.visits.push({ table: name, row });
+    else if (row !== undefined) run.visits.push({ table: name, row, clauses: found.slice(0, -1) });
+    else run.visits.push({ table: name, row, nearest: space.nearest(packet.read, mostNearest) });
     const steps = row === undefined ? table.miss : (table.actions[row.action] as Action).steps;
     this.#run(run, name, steps, row?.args ?? {}, packet);
   }
@@ -157,8 +210,25 @@ export class Interpreter {
           break;
         }
         case "goto":
+        case "back":
         case "call":
           this.#visit(run, step.table, packet);
+          break;
+        case "track":
+          this.#track(run, step.zone, step.table, packet);
+          break;
+        case "commit":
+          this.#commit(
+            String(packet.read(step.zone)),
+            new Map(step.keep.map(({ field, to }) => [field.name, BigInt(operand(to, field))])),
+            packet,
+          );
+          break;
+        case "select":
+          this.#select(run, step.table, packet);
+          break;
+        case "decrementTtl":
+          packet.write(F.ttl, BigInt(number(packet, F.ttl)) - 1n);
           break;
         case "replicate":
           this.#replicate(run, step.table, packet);
@@ -183,15 +253,18 @@ export class Interpreter {
             key: number(packet, F.net),
             srcPort: step.by === "vxlan" ? 0 : number(packet, F.srcPort),
             dstPort: step.by === "vxlan" ? 0 : number(packet, F.dstPort),
+            srcSet: step.by === "vxlan" ? 0 : number(packet, F.srcSet),
             frame: packet.frame.toBytes(),
           });
           break;
         case "punt":
+        case "report":
           run.outcomes.push({
             kind: "punt",
             punt: step.kind,
             net: number(packet, F.net),
             srcPort: number(packet, F.srcPort),
+            vrf: number(packet, F.vrf),
             frame: packet.frame.toBytes(),
           });
           break;
@@ -204,16 +277,50 @@ export class Interpreter {
     }
   }
 
+  #track(run: Run, zone: Field, table: string, packet: Packet): void {
+    const name = String(packet.read(zone));
+    const { tracked, items } = this.#connections.track(name, packet.datagram(), packet);
+    if (items.length === 0) run.outcomes.push({ kind: "held", zone: name });
+    for (const each of items) {
+      each.tracked = tracked;
+      this.#visit(run, table, each);
+    }
+  }
+
+  #commit(zone: string, values: ReadonlyMap<string, bigint>, packet: Packet): void {
+    const tracked =
+      packet.tracked?.zone === zone ? packet.tracked : this.#connections.track(zone, packet.datagram(), packet).tracked;
+    this.#connections.commit(tracked, values);
+  }
+
   #replicate(run: Run, name: string, packet: Packet): void {
+    for (const row of this.#membersFor(name, packet)) this.#runMember(run, row, packet.copy());
+  }
+
+  /** Rendezvous hashing (Thaler, Ravishankar 1998): a member that comes or goes moves no flow but its own. */
+  #select(run: Run, name: string, packet: Packet): void {
+    const flow = flowOf(packet);
+    let chosen: { readonly row: Row; readonly weight: number } | undefined;
+    for (const row of this.#membersFor(name, packet)) {
+      const weight = hashOf(`${flow}|${row.id}`);
+      if (chosen === undefined || weight > chosen.weight) chosen = { row, weight };
+    }
+    if (chosen !== undefined) this.#runMember(run, chosen.row, packet);
+  }
+
+  #runMember(run: Run, row: Row, packet: Packet): void {
+    run.visits.push({ table: row.table, row });
+    const action: Action | undefined = this.program.byName.get(row.table)?.actions[row.action];
+    this.#run(run, row.table, action?.steps ?? [], row.args, packet);
+  }
+
+  /** The rows of a members table under the packet's key, in the order of their ids. */
+  #membersFor(name: string, packet: Packet): readonly Row[] {
     const table = this.program.byName.get(name);
     if (table === undefined) throw new TypeError(`no table ${name}`);
     const columns = Object.values<Column>(table.columns).slice(0, -1);
     const group = [name, ...columns.map(({ field }) => String(packet.read(field) ?? 0n))].join("|");
-    const rows = [...(this.#members.get(group)?.values() ?? [])].sort((a, b) => (a.id < b.id ? -1 : 1));
-    for (const row of rows) {
-      run.visits.push({ table: name, row });
-      this.#run(run, name, (table.actions[row.action] as Action).steps, row.args, packet.copy());
-    }
+    return [...(this.#members.get(group)?.values() ?? [])].sort((a, b) => (a.id < b.id ? -1 : 1));
   }
 }
 
@@ -223,3 +330,46 @@ interface Run {
 }
 
 const number = (packet: Packet, field: Field): number => Number(packet.read(field) ?? 0n);
+
+/** What a step takes, each with the field by whose kind it is read. */
+function operandsOf(step: Step): readonly (readonly [Field, Operand])[] {
+  switch (step.do) {
+    case "set":
+      return [[step.field, step.to]];
+    case "measure":
+      return [[frameLength, step.limit]];
+    case "output":
+      return [[F.ingress, step.to]];
+    case "tunnel":
+      return [[F.tunSrc, step.to]];
+    case "commit":
+      return step.keep.map(({ field, to }) => [field, to]);
+    default:
+      return [];
+  }
+}
+
+const flowFields = [
+  F.ip4Src,
+  F.ip4Dst,
+  F.ip6Src,
+  F.ip6Dst,
+  F.ipProto,
+  F.tcpSrc,
+  F.tcpDst,
+  F.udpSrc,
+  F.udpDst,
+  F.sctpSrc,
+  F.sctpDst,
+] as const;
+
+const flowOf = (packet: Packet): string => flowFields.map((field) => packet.read(field) ?? "").join("|");
+
+/** FNV-1a of 32 bits, with its bits mixed (murmur3's finalizer), for equal beginnings are usual here. */
+function hashOf(text: string): number {
+  let hash = 0x811c9dc5;
+  for (let at = 0; at < text.length; at += 1) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193);
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+  return (hash ^ (hash >>> 16)) >>> 0;
+}

@@ -1,6 +1,8 @@
 /** A packet on its way through the program: its frame, what its tunnel carried, where it came in and what is remembered of it. */
-import type { Frame, FieldName as FrameField } from "@selvage/packet";
+import { Fragment, type Frame, type FieldName as FrameField } from "@selvage/packet";
 import { type Encapsulation, EthType, type Field } from "@selvage/pipeline";
+import type { Tracked } from "./connections.ts";
+import { type Datagram, datagramOf } from "./datagram.ts";
 import { type FieldValue, fitted } from "./values.ts";
 
 /** What came around a frame out of a tunnel. */
@@ -10,15 +12,18 @@ export interface TunnelHeader {
   readonly source: string;
   readonly srcPort: number;
   readonly dstPort: number;
+  /** The sender's set of security groups; 0 unless told. VXLAN bears none. */
+  readonly srcSet?: number;
   /** Geneve unless told. */
   readonly by?: Encapsulation;
 }
 
-/** Fields of a frame by the codec's names. `tagged` is the presence of a tag. */
+/** Fields of a frame by the codec's names. `tagged` is the presence of a tag, `later` what the codec says of fragments. */
 const frameFields: Readonly<Record<string, FrameField>> = {
   ethSrc: "eth_src",
   ethDst: "eth_dst",
   ethType: "eth_type",
+  ttl: "ip_ttl",
   ipProto: "ip_proto",
   ip4Src: "ip_src",
   ip4Dst: "ip_dst",
@@ -29,9 +34,16 @@ const frameFields: Readonly<Record<string, FrameField>> = {
   arpTpa: "arp_tpa",
   arpSha: "arp_sha",
   arpTha: "arp_tha",
+  tcpSrc: "tcp_src",
+  tcpDst: "tcp_dst",
+  sctpSrc: "sctp_src",
+  sctpDst: "sctp_dst",
   udpSrc: "udp_src",
   udpDst: "udp_dst",
+  icmpType: "icmp_type",
+  icmpCode: "icmp_code",
   icmp6Type: "icmpv6_type",
+  icmp6Code: "icmpv6_code",
   ndTarget: "nd_target",
 };
 
@@ -40,6 +52,9 @@ export class Packet {
   readonly frame: Frame;
   readonly #tunnel: TunnelHeader | undefined;
   readonly #memory: Map<string, FieldValue>;
+  readonly #end: number | undefined;
+  /** What connection tracking said last. */
+  tracked: Tracked | undefined;
 
   constructor(
     ingress: string,
@@ -51,11 +66,19 @@ export class Packet {
     this.frame = frame;
     this.#tunnel = tunnel;
     this.#memory = new Map(memory);
+    this.#end = datagramEnd(frame);
   }
 
   /** A packet of its own with the same frame and memory: what a replicated copy starts from. */
   copy(): Packet {
-    return new Packet(this.ingress, this.frame.clone(), this.#tunnel, this.#memory);
+    const copy = new Packet(this.ingress, this.frame.clone(), this.#tunnel, this.#memory);
+    copy.tracked = this.tracked;
+    return copy;
+  }
+
+  /** The IP datagram in it, as it is now. */
+  datagram(): Datagram | undefined {
+    return datagramOf(this.frame.toBytes());
   }
 
   readonly read = (field: Field): FieldValue | undefined => {
@@ -66,19 +89,35 @@ export class Packet {
         return this.#memory.get(field.name) ?? 0n;
       case "tunnel":
         return this.#readTunnel(field);
-      case "frame": {
-        if (field.name === "tagged") return isTagged(this.frame) ? 1n : 0n;
-        if (isBehindIp(field) && datagramEnd(this.frame) === undefined) return undefined;
-        // A message whose code is not 0 is none of neighbour discovery's (RFC 4861, section 7.1.1).
-        if (field.name === "ndTarget" && this.frame.get("icmpv6_code") !== 0) return undefined;
-        return this.frame.getBits(frameFieldOf(field));
-      }
+      case "connection":
+        return readConnection(field, this.tracked);
+      case "frame":
+        return this.#readFrame(field);
     }
   };
 
+  #readFrame(field: Field): bigint | undefined {
+    const { frame } = this;
+    if (field.name === "tagged") return isTagged(frame) ? 1n : 0n;
+    if (isBehindIp(field) && this.#end === undefined) return undefined;
+    switch (field.name) {
+      case "later":
+        return frame.has("ip_frag") ? BigInt(frame.get("ip_frag") === Fragment.later) : undefined;
+      case "ipProto":
+        // A switch does not look for the protocol behind an IPv6 fragment header that is not the first's.
+        if (frame.get("ip_frag") === Fragment.later && frame.has("ipv6_src")) return 44n;
+        break;
+      case "ndTarget":
+        // A message whose code is not 0 is none of neighbour discovery's (RFC 4861, section 7.1.1).
+        if (frame.get("icmpv6_code") !== 0) return undefined;
+        break;
+    }
+    return frame.getBits(frameFieldOf(field));
+  }
+
   /** Bytes of the frame as a switch measures it: what pads an IP datagram does not count. Found by the comparison with a real one. */
   get length(): number {
-    return datagramEnd(this.frame) ?? this.frame.length;
+    return this.#end ?? this.frame.length;
   }
 
   /** Writes a field; a value that is too wide loses its high bits, as in a switch. Throws TypeError on a field that cannot be written. */
@@ -90,9 +129,16 @@ export class Packet {
     }
     if (field.home !== "frame" || typeof held === "string") throw new TypeError(`${field.name} cannot be written`);
     const name = frameFieldOf(field);
-    if (name === "eth_type" || name === "ip_proto" || name === "ip_frag")
-      throw new TypeError(`${field.name} cannot be written`);
-    this.frame.setBits(name, held);
+    switch (name) {
+      case "eth_type":
+      case "ip_proto":
+      case "ip_frag":
+      case "sctp_src":
+      case "sctp_dst":
+        throw new TypeError(`${field.name} cannot be written`);
+      default:
+        this.frame.setBits(name, held);
+    }
   }
 
   #readTunnel(field: Field): FieldValue | undefined {
@@ -103,13 +149,43 @@ export class Packet {
       case "tunSrc":
         return this.#tunnel.source;
       case "tunSrcPort":
+        return this.#option(this.#tunnel.srcPort);
       case "tunDstPort":
-        // There is no option in VXLAN, and nothing that stands for one.
-        if (this.#tunnel.by === "vxlan") return undefined;
-        return BigInt(field.name === "tunSrcPort" ? this.#tunnel.srcPort : this.#tunnel.dstPort);
+        return this.#option(this.#tunnel.dstPort);
+      case "tunSrcSet":
+        return this.#option(this.#tunnel.srcSet ?? 0);
       default:
         throw new TypeError(`no tunnel field ${field.name}`);
     }
+  }
+
+  /** There is no option in VXLAN, and nothing that stands for one. */
+  #option(value: number): bigint | undefined {
+    return this.#tunnel?.by === "vxlan" ? undefined : BigInt(value);
+  }
+}
+
+/** What tracking said of a packet; all is 0 before it. */
+function readConnection(field: Field, tracked: Tracked | undefined): bigint {
+  const opened = tracked?.opened;
+  switch (field.name) {
+    case "ctNew":
+      return BigInt(tracked?.state.isNew === true);
+    case "ctEstablished":
+      return BigInt(tracked?.state.established === true);
+    case "ctRelated":
+      return BigInt(tracked?.state.related === true);
+    case "ctReply":
+      return BigInt(tracked?.state.reply === true);
+    case "ctInvalid":
+      return BigInt(tracked?.state.invalid === true);
+    case "ctProto":
+      return BigInt(opened?.protocol ?? 0);
+    case "ctDst":
+      // ICMP has no port: its number is not the destination's, and its code is 0 in whatever begins a connection.
+      return opened === undefined || opened.to.type !== opened.from.type ? 0n : BigInt(opened.to.port);
+    default:
+      return tracked?.kept.get(field.name) ?? 0n;
   }
 }
 

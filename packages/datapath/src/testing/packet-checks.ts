@@ -140,7 +140,7 @@ export const packetChecks: readonly Check[] = [
           .punts.first((each) => sameBytes(each.frame, frame), "the question is punted", world.deadline);
         assert.deepEqual(
           { ...punt, frame: 0 },
-          { kind: "dhcp4", attachment: port.id, net: port.net, srcPort: port.key, frame: 0 },
+          { kind: "dhcp4", attachment: port.id, net: port.net, srcPort: port.key, vrf: 0, frame: 0 },
         );
         await world.arrivesNowhere(frame, [port === a ? b : a], port === y ? b : port);
       }

@@ -1,0 +1,241 @@
+/**
+ * Connection tracking: which packets belong together, by zone, and what is kept with a connection. It says of every packet what Open vSwitch's userspace
+ * datapath says (its manual ovs-fields(7), "Connection Tracking Fields"; lib/conntrack), so that the two can be compared packet by packet.
+ */
+import { IpProto } from "@selvage/pipeline";
+import type { Datagram } from "./datagram.ts";
+import { Reassembly } from "./reassembly.ts";
+import { mayOpen, segmentOf, TcpConnection, type TcpPhase } from "./tcp.ts";
+import { type Belonging, belongingOf, reversed, type Tuple, tupleText } from "./tuple.ts";
+
+/** What tracking says of a packet; the rest of it is in fields of home `connection`. */
+export interface ConnectionState {
+  readonly isNew: boolean;
+  readonly established: boolean;
+  readonly related: boolean;
+  readonly reply: boolean;
+  readonly invalid: boolean;
+}
+
+/** A packet that has been tracked: its state, and its connection as it was opened, with what was kept of it then. */
+export interface Tracked {
+  readonly zone: string;
+  readonly state: ConnectionState;
+  /** As the connection was opened; undefined for what is invalid. */
+  readonly opened: Tuple | undefined;
+  readonly kept: ReadonlyMap<string, bigint>;
+}
+
+const nothing: ConnectionState = { isNew: false, established: false, related: false, reply: false, invalid: false };
+const fresh: ConnectionState = { ...nothing, isNew: true };
+const invalid: ConnectionState = { ...nothing, invalid: true };
+
+/** Milliseconds for which a connection is kept after a packet: Open vSwitch's defaults. */
+const lifetimes = {
+  tcp: { first: 30, opening: 30, established: 86_400, closing: 900, finWait: 45, closed: 30 },
+  icmp: { first: 60, answered: 30 },
+  other: { first: 60, answered: 30 },
+} as const;
+
+interface Connection {
+  readonly opened: Tuple;
+  readonly followed: TcpConnection | Exchange;
+  kept: ReadonlyMap<string, bigint>;
+  until: number;
+}
+
+/** A connection of a protocol that has no states but whether it was answered. */
+class Exchange {
+  readonly #lifetime: (typeof lifetimes)["icmp" | "other"];
+  #answered = false;
+
+  constructor(protocol: number) {
+    this.#lifetime = protocol === IpProto.icmp || protocol === IpProto.icmp6 ? lifetimes.icmp : lifetimes.other;
+  }
+
+  /** One-way traffic stays new until an answer is seen. */
+  update(reply: boolean): "valid" | "fresh" {
+    this.#answered ||= reply;
+    return this.#answered ? "valid" : "fresh";
+  }
+
+  get seconds(): number {
+    return this.#answered ? this.#lifetime.answered : this.#lifetime.first;
+  }
+}
+
+interface Zone<T> {
+  /** By the text of both directions. */
+  readonly connections: Map<string, Connection>;
+  readonly fragments: Reassembly<T>;
+}
+
+/** A packet's way through tracking: what it is now, and what is needed to keep its connection. */
+interface Ticket {
+  readonly zone: string;
+  readonly datagram: Datagram;
+  readonly belonging: Belonging;
+  connection: Connection | undefined;
+}
+
+/** Connections of all zones of a switch. `T`: what goes along with a fragment that is held. */
+export class Connections<T> {
+  readonly #now: () => number;
+  readonly #zones = new Map<string, Zone<T>>();
+  readonly #tickets = new WeakMap<Tracked, Ticket>();
+
+  /** `now`: the clock by which connections end, in milliseconds. */
+  constructor(now: () => number) {
+    this.#now = now;
+  }
+
+  /**
+   * Tracks a packet in a zone: what it is, and the items that go on with that. A fragment goes on when all are there, each with the
+   * connection's state; until then there are none. A packet that is no datagram is invalid.
+   */
+  track(
+    zone: string,
+    datagram: Datagram | undefined,
+    item: T,
+  ): { readonly tracked: Tracked; readonly items: readonly T[] } {
+    const held = this.#zone(zone);
+    if (datagram?.fragment === undefined) return { tracked: this.#judge(zone, held, datagram), items: [item] };
+    const arrival = held.fragments.add(datagram, item, this.#now());
+    switch (arrival.kind) {
+      case "held":
+        return { tracked: { zone, state: nothing, opened: undefined, kept: new Map() }, items: [] };
+      case "refused":
+        return { tracked: invalidIn(zone), items: [item] };
+      case "whole":
+        return { tracked: this.#judge(zone, held, arrival.datagram), items: arrival.items };
+    }
+  }
+
+  /** Keeps a tracked packet's connection with values, or changes the values of one that is kept. An invalid packet has none. */
+  commit(tracked: Tracked, values: ReadonlyMap<string, bigint>): void {
+    const ticket = this.#tickets.get(tracked);
+    if (ticket === undefined) return;
+    ticket.connection ??= this.#keep(ticket);
+    if (ticket.connection !== undefined) ticket.connection.kept = new Map([...ticket.connection.kept, ...values]);
+  }
+
+  /** Forgets all of a zone. */
+  flush(zone: string): void {
+    this.#zones.delete(zone);
+  }
+
+  /** How many connections a zone keeps. */
+  count(zone: string): number {
+    return new Set(this.#zones.get(zone)?.connections.values()).size;
+  }
+
+  /** Zones that keep something. */
+  get zones(): readonly string[] {
+    return [...this.#zones.keys()];
+  }
+
+  #zone(name: string): Zone<T> {
+    const found = this.#zones.get(name);
+    if (found !== undefined) return found;
+    const zone: Zone<T> = { connections: new Map(), fragments: new Reassembly() };
+    this.#zones.set(name, zone);
+    return zone;
+  }
+
+  #judge(zone: string, held: Zone<T>, datagram: Datagram | undefined): Tracked {
+    const belonging = datagram === undefined ? undefined : belongingOf(datagram);
+    if (datagram === undefined || belonging === undefined) return invalidIn(zone);
+    const ticket: Ticket = { zone, datagram, belonging, connection: undefined };
+    const text = tupleText(belonging.tuple);
+    const connection = this.#find(held, text);
+    if (connection === undefined) {
+      if (belonging.related || !mayBegin(datagram)) return invalidIn(zone);
+      return this.#ticketed(ticket, fresh);
+    }
+    const reply = text !== tupleText(connection.opened);
+    if (belonging.related) {
+      ticket.connection = connection;
+      return this.#ticketed(ticket, { ...nothing, related: true, reply });
+    }
+    switch (this.#follow(connection, datagram, reply)) {
+      case "invalid":
+        return { ...invalidIn(zone), opened: connection.opened, kept: connection.kept };
+      case "again":
+        forget(held, connection);
+        return mayBegin(datagram) ? this.#ticketed(ticket, fresh) : invalidIn(zone);
+      case "fresh":
+        ticket.connection = connection;
+        return this.#ticketed(ticket, fresh);
+      case "valid":
+        ticket.connection = connection;
+        return this.#ticketed(ticket, { ...nothing, established: true, reply });
+    }
+  }
+
+  #ticketed(ticket: Ticket, state: ConnectionState): Tracked {
+    const { zone, belonging, connection } = ticket;
+    const opened = connection?.opened ?? belonging.tuple;
+    const tracked: Tracked = { zone, state, opened, kept: connection?.kept ?? new Map() };
+    this.#tickets.set(tracked, ticket);
+    return tracked;
+  }
+
+  #find(held: Zone<T>, text: string): Connection | undefined {
+    const found = held.connections.get(text);
+    if (found === undefined || found.until > this.#now()) return found;
+    forget(held, found);
+    return undefined;
+  }
+
+  #follow(connection: Connection, datagram: Datagram, reply: boolean): ReturnType<TcpConnection["update"]> {
+    const { followed } = connection;
+    const standing =
+      followed instanceof TcpConnection ? followed.update(segmentOf(datagram.upper), reply) : followed.update(reply);
+    if (standing !== "invalid") connection.until = this.#now() + lifeOf(followed);
+    return standing;
+  }
+
+  #keep({ zone, datagram, belonging }: Ticket): Connection | undefined {
+    const held = this.#zone(zone);
+    const text = tupleText(belonging.tuple);
+    if (this.#find(held, text) !== undefined) return undefined;
+    const followed =
+      datagram.protocol === IpProto.tcp
+        ? new TcpConnection(segmentOf(datagram.upper))
+        : new Exchange(datagram.protocol);
+    const until = this.#now() + lifeOf(followed);
+    const connection: Connection = { opened: belonging.tuple, followed, kept: new Map(), until };
+    held.connections.set(text, connection);
+    held.connections.set(tupleText(reversed(belonging.tuple)), connection);
+    return connection;
+  }
+}
+
+const invalidIn = (zone: string): Tracked => ({ zone, state: invalid, opened: undefined, kept: new Map() });
+
+function forget(zone: Zone<unknown>, { opened }: Connection): void {
+  zone.connections.delete(tupleText(opened));
+  zone.connections.delete(tupleText(reversed(opened)));
+}
+
+function lifeOf(followed: TcpConnection | Exchange): number {
+  const phase: TcpPhase | undefined = followed instanceof TcpConnection ? followed.phase : undefined;
+  return 1000 * (phase === undefined ? (followed as Exchange).seconds : lifetimes.tcp[phase]);
+}
+
+/** Questions with which an ICMP connection begins; an answer alone begins none. */
+const questions4: ReadonlySet<number> = new Set([8, 13, 15]);
+
+/** Whether a packet of no known connection may be the first of one. */
+function mayBegin({ protocol, upper }: Datagram): boolean {
+  switch (protocol) {
+    case IpProto.tcp:
+      return mayOpen(segmentOf(upper));
+    case IpProto.icmp:
+      return questions4.has(upper[0] ?? -1);
+    case IpProto.icmp6:
+      return upper[0] === 128;
+    default:
+      return true;
+  }
+}
