@@ -1,13 +1,17 @@
 /** The one registry of errors and the one class that carries them; texts follow Neutron, Keystone and our own `/v1`. */
 import { type ErrorEntry, type ErrorParam, fillTemplate, type ParamsOf } from "./error-entry.ts";
+import { addressingErrors } from "./errors-addressing.ts";
 import { identityErrors } from "./errors-identity.ts";
 import { networkingErrors } from "./errors-networking.ts";
 import { ownErrors } from "./errors-own.ts";
 
 /** Every error that can reach a user, by code. Append to the file of its API; a code's meaning never changes. */
-export const errorTypes = { ...networkingErrors, ...identityErrors, ...ownErrors } as const satisfies Readonly<
-  Record<string, ErrorEntry>
->;
+export const errorTypes = {
+  ...networkingErrors,
+  ...addressingErrors,
+  ...identityErrors,
+  ...ownErrors,
+} as const satisfies Readonly<Record<string, ErrorEntry>>;
 
 /** Name of an entry of the registry. */
 export type ErrorCode = keyof typeof errorTypes;

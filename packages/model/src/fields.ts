@@ -38,8 +38,13 @@ export function reference<T>(
 }
 
 /** A field made when the object is read (`status`, `subnets`): never stored, never written. */
-export function computed<T>(type: FieldType<T>, opened: Opened = {}): Field<T, "computed"> {
+export function computed<T>(type: FieldType<T>, opened: Opened & { readonly default?: T } = {}): Field<T, "computed"> {
   return { ...closed, ...opened, type, mode: "computed" };
+}
+
+/** What a POST may say to the resource's rules, and no reply shows (`prefixlen`). */
+export function input<T>(type: FieldType<T>, opened: { readonly default?: T } = {}): Field<T, "input"> {
+  return { ...closed, create: "optional", ...opened, type, mode: "input" };
 }
 
 /** Another name for a stored field. */

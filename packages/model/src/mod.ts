@@ -23,6 +23,7 @@ export { Overlay } from "./overlay.ts";
 export { QueryCycle } from "./queries.ts";
 export { Replica, type ReplicaObject, type ReplicaOptions } from "./replica.ts";
 export * from "./resource.ts";
+export { AddressScope } from "./resources/address-scope.ts";
 export { resources } from "./resources/all.ts";
 export { Attachment } from "./resources/facts.ts";
 export { defaultZone, Host, hostKeys, JoinToken } from "./resources/host.ts";
@@ -38,6 +39,15 @@ export {
 } from "./resources/identity.ts";
 export { Network, networkKeys } from "./resources/network.ts";
 export { type AddressPair, type FixedIp, Port, portKeys } from "./resources/port.ts";
+export {
+  aboutOf,
+  accessAsShared,
+  everyProject,
+  grantKey,
+  RbacPolicy,
+  type ShareableKind,
+  shareableKinds,
+} from "./resources/rbac-policy.ts";
 export { Router, routerKeys } from "./resources/router.ts";
 export {
   AddressGroup,
@@ -48,6 +58,7 @@ export {
   setKeys,
 } from "./resources/security-group.ts";
 export { type AllocationPool, type HostRoute, Subnet } from "./resources/subnet.ts";
+export { FreePrefix, freePrefixOf, Subnetpool } from "./resources/subnetpool.ts";
 export { isNear, routingDomain } from "./routing-domain.ts";
 export type { Contribution, Origin, RowChanges, RowConflict } from "./rows.ts";
 export { type Reads, track } from "./tracked.ts";

@@ -40,8 +40,8 @@ export interface Field<T = unknown, Mode extends FieldMode = FieldMode> {
   readonly aliasOf?: string;
 }
 
-/** `stored` lives in the log; `computed` is made when read; `alias` is a stored field's other name. */
-export type FieldMode = "stored" | "computed" | "alias";
+/** `stored` lives in the log; `computed` is made when read; `alias` is a stored field's other name; `input` is said in a POST and never shown. */
+export type FieldMode = "stored" | "computed" | "alias" | "input";
 
 // biome-ignore lint/suspicious/noExplicitAny: variance: a record of fields of different types has no narrower common type
 export type Fields = Readonly<Record<string, Field<any, FieldMode>>>;

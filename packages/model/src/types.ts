@@ -41,6 +41,20 @@ export function text(max = 255): FieldType<string> {
   };
 }
 
+/** Text up to `max` characters with something in it that is not a space. */
+export function nonEmptyText(max = 255): FieldType<string> {
+  const any = text(max);
+  return {
+    ...any,
+    schema: { type: "string", minLength: 1, maxLength: max },
+    parse: (input) => {
+      const value = any.parse(input);
+      if (value.trim() === "") throw new InvalidValue(`'${value}' Blank strings are not permitted.`);
+      return value;
+    },
+  };
+}
+
 const booleanWords = new Map<string, boolean>([
   ["true", true],
   ["1", true],
@@ -88,6 +102,16 @@ export function integer(min: number, max: number): FieldType<number> {
       if (value > max) throw new InvalidValue(`'${show(input)}' is too large - must be no larger than '${max}'.`);
       return value;
     },
+  };
+}
+
+/** A whole number as `integer`, kept and shown as decimal text. */
+export function numeral(min: number, max: number): FieldType<string> {
+  const number = integer(min, max);
+  return {
+    name: "numeral",
+    schema: { type: "string", pattern: "^[0-9]+$" },
+    parse: (input) => String(number.parse(input)),
   };
 }
 

@@ -1,13 +1,16 @@
 /** Every declared resource. Whoever walks the model (store, api, relay, laws) walks this list. */
 import type { AnyResource } from "../resource.ts";
+import { AddressScope } from "./address-scope.ts";
 import { Attachment } from "./facts.ts";
 import { Host, JoinToken } from "./host.ts";
 import { Assignment, Project, RevokedToken, Secret, User } from "./identity.ts";
 import { Network } from "./network.ts";
 import { Port } from "./port.ts";
+import { RbacPolicy } from "./rbac-policy.ts";
 import { Router } from "./router.ts";
 import { AddressGroup, SecurityGroup, SecurityGroupRule, SecurityGroupSet } from "./security-group.ts";
 import { Subnet } from "./subnet.ts";
+import { FreePrefix, Subnetpool } from "./subnetpool.ts";
 
 export const resources: readonly AnyResource[] = Object.freeze([
   Project,
@@ -18,6 +21,9 @@ export const resources: readonly AnyResource[] = Object.freeze([
   Host,
   JoinToken,
   Network,
+  AddressScope,
+  Subnetpool,
+  FreePrefix,
   Subnet,
   SecurityGroup,
   SecurityGroupRule,
@@ -25,5 +31,6 @@ export const resources: readonly AnyResource[] = Object.freeze([
   SecurityGroupSet,
   Router,
   Port,
+  RbacPolicy,
   Attachment,
 ]);

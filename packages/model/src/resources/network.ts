@@ -13,7 +13,14 @@ export const Network = resource({
     ...taggedFields(),
     admin_state_up: adminStateUp,
     status,
-    shared: field(boolean(), { create: "optional", update: "allowed", writers: "admin", default: false, filter: true }),
+    /** Whether an RBAC policy lets the project that asks use it. */
+    shared: computed(boolean(), {
+      create: "optional",
+      update: "allowed",
+      writers: "admin",
+      default: false,
+      filter: true,
+    }),
     /** 0 or absent in POST: what the underlay leaves after encapsulation. */
     mtu: field(integer(0, 65_535), {
       create: "optional",
@@ -24,6 +31,9 @@ export const Network = resource({
     }),
     port_security_enabled: field(boolean(), { create: "optional", update: "allowed", default: true }),
     subnets: computed(list(uuid())),
+    /** The scope that the pools of its subnets are of, for each family. */
+    ipv4_address_scope: computed(nullable(uuid())),
+    ipv6_address_scope: computed(nullable(uuid())),
     /**
      * `geneve`, or `vxlan`, which has no room for the receiving port: hosts then look it up by its MAC, and a network may span 256 hosts at most. The rules
      * know which types there are.
@@ -55,8 +65,6 @@ export const Network = resource({
       projected: "all",
     }),
   },
-  /** Under `true` the networks that every project sees. */
-  indexes: { shared: (network) => (network.shared ? ["true"] : []) },
   unique: { segment: (network) => [String(network["provider:segmentation_id"])] },
 });
 export type Network = ObjectOf<typeof Network>;

@@ -1,7 +1,11 @@
 /** A block of addresses on a network (Networking v2.0, `/v2.0/subnets`). */
-import { computed, field, reference, taggedFields } from "../fields.ts";
-import { type ObjectOf, resource } from "../resource.ts";
-import { address, boolean, cidr, list, nullable, oneOf, record, text, uuid } from "../types.ts";
+import { cidrOf } from "../address/mod.ts";
+import { field, input, reference, taggedFields } from "../fields.ts";
+import { keyOf, type ObjectOf, resource } from "../resource.ts";
+import { address, boolean, cidr, integer, list, nullable, oneOf, record, uuid } from "../types.ts";
+
+/** How machines of an IPv6 subnet learn their addresses (RFC 4862, RFC 8415). */
+export const ipv6Modes = ["dhcpv6-stateful", "dhcpv6-stateless", "slaac"] as const;
 
 export interface AllocationPool {
   readonly start: string;
@@ -24,7 +28,7 @@ export const Subnet = resource({
       projected: "all",
     }),
     ip_version: field(oneOf([4, 6]), { create: "required", filter: true, sort: true, projected: "all" }),
-    /** Required by the rules: there are no subnet pools that it could come from. */
+    /** Absent in POST: a block of the pool. */
     cidr: field(cidr(), { create: "optional", filter: true, sort: true, projected: "all" }),
     /** Absent in POST: the first host address; null: none. */
     gateway_ip: field(nullable(address()), {
@@ -59,10 +63,38 @@ export const Subnet = resource({
       default: [],
       projected: "all",
     }),
-    /** Always null until router advertisements, DHCPv6 and subnet pools are enforced: refused in POST. */
-    ipv6_ra_mode: computed(nullable(text(32)), { filter: true, sort: true }),
-    ipv6_address_mode: computed(nullable(text(32)), { filter: true, sort: true }),
-    subnetpool_id: computed(nullable(uuid()), { filter: true, sort: true }),
+    /** Who tells machines their IPv6 addresses: null, or `slaac`, `dhcpv6-stateless` (and `dhcpv6-stateful`, once there is DHCPv6). */
+    ipv6_ra_mode: field(nullable(oneOf(ipv6Modes)), {
+      create: "optional",
+      default: null,
+      filter: true,
+      sort: true,
+      projected: "all",
+    }),
+    ipv6_address_mode: field(nullable(oneOf(ipv6Modes)), {
+      create: "optional",
+      default: null,
+      filter: true,
+      sort: true,
+      projected: "all",
+    }),
+    subnetpool_id: reference(nullable(uuid()), "subnetpool", "refuse", {
+      create: "optional",
+      default: null,
+      filter: true,
+      sort: true,
+      projected: "all",
+    }),
+    /** The size of the block that a pool shall give. */
+    prefixlen: input(integer(0, 128)),
+    use_default_subnetpool: input(boolean(), { default: false }),
+  },
+  indexes: {
+    /** pool|project|length: what a project has of a pool. */
+    pooled: (subnet) =>
+      typeof subnet.subnetpool_id === "string"
+        ? [keyOf(subnet.subnetpool_id, subnet.project_id, cidrOf(subnet.cidr).length)]
+        : [],
   },
 });
 export type Subnet = ObjectOf<typeof Subnet>;

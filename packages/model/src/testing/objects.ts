@@ -67,7 +67,6 @@ export function makeNetwork(partial: Partial<Network> = {}): Network {
     ...tagged,
     id: testId("network", 1),
     admin_state_up: true,
-    shared: false,
     mtu: 1442,
     port_security_enabled: true,
     "provider:network_type": "geneve",
@@ -89,6 +88,9 @@ export function makeSubnet(partial: Partial<Subnet> = {}): Subnet {
     enable_dhcp: true,
     dns_nameservers: [],
     host_routes: [],
+    ipv6_ra_mode: null,
+    ipv6_address_mode: null,
+    subnetpool_id: null,
     ...partial,
   };
 }

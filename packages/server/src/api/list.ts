@@ -38,7 +38,7 @@ export function listBody(rules: ResourceRules, exchange: Exchange, caller: Calle
   const order = orderOf(rules, query, caller);
   const page = pageOf(query);
   const objects = [...candidates(rules, query, caller, world)].filter((object) => passes.every((each) => each(object)));
-  objects.sort(comparison(rules, order, world));
+  objects.sort(comparison(rules, order, world, caller));
   const { plural } = rules.resource;
   const shown = cut(rules, objects, page);
   const rendered = shown.map((object) => render(rules, object, caller, world, query.all("fields")));
@@ -104,7 +104,7 @@ function filtersOf(rules: ResourceRules, query: Query, caller: Caller, world: Wo
     const special = rules.filters?.[name];
     if (special !== undefined) return [special(query.all(name))];
     const wanted = new Set(query.all(name).map((text) => wantedText(field, text)));
-    return [(object: StoredObject) => wanted.has(textOf(fieldValueOf(rules, object, name, field, world)))];
+    return [(object: StoredObject) => wanted.has(textOf(fieldValueOf(rules, object, name, field, world, caller)))];
   });
   return [...own, ...tagPasses(rules, query)];
 }
@@ -148,12 +148,13 @@ function comparison(
   rules: ResourceRules,
   orders: readonly Order[],
   world: World,
+  caller: Caller,
 ): (a: StoredObject, b: StoredObject) => number {
   return (a, b) => {
     for (const { name, field, sign } of orders) {
       const difference = compareValues(
-        fieldValueOf(rules, a, name, field, world),
-        fieldValueOf(rules, b, name, field, world),
+        fieldValueOf(rules, a, name, field, world, caller),
+        fieldValueOf(rules, b, name, field, world, caller),
       );
       if (difference !== 0) return sign * difference;
     }

@@ -237,8 +237,8 @@ function update(asked: Asked, rules: ResourceRules, id: string): Promise<Reply> 
     run: (writing): StoredObject => {
       const { view } = writing.transaction;
       const before = foundIn(asked, rules, id, writing);
-      const { device_owner = (before as StoredObject & Values).device_owner } = values;
-      const target = rules.target(view, { ...before, device_owner });
+      // What it is about to become: `device_owner`, `target_tenant` are asked about as they would be.
+      const target = rules.target(view, { ...before, ...values });
       const refused = checkWrite(rules.policy, resource.kind, "update", caller, target, given);
       if (refused !== undefined) throw refused;
       const after: StoredObject = rules.update(writing, before, values);

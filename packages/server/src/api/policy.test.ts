@@ -32,7 +32,7 @@ test("a 403 names every rule that was asked, nested as the real policy engine ne
 
 test("members of a list's items are asked for by name, and only those that are there", () => {
   const stranger = caller("other", "member", "reader");
-  const shared = { projectId: "other", network: makeNetwork({ project_id: "mine", shared: true }) };
+  const shared = { projectId: "other", network: makeNetwork({ project_id: "mine" }), sharedWith: () => true };
   const check = (fixed_ips: unknown) =>
     checkWrite(portRules.policy, "port", "create", stranger, shared, new Map([["fixed_ips", fixed_ips]]));
   assert.equal(check([{ subnet_id: "s" }]), undefined);

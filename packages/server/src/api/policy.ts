@@ -18,6 +18,10 @@ export interface Target {
   /** The network that the target is, or stands on. Absent: none such. */
   readonly network?: Network | undefined;
   readonly deviceOwner?: string;
+  /** Whether what the policy asks about (the target, or the network it stands on) was given to a project by an RBAC policy. Absent: to nobody. */
+  readonly sharedWith?: (projectId: string | undefined) => boolean;
+  /** `target_tenant` of an RBAC policy. */
+  readonly sharee?: string;
 }
 
 export type Rule = (caller: Caller, target: Target) => boolean;
@@ -34,7 +38,9 @@ export const networkOwner: Rule = (caller, target) =>
   caller.roles.has("member") && caller.projectId !== undefined && caller.projectId === target.network?.project_id;
 export const networkReader: Rule = (caller, target) =>
   caller.roles.has("reader") && caller.projectId !== undefined && caller.projectId === target.network?.project_id;
-export const sharedNetwork: Rule = (caller, target) => caller.roles.has("reader") && target.network?.shared === true;
+/** A reader of a project that the target was given to (Neutron's `rule:shared` and its like). */
+export const shared: Rule = (caller, target) =>
+  caller.roles.has("reader") && target.sharedWith?.(caller.projectId) === true;
 /** `device_owner` of the platform's own ports is not for tenants. */
 export const notNetworkDevice: Rule = (_caller, target) => !(target.deviceOwner ?? "").startsWith("network:");
 

@@ -11,6 +11,7 @@ export function fieldValueOf(
   name: string,
   field: AnyField,
   world: World,
+  caller: Caller,
 ): unknown {
   switch (field.mode) {
     case "stored":
@@ -18,7 +19,9 @@ export function fieldValueOf(
     case "alias":
       return (object as StoredObject & Values)[field.aliasOf ?? name];
     case "computed":
-      return rules.computed[name]?.(object, world);
+      return rules.computed[name]?.(object, world, caller);
+    case "input":
+      return undefined;
   }
 }
 
@@ -45,8 +48,8 @@ export function render(
   const wanted = fields.length === 0 ? undefined : new Set(fields);
   const rendered: Record<string, unknown> = {};
   for (const [name, field] of fieldsOf(rules.resource)) {
-    if (!readable(field, caller) || (wanted !== undefined && !wanted.has(name))) continue;
-    rendered[name] = fieldValueOf(rules, object, name, field, world);
+    if (field.mode === "input" || !readable(field, caller) || (wanted !== undefined && !wanted.has(name))) continue;
+    rendered[name] = fieldValueOf(rules, object, name, field, world, caller);
   }
   return rendered;
 }

@@ -1,20 +1,27 @@
 /** The resources of the Networking API, in the order in which `/v2.0/` lists them. */
+import { addressScopeRules } from "./address-scope.ts";
 import { networkRules } from "./network.ts";
 import { portRules } from "./port.ts";
+import { rbacPolicyRules } from "./rbac-policy.ts";
 import { routerRules } from "./router.ts";
 import { pathOf, type ResourceRules } from "./rules.ts";
 import { subnetRules } from "./subnet.ts";
+import { subnetpoolRules } from "./subnetpool.ts";
 
 /** A resource of which only the common part matters: its own object type is known to its own rules alone. */
 export type AnyRules = ResourceRules;
 
 // Each rules object is handed only objects of its own resource, by whoever looks it up here.
-export const networkingRules: readonly AnyRules[] = [
+const ownRules = [
   networkRules,
   subnetRules,
+  addressScopeRules,
+  subnetpoolRules,
   portRules,
   routerRules,
 ] as unknown as readonly AnyRules[];
+
+export const networkingRules: readonly AnyRules[] = [...ownRules, rbacPolicyRules(ownRules) as unknown as AnyRules];
 
 const byPath: ReadonlyMap<string, AnyRules> = new Map(networkingRules.map((rules) => [pathOf(rules), rules]));
 

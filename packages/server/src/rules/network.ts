@@ -1,10 +1,20 @@
 /** Networks: who may do what, their MTU and tunnel key, and when they may go (Networking v2.0, `/v2.0/networks`). */
 import { fail } from "@selvage/base";
-import { Network, type Network as NetworkObject, Port, Subnet, type View } from "@selvage/model";
+import {
+  accessAsShared,
+  everyProject,
+  Network,
+  type Network as NetworkObject,
+  Port,
+  Subnet,
+  type View,
+} from "@selvage/model";
 import { pickNetworkKey } from "../allocate.ts";
-import { anyOf, type Caller, isAdmin, member, reader, sharedNetwork } from "../api/policy.ts";
+import { anyOf, type Caller, isAdmin, member, reader, shared } from "../api/policy.ts";
 import { largestMtu, type ServerSettings } from "../settings.ts";
-import { type ResourceRules, taggedOf, type Values } from "./rules.ts";
+import { addressScopeOf, giveBack } from "./pool-space.ts";
+import { type ResourceRules, taggedOf, type Values, type Writing } from "./rules.ts";
+import { isNeeded, isSharedWith, share, sharedField, sharedObjects, sharingOf, unshare } from "./sharing.ts";
 
 /** Smallest MTU that IPv4 allows (RFC 791). */
 const smallestMtu = 68;
@@ -22,7 +32,7 @@ export const networkRules: ResourceRules<typeof Network> = {
   resource: Network,
   notFound: (id) => fail("NetworkNotFound", { id }),
   policy: {
-    get: anyOf(isAdmin, reader, sharedNetwork),
+    get: anyOf(isAdmin, reader, shared),
     create: anyOf(isAdmin, member),
     update: anyOf(isAdmin, member),
     delete: anyOf(isAdmin, member),
@@ -33,29 +43,39 @@ export const networkRules: ResourceRules<typeof Network> = {
       "provider:segmentation_id": { create: isAdmin, update: isAdmin },
     },
   },
-  target: (_view, object) => {
-    // A stored network, or the values of one to be: `shared` and the owner are all that the policy reads of it.
-    const network = object as unknown as NetworkObject;
-    return { projectId: String(object.project_id), network };
+  target: (view, object) => ({
+    projectId: String(object.project_id),
+    // A stored network, or the values of one to be: its owner is all that the policy reads of it.
+    network: object as unknown as NetworkObject,
+    sharedWith: sharingOf(view, "network", String(object.id)),
+  }),
+  alsoVisible: (view, caller) => sharedObjects(view, Network, "network", caller.projectId),
+  sharing: {
+    actions: [accessAsShared, "access_as_external"],
+    users: (view, network) => view.by(Port.index.network_id, network.id).map((port) => port.project_id),
+    needed: (network) => fail("InvalidSharedSetting", { network: network.id }).message,
   },
-  alsoVisible: (view) => view.by(Network.index.shared, "true"),
   computed: {
     status: () => "ACTIVE",
+    shared: sharedField("network"),
+    ipv4_address_scope: (network, { view }) => addressScopeOf(view, network.id, 4) ?? null,
+    ipv6_address_scope: (network, { view }) => addressScopeOf(view, network.id, 6) ?? null,
     subnets: (network, { view }) => view.by(Subnet.index.network_id, network.id).map((subnet) => subnet.id),
     "provider:physical_network": () => null,
   },
   create: (writing, values) => {
     const type = checkProvider(values);
     const given = values["provider:segmentation_id"];
-    return writing.transaction.put(Network, {
+    const network = writing.transaction.put(Network, {
       ...taggedOf(writing, values, 1),
       admin_state_up: values.admin_state_up === true,
-      shared: values.shared === true,
       mtu: mtuOf(values.mtu, type, writing.settings),
       port_security_enabled: values.port_security_enabled === true,
       "provider:network_type": type,
       "provider:segmentation_id": typeof given === "number" ? given : pickNetworkKey(writing.transaction),
     });
+    if (values.shared === true) share(writing, "network", network);
+    return network;
   },
   update: (writing, before, values) => {
     const fixed = Object.keys(values).filter((name) => name.startsWith("provider:"));
@@ -64,9 +84,10 @@ export const networkRules: ResourceRules<typeof Network> = {
         error_message: `Plugin does not support updating the following provider network attributes: ${fixed.join(", ")}`,
       });
     }
-    if (before.shared && values.shared === false) checkUnshare(writing.transaction.view, before);
+    const { shared: wanted, ...rest } = values;
+    setShared(writing, before, wanted);
     const mtu = "mtu" in values ? mtuOf(values.mtu, before["provider:network_type"], writing.settings) : before.mtu;
-    return writing.transaction.put(Network, { ...before, ...values, mtu });
+    return writing.transaction.put(Network, { ...before, ...rest, mtu });
   },
   remove: (writing, network, precondition) => {
     const { view } = writing.transaction;
@@ -75,6 +96,7 @@ export const networkRules: ResourceRules<typeof Network> = {
       throw fail("NetworkInUse", { net_id: network.id, ports: ports.join(",") });
     }
     precondition();
+    for (const subnet of view.by(Subnet.index.network_id, network.id)) giveBack(writing.transaction, subnet);
     writing.transaction.remove(Network, network.id);
   },
 };
@@ -89,7 +111,7 @@ export function visibleNetwork(view: View, caller: Caller, id: string): NetworkO
 /** Whether there is such a network and the caller may see it. */
 export function seesNetwork(view: View, caller: Caller, id: string): boolean {
   const network = view.get(Network, id);
-  return network !== undefined && networkRules.policy.get(caller, { projectId: network.project_id, network });
+  return network !== undefined && networkRules.policy.get(caller, networkRules.target(view, { ...network }));
 }
 
 function mtuOf(given: unknown, type: string, settings: ServerSettings): number {
@@ -123,8 +145,15 @@ export function checkReach(view: View, network: NetworkObject, host: string): vo
   throw fail("InvalidInput", { error_message: `A vxlan network spans ${vxlanHosts} hosts at most` });
 }
 
-/** A network in use by other projects cannot become private again. */
-function checkUnshare(view: View, network: NetworkObject): void {
-  const foreign = view.by(Port.index.network_id, network.id).some((port) => port.project_id !== network.project_id);
-  if (foreign) throw fail("InvalidSharedSetting", { network: network.name });
+/** Gives the network to every project, or takes that back: not while one that has nothing else stands on it. */
+function setShared(writing: Writing, network: NetworkObject, wanted: unknown): void {
+  const { view } = writing.transaction;
+  const isShared = isSharedWith(view, "network", network.id, undefined);
+  if (wanted === true && !isShared) share(writing, "network", network);
+  if (wanted !== false || !isShared) return;
+  const here = [...view.by(Port.index.network_id, network.id), ...view.by(Subnet.index.network_id, network.id)];
+  const users = here.map(({ project_id }) => project_id);
+  if (isNeeded(view, "network", network, everyProject, users))
+    throw fail("InvalidSharedSetting", { network: network.name });
+  unshare(writing, "network", network.id);
 }

@@ -28,10 +28,12 @@ import {
   networkReader,
   notNetworkDevice,
   reader,
-  sharedNetwork,
+  shared,
 } from "../api/policy.ts";
+import { automaticAddress, isAutomatic, makesAddresses, withAutomatic } from "./automatic-addresses.ts";
 import { checkReach, seesNetwork, visibleNetwork } from "./network.ts";
 import { type ResourceRules, taggedOf, type Values, type World, type Writing } from "./rules.ts";
+import { sharingOf } from "./sharing.ts";
 import { isHostAddress } from "./subnet.ts";
 
 const fixedIpLimit = 5;
@@ -40,7 +42,7 @@ const fixedIpLimit = 5;
 type WantedIp = Partial<FixedIp>;
 
 const ownerOfNetwork = anyOf(isAdmin, networkOwner);
-const ownerOrSharer = anyOf(isAdmin, networkOwner, sharedNetwork);
+const ownerOrSharer = anyOf(isAdmin, networkOwner, shared);
 
 export const portRules: ResourceRules<typeof Port> = {
   resource: Port,
@@ -73,6 +75,7 @@ export const portRules: ResourceRules<typeof Port> = {
   target: (view, object) => ({
     projectId: String(object.project_id),
     network: view.get(Network, String(object.network_id)),
+    sharedWith: sharingOf(view, "network", String(object.network_id)),
     deviceOwner: String(object.device_owner ?? ""),
   }),
   alsoVisible: function* (view, caller) {
@@ -98,18 +101,24 @@ export const portRules: ResourceRules<typeof Port> = {
     checkReach(transaction.view, network, String(values["binding:host_id"]));
     const wanted = values.fixed_ips as readonly WantedIp[] | undefined;
     const given = values.mac_address;
+    const owner = String(values.device_owner);
+    const mac = typeof given === "string" ? unicast(given) : pickMac(transaction, network.id, settings.macPrefix);
+    const fixed =
+      wanted === undefined
+        ? defaultAddresses(writing, network, owner)
+        : addresses(writing, network, wanted, { held: [], mac, owner });
     return transaction.put(Port, {
       ...taggedOf(writing, values, 1),
       network_id: network.id,
       admin_state_up: values.admin_state_up === true,
-      mac_address: typeof given === "string" ? unicast(given) : pickMac(transaction, network.id, settings.macPrefix),
-      fixed_ips: wanted === undefined ? defaultAddresses(writing, network) : addresses(writing, network, wanted, []),
+      mac_address: mac,
+      fixed_ips: withAutomatic(transaction.view, network.id, mac, owner, fixed),
       security_groups: [],
       security_group_set: 0,
       allowed_address_pairs: [],
       router_id: null,
       device_id: String(values.device_id),
-      device_owner: String(values.device_owner),
+      device_owner: owner,
       port_security_enabled: (values.port_security_enabled as boolean | undefined) ?? network.port_security_enabled,
       "binding:host_id": String(values["binding:host_id"]),
       "binding:profile": values["binding:profile"] as PortObject["binding:profile"],
@@ -122,14 +131,19 @@ export const portRules: ResourceRules<typeof Port> = {
     if (network === undefined) throw fail("NetworkNotFound", { id: before.network_id });
     if (before.router_id !== null) checkRouterPort(before, values);
     const wanted = values.fixed_ips as readonly WantedIp[] | undefined;
-    const mac = values.mac_address;
+    const mac = typeof values.mac_address === "string" ? unicast(values.mac_address) : before.mac_address;
+    const owner = String(values.device_owner ?? before.device_owner);
+    const { view } = writing.transaction;
+    const { fixed_ips: held } = before;
+    const given = wanted === undefined ? held : addresses(writing, network, wanted, { held, mac, owner });
+    const moved = wanted !== undefined || mac !== before.mac_address;
     if (typeof values["binding:host_id"] === "string")
       checkReach(writing.transaction.view, network, values["binding:host_id"]);
     return writing.transaction.put(Port, {
       ...before,
       ...values,
-      mac_address: typeof mac === "string" ? unicast(mac) : before.mac_address,
-      fixed_ips: wanted === undefined ? before.fixed_ips : addresses(writing, network, wanted, before.fixed_ips),
+      mac_address: mac,
+      fixed_ips: moved ? withAutomatic(view, network.id, mac, owner, given) : held,
     });
   },
   remove: (writing, port, precondition) => {
@@ -179,9 +193,10 @@ function unicast(mac: string): string {
   return mac;
 }
 
-/** One address of each family that the network has. Throws IpAddressGenerationFailure when a family has none left. */
-function defaultAddresses(writing: Writing, network: NetworkObject): readonly FixedIp[] {
-  const subnets = writing.transaction.view.by(Subnet.index.network_id, network.id);
+/** One address of each family that the network has, of subnets on which it does not make its own. Throws IpAddressGenerationFailure when a family has none left. */
+function defaultAddresses(writing: Writing, network: NetworkObject, owner: string): readonly FixedIp[] {
+  const all = writing.transaction.view.by(Subnet.index.network_id, network.id);
+  const subnets = makesAddresses(owner) ? all.filter((subnet) => !isAutomatic(subnet)) : all;
   const chosen: FixedIp[] = [];
   for (const version of [4, 6] as const) {
     const family = subnets.filter((subnet) => subnet.ip_version === version);
@@ -205,16 +220,25 @@ function firstFree(
   return undefined;
 }
 
-/** The addresses that a caller asked for; those that the port had already and that fit stay. */
+/** What a port has before it gets addresses. */
+interface Holder {
+  readonly held: readonly FixedIp[];
+  readonly mac: string;
+  readonly owner: string;
+}
+
+/** The addresses that a caller asked for, less those that the port makes itself; those that the port had already and that fit stay. */
 function addresses(
   writing: Writing,
   network: NetworkObject,
-  wanted: readonly WantedIp[],
-  held: readonly FixedIp[],
+  asked: readonly WantedIp[],
+  holder: Holder,
 ): readonly FixedIp[] {
-  if (wanted.length > fixedIpLimit) {
+  if (asked.length > fixedIpLimit) {
     throw fail("InvalidInput", { error_message: "Exceeded maximum amount of fixed ips per port" });
   }
+  const { held } = holder;
+  const wanted = asked.filter((each) => !makes(writing, network, each, holder));
   const chosen: FixedIp[] = [];
   // What is named comes first, so that what is picked keeps clear of it; the reply keeps the order asked for.
   const named = wanted.map((each) => (each.ip_address === undefined ? undefined : exact(writing, network, each)));
@@ -232,6 +256,24 @@ function addresses(
     chosen.push(picked);
     return picked;
   });
+}
+
+/** Whether what is asked for is an address that the port makes itself. Throws AllocationOnAutoAddressSubnet for another one there. */
+function makes(writing: Writing, network: NetworkObject, wanted: WantedIp, { held, mac, owner }: Holder): boolean {
+  if (!makesAddresses(owner)) return false;
+  const { view } = writing.transaction;
+  const { subnet_id, ip_address } = wanted;
+  const subnet = view
+    .by(Subnet.index.network_id, network.id)
+    .find((each) =>
+      subnet_id === undefined
+        ? ip_address !== undefined && cidrContains(cidrOf(each.cidr), ipOf(ip_address))
+        : each.id === subnet_id,
+    );
+  if (subnet === undefined || !isAutomatic(subnet)) return false;
+  const has = (fixed: FixedIp): boolean => fixed.subnet_id === subnet.id && fixed.ip_address === ip_address;
+  if (ip_address === undefined || has(automaticAddress(subnet, mac)) || held.some(has)) return true;
+  throw fail("AllocationOnAutoAddressSubnet", { ip: ip_address, subnet_id: subnet.id });
 }
 
 /** Two entries of one request for one address are a conflict of the request with itself. */

@@ -71,6 +71,17 @@ export interface Preparation {
   readonly make: (writing: Writing, projectId: string) => void;
 }
 
+/** How objects of a kind are shared. */
+export interface Sharing<O extends StoredObject> {
+  readonly actions: readonly string[];
+  /** Projects that use the object now: a policy that one of them needs stays. */
+  readonly users: (view: View, object: O) => Iterable<string>;
+  /** Why a policy that somebody needs stays. */
+  readonly needed: (object: O, target: string) => string;
+  /** Throws what stands against giving the object to a target. */
+  readonly check?: (view: View, object: O, target: string) => void;
+}
+
 export interface ResourceRules<R extends AnyResource = AnyResource> {
   readonly resource: R;
   /** The collection in a URL where it is not the plural of the JSON: `security-groups`. */
@@ -88,7 +99,9 @@ export interface ResourceRules<R extends AnyResource = AnyResource> {
   /** Objects that a caller may see besides its project's: shared ones, those on what it owns. */
   readonly alsoVisible?: (view: View, caller: Caller) => Iterable<StoredObject>;
   /** Fields made when the object is read. */
-  readonly computed: Readonly<Record<string, (object: ObjectOf<R>, world: World) => unknown>>;
+  readonly computed: Readonly<Record<string, (object: ObjectOf<R>, world: World, caller: Caller) => unknown>>;
+  /** Objects that RBAC policies may give to other projects. */
+  readonly sharing?: Sharing<ObjectOf<R>>;
   /** Special filters: of one attribute's raw values, whether an object passes. */
   readonly filters?: Readonly<Record<string, (values: readonly string[]) => (object: ObjectOf<R>) => boolean>>;
   readonly create: (writing: Writing, values: Values) => ObjectOf<R>;
@@ -112,16 +125,19 @@ export function taggedOf(writing: Writing, values: Values, revision: 0 | 1) {
   return { ...standardOf(writing, values, revision), tags: [...tags].sort() };
 }
 
+/** The project that a new object is of. Throws when there is none such. */
+export function ownerOf({ transaction }: Writing, values: Values): string {
+  const projectId = String(values.project_id);
+  if (transaction.view.has(Project, projectId)) return projectId;
+  throw fail("HTTPBadRequest", { message: `Project ${projectId} could not be found.` }, { field: "project_id" });
+}
+
 /** The standard attributes of a new object. `revision`: what Neutron shows right after creation, 0 or 1. */
 export function standardOf(writing: Writing, values: Values, revision: 0 | 1) {
   const { transaction } = writing;
-  const projectId = String(values.project_id);
-  if (!transaction.view.has(Project, projectId)) {
-    throw fail("HTTPBadRequest", { message: `Project ${projectId} could not be found.` }, { field: "project_id" });
-  }
   return {
     id: transaction.newId(),
-    project_id: projectId,
+    project_id: ownerOf(writing, values),
     name: String(values.name),
     description: String(values.description),
     revision_number: revision,

@@ -14,6 +14,7 @@ import {
   isLoopbackIp,
   isMulticastIp,
   isUnspecifiedIp,
+  keyOf,
   lastIpOf,
   Network,
   Port,
@@ -21,15 +22,20 @@ import {
   Subnet,
   type Subnet as SubnetObject,
   sizeOfCidr,
+  textOfCidr,
   textOfIp,
   type View,
   valueOfIp,
   versionOf,
 } from "@selvage/model";
 import { spanOf } from "../allocate.ts";
-import { anyOf, isAdmin, member, networkOwner, reader, sharedNetwork } from "../api/policy.ts";
+import { anyOf, isAdmin, member, networkOwner, reader, shared } from "../api/policy.ts";
+import { addAutomatic, makesAddresses, releaseSubnet } from "./automatic-addresses.ts";
 import { visibleNetwork } from "./network.ts";
+import { giveBack } from "./pool-space.ts";
 import { type ResourceRules, taggedOf, type Values } from "./rules.ts";
+import { sharedObjects, sharingOf } from "./sharing.ts";
+import { rangeOf } from "./subnet-range.ts";
 
 const nameServerLimit = 5;
 const hostRouteLimit = 20;
@@ -44,7 +50,7 @@ export const subnetRules: ResourceRules<typeof Subnet> = {
   resource: Subnet,
   notFound: (id) => fail("SubnetNotFound", { id }),
   policy: {
-    get: anyOf(isAdmin, reader, sharedNetwork),
+    get: anyOf(isAdmin, reader, shared),
     // Later releases' rule: who merely shares a network does not shape it (the captured release let it, by mistake).
     create: anyOf(isAdmin, networkOwner),
     update: anyOf(isAdmin, member, networkOwner),
@@ -54,29 +60,26 @@ export const subnetRules: ResourceRules<typeof Subnet> = {
   target: (view, object) => ({
     projectId: String(object.project_id),
     network: view.get(Network, String(object.network_id)),
+    sharedWith: sharingOf(view, "network", String(object.network_id)),
   }),
-  alsoVisible: (view) =>
-    view.by(Network.index.shared, "true").flatMap((network) => view.by(Subnet.index.network_id, network.id)),
-  computed: {
-    ipv6_ra_mode: () => null,
-    ipv6_address_mode: () => null,
-    subnetpool_id: () => null,
+  alsoVisible: function* (view, caller) {
+    for (const network of sharedObjects(view, Network, "network", caller.projectId))
+      yield* view.by(Subnet.index.network_id, network.id);
   },
+  computed: {},
   create: (writing, values) => {
     const { transaction, caller } = writing;
     const network = visibleNetwork(transaction.view, caller, String(values.network_id));
-    const text = values.cidr;
-    if (typeof text !== "string") {
-      throw fail("BadRequest", { resource: "subnets", msg: "a subnetpool must be specified in the absence of a cidr" });
-    }
-    const cidr = cidrOf(text);
     const version = values.ip_version === 6 ? 6 : 4;
-    checkVersion("cidr", text, firstIpOf(cidr), version);
-    checkNotIpv4Block(text, cidr);
+    if (typeof values.cidr === "string") checkVersion("cidr", values.cidr, firstIpOf(cidrOf(values.cidr)), version);
+    const { cidr, pool } = rangeOf(writing, network, values);
+    const text = textOfCidr(cidr);
+    checkNotIpv4Block("subnets", cidr);
     const dhcp = values.enable_dhcp === true;
+    const modes = modesOf(values, version, cidr, dhcp);
     if (dhcp) checkDhcpRange(cidr);
     checkOverlap(transaction.view, network.id, text, cidr);
-    const gateway = values.gateway_ip === undefined ? defaultGateway(cidr) : gatewayOf(values, cidr, version);
+    const gateway = values.gateway_ip === undefined ? defaultGateway(cidr, modes) : gatewayOf(values, cidr, version);
     const pools = (values.allocation_pools as readonly AllocationPool[] | undefined) ?? defaultPools(cidr, gateway);
     checkPools(pools, text, cidr, version);
     checkGatewayOutside(gateway, pools);
@@ -85,7 +88,7 @@ export const subnetRules: ResourceRules<typeof Subnet> = {
     checkLimits("new subnet", nameServers, routes);
     checkRoutes(routes, version);
     transaction.put(Network, network);
-    return transaction.put(Subnet, {
+    const subnet = transaction.put(Subnet, {
       ...taggedOf(writing, values, 0),
       network_id: network.id,
       ip_version: version,
@@ -95,13 +98,21 @@ export const subnetRules: ResourceRules<typeof Subnet> = {
       enable_dhcp: dhcp,
       dns_nameservers: nameServers,
       host_routes: routes,
+      ...modes,
+      subnetpool_id: pool?.id ?? null,
     });
+    addAutomatic(transaction, subnet);
+    return subnet;
   },
   update: (writing, before, values) => {
     const cidr = cidrOf(before.cidr);
     const version = before.ip_version;
     const after: SubnetObject = { ...before, ...values };
     if ("gateway_ip" in values) gatewayOf(values, cidr, version);
+    if (typeof values.gateway_ip === "string" && values.gateway_ip !== before.gateway_ip)
+      checkGatewayFree(writing.transaction.view, before);
+    if (!after.enable_dhcp && (before.ipv6_ra_mode !== null || before.ipv6_address_mode !== null))
+      throw fail("InvalidInput", { error_message: "Cannot disable enable_dhcp with ipv6 attributes set" });
     if ("allocation_pools" in values) checkPools(after.allocation_pools, before.cidr, cidr, version);
     if ("gateway_ip" in values || "allocation_pools" in values)
       checkGatewayOutside(after.gateway_ip, after.allocation_pools);
@@ -112,13 +123,9 @@ export const subnetRules: ResourceRules<typeof Subnet> = {
   },
   remove: (writing, subnet, precondition) => {
     const { transaction } = writing;
-    if (transaction.view.exists(Port.index.subnet, subnet.id)) {
-      throw fail("SubnetInUse", {
-        subnet_id: subnet.id,
-        reason: "One or more ports have an IP allocation from this subnet.",
-      });
-    }
+    releaseSubnet(transaction, subnet);
     precondition();
+    giveBack(transaction, subnet);
     transaction.remove(Subnet, subnet.id);
     const network = transaction.view.get(Network, subnet.network_id);
     if (network !== undefined) transaction.put(Network, network);
@@ -141,8 +148,9 @@ function hostSpan(cidr: Cidr): { readonly first: bigint; readonly last: bigint }
   return { first: first + 1n, last: versionOf(firstIpOf(cidr)) === 4 ? last - 1n : last };
 }
 
-/** The first host address; none in a subnet of a single address. */
-function defaultGateway(cidr: Cidr): string | null {
+/** The first host address; where addresses come by SLAAC, the one that is every router's (RFC 4291, section 2.6.1), as Neutron has it; none in a subnet of a single address. */
+function defaultGateway(cidr: Cidr, { ipv6_ra_mode, ipv6_address_mode }: Modes): string | null {
+  if (ipv6_ra_mode === "slaac" || ipv6_address_mode === "slaac") return textOfIp(firstIpOf(cidr));
   if (sizeOfCidr(cidr) === 1n) return null;
   return textOfIp(ipFrom(versionOf(firstIpOf(cidr)), hostSpan(cidr).first));
 }
@@ -176,6 +184,42 @@ function gatewayOf(values: Values, cidr: Cidr, version: 4 | 6): string | null {
   return text;
 }
 
+type Modes = Pick<SubnetObject, "ipv6_ra_mode" | "ipv6_address_mode">;
+
+/** Who tells machines their addresses. Throws InvalidInput for what does not go together, and for what nobody would do. */
+function modesOf(values: Values, version: 4 | 6, cidr: Cidr, dhcp: boolean): Modes {
+  const refuse = (error_message: string): never => {
+    throw fail("InvalidInput", { error_message });
+  };
+  const modes = { ipv6_ra_mode: values.ipv6_ra_mode, ipv6_address_mode: values.ipv6_address_mode } as Modes;
+  const set = Object.entries(modes).filter(([, mode]) => mode !== null);
+  for (const [name] of set) if (version === 4) refuse(`${name} is not valid when ip_version is 4`);
+  if (set.length === 0) return modes;
+  const { ipv6_ra_mode, ipv6_address_mode } = modes;
+  if (!dhcp) refuse("ipv6_ra_mode or ipv6_address_mode cannot be set when enable_dhcp is set to False");
+  if (ipv6_ra_mode !== null && ipv6_address_mode !== null && ipv6_ra_mode !== ipv6_address_mode) {
+    refuse(
+      `ipv6_ra_mode set to '${ipv6_ra_mode}' with ipv6_address_mode set to '${ipv6_address_mode}' is not valid. If both attributes are set, they must be the same value`,
+    );
+  }
+  for (const [name, mode] of set)
+    if (mode === "dhcpv6-stateful")
+      refuse(`${name} 'dhcpv6-stateful' is not supported: no DHCPv6 server gives addresses`);
+  if (cidr.length !== 64) {
+    refuse(
+      `Invalid CIDR ${textOfCidr(cidr)} for IPv6 address mode. OpenStack uses the EUI-64 address format, which requires the prefix to be /64`,
+    );
+  }
+  return modes;
+}
+
+/** A router that has the gateway's address keeps it. */
+function checkGatewayFree(view: View, { id, gateway_ip }: SubnetObject): void {
+  if (gateway_ip === null) return;
+  const port = view.by(Port.index.address, keyOf(id, gateway_ip)).find((each) => !makesAddresses(each.device_owner));
+  if (port !== undefined) throw fail("GatewayIpInUse", { ip_address: gateway_ip, port_id: port.id });
+}
+
 function checkVersion(attribute: string, text: string, ip: Ip, version: 4 | 6): void {
   if (versionOf(ip) === version) return;
   throw fail("InvalidInput", { error_message: `${attribute} '${text}' does not match the ip_version '${version}'` });
@@ -205,10 +249,10 @@ function checkOverlap(view: View, networkId: string, text: string, cidr: Cidr): 
 }
 
 /** An IPv6 address there would be taken for the IPv4 address in its low 32 bits. */
-function checkNotIpv4Block(text: string, cidr: Cidr): void {
+export function checkNotIpv4Block(resource: string, cidr: Cidr): void {
   if (!cidrsOverlap(cidr, ipv4InIpv6)) return;
-  const msg = `Invalid input for operation: ${text} overlaps ::/96, which is reserved for IPv4-compatible addresses (RFC 4291)`;
-  throw fail("BadRequest", { resource: "subnets", msg });
+  const msg = `Invalid input for operation: ${textOfCidr(cidr)} overlaps ::/96, which is reserved for IPv4-compatible addresses (RFC 4291)`;
+  throw fail("BadRequest", { resource, msg });
 }
 
 function checkPools(pools: readonly AllocationPool[], cidrText: string, cidr: Cidr, version: 4 | 6): void {
