@@ -56,6 +56,10 @@ function missing(kind: string, id: string): SelvageError {
       return fail("PortNotFound", { id });
     case "host":
       return fail("HostNotFound", { id });
+    case "subnetpool":
+      return fail("SubnetPoolNotFound", { subnetpool_id: id });
+    case "address_scope":
+      return fail("AddressScopeNotFound", { address_scope_id: id });
     default:
       return fail("IdentityNotFound", { kind, id });
   }
@@ -71,6 +75,10 @@ function inUse(kind: string, id: string, { refusedBy }: Extract<DeletionPlan, { 
       return fail("NetworkInUse", { net_id: id, ports: holders.join(",") });
     case "subnet":
       return fail("SubnetInUse", { subnet_id: id, reason: `${holders.length} ${kinds} refer to it.` });
+    case "subnetpool":
+      return fail("SubnetPoolDeleteError", { reason: "Subnet pool has existing allocations" });
+    case "address_scope":
+      return fail("AddressScopeInUse", { address_scope_id: id });
     default:
       return fail("IdentityConflict", { kind, details: `it still has ${holders.length} ${kinds}` });
   }
@@ -85,6 +93,8 @@ function notUnique(index: string, key: string, object: Attributes): SelvageError
       const [subnet_id = "", ip = ""] = key.split("|");
       return fail("IpAddressAlreadyAllocated", { ip, subnet_id });
     }
+    case "rbac_policy.grant":
+      return fail("DuplicateRbacPolicy");
     case "network.segment":
       return fail("TunnelIdInUse", { tunnel_id: key });
     case "host.name":

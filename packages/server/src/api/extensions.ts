@@ -12,11 +12,18 @@ const extension = (alias: string, name: string, description: string, updated: st
   Object.freeze({ name, alias, description, updated, links: [] });
 
 export const extensions: readonly Extension[] = Object.freeze([
+  extension("address-scope", "Address scope", "Address scopes extension.", "2015-07-26T10:00:00-00:00"),
   extension(
     "binding",
     "Port Binding",
     "Expose port bindings of a virtual port to external application",
     "2014-02-03T10:00:00-00:00",
+  ),
+  extension(
+    "default-subnetpools",
+    "Default Subnetpools",
+    "Provides ability to mark and use a subnetpool as the default.",
+    "2016-02-18T18:00:00-00:00",
   ),
   extension(
     "filter-validation",
@@ -51,6 +58,24 @@ export const extensions: readonly Extension[] = Object.freeze([
     "2012-09-07T10:00:00-00:00",
   ),
   extension(
+    "rbac-address-scope",
+    "Add address_scope type to RBAC",
+    "Add address_scope type to RBAC",
+    "2020-02-12T00:00:00-00:00",
+  ),
+  extension(
+    "rbac-policies",
+    "RBAC Policies",
+    "Allows creation and modification of policies that control tenant access to resources.",
+    "2015-06-17T12:15:12-00:00",
+  ),
+  extension(
+    "rbac-subnetpool",
+    "Add subnetpool type to RBAC",
+    "Add subnetpool type to RBAC",
+    "2020-02-05T00:00:00-00:00",
+  ),
+  extension(
     "revision-if-match",
     "If-Match constraints based on revision_number",
     "Extension indicating that If-Match based on revision_number is supported.",
@@ -79,5 +104,17 @@ export const extensions: readonly Extension[] = Object.freeze([
     "Resource timestamps",
     "Adds created_at and updated_at fields to all Neutron resources that have Neutron standard attributes.",
     "2016-09-12T10:00:00-00:00",
+  ),
+  extension(
+    "subnet_allocation",
+    "Subnet Allocation",
+    "Enables allocation of subnets from a subnet pool",
+    "2015-03-30T10:00:00-00:00",
+  ),
+  extension(
+    "subnetpool-prefix-ops",
+    "Subnet Pool Prefix Operations",
+    "Provides support for adjusting the prefix list of subnet pools",
+    "2019-02-08T10:00:00-00:00",
   ),
 ]);

@@ -1,13 +1,6 @@
 /** Which block a new subnet gets: the one that it names, or one of a pool (Networking v2.0, extensions `subnet_allocation`, `default-subnetpools`; neutron `subnet_alloc`). */
 import { fail } from "@selvage/base";
-import {
-  type Cidr,
-  cidrOf,
-  type Network as NetworkObject,
-  Subnet,
-  type Subnetpool as SubnetpoolObject,
-  type View,
-} from "@selvage/model";
+import { type Cidr, cidrOf, Subnet, type Subnetpool as SubnetpoolObject, type View } from "@selvage/model";
 import { addressScopeOf, checkPoolQuota, takeAny, takeFree } from "./pool-space.ts";
 import type { Values, Writing } from "./rules.ts";
 import { defaultPool, visiblePool } from "./subnetpool.ts";
@@ -17,10 +10,8 @@ const bad = (msg: string) => fail("BadRequest", { resource: "subnets", msg });
 /** The block, taken from its pool where it is of one. Throws what stands against it. */
 export function rangeOf(
   writing: Writing,
-  network: NetworkObject,
   values: Values,
 ): { readonly cidr: Cidr; readonly pool: SubnetpoolObject | undefined } {
-  const { view } = writing.transaction;
   const version = values.ip_version === 6 ? 6 : 4;
   const cidr = typeof values.cidr === "string" ? cidrOf(values.cidr) : undefined;
   const length = values.prefixlen as number | undefined;
@@ -28,14 +19,12 @@ export function rangeOf(
   const pool = poolOf(writing, version, values);
   if (pool === undefined) {
     if (cidr === undefined) throw bad("a subnetpool must be specified in the absence of a cidr");
-    checkAffinity(view, network.id, version, undefined);
     return { cidr, pool };
   }
   if (pool.ip_version !== version)
     throw bad(`Cannot allocate IPv${version} subnet from IPv${pool.ip_version} subnet pool`);
   if (cidr === undefined && values.allocation_pools !== undefined)
     throw bad("allocation_pools allowed only for specific subnet requests");
-  checkAffinity(view, network.id, version, pool);
   return { cidr: take(writing, pool, String(values.project_id), cidr, length), pool };
 }
 
@@ -76,7 +65,7 @@ function poolOf(writing: Writing, version: 4 | 6, values: Values): SubnetpoolObj
 }
 
 /** Subnets of one family on a network are of one address scope, and where there is none of one pool, or of no pool. */
-function checkAffinity(view: View, networkId: string, version: 4 | 6, pool: SubnetpoolObject | undefined): void {
+export function checkAffinity(view: View, networkId: string, version: 4 | 6, pool: SubnetpoolObject | undefined): void {
   const scope = addressScopeOf(view, networkId, version);
   if (scope !== undefined) {
     if (pool?.address_scope_id !== scope) throw fail("NetworkAddressScopeAffinityError");

@@ -35,7 +35,7 @@ import { visibleNetwork } from "./network.ts";
 import { giveBack } from "./pool-space.ts";
 import { type ResourceRules, taggedOf, type Values } from "./rules.ts";
 import { sharedObjects, sharingOf } from "./sharing.ts";
-import { rangeOf } from "./subnet-range.ts";
+import { checkAffinity, rangeOf } from "./subnet-range.ts";
 
 const nameServerLimit = 5;
 const hostRouteLimit = 20;
@@ -72,7 +72,7 @@ export const subnetRules: ResourceRules<typeof Subnet> = {
     const network = visibleNetwork(transaction.view, caller, String(values.network_id));
     const version = values.ip_version === 6 ? 6 : 4;
     if (typeof values.cidr === "string") checkVersion("cidr", values.cidr, firstIpOf(cidrOf(values.cidr)), version);
-    const { cidr, pool } = rangeOf(writing, network, values);
+    const { cidr, pool } = rangeOf(writing, values);
     const text = textOfCidr(cidr);
     checkNotIpv4Block("subnets", cidr);
     const dhcp = values.enable_dhcp === true;
@@ -87,6 +87,7 @@ export const subnetRules: ResourceRules<typeof Subnet> = {
     const routes = (values.host_routes ?? []) as readonly HostRoute[];
     checkLimits("new subnet", nameServers, routes);
     checkRoutes(routes, version);
+    checkAffinity(transaction.view, network.id, version, pool);
     transaction.put(Network, network);
     const subnet = transaction.put(Subnet, {
       ...taggedOf(writing, values, 0),

@@ -13,9 +13,6 @@ export const unlistedAttributes: ReadonlySet<string> = new Set([
   "dns_publish_fixed_ip",
   "extra_dhcp_opts",
   "ip_allocation",
-  "ipv4_address_scope",
-  "ipv6_address_scope",
-  "is_default",
   "l2_adjacency",
   "numa_affinity_policy",
   "propagate_uplink_status",
@@ -32,16 +29,20 @@ export const unlistedAttributes: ReadonlySet<string> = new Set([
   "vlan_transparent",
 ]);
 
+/** Extensions that are listed and were not captured: the Neutron's other driver has them. */
+export const beyondCaptured: ReadonlySet<string> = new Set([
+  "rbac-address-group",
+  "rbac-subnetpool",
+  "subnetpool-prefix-ops",
+]);
+
 /** Request attributes that are left out besides: they name what this server has no other kind of. */
 export const untranslatable: ReadonlySet<string> = new Set([
   "binding:vnic_type",
-  "ipv6_address_mode",
-  "ipv6_ra_mode",
   "provider:network_type",
   "provider:physical_network",
 ]);
 
-const pools = "subnet pools are not listed";
 const external = "external networks are not listed";
 const groups = "security groups are not listed";
 const tags = "tags are not listed";
@@ -49,7 +50,6 @@ const routers = "routers are not listed";
 const trunks = "trunks are not listed";
 const qos = "QoS is not listed";
 const quotas = "quotas are not listed";
-const rbac = "RBAC policies are not listed";
 const substring = "ip-substring-filtering is not listed";
 
 /** Captures that are not replayed, with the reason. */
@@ -59,15 +59,12 @@ export const notApplicable: ReadonlyMap<string, string> = new Map([
   ["network-create-external", external],
   ["network-create-external-member-403", external],
   ["subnet-create-external", external],
-  ["subnet-ra-mode-on-v4", "router advertisement modes are refused in POST until they are enforced"],
-  ["subnet-from-pool", pools],
-  ["subnet-from-pool-prefixlen", pools],
-  ["subnet-from-pool-prefixlen-too-small", pools],
-  ["subnet-from-pool-cidr-outside", pools],
-  ["subnet-from-pool-quota-exceeded", pools],
-  ["subnet-from-pool-quota-exceeded2", pools],
-  ["subnet-default-pool-missing", pools],
-  ["network-ipv4-address-scope", pools],
+  ["subnetpool-add-prefixes", "subnetpool-prefix-ops is listed here, and was not there"],
+  ["subnetpool-remove-prefixes", "subnetpool-prefix-ops is listed here, and was not there"],
+  ["rbac-external", external],
+  ["rbac-qos_policy", qos],
+  ["rbac-security_group", groups],
+  ["rbac-address_group", groups],
   ["port-create-sg-404", groups],
   ["port-security-conflict", groups],
   ["security-group-in-use-delete-check", groups],
@@ -85,10 +82,8 @@ export const notApplicable: ReadonlyMap<string, string> = new Map([
   ["router-interface-port-delete-409", routers],
   ["external-network-delete-in-use", external],
   ["external-network-unset-in-use", external],
-  ["port-unrouted", pools],
   ["gateway-port-admin-view", routers],
   ["fip-port-admin-view", routers],
-  ["list-subnets-admin", pools],
   ["port-trunk-parent", trunks],
   ["port-trunk-sub", trunks],
   ["port-trunk-sub2", trunks],
@@ -98,14 +93,6 @@ export const notApplicable: ReadonlyMap<string, string> = new Map([
   ["port-with-qos", qos],
   ["network-with-qos", qos],
   ["port-qos-network-policy-id", qos],
-  ["rbac-network-visible", rbac],
-  ["rbac-port-by-sharee", rbac],
-  ["rbac-target-sees-shared", rbac],
-  ["rbac-sharee-ports", rbac],
-  ["rbac-sharee-create-subnet", rbac],
-  ["rbac-sharee-port-fixed-ip", `${rbac}; the same is tested on a shared network`],
-  ["rbac-sharee-port-mac", `${rbac}; the same is tested on a shared network`],
-  ["rbac-sharee-port-no-psec", `${rbac}; the same is tested on a shared network`],
   ["quota-first-ok", quotas],
   ["quota-exceeded", quotas],
   ["quota-bulk-over", quotas],
@@ -125,10 +112,6 @@ const newDefaults = "from 2023.2 a reader cannot write: the new defaults are wha
 
 /** Captures that are replayed and must answer otherwise. */
 export const decided: ReadonlyMap<string, Decision> = new Map<string, Decision>([
-  [
-    "subnet-create-v6-slaac",
-    { status: 201, reason: "replayed without its modes: the gateway is the first host address" },
-  ],
   ["network-create-reader", { status: 403, type: "PolicyNotAuthorized", reason: newDefaults }],
   ["network-update-reader", { status: 403, type: "PolicyNotAuthorized", reason: newDefaults }],
   ["port-create-reader", { status: 403, type: "PolicyNotAuthorized", reason: newDefaults }],
@@ -140,6 +123,15 @@ export const decided: ReadonlyMap<string, Decision> = new Map<string, Decision>(
       reason: "a quirk of that release's mixed defaults: who shares a network does not shape it",
     },
   ],
+  [
+    "rbac-sharee-create-subnet",
+    {
+      status: 403,
+      type: "PolicyNotAuthorized",
+      reason: "a quirk of that release's mixed defaults: who shares a network does not shape it",
+    },
+  ],
+  ["rbac-missing-object", { status: 400, type: "InvalidInput", reason: "its text holds names of Neutron's callbacks" }],
   ["fields-show", { status: 200, reason: "the name is the one before the reader's update, which is refused here" }],
   [
     "options",
