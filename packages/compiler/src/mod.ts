@@ -9,6 +9,7 @@ import { flood } from "./apps/flood.ts";
 import { guard } from "./apps/guard.ts";
 import { neighbours } from "./apps/neighbours.ts";
 import { routers } from "./apps/routers.ts";
+import { securityGroups } from "./apps/security-groups.ts";
 import { tunnels } from "./apps/tunnels.ts";
 import { unicast } from "./apps/unicast.ts";
 
@@ -26,6 +27,7 @@ export const apps: readonly App[] = Object.freeze([
   flood,
   routers,
   tunnels,
+  securityGroups,
 ]);
 
 /** Every derivation of every app, for one host; each is named `app: derivation`, which is what provenance shows. */

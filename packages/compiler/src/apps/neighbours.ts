@@ -1,12 +1,12 @@
 /** The MAC of every address that intent knows on the networks of this host and on those that routers join to them: ARP and ND are answered from it where they are asked. */
-import { derive, isNear, keyOf, Port, Subnet } from "@selvage/model";
-import { Arp, Nd, Neighbour, row } from "@selvage/pipeline";
-import { addressesOf } from "../addresses.ts";
+import { derive, isNear, keyOf, Port, Subnet, textOfCidr } from "@selvage/model";
+import { Arp, ArpAnswer, Nd, NdAnswer, Neighbour, noMac, row } from "@selvage/pipeline";
+import { addressesOf, pairsOf } from "../addresses.ts";
 import { app } from "../app.ts";
 import { dhcpServer } from "../dhcp.ts";
 import { isHere, networkKey, networkOn } from "../intent.ts";
 
-export const neighbours = app("neighbours", [Neighbour, Arp, Nd], (here) => [
+export const neighbours = app("neighbours", [Neighbour, Arp, Nd, ArpAnswer, NdAnswer], (here) => [
   derive("port", Port, (port, view) => {
     const net = view.ask(networkKey, port.network_id);
     const isSomewhere = port["binding:host_id"] !== "" || port.router_id !== null;
@@ -23,6 +23,18 @@ export const neighbours = app("neighbours", [Neighbour, Arp, Nd], (here) => [
       ...addressesOf(port, 4).map((arpTpa) => row(Arp, { srcPort, arpTpa }, "own", {}, "own")),
       ...addressesOf(port, 6).map((ndTarget) => row(Nd, { srcPort, ndTarget }, "own", {}, "own")),
     ];
+  }),
+  /** Who has an address of a pair now is for the machines to say: it moves between them (VRRP), so that questions for it are asked around. */
+  derive("pair", Port, (port, view) => {
+    const pairs = pairsOf(port);
+    const net = view.ask(networkKey, port.network_id);
+    const isFar = port["binding:host_id"] === "" || !networkOn(view, port.network_id, here.name);
+    if (pairs.length === 0 || net === undefined || isFar) return [];
+    return pairs.map(({ prefix }) =>
+      prefix.version === 4
+        ? row(ArpAnswer, { nhMac: noMac, net, arpTpa: textOfCidr(prefix) }, "around", {}, "around")
+        : row(NdAnswer, { nhMac: noMac, net, ndTarget: textOfCidr(prefix) }, "around", {}, "around"),
+    );
   }),
   /** The DHCP server's address, so that a lease can be renewed by unicast; a port that holds the address goes first. */
   derive("dhcp server", Subnet, (subnet, view) => {

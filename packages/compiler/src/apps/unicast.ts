@@ -1,10 +1,11 @@
-/** Where each MAC of a network is: on a port of this host, or behind the tunnel to another. */
-import { derive, isNear, Port } from "@selvage/model";
-import { L2, row } from "@selvage/pipeline";
+/** Where each MAC of a network is: on a port of this host, or behind the tunnel to another; or on each port that has an address pair with it. */
+import { derive, isNear, keyOf, Port } from "@selvage/model";
+import { FabricVni, HoldersHere, HoldersThere, L2, row } from "@selvage/pipeline";
+import { pairMacsOf } from "../addresses.ts";
 import { app } from "../app.ts";
-import { hostKey, isHere, networkKey } from "../intent.ts";
+import { hostKey, isHere, networkKey, networkOn } from "../intent.ts";
 
-export const unicast = app("unicast", [L2], (here) => [
+export const unicast = app("unicast", [L2, FabricVni, HoldersHere, HoldersThere], (here) => [
   derive("port", Port, (port, view) => {
     const host = port["binding:host_id"];
     const net = view.ask(networkKey, port.network_id);
@@ -16,5 +17,29 @@ export const unicast = app("unicast", [L2], (here) => [
     const there = view.ask(hostKey, host);
     if (there === undefined || !isNear(view, port.network_id, here.name)) return [];
     return [row(L2, key, "remote", { port: port.key, host: there }, "port")];
+  }),
+  /** A MAC that is no port's own is whose it is at the moment (VRRP): frames for it go to every port that may have it, and each other host gets one copy. */
+  derive("pair", Port, (port, view) => {
+    const macs = pairMacsOf(port);
+    const host = port["binding:host_id"];
+    const net = view.ask(networkKey, port.network_id);
+    if (macs.length === 0 || host === "" || net === undefined || !networkOn(view, port.network_id, here.name))
+      return [];
+    const there = view.ask(hostKey, host);
+    return macs.flatMap((mac) => {
+      if (view.exists(Port.index.networkMac, keyOf(port.network_id, mac))) return [];
+      const key = { net, ethDst: `${mac}/ff:ff:ff:ff:ff:ff` };
+      const towards = row(L2, key, "holders", {}, "port");
+      if (host !== here.name)
+        return there === undefined
+          ? []
+          : [towards, row(HoldersThere, { net, mac, host: there }, "copy", { host: there })];
+      if (!isHere(view, port, here.name)) return [];
+      return [
+        towards,
+        row(FabricVni, key, "holders", {}, "port"),
+        row(HoldersHere, { net, mac, port: port.key }, "copy", { port: port.key }),
+      ];
+    });
   }),
 ]);

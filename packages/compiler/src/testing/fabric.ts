@@ -22,6 +22,7 @@ import {
   type NetworkPlan,
   tunnelAddress,
 } from "./intent.ts";
+import { Policy, type PolicyPlan } from "./policy.ts";
 
 /** How one frame ended, everywhere. */
 export interface Journey {
@@ -53,6 +54,7 @@ export class TestFabric {
   readonly #underlay = new SimulatedFabric();
   readonly #hosts = new Map<string, TestHost>();
   readonly #machines = new Map<string, Machine>();
+  #policy = new Policy();
   #journey: MutableJourney = emptyJourney();
   #revision = 0;
 
@@ -77,6 +79,7 @@ export class TestFabric {
       });
     }
     for (const [name, machine] of intent.machines) this.#machines.set(name, machine);
+    this.#policy = intent.policy;
     this.change(intent.changes);
     for (const { port, host } of intent.plugged) this.#plug(port, host);
   }
@@ -109,6 +112,25 @@ export class TestFabric {
     const next = { ...port, ...part };
     this.#machines.set(name, machineOf(name, next, part["binding:host_id"] ?? host));
     this.change([put(Port, next)]);
+  }
+
+  /** Changes security groups: what the policy gives is one revision. */
+  police(act: (policy: Policy) => readonly Change[]): void {
+    this.change(act(this.#policy));
+  }
+
+  /** Gives a machine's port these security groups, or takes it from under any. */
+  regroup(name: string, groups: readonly string[] | undefined): void {
+    const { port, host } = this.machine(name);
+    const { grouping, changes } = this.#policy.assign(port.id, groups);
+    const next = { ...port, ...grouping };
+    this.#machines.set(name, machineOf(name, next, host));
+    this.change([...changes, put(Port, next)]);
+  }
+
+  /** Ids of a security group's rules, in the order of the plan. */
+  rulesOf(group: string): readonly string[] {
+    return this.#policy.rulesOf(group);
   }
 
   /** Plugs a machine's interface on a host, its own unless told. */
@@ -192,10 +214,10 @@ const emptyJourney = (): MutableJourney => ({ delivered: [], frames: [], punts: 
 
 /** Hosts `h1` to `hN` with the networks in force and their machines plugged. */
 export async function fabric(
-  options: { readonly hosts: number },
+  options: { readonly hosts: number; readonly policy?: PolicyPlan },
   ...plans: readonly NetworkPlan[]
 ): Promise<TestFabric> {
   const world = new TestFabric(options.hosts);
-  await world.start(intentOf(hostsOf(options.hosts), plans));
+  await world.start(intentOf(hostsOf(options.hosts), plans, options.policy));
   return world;
 }

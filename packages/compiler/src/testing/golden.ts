@@ -10,14 +10,47 @@ import { put } from "@selvage/model/testing";
 import { type Row, rowText } from "@selvage/pipeline";
 import type { App } from "../app.ts";
 import { hostsOf, intentOf, net } from "./intent.ts";
+import { anythingOut, type PolicyPlan } from "./policy.ts";
+
+/** A group of each kind of rule: ports, ICMP, groups both ways, a prefix, an address group; and a stateless one. */
+const policy: PolicyPlan = {
+  addressGroups: { offices: ["198.51.100.0/24", "203.0.113.7/32", "2001:db8:ff::/48"] },
+  groups: {
+    web: {
+      rules: [
+        ...anythingOut,
+        { direction: "ingress", protocol: "tcp", ports: [80, 81] },
+        { direction: "ingress", protocol: "icmp", ports: [8, 0] },
+        { direction: "ingress", version: 6, protocol: "icmpv6" },
+        { direction: "ingress", protocol: "tcp", ports: [22, 22], cidr: "192.0.2.0/24" },
+        { direction: "ingress", version: 6, protocol: "udp", ports: [1000, 1999], addressGroup: "offices" },
+        { direction: "ingress", protocol: "132", ports: [0, 65_535], group: "data" },
+      ],
+    },
+    data: { rules: [...anythingOut, { direction: "ingress", protocol: "tcp", ports: [5432, 5432], group: "web" }] },
+    quiet: {
+      stateful: false,
+      rules: [
+        { direction: "egress", protocol: "udp", ports: [53, 53], group: "data" },
+        { direction: "ingress", protocol: "udp" },
+      ],
+    },
+  },
+};
 
 /**
  * On h1 of three hosts (the third has not said where its tunnels end): a network of both families with ports as they come, one
- * down, one without port security, one that is not plugged; a network that is down; a network that has no machine here; and one of VXLAN.
+ * down, one without port security, one that is not plugged; a network that is down; a network that has no machine here; one of VXLAN; and
+ * security groups and address pairs on both kinds of network.
  */
 export function goldenRows(app: App): readonly Row[] {
+  const pairs = [
+    { ip_address: "10.0.0.200", mac_address: "00:00:5e:00:01:07" },
+    { ip_address: "2001:db8::c8", mac_address: "00:00:5e:00:02:07" },
+    { ip_address: "10.0.0.208/28", mac_address: "fa:16:3e:00:00:03" },
+  ];
   const hosts = hostsOf(3).map((host): Host => (host.name === "h3" ? { ...host, tunnel_ip: null } : host));
-  const { changes, plugged } = intentOf(hosts, [
+  const plans = [
     net("blue", {
       here: "h1",
       there: "h2",
@@ -34,7 +67,26 @@ export function goldenRows(app: App): readonly Row[] {
     ),
     net("far", { stranger: "h2" }),
     net("plain", { left: "h1", right: "h2" }, { network: { "provider:network_type": "vxlan" } }),
-  ]);
+    net("guarded", {
+      web: { host: "h1", groups: ["web"] },
+      many: { host: "h1", groups: ["web", "quiet"] },
+      quiet: { host: "h1", groups: ["quiet"] },
+      tied: { host: "h1", groups: [] },
+      data: { host: "h2", groups: ["data"] },
+      twin: { host: "h1", port: { allowed_address_pairs: pairs } },
+      sibling: { host: "h2", port: { allowed_address_pairs: pairs } },
+    }),
+    net(
+      "guarded-plain",
+      {
+        webs: { host: "h1", groups: ["web"] },
+        datas: { host: "h2", groups: ["data"] },
+        twins: { host: "h1", port: { allowed_address_pairs: pairs } },
+      },
+      { network: { "provider:network_type": "vxlan" } },
+    ),
+  ];
+  const { changes, plugged } = intentOf(hosts, plans, policy);
   const engine = new Engine<Row>({ derivations: app.derivations({ name: "h1" }) });
   const facts = plugged.filter(({ host }) => host === "h1").map(({ port }) => put(Attachment, { id: port }));
   engine.apply([...changes, ...facts], 1);

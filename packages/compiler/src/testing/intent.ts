@@ -1,11 +1,14 @@
 /** Small intents for the compiler's tests: a network with its subnets and named machines, in one line. */
 import { type Change, type FixedIp, Host, Network, Port, Subnet } from "@selvage/model";
 import { makeHost, makeNetwork, makePort, makeSubnet, put, testId, testMac } from "@selvage/model/testing";
+import { Policy, type PolicyPlan } from "./policy.ts";
 
 /** Where a machine is, and what of its port is not as usual. */
 export interface MachinePlan {
   readonly host: string;
   readonly port?: Partial<Port>;
+  /** Security groups that police it; it is not policed unless told. */
+  readonly groups?: readonly string[];
   /** Whether its interface is plugged from the start: true unless told. */
   readonly plugged?: boolean;
 }
@@ -44,6 +47,7 @@ export interface Intent {
   readonly machines: ReadonlyMap<string, Machine>;
   /** Ids of the ports whose interfaces are plugged from the start, with the host they are plugged on. */
   readonly plugged: readonly { readonly port: string; readonly host: string }[];
+  readonly policy: Policy;
 }
 
 /** Name and underlay address of the n-th host: h1 at 192.0.2.1, and so on. */
@@ -56,8 +60,13 @@ export const hostsOf = (count: number): readonly Host[] =>
   );
 
 /** Everything that the plans say, with ids, keys and addresses counted up from 1 in their order. */
-export function intentOf(hosts: readonly Host[], plans: readonly NetworkPlan[]): Intent {
-  const changes: Change[] = hosts.map((host) => put(Host, host));
+export function intentOf(
+  hosts: readonly Host[],
+  plans: readonly NetworkPlan[],
+  policyPlan: PolicyPlan = { groups: {} },
+): Intent {
+  const { policy, changes: policyChanges } = Policy.from(policyPlan);
+  const changes: Change[] = [...hosts.map((host) => put(Host, host)), ...policyChanges];
   const machines = new Map<string, Machine>();
   const plugged: { port: string; host: string }[] = [];
   for (const [at, plan] of plans.entries()) {
@@ -74,25 +83,29 @@ export function intentOf(hosts: readonly Host[], plans: readonly NetworkPlan[]):
       const {
         host,
         port: partial = {},
+        groups,
         plugged: isPlugged = true,
       } = typeof planned === "string" ? { host: planned } : planned;
       const key = machines.size + 1;
+      const id = testId("port", key);
+      const { grouping, changes: setChanges } = policy.assign(id, groups);
       const port = makePort({
-        id: testId("port", key),
+        id,
         name,
         network_id: network.id,
         mac_address: testMac(key),
         key,
         fixed_ips: subnets.map((subnet) => addressIn(subnet, key)),
         "binding:host_id": host,
+        ...grouping,
         ...partial,
       });
-      changes.push(put(Port, port));
+      changes.push(...setChanges, put(Port, port));
       machines.set(name, machineOf(name, port, host));
       if (isPlugged) plugged.push({ port: port.id, host });
     }
   }
-  return { changes, machines, plugged };
+  return { changes, machines, plugged, policy };
 }
 
 /** The machine of a port: its first address of each family, or one that nobody has. */

@@ -1,0 +1,112 @@
+/**
+ * What a security group rule says of a packet besides whose it is, as clauses: protocol, ports as value and mask, ICMP type and code; and of a fragment that is
+ * not the first, which bears none of these, those of its connection (pipeline design, 3.4 and 4.2).
+ */
+import type { SecurityGroupRule } from "@selvage/model";
+import { EthType, IpProto } from "@selvage/pipeline";
+
+/** A clause in the columns of both policy tables; `untracked`: only of packets whose connection is not tracked. */
+export interface ServiceClause {
+  readonly ethType: number;
+  readonly ipProto?: number;
+  readonly tcpDst?: string;
+  readonly udpDst?: string;
+  readonly sctpDst?: string;
+  readonly icmpType?: number;
+  readonly icmpCode?: number;
+  readonly icmp6Type?: number;
+  readonly icmp6Code?: number;
+  readonly later?: number;
+  readonly ctProto?: number;
+  readonly ctDst?: string;
+  readonly untracked?: true;
+}
+
+/** Names of protocols as the Networking API takes them (IANA's protocol numbers). */
+const numbers: Readonly<Record<string, number>> = {
+  hopopt: 0,
+  icmp: 1,
+  igmp: 2,
+  ip: 4,
+  ipip: 4,
+  tcp: 6,
+  egp: 8,
+  udp: 17,
+  dccp: 33,
+  "ipv6-encap": 41,
+  "ipv6-route": 43,
+  "ipv6-frag": 44,
+  rsvp: 46,
+  gre: 47,
+  esp: 50,
+  ah: 51,
+  icmpv6: 58,
+  "ipv6-icmp": 58,
+  "ipv6-nonxt": 59,
+  "ipv6-opts": 60,
+  ospf: 89,
+  vrrp: 112,
+  pgm: 113,
+  sctp: 132,
+  udplite: 136,
+};
+
+/** A rule's protocol: a number, `any`, or undefined for what is none. ICMP in a rule for IPv6 is ICMPv6, as Neutron reads it. */
+export function protocolOf({ protocol, ethertype }: SecurityGroupRule): number | "any" | undefined {
+  if (protocol === null || protocol === "any" || protocol === "") return "any";
+  const number = /^\d{1,3}$/.test(protocol) ? Number(protocol) : numbers[protocol.toLowerCase()];
+  if (number === undefined || number > 255) return undefined;
+  return ethertype === "IPv6" && number === IpProto.icmp ? IpProto.icmp6 : number;
+}
+
+const lastPort = 0xffff;
+
+/** The ports from `first` to `last`, both counted, as `value/mask`: as few as there can be, 30 at most. None when `first` is beyond `last`. */
+export function portMasks(first: number, last: number): readonly string[] {
+  const masks: string[] = [];
+  for (let at = first; at <= last; ) {
+    let size = 1;
+    while (at % (size * 2) === 0 && at + size * 2 - 1 <= last && size <= lastPort) size *= 2;
+    masks.push(`${at}/0x${(lastPort + 1 - size).toString(16).padStart(4, "0")}`);
+    at += size;
+  }
+  return masks;
+}
+
+const portColumn: Readonly<Record<number, "tcpDst" | "udpDst" | "sctpDst">> = {
+  [IpProto.tcp]: "tcpDst",
+  [IpProto.udp]: "udpDst",
+  [IpProto.sctp]: "sctpDst",
+};
+
+/** The clauses of a rule's service, alternatives of each other. None where the rule admits nothing that a switch can tell: it fails closed. */
+export function serviceClauses(rule: SecurityGroupRule): readonly ServiceClause[] {
+  const ethType = rule.ethertype === "IPv6" ? EthType.ipv6 : EthType.ipv4;
+  const ipProto = protocolOf(rule);
+  const { port_range_min: min, port_range_max: max } = rule;
+  if (ipProto === undefined) return [];
+  if (ipProto === "any") return [{ ethType }];
+  if (min === null && max === null) return [{ ethType, ipProto }];
+  const laterUntracked = { ethType, ipProto, later: 1, untracked: true } as const;
+  if (ipProto === IpProto.icmp || ipProto === IpProto.icmp6) {
+    const isV4 = ipProto === IpProto.icmp;
+    return [{ ethType, ipProto, later: 0, ...icmpOf(isV4, min, max) }, laterUntracked];
+  }
+  const column = portColumn[ipProto];
+  const [first, last] = [min ?? 0, max ?? lastPort];
+  if (column === undefined) return [];
+  if (first === 0 && last === lastPort) return [{ ethType, ipProto }];
+  const masks = portMasks(first, last);
+  return [
+    ...masks.map((mask) => ({ ethType, ipProto, later: 0, [column]: mask })),
+    ...masks.map((ctDst) => ({ ethType, later: 1, ctProto: ipProto, ctDst })),
+    laterUntracked,
+  ];
+}
+
+/** Type and code of an ICMP rule; 0 is a value of both. */
+function icmpOf(isV4: boolean, type: number | null, code: number | null): Partial<ServiceClause> {
+  return isV4
+    ? { ...(type === null ? {} : { icmpType: type }), ...(code === null ? {} : { icmpCode: code }) }
+    : { ...(type === null ? {} : { icmp6Type: type }), ...(code === null ? {} : { icmp6Code: code }) };
+}
