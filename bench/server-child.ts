@@ -1,6 +1,6 @@
 /** A server in a process of its own, as `selvage server run` starts it, that can be asked for its memory and its stalls. */
 import { monitorEventLoopDelay } from "node:perf_hooks";
-import { type RunningServer, relay, startServer } from "@selvage/server";
+import { noQuotas, type RunningServer, relay, startServer } from "@selvage/server";
 import { answerQuestions } from "./child.ts";
 import { type MemoryUse, memoryUse } from "./memory-use.ts";
 
@@ -35,6 +35,7 @@ answerQuestions(
         port: 0,
         plugins: [relay()],
         log: "silent",
+        settings: noQuotas,
         ...(process.getuid?.() === 0 ? { runAs: { uid: 0, gid: 0 } } : {}),
       });
       return { url: server.url, milliseconds: performance.now() - before };

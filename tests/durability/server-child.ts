@@ -2,7 +2,7 @@
 import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
 import { silentLog } from "@selvage/base";
-import { startServer } from "@selvage/server";
+import { noQuotas, startServer } from "@selvage/server";
 import { openSqlite } from "@selvage/store";
 import { hasty } from "./hasty.ts";
 
@@ -25,6 +25,7 @@ const server = await startServer({
   port: Number(port),
   store,
   log: silentLog,
+  settings: noQuotas,
   runAs: { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 },
 });
 process.on("message", (word) => {

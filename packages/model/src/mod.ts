@@ -39,6 +39,7 @@ export {
 } from "./resources/identity.ts";
 export { Network, networkKeys } from "./resources/network.ts";
 export { type AddressPair, type FixedIp, Port, portKeys } from "./resources/port.ts";
+export { Quota } from "./resources/quota.ts";
 export {
   aboutOf,
   accessAsShared,

@@ -27,6 +27,7 @@ export {
 export {
   defaultSettings,
   largestMtu,
+  noQuotas,
   type ServerConfig,
   type ServerSettings,
   serverMistakes,

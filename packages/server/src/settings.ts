@@ -71,6 +71,51 @@ const settingsProperties = {
     default: 1_000_000,
     minimum: 0,
   }),
+  quotaNetwork: Type.Integer({
+    description: "Networks a project may have unless /v2.0/quotas says otherwise; -1: any number",
+    default: 100,
+    minimum: -1,
+  }),
+  quotaSubnet: Type.Integer({
+    description: "Subnets a project may have unless /v2.0/quotas says otherwise; -1: any number",
+    default: 100,
+    minimum: -1,
+  }),
+  quotaSubnetpool: Type.Integer({
+    description: "Subnet pools a project may have unless /v2.0/quotas says otherwise; -1: any number",
+    default: -1,
+    minimum: -1,
+  }),
+  quotaPort: Type.Integer({
+    description: "Ports a project may have unless /v2.0/quotas says otherwise; -1: any number",
+    default: 500,
+    minimum: -1,
+  }),
+  quotaRouter: Type.Integer({
+    description: "Routers a project may have unless /v2.0/quotas says otherwise; -1: any number",
+    default: 10,
+    minimum: -1,
+  }),
+  quotaFloatingip: Type.Integer({
+    description: "Floating IP addresses a project may have unless /v2.0/quotas says otherwise; -1: any number",
+    default: 50,
+    minimum: -1,
+  }),
+  quotaRbacPolicy: Type.Integer({
+    description: "RBAC policies a project may have unless /v2.0/quotas says otherwise; -1: any number",
+    default: 10,
+    minimum: -1,
+  }),
+  quotaSecurityGroup: Type.Integer({
+    description: "Security groups a project may have unless /v2.0/quotas says otherwise; -1: any number",
+    default: 10,
+    minimum: -1,
+  }),
+  quotaSecurityGroupRule: Type.Integer({
+    description: "Security group rules a project may have unless /v2.0/quotas says otherwise; -1: any number",
+    default: 100,
+    minimum: -1,
+  }),
   macPrefix: Type.String({
     description: "First three bytes of the MAC addresses that the server gives",
     default: "fa:16:3e",
@@ -142,6 +187,15 @@ export function settingsOf(options: ServerConfig): ServerSettings {
 const { publicUrl: _unset, ...defaults } = defaultsOf(settingsProperties);
 // Each is the default that its own declaration gives; a test reads them through the schema.
 export const defaultSettings: ServerSettings = Object.freeze(defaults as unknown as ServerSettings);
+
+/** The settings under which every project may have any number of everything. */
+export const noQuotas: Partial<ServerSettings> = Object.freeze(
+  Object.fromEntries(
+    Object.keys(defaultSettings)
+      .filter((name) => /^quota[A-Z]/.test(name))
+      .map((name) => [name, -1]),
+  ),
+);
 
 /** What a schema cannot say: mistakes of options that each by itself are well formed. */
 export function serverMistakes(options: ServerConfig): readonly { readonly field: string; readonly message: string }[] {

@@ -6,6 +6,7 @@ import { Host, JoinToken } from "./host.ts";
 import { Assignment, Project, RevokedToken, Secret, User } from "./identity.ts";
 import { Network } from "./network.ts";
 import { Port } from "./port.ts";
+import { Quota } from "./quota.ts";
 import { RbacPolicy } from "./rbac-policy.ts";
 import { Router } from "./router.ts";
 import { AddressGroup, SecurityGroup, SecurityGroupRule, SecurityGroupSet } from "./security-group.ts";
@@ -30,6 +31,7 @@ export const resources: readonly AnyResource[] = Object.freeze([
   AddressGroup,
   SecurityGroupSet,
   Router,
+  Quota,
   Port,
   RbacPolicy,
   Attachment,

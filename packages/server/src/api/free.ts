@@ -2,6 +2,7 @@
 import type { Reply } from "../http/exchange.ts";
 import type { RouteShape } from "../http/route.ts";
 import type { Asked } from "./asked.ts";
+import { quotaRoutes } from "./quotas.ts";
 import { tagRoutes } from "./tags.ts";
 
 /** `parts`: what stood for the parts of the path in braces, in order. */
@@ -9,4 +10,4 @@ export interface FreeRoute extends RouteShape {
   readonly answer: (asked: Asked, ...parts: readonly string[]) => Reply | Promise<Reply>;
 }
 
-export const freeRoutes: readonly FreeRoute[] = Object.freeze([...tagRoutes]);
+export const freeRoutes: readonly FreeRoute[] = Object.freeze([...quotaRoutes, ...tagRoutes]);

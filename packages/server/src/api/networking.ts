@@ -5,6 +5,7 @@ import { acceptsJson, type Exchange, type Reply } from "../http/exchange.ts";
 import { type RouteShape, routeFor } from "../http/route.ts";
 import { networkingRules, rulesOf } from "../rules/all.ts";
 import { visibleNetwork } from "../rules/network.ts";
+import { checkQuota } from "../rules/quotas.ts";
 import {
   hasVerb,
   type Preparation,
@@ -222,6 +223,7 @@ function createOne(rules: ResourceRules, writing: Writing, { values, given }: Pa
   if (refused !== undefined) throw refused;
   const projectId = String(values.project_id);
   if (rules.prepare !== undefined && lacks(rules.prepare, view, projectId)) rules.prepare.make(writing, projectId);
+  checkQuota(writing, rules, projectId);
   return rules.create(writing, values);
 }
 

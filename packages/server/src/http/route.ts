@@ -3,10 +3,10 @@ import type { Exchange, Reply } from "./exchange.ts";
 
 /**
  * Who may call a route. `anybody`: no token is asked for. `bearer`: any valid token. `self`: the user whom the path names, or an admin. `admin`:
- * the admin role. `policy`: a token, and then the resource's own policy, object by object. `join-token`: who bears a join token, over TLS.
+ * the admin role. `project`: who has a role in the project that the path names, or an admin. `policy`: a token, and then the resource's own policy, object by object. `join-token`: who bears a join token, over TLS.
  * `host`: a host with its present certificate, over TLS.
  */
-export type Access = "anybody" | "bearer" | "self" | "admin" | "policy" | "join-token" | "host";
+export type Access = "anybody" | "bearer" | "self" | "admin" | "project" | "policy" | "join-token" | "host";
 
 /** What a request must be like; a part of the path in braces stands for any one part that is not empty. */
 export interface RouteShape {
