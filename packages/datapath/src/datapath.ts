@@ -32,6 +32,8 @@ export interface DatapathEvents {
   readonly punt: (punt: Punt) => void;
   /** The switch is there and answers: the owner must `adopt`. Called after `open` and whenever the switch returns. */
   readonly ready: () => void;
+  /** Ports that cannot have what their rows ask, by id, each with a code of why; whenever that changes. */
+  readonly faults?: (all: ReadonlyMap<string, "ct-zone-full">) => void;
   /** The switch is gone; `apply` and `adopt` fail until `ready`. */
   readonly lost: (cause: Error) => void;
 }

@@ -17,6 +17,7 @@ import {
 import { type BitsPlace, bitsOf, outgoing, placed, puntKind } from "./layout.ts";
 import type { Ports } from "./ports.ts";
 import { puntNumber, puntTable } from "./punts.ts";
+import { trackActions } from "./reentry.ts";
 import { bitsFrom, familyOf } from "./values.ts";
 
 /**
@@ -34,7 +35,7 @@ export function actionsOf(
   const send = (...sent: readonly Action[]): void => {
     useful = actions.push(...sent);
   };
-  for (const step of steps) {
+  for (const [at, step] of steps.entries()) {
     switch (step.do) {
       case "set": {
         const made = setActions(step.field, step.to, row, ports);
@@ -56,12 +57,15 @@ export function actionsOf(
         send(act.resubmit(numberOf(program, step.table)));
         break;
       case "track":
-        send(act.ct({ zone: bitsOf(step.zone).subfield, recircTable: numberOf(program, step.table) }));
+        send(...trackActions(step.zone, numberOf(program, step.table)));
         break;
       case "commit": {
         const kept = step.keep.flatMap(({ field, to }) => setActions(field, to, row, ports) ?? []);
-        send(act.ct({ mode: "commit", zone: bitsOf(step.zone).subfield, actions: kept }));
-        break;
+        const next = steps[at + 1];
+        if (next?.do !== "goto")
+          throw new TypeError(`${row.id}: a packet whose connection is kept goes to another table`);
+        send(...trackActions(step.zone, numberOf(program, next.table), kept));
+        return actions;
       }
       case "decrementTtl":
         send(act.decTtl());

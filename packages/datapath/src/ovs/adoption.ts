@@ -15,6 +15,7 @@ import { groupingOf, Installation, type RenderedRows, renderAll } from "./instal
 import { clauseKey, flagsOf, flowBody, flowKey, Plan } from "./plan.ts";
 import type { Ports } from "./ports.ts";
 import { generalPunts, hostMeters, portMeters, portPunts, pulseFlow, puntTable, slotOf } from "./punts.ts";
+import { reentryFlows, zoneFlows } from "./reentry.ts";
 import type { MemberSet, RenderedFlow, Renderer } from "./render.ts";
 import { actionsText, bucketText, choiceText, clauseTextsIn, matchText } from "./text.ts";
 
@@ -116,6 +117,8 @@ export async function planAdoption(
   for (const { set } of sets.values()) want(renderer.setFlow(set, installation.groups.of(set.id)), set.id);
   for (const flow of renderer.misses()) want(flow, "miss");
   for (const flow of generalPunts()) want(flow, "punt");
+  for (const flow of reentryFlows(renderer.program)) want(flow, "reentry");
+  for (const zone of ports.zones.values()) for (const flow of zoneFlows(zone)) want(flow, `zone ${zone}`);
   want(pulseFlow, "pulse");
   const meters = [...hostMeters];
   for (const { ofport } of ports.plugged) {

@@ -26,7 +26,9 @@ export interface BridgePlan {
   readonly tunnel: { readonly name: string; readonly localIp: string } | null;
 }
 
-const Bridges = pick(Bridge, ["name", "ports", "fail_mode", "protocols", "datapath_type", "other_config"]);
+const Bridges = pick(Bridge, [
+  ...(["name", "ports", "fail_mode", "protocols", "datapath_type", "other_config", "external_ids"] as const),
+]);
 const PortsOfBridges = pick(Port, ["name", "interfaces"]);
 const Interfaces = pick(Interface, ["name", "type", "options", "external_ids", "ofport", "error"]);
 
@@ -133,6 +135,53 @@ function configureInterface(replica: Replica, bridge: string, tunnel: TunnelPlan
 function tunnelOptions(localIp: string): Readonly<Record<string, string>> {
   const csum = localIp.includes(":") ? "true" : "false";
   return { csum, key: "flow", local_ip: localIp, remote_ip: "flow" };
+}
+
+/** Name of the switch's datapath, as its control socket knows it. Every bridge of one kind is of the same. */
+export function datapathOf(replica: Replica, bridge: string): string {
+  const kind = bridgeRow(replica, bridge)?.datapath_type;
+  return kind === "netdev" ? "netdev@ovs-netdev" : "system@ovs-system";
+}
+
+/** Before the port in the names of what is written down at the bridge. */
+const zonePrefix = "selvage-zone-";
+
+/** Zones of connection tracking that are written down at the bridge, by the port. */
+export function zonesIn(replica: Replica, bridge: string): Map<string, number> {
+  const ids = bridgeRow(replica, bridge)?.external_ids ?? new Map<string, string>();
+  return new Map(
+    [...ids].flatMap(([name, value]) =>
+      name.startsWith(zonePrefix) ? [[name.slice(zonePrefix.length), Number(value)] as const] : [],
+    ),
+  );
+}
+
+/** What must be written so that these zones stand at the bridge where those did; nothing where they are the same. */
+export function recordZones(
+  replica: Replica,
+  bridge: string,
+  before: ReadonlyMap<string, number>,
+  after: ReadonlyMap<string, number>,
+): readonly Operation[] {
+  const held = bridgeRow(replica, bridge);
+  if (held === undefined) return [];
+  const where = [["_uuid", "==", held._uuid]] as const;
+  const gone = [...before].filter(([port, zone]) => after.get(port) !== zone).map(([port]) => `${zonePrefix}${port}`);
+  const come = [...after].filter(([port, zone]) => before.get(port) !== zone);
+  return [
+    ...(gone.length === 0 ? [] : [mutate(Bridge, where, [["external_ids", "delete", gone]])]),
+    ...(come.length === 0
+      ? []
+      : [
+          mutate(Bridge, where, [
+            [
+              "external_ids",
+              "insert",
+              Object.fromEntries(come.map(([port, zone]) => [`${zonePrefix}${port}`, String(zone)])),
+            ],
+          ]),
+        ]),
+  ];
 }
 
 const bridgeRow = (replica: Replica, name: string): Row<typeof Bridges> | undefined =>

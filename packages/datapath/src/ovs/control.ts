@@ -51,6 +51,11 @@ export class Control {
     return this.#next;
   }
 
+  /** Runs a command of the daemon (ovs-appctl(8)) and gives what it says. Rejects with what it refuses. */
+  async command(name: string, args: readonly string[]): Promise<string> {
+    return String(await this.#connection.request(name, [...args]));
+  }
+
   close(): void {
     this.#connection.close();
   }

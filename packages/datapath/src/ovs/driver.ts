@@ -1,6 +1,6 @@
 /** The Open vSwitch driver of the Datapath seam: keeps a session with the switch, and what is installed equal to what was asked. */
 import { setImmediate } from "node:timers/promises";
-import { backoffDelay, type Clock, type Log, type ReasonCode, realClock, silentLog } from "@selvage/base";
+import { backoffDelay, type Clock, type Log, type ReasonCode, realClock, silentLog, type Timer } from "@selvage/base";
 import type { Delta } from "@selvage/model";
 import {
   type Address,
@@ -27,6 +27,8 @@ import { readInstalled } from "./read-back.ts";
 import { Renderer } from "./render.ts";
 import { openSession, type Session, type SessionPlan } from "./session.ts";
 import { probePeriod, probesTo, TunnelEnds } from "./tunnel-ends.ts";
+import { ZoneKeeper } from "./zone-keeper.ts";
+import type { ZonePlan } from "./zones.ts";
 
 export interface OvsDatapathOptions {
   /** Where the switch's database listens; the usual socket unless told. */
@@ -44,10 +46,14 @@ export interface OvsDatapathOptions {
   readonly renderer?: Renderer;
   readonly clock?: Clock;
   readonly log?: Log;
+  /** Numbers for connection tracking; a test may want few. */
+  readonly zones?: ZonePlan;
   /** For the waits between attempts to connect: 0 to 1. */
   readonly random?: () => number;
 }
 
+/** Why a port does not work whose connections cannot be tracked. */
+const noZone = "ct-zone-full";
 const tunnelInterface = "selvage-geneve";
 /** Milliseconds that looking through a cache of usual size takes. */
 const patience = 20;
@@ -73,6 +79,9 @@ export class OvsDatapath implements Datapath {
   #session: Session | undefined;
   readonly #ends: TunnelEnds;
   #ports = Ports.none;
+  readonly #zones: ZoneKeeper;
+  #retry: Timer | undefined;
+  #faults = "";
   #problems = "";
   /** What is in the switch; undefined until adopted, and after a refusal. */
   #installation: Installation | undefined;
@@ -87,6 +96,13 @@ export class OvsDatapath implements Datapath {
     this.#clock = options.clock ?? realClock;
     this.#log = options.log ?? silentLog;
     this.#random = options.random ?? Math.random;
+    const { zones } = options;
+    this.#zones = new ZoneKeeper({
+      bridge: options.bridge ?? "br-int",
+      clock: this.#clock,
+      log: this.#log,
+      ...(zones === undefined ? {} : { plan: zones }),
+    });
     this.#plan = {
       database: options.database ?? "unix:/var/run/openvswitch/db.sock",
       bridge: options.bridge ?? "br-int",
@@ -112,6 +128,8 @@ export class OvsDatapath implements Datapath {
     const adoption = await this.#inTurn(async () => {
       const session = this.#live();
       await this.#makeWays(session, wanted.values());
+      await this.#zones.adopt(session, new Set(this.#zonesOf(wanted.values())));
+      this.#takeZones();
       return this.#adopt(session, wanted);
     });
     this.#ends.change(
@@ -120,23 +138,27 @@ export class OvsDatapath implements Datapath {
     );
     this.#probe(this.#ends.all);
     await this.#inForce();
+    await this.#releaseZones();
     return adoption;
   }
 
   async apply(delta: Pick<Delta<Row>, "added" | "removed" | "modified">): Promise<void> {
     await this.#inTurn(async () => {
       const session = this.#live();
+      const put = [...delta.added, ...delta.modified.map(({ after }) => after)];
       if (await this.#makeWays(session, delta.added)) await this.#moveTo(session, this.#ports);
+      if (await this.#zones.need(session, this.#zonesOf(put))) await this.#moveToZones(session);
+      this.#takeZones();
       const installation = this.#installation;
       if (installation === undefined)
         throw new NotReady("nothing was adopted since the switch came, or since it refused something");
-      const put = [...delta.added, ...delta.modified.map(({ after }) => after)];
       if (put.length > step && put.every(({ id }) => !installation.rows.has(id)) && delta.removed.length === 0)
         await this.#add(session, installation, put);
       else await this.#execute(session, installation.change(delta.removed, put));
       this.#probe(this.#ends.change(delta.removed, put));
     });
     await this.#inForce();
+    await this.#releaseZones();
   }
 
   async send(port: string, frame: Uint8Array): Promise<void> {
@@ -169,6 +191,7 @@ export class OvsDatapath implements Datapath {
   async close(): Promise<void> {
     this.#events = undefined;
     this.#closing.abort(new NotReady("the driver is closed"));
+    this.#retry?.cancel();
     this.#session?.close();
     await this.#following;
     await this.#work;
@@ -270,7 +293,53 @@ export class OvsDatapath implements Datapath {
     const told = problems.join("; ");
     if (told !== this.#problems && told !== "") this.#log.warn("interfaces that are not used", { problems });
     this.#problems = told;
-    return ports;
+    return ports.withZones(this.#zones.numbers);
+  }
+
+  /** The ports whose zones rows name; of rows that cannot be rendered, which is said elsewhere, none. */
+  #zonesOf(rows: Iterable<Row>): readonly string[] {
+    const names: string[] = [];
+    for (const row of rows) if (this.#renderer.knows(row)) names.push(...this.#renderer.zonesOf(row));
+    return names;
+  }
+
+  /** Takes zones as they are now; who has none is told, and looked at again when one may be free. */
+  #takeZones(): void {
+    this.#ports = this.#ports.withZones(this.#zones.numbers);
+    const { waiting, wait } = this.#zones;
+    const told = [...waiting].sort().join();
+    if (told !== this.#faults) this.#events?.faults?.(new Map([...waiting].map((port) => [port, noZone])));
+    this.#faults = told;
+    this.#retry?.cancel();
+    this.#retry = undefined;
+    if (wait === undefined || this.#closing.signal.aborted) return;
+    this.#retry = this.#clock.after(wait, () => {
+      const session = this.#session;
+      if (session === undefined) return;
+      this.#inTurn(async () => {
+        const { waiting: ports } = this.#zones;
+        if (await this.#zones.need(session, ports)) await this.#moveToZones(session);
+        this.#takeZones();
+      }).catch((error: Error) => this.#failedToMove(session, error));
+    });
+  }
+
+  async #moveToZones(session: Session): Promise<void> {
+    this.#takeZones();
+    await this.#moveTo(session, this.#ports);
+  }
+
+  /** Gives zones back that no row names any more, when no packet can be on its way to the flows that named them. */
+  async #releaseZones(): Promise<void> {
+    const used = this.#installation?.zones;
+    const session = this.#session;
+    if (used === undefined || session === undefined || this.#zones.surplus(used).length === 0) return;
+    await this.#inTurn(async () => {
+      const now = this.#installation?.zones;
+      if (now === undefined || session !== this.#session) return;
+      await this.#zones.release(session, this.#zones.surplus(now));
+      await this.#moveToZones(session);
+    });
   }
 
   #tellAttachments(): void {
@@ -280,7 +349,7 @@ export class OvsDatapath implements Datapath {
   async #moveTo(session: Session, ports: Ports): Promise<void> {
     if (session !== this.#session || this.#installation === undefined) return;
     const { tunnel } = this.#installation.ports;
-    await this.#execute(session, this.#installation.moveTo(ports));
+    await this.#execute(session, this.#installation.moveTo(ports.withZones(this.#zones.numbers)));
     if (ports.tunnel !== tunnel) this.#probe(this.#ends.all);
   }
 

@@ -6,6 +6,7 @@ import { UnrenderableRows } from "./errors.ts";
 import { clauseKey, flagsOf, flowBody, flowKey, type Grouping, Plan } from "./plan.ts";
 import { Ports } from "./ports.ts";
 import { portMeters, portPunts } from "./punts.ts";
+import { zoneFlows } from "./reentry.ts";
 import type { MemberSet, RenderedClause, RenderedFlow, Renderer } from "./render.ts";
 import { bucketText } from "./text.ts";
 
@@ -80,8 +81,8 @@ export class Installation {
   }
 
   /** Ports that rows name a zone of. */
-  get zones(): readonly string[] {
-    return [...this.#byZone.keys()];
+  get zones(): { has(port: string): boolean } {
+    return this.#byZone;
   }
 
   /** Takes the interfaces and zones as they are now, and gives what the switch must be told: rows that wait come in, others go or move. */
@@ -109,6 +110,12 @@ export class Installation {
       for (const { meter } of portMeters(slot)) plan.removeMeter(meter);
       this.slots.free(String(ofport));
     }
+    const zones = new Set(ports.zones.values());
+    const before = new Set(this.#ports.zones.values());
+    for (const zone of zones)
+      if (!before.has(zone)) for (const flow of zoneFlows(zone)) plan.addFlow(`zone ${zone}`, flow);
+    for (const zone of before)
+      if (!zones.has(zone)) for (const flow of zoneFlows(zone)) plan.removeFlow(`zone ${zone}`, flow);
     this.#ports = ports;
     return plan;
   }

@@ -132,6 +132,12 @@ export const outgoing = {
 /** The driver's own note to itself: what a punted packet is for, 0 for nothing. Dead at every table's edge. */
 export const puntKind = memory("reg14", 8);
 
+/** Another note of its, in the same place: where a packet goes on that comes back from connection tracking. */
+export const resumption = memory("reg14", 16);
+
+/** The fields that hold zones of connection tracking. */
+export const zoneFields: readonly Field[] = [F.srcZone, F.dstZone];
+
 const known: ReadonlyMap<string, Place> = new Map<string, Place>([...Object.entries(places), ["ctTracked", state(5)]]);
 
 /** Where a field is. Throws TypeError for one that has no place. */
@@ -179,10 +185,26 @@ const demanded: Readonly<Record<string, readonly Need[]>> = {
 const byName: ReadonlyMap<string, Field> = new Map(Object.entries(F));
 /** Fields of headers that later fragments do not have. The switch says 0 for them there (ovs-fields(7), "Fragments"). */
 const inFirstFragment: ReadonlySet<string> = new Set(
-  [F.tcpSrc, F.tcpDst, F.udpSrc, F.udpDst, F.sctpSrc, F.sctpDst, F.icmpType, F.icmpCode, F.icmp6Type, F.icmp6Code].map(
-    ({ name }) => name,
-  ),
+  [
+    F.tcpSrc,
+    F.tcpDst,
+    F.udpSrc,
+    F.udpDst,
+    F.sctpSrc,
+    F.sctpDst,
+    F.icmpType,
+    F.icmpCode,
+    F.icmp6Type,
+    F.icmp6Code,
+    F.ctDst,
+  ].map(({ name }) => name),
 );
+
+/**
+ * Fields of a connection that this switch does not know of a later fragment, though it should: there they are not asked. A later fragment that is let in for
+ * this waits for its first one where the connection is kept, and comes out with it or not at all.
+ */
+export const unknownOfLater: ReadonlySet<string> = new Set([F.ctDst.name]);
 
 /** Conditions that a field always needs: those of the program's own declaration, and the switch's. */
 export function needsOf(field: Field): readonly Need[] {

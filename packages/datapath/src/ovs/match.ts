@@ -1,6 +1,6 @@
 /** From a row's key to matches: the conditions, what the switch demands before them, and an order in which it takes them (ovs-fields(7), "Prerequisites"). */
 import type { FieldMatch, FieldName, Match } from "@selvage/openflow";
-import type { AnyTable, Column, Field, Row, RowValue, Step } from "@selvage/pipeline";
+import { type AnyTable, type Column, F, type Field, type Row, type RowValue, type Step } from "@selvage/pipeline";
 import {
   alternativesOf,
   type BitsPlace,
@@ -13,6 +13,7 @@ import {
   type Spread,
   spread,
   together,
+  unknownOfLater,
 } from "./layout.ts";
 import type { Ports } from "./ports.ts";
 import { familyOf, maskedBits } from "./values.ts";
@@ -63,7 +64,10 @@ export function conditionsOf(table: AnyTable, row: Row, ports: Ports): readonly 
     if (number === undefined) return undefined;
     conditions.push({ kind: "number", of: "in_port", number });
   }
-  return conditions;
+  const isLater = conditions.some((one) => one.kind === "bits" && one.field === F.later && one.value === 1n);
+  return isLater
+    ? conditions.filter((one) => one.kind === "number" || !unknownOfLater.has(one.field.name))
+    : conditions;
 }
 
 /**

@@ -27,7 +27,7 @@ import {
 } from "@selvage/pipeline";
 import { actionsOf, literal } from "./actions.ts";
 import { cookieOf } from "./cookie.ts";
-import { bitsOf, placeOf, shaped } from "./layout.ts";
+import { bitsOf, placeOf, shaped, zoneFields } from "./layout.ts";
 import { type Condition, condition, conditionsOf, matchesOf } from "./match.ts";
 import { measuredFields, meterOf } from "./measured.ts";
 import { Ports } from "./ports.ts";
@@ -97,6 +97,12 @@ export class Renderer {
     );
     for (const table of program.tables) checkTable(table);
     this.misses();
+  }
+
+  /** Whether the row is of a table and an action of the program. */
+  knows(row: Row): boolean {
+    const actions: Readonly<Record<string, Declared>> | undefined = this.program.byName.get(row.table)?.actions;
+    return actions !== undefined && Object.hasOwn(actions, row.action);
   }
 
   /** The interfaces whose numbers the row's flows contain; without them the row waits. */
@@ -323,6 +329,8 @@ function checkTable(table: AnyTable): void {
     }
   }
   for (const step of listsOf(table)) {
+    if ((step.do === "commit" || step.do === "track") && !zoneFields.includes(step.zone))
+      throw new TypeError(`${table.name}: ${step.zone.name} holds no zone`);
     if (step.do === "commit")
       for (const { field } of step.keep)
         if (!bitsOf(field).writable) throw new TypeError(`${table.name}: ${field.name} cannot be kept`);

@@ -2,6 +2,7 @@
 import { dirname, join } from "node:path";
 import {
   type Address,
+  ConfigFlag,
   Connection,
   connectSocket,
   type FlowRemoved,
@@ -11,7 +12,7 @@ import {
 } from "@selvage/openflow";
 import { connect, OPEN_VSWITCH, type OvsdbClient, type Replica } from "@selvage/ovsdb";
 import { vxlanIngress } from "@selvage/pipeline";
-import { type BridgePlan, bridgeReplica, configure, configureVxlan, pluggedIn } from "./bridge.ts";
+import { type BridgePlan, bridgeReplica, configure, configureVxlan, datapathOf, pluggedIn } from "./bridge.ts";
 import { Control } from "./control.ts";
 import { SwitchConflict } from "./errors.ts";
 import { tunnelOption } from "./layout.ts";
@@ -34,6 +35,9 @@ export interface SessionEvents {
 
 export interface Session {
   readonly replica: Replica;
+  readonly client: OvsdbClient;
+  /** The datapath's name, as the control socket knows it. */
+  readonly datapath: string;
   readonly connection: Connection;
   /** Undefined where the daemon's control socket is not to be found. */
   readonly control: Control | undefined;
@@ -80,9 +84,10 @@ export async function openSession(plan: SessionPlan, events: SessionEvents, sign
   }
 }
 
-/** Whole packets with what the program knew of them, and our option where the tunnels' options are mapped. */
+/** Whole packets with what the program knew of them, the ports of first fragments (ovs-ofctl(8), `set-frags`), and our option where the tunnels' options are mapped. */
 async function greet(connection: Connection): Promise<void> {
-  await connection.post({ kind: "setConfig", flags: 0, missSendLength: 0xffff });
+  const flags = ConfigFlag.fragmentsNxMatch;
+  await connection.post({ kind: "setConfig", flags, missSendLength: 0xffff });
   await connection.post({ kind: "setPacketInFormat", format: PacketInFormat.nxt2 });
   const table = await connection.request({ kind: "tlvTableRequest" });
   if (table.kind !== "tlvTableReply")
@@ -134,5 +139,6 @@ function follow(
     if (operations.length > 0) await client.transact(OPEN_VSWITCH, operations, { signal });
     await replica.until((now) => pluggedIn(now, plan).ports.numberOf(vxlanIngress) ?? null, { signal });
   };
-  return { replica, connection, control, ended, addVxlan, close };
+  const datapath = datapathOf(replica, plan.bridge);
+  return { replica, client, datapath, connection, control, ended, addVxlan, close };
 }

@@ -20,6 +20,7 @@ const ip6s: ReadonlySet<string> = new Set(["ipv6_src", "ipv6_dst", "nd_target", 
 const decimals: ReadonlySet<string> = new Set([
   "in_port",
   "ip_proto",
+  "ct_zone",
   "nw_ttl",
   "conj_id",
   "udp_src",

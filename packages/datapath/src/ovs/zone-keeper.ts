@@ -1,0 +1,130 @@
+/**
+ * Keeps zones of connection tracking for the ports that rows name: a zone is written down at the bridge before any flow has it, so that the next driver gives
+ * its port the same one and forgets what nobody needs; it is limited in its connections, and forgotten before it is another's (ovs-vswitchd.conf.db(5),
+ * `external_ids`; ovs-dpctl(8), `ct-set-limits`).
+ */
+import type { Clock, Log } from "@selvage/base";
+import type { Message } from "@selvage/openflow";
+import { OPEN_VSWITCH } from "@selvage/ovsdb";
+import { recordZones, zonesIn } from "./bridge.ts";
+import type { Session } from "./session.ts";
+import { connectionsOfPort, usualZones, type ZonePlan, Zones } from "./zones.ts";
+
+/** Zones in one command. */
+const chunk = 500;
+
+export interface ZoneKeeperOptions {
+  readonly bridge: string;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly plan?: ZonePlan;
+}
+
+export class ZoneKeeper {
+  readonly #options: ZoneKeeperOptions;
+  readonly #zones: Zones;
+  /** What is written down at the bridge. */
+  #recorded = new Map<string, number>();
+  #numbers: ReadonlyMap<string, number> = new Map();
+  #waiting: ReadonlySet<string> = new Set();
+
+  constructor(options: ZoneKeeperOptions) {
+    this.#options = options;
+    this.#zones = new Zones(options.plan ?? usualZones);
+  }
+
+  /** Zones that can be used, by the port; another map whenever they change. */
+  get numbers(): ReadonlyMap<string, number> {
+    return this.#numbers;
+  }
+
+  /** Ports for which no zone is free. */
+  get waiting(): ReadonlySet<string> {
+    return this.#waiting;
+  }
+
+  /** Milliseconds until a zone may be free for those who wait; undefined where nobody waits, or none comes. */
+  get wait(): number | undefined {
+    const { rested } = this.#zones;
+    return this.#waiting.size === 0 || rested === undefined ? undefined : Math.max(0, rested - this.#now());
+  }
+
+  /** Begins with a switch: zones are those of the bridge's record, for all ports that rows name. Rejects when the database does. */
+  async adopt(session: Session, ports: ReadonlySet<string>): Promise<void> {
+    this.#recorded = zonesIn(session.replica, this.#options.bridge);
+    for (const [port, zone] of this.#recorded) this.#zones.claim(port, zone);
+    // A new switch has no limits.
+    await this.#limit(session, [...this.#zones.held.values()]);
+    await this.need(session, ports);
+  }
+
+  /** Has a zone ready for each of the ports, as far as there are any; gives whether any came. Rejects when the database does. */
+  async need(session: Session, ports: Iterable<string>): Promise<boolean> {
+    const all = [...ports];
+    const without = all.filter((port) => !this.#zones.held.has(port));
+    const waiting = without.filter((port) => this.#zones.of(port, this.#now()) === undefined);
+    this.#tellWaiting([...this.#waiting].filter((port) => !this.#zones.held.has(port)).concat(waiting));
+    const fresh = without.flatMap((port) => this.#zones.held.get(port) ?? []);
+    await this.#record(session);
+    await this.#limit(session, fresh);
+    await this.#flush(session, fresh);
+    const isChanged = [...this.#zones.held].some(([port, zone]) => this.#numbers.get(port) !== zone);
+    if (isChanged) this.#numbers = new Map(this.#zones.held);
+    return isChanged;
+  }
+
+  /** Ports that have a zone, or wait for one, and are none of these. */
+  surplus(used: { has(port: string): boolean }): readonly string[] {
+    return [...this.#zones.held.keys(), ...this.#waiting].filter((port) => !used.has(port));
+  }
+
+  /** Takes zones back, of which no packet can be on its way to the flows any more: their connections are forgotten first. Rejects when the database does. */
+  async release(session: Session, ports: readonly string[]): Promise<void> {
+    const zones = ports.flatMap((port) => this.#zones.held.get(port) ?? []);
+    await this.#flush(session, zones);
+    for (const port of ports) this.#zones.free(port, this.#now());
+    this.#tellWaiting([...this.#waiting].filter((port) => !ports.includes(port)));
+    this.#numbers = new Map(this.#zones.held);
+    await this.#record(session);
+    for (let at = 0; at < zones.length; at += chunk)
+      await this.#command(session, "dpctl/ct-del-limits", [`zone=${zones.slice(at, at + chunk).join(",")}`]);
+  }
+
+  #tellWaiting(ports: readonly string[]): void {
+    const fresh = ports.filter((port) => !this.#waiting.has(port));
+    if (fresh.length > 0) this.#options.log.error("no zone of connection tracking is left for ports", { ports: fresh });
+    this.#waiting = new Set(ports);
+  }
+
+  async #record(session: Session): Promise<void> {
+    const operations = recordZones(session.replica, this.#options.bridge, this.#recorded, this.#zones.held);
+    if (operations.length === 0) return;
+    await session.client.transact(OPEN_VSWITCH, operations, {});
+    this.#recorded = new Map(this.#zones.held);
+  }
+
+  async #flush({ connection }: Session, zones: readonly number[]): Promise<void> {
+    if (zones.length === 0) return;
+    await connection.send(zones.map((zone): Message => ({ kind: "ctFlushZone", zone })));
+    await connection.barrier();
+  }
+
+  async #limit(session: Session, zones: readonly number[]): Promise<void> {
+    for (let at = 0; at < zones.length; at += chunk) {
+      const limits = zones.slice(at, at + chunk).map((zone) => `zone=${zone},limit=${connectionsOfPort}`);
+      await this.#command(session, "dpctl/ct-set-limits", limits);
+    }
+  }
+
+  /** A zone without a limit is a zone all the same. */
+  async #command({ control, datapath }: Session, name: string, args: readonly string[]): Promise<void> {
+    if (control === undefined) return;
+    await control
+      .command(name, [datapath, ...args])
+      .catch((error: Error) => this.#options.log.warn("connections of ports are not limited", { error }));
+  }
+
+  #now(): number {
+    return this.#options.clock.monotonic();
+  }
+}
