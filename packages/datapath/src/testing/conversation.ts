@@ -60,6 +60,35 @@ export const turns: fc.Arbitrary<Turn> = fc.record(
   { noNullPrototype: true },
 );
 
+/** Flags of a connection from its first segment to the first of the next between the same ports, with who sends each. */
+const script: readonly (readonly [flags: number, back: boolean, length: number])[] = [
+  [syn, false, 0],
+  [syn | ack, true, 0],
+  [ack, false, 0],
+  [ack | psh, false, 10],
+  [ack, true, 1_000],
+  [fin | ack, false, 0],
+  [ack, true, 10],
+  [fin | ack, true, 0],
+  [ack, false, 0],
+  [syn, false, 0],
+  [syn | ack, true, 0],
+  [ack, false, 1],
+];
+
+/** Turns of a TCP connection in their order, of which a few are left out or are other ones. */
+export const connectionTurns: fc.Arbitrary<readonly Turn[]> = fc
+  .tuple(fc.constantFrom<4 | 6>(4, 6), fc.array(fc.tuple(turns, fc.nat(9)), { minLength: 12, maxLength: 12 }))
+  .map(([version, all]) =>
+    all.flatMap(([turn, chance], at) => {
+      const [flags, back, length] = script[at] ?? [ack, false, 0];
+      if (chance === 0) return [];
+      if (chance === 1) return [{ ...turn, version, flow: 0 }];
+      const sound = { flow: 0, skew: [0, 0], twist: "none", pieces: "whole", answers: true, window: 8_000 } as const;
+      return [{ ...turn, ...sound, kind: "tcp", version, flags, back, length } as const];
+    }),
+  );
+
 /** A frame and who sends it. */
 export interface Said {
   readonly back: boolean;
@@ -158,11 +187,13 @@ export class Conversation {
     return frame;
   }
 
-  #sent(frame: Uint8Array, { pieces, version, twist, kind }: Turn): readonly Uint8Array[] {
-    if (pieces === "whole" || twist === "cut" || twist === "ipChecksum" || kind === "error") return [frame];
+  #sent(frame: Uint8Array, turn: Turn): readonly Uint8Array[] {
+    const { pieces, version } = turn;
+    if (!isFragmented(turn)) return [frame];
     this.#id = (this.#id + 1) & 0xffff;
     const all = fragmentsOf(frame, pieces === "small" ? 8 : version === 4 ? 1_184 : 1_240, this.#id);
     switch (pieces) {
+      case "whole":
       case "inOrder":
       case "small":
         return all;
@@ -176,9 +207,12 @@ export class Conversation {
   }
 }
 
+const isFragmented = ({ pieces, twist, kind }: Turn): boolean =>
+  pieces !== "whole" && twist !== "cut" && twist !== "ipChecksum" && kind !== "error";
+
 /** Bytes of payload: in fragments there are enough of them for two. */
-function payloadOf({ pieces, length }: Turn, mark: number): Uint8Array {
-  const payload = new Uint8Array(pieces === "whole" || pieces === "small" ? length : 2_000);
+function payloadOf(turn: Turn, mark: number): Uint8Array {
+  const payload = new Uint8Array(isFragmented(turn) && turn.pieces !== "small" ? 2_000 : turn.length);
   if (payload.length >= 4) new DataView(payload.buffer).setUint32(0, mark);
   return payload;
 }
