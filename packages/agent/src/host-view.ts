@@ -1,6 +1,16 @@
 /** The engine of one host: every app's derivations over the projected kinds, what is plugged in, and the indexes that a projection can fill. */
 import { derivationsFor, type Here } from "@selvage/compiler";
-import { type AnyResource, Attachment, Engine, Host, type Index, Port, Subnet } from "@selvage/model";
+import {
+  type AnyResource,
+  Attachment,
+  Engine,
+  Host,
+  type Index,
+  Port,
+  SecurityGroupRule,
+  SecurityGroupSet,
+  Subnet,
+} from "@selvage/model";
 import type { Row } from "@selvage/pipeline";
 import { projectedResources } from "@selvage/sync";
 
@@ -17,6 +27,12 @@ export const viewIndexes: readonly Index[] = Object.freeze([
   Port.index.networkHost,
   Port.index.networkMac,
   Port.index.address,
+  Port.index.hostSet,
+  Port.index.router_id,
+  Port.index.routedNetwork,
+  SecurityGroupSet.index.key,
+  SecurityGroupSet.index.groups,
+  SecurityGroupRule.index.remote_group_id,
 ] as unknown as Index[]);
 
 /** A new engine without objects, for the host of this name. */

@@ -1,14 +1,40 @@
 /** What a host may see of an object: the declared fields, more of its own ports, and never a name or a secret. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Host, Network, Port, Secret, Subnet } from "@selvage/model";
-import { makeHost, makeNetwork, makePort, makeSubnet } from "@selvage/model/testing";
+import {
+  AddressGroup,
+  Host,
+  Network,
+  Port,
+  Router,
+  Secret,
+  SecurityGroup,
+  SecurityGroupRule,
+  SecurityGroupSet,
+  Subnet,
+} from "@selvage/model";
+import {
+  makeAddressGroup,
+  makeHost,
+  makeNetwork,
+  makePort,
+  makeRouter,
+  makeSecurityGroup,
+  makeSecurityGroupRule,
+  makeSecurityGroupSet,
+  makeSubnet,
+} from "@selvage/model/testing";
 import { dependsOnHost, isLocal, project, projectedResources } from "./projection.ts";
 
 const objects = [
   [Host, makeHost({ certificate_fingerprint: "secret" })],
   [Network, makeNetwork({ name: "secret", description: "secret" })],
   [Subnet, makeSubnet({ name: "secret" })],
+  [Router, makeRouter({ name: "secret" })],
+  [SecurityGroup, makeSecurityGroup({ name: "secret", description: "secret" })],
+  [SecurityGroupRule, makeSecurityGroupRule({ description: "secret", remote_ip_prefix: "secret" })],
+  [AddressGroup, makeAddressGroup({ name: "secret" })],
+  [SecurityGroupSet, makeSecurityGroupSet()],
   [Port, makePort({ name: "secret", device_id: "secret", "binding:host_id": "h1", "binding:profile": { secret: 1 } })],
 ] as const;
 

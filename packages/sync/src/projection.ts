@@ -3,10 +3,33 @@
  * else (no names, descriptions or device ids of anybody's ports). Derived from the declarations alone.
  */
 import { createHash } from "node:crypto";
-import { type AnyResource, type Field, Host, Network, Port, Router, type StoredObject, Subnet } from "@selvage/model";
+import {
+  AddressGroup,
+  type AnyResource,
+  type Field,
+  Host,
+  Network,
+  Port,
+  Router,
+  SecurityGroup,
+  SecurityGroupRule,
+  SecurityGroupSet,
+  type StoredObject,
+  Subnet,
+} from "@selvage/model";
 
 /** The kinds that hosts get, in the order in which a view is best loaded. */
-export const projectedResources: readonly AnyResource[] = Object.freeze([Host, Network, Subnet, Router, Port]);
+export const projectedResources: readonly AnyResource[] = Object.freeze([
+  Host,
+  Network,
+  Subnet,
+  Router,
+  SecurityGroup,
+  SecurityGroupRule,
+  AddressGroup,
+  SecurityGroupSet,
+  Port,
+]);
 
 const fieldsOf = (resource: AnyResource, includeLocal: boolean): readonly string[] =>
   Object.entries<Field>(resource.fields)

@@ -177,7 +177,6 @@ class Site {
     const engine = new Engine<Row>({
       derivations: derivationsFor({ name: host.name }),
       resources: [...projectedResources, Attachment],
-      indexes: [Host.index.name, Port.index.networkHost, Port.index.address] as never,
     });
     engine.apply([...need, ...attached], 1);
     return [...engine.rows()].map(rowText).sort();

@@ -1,8 +1,30 @@
 /** The relay against a plain model of what each host needs, over random histories, cut streams and slow hosts. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Change, Host, Network, Port, type Replica, type StoredObject, Subnet } from "@selvage/model";
-import { makeHost, makeNetwork, makePort, makeSubnet } from "@selvage/model/testing";
+import {
+  AddressGroup,
+  type AnyResource,
+  type Change,
+  Host,
+  Network,
+  Port,
+  type Replica,
+  SecurityGroup,
+  SecurityGroupRule,
+  SecurityGroupSet,
+  type StoredObject,
+  Subnet,
+} from "@selvage/model";
+import {
+  makeAddressGroup,
+  makeHost,
+  makeNetwork,
+  makePort,
+  makeSecurityGroup,
+  makeSecurityGroupRule,
+  makeSecurityGroupSet,
+  makeSubnet,
+} from "@selvage/model/testing";
 import { type Hello, projectionFingerprint, protocolVersions, readFromServer } from "@selvage/sync";
 import fc from "fast-check";
 import { Relay } from "./relay.ts";
@@ -63,8 +85,9 @@ const hosts = ["h1", "h2", "h3"].map((name, at) =>
 );
 const networks = ["n1", "n2", "n3"].map((id, at) => makeNetwork({ id, "provider:segmentation_id": at + 1 }));
 const put = (kind: string, object: StoredObject): Change => ({ kind, id: object.id, object });
-const portOn = (at: number, network: number, host: number, name: string) =>
+const portOn = (at: number, network: number, host: number, name: string, set = 0) =>
   makePort({
+    security_group_set: set,
     id: `p${at}`,
     key: at + 1,
     name,
@@ -73,8 +96,24 @@ const portOn = (at: number, network: number, host: number, name: string) =>
     "binding:host_id": host === 3 ? "" : (hosts[host]?.name ?? ""),
   });
 
+type PolicyKind = "group" | "rule" | "addresses" | "set";
+
 type Step =
-  | { readonly do: "port"; readonly at: number; readonly network: number; readonly host: number; readonly name: string }
+  | {
+      readonly do: "port";
+      readonly at: number;
+      readonly network: number;
+      readonly host: number;
+      readonly name: string;
+      readonly set?: number;
+    }
+  | {
+      readonly do: "policy";
+      readonly kind: PolicyKind;
+      readonly at: number;
+      readonly groups: readonly number[];
+      readonly present: boolean;
+    }
   | { readonly do: "delete"; readonly at: number }
   | { readonly do: "subnet"; readonly network: number; readonly present: boolean }
   | { readonly do: "network"; readonly network: number; readonly mtu: number }
@@ -91,6 +130,17 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       network: fc.nat(2),
       host: fc.nat(3),
       name: fc.string({ maxLength: 3 }),
+      set: fc.nat(3),
+    }),
+  },
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      do: fc.constant("policy" as const),
+      kind: fc.constantFrom<PolicyKind>("group", "rule", "rule", "addresses", "set", "set"),
+      at: fc.nat(3),
+      groups: fc.uniqueArray(fc.nat(2), { maxLength: 3 }),
+      present: fc.nat(4).map((roll) => roll > 0),
     }),
   },
   { weight: 2, arbitrary: fc.record({ do: fc.constant("delete" as const), at: fc.nat(5) }) },
@@ -100,10 +150,37 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   fc.record({ do: fc.constantFrom("cut" as const, "connect" as const, "stall" as const, "resume" as const), host }),
 );
 
+/** Groups, rules that name one (the first number is whose rule, the second whom it names; 2 alone names an address group), and sets, with and without each other. */
+function policyObject({ kind, at, groups }: Extract<Step, { do: "policy" }>): readonly [AnyResource, StoredObject] {
+  const ids = groups.map((each) => `g${each}`);
+  switch (kind) {
+    case "group":
+      return [SecurityGroup, makeSecurityGroup({ id: `g${at}`, stateful: groups.length > 1 })];
+    case "rule": {
+      const [own = "g0", named = null] = ids;
+      const addresses = named === null && groups[0] === 2 ? "a0" : null;
+      const names = { remote_group_id: named, remote_address_group_id: addresses };
+      return [
+        SecurityGroupRule,
+        makeSecurityGroupRule({ id: `r${at}`, key: at + 1, security_group_id: own, ...names }),
+      ];
+    }
+    case "addresses":
+      return [AddressGroup, makeAddressGroup({ id: "a0", generation: at })];
+    case "set":
+      return [SecurityGroupSet, makeSecurityGroupSet({ id: `set${at}`, key: at + 1, groups: ids })];
+  }
+}
+
 function changesOf(step: Step, replica: Replica): readonly Change[] {
   switch (step.do) {
     case "port":
-      return [put(Port.kind, portOn(step.at, step.network, step.host, step.name))];
+      return [put(Port.kind, portOn(step.at, step.network, step.host, step.name, step.set))];
+    case "policy": {
+      const [resource, object] = policyObject(step);
+      if (step.present) return [put(resource.kind, object)];
+      return replica.has(resource, object.id) ? [{ kind: resource.kind, id: object.id, object: null }] : [];
+    }
     case "delete":
       return replica.has(Port, `p${step.at}`) ? [{ kind: Port.kind, id: `p${step.at}`, object: null }] : [];
     case "subnet": {

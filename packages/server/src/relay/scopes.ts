@@ -1,9 +1,10 @@
 /**
  * What each host needs, derived: a *scope* is a network with everything that belongs to it, and a host is a member of the scopes of
- * the networks on which it has a bound port, of those that routers join to them, and of its own. Never a pair of host and object; cost O(what a change touches).
+ * the networks on which it has a bound port, of those that routers join to them, of the sets of security groups of its ports, and of its own. Never a pair of host and object; cost O(what a change touches).
  */
 import { createHash } from "node:crypto";
 import {
+  AddressGroup,
   type Change,
   type Derivation,
   derive,
@@ -18,6 +19,9 @@ import {
   type Revision,
   Router,
   routingDomain,
+  SecurityGroup,
+  SecurityGroupRule,
+  SecurityGroupSet,
   type StoredObject,
   Subnet,
 } from "@selvage/model";
@@ -85,6 +89,41 @@ const derivations: readonly Derivation<ScopeRow>[] = [
   }),
 ];
 
+/** A set of security groups, and one of the groups in it, as scopes: hosts with a port of the set are in both. */
+const setScope = (set: number): string => `set:${set}`;
+const groupScope = (groupId: string): string => `group:${groupId}`;
+
+/**
+ * What security groups add. A port that joins a set is said to nobody anew but its host, and only when it is the set's first there; a set that is new in the
+ * deployment, to the hosts whose rules name one of its groups. Of a group that is only named, hosts are told no more than its id, in those sets.
+ */
+const policyDerivations: readonly Derivation<ScopeRow>[] = [
+  deriveKey("host with set", Port.index.hostSet, (pair, view) => {
+    const at = pair.lastIndexOf("|");
+    const number = pair.slice(at + 1);
+    const [host] = view.by(Host.index.name, pair.slice(0, at));
+    if (host === undefined) return [];
+    const groups = view.by(SecurityGroupSet.index.key, number)[0]?.groups ?? [];
+    return [setScope(Number(number)), ...groups.map(groupScope)].map((scope) => scopeRow("member", scope, host.id, ""));
+  }),
+  derive("security group", SecurityGroup, (group) => [content(groupScope(group.id), SecurityGroup.kind, group)]),
+  derive("security group rule", SecurityGroupRule, (rule) => [
+    content(groupScope(rule.security_group_id), SecurityGroupRule.kind, rule),
+  ]),
+  derive("address group", AddressGroup, (group, view) =>
+    [
+      ...new Set(
+        view.by(SecurityGroupRule.index.remote_address_group_id, group.id).map((rule) => rule.security_group_id),
+      ),
+    ].map((naming) => content(groupScope(naming), AddressGroup.kind, group)),
+  ),
+  derive("security group set", SecurityGroupSet, (set, view) => {
+    const naming = set.groups.flatMap((group) => view.by(SecurityGroupRule.index.remote_group_id, group));
+    const scopes = new Set([setScope(set.key), ...naming.map((rule) => groupScope(rule.security_group_id))]);
+    return [...scopes].map((scope) => content(scope, SecurityGroupSet.kind, set));
+  }),
+];
+
 /** The scopes of an object: nearly always one, and then no set is made for it. */
 type ScopesOf = string | Set<string>;
 
@@ -123,9 +162,18 @@ export type Touched = (hostId: string, key: ObjectKey) => void;
 export class Scopes {
   /** What scopes are derived from and nothing more: this engine stands beside the server's own replica. */
   readonly #engine = new Engine<ScopeRow>({
-    derivations,
-    resources: [Host, Network, Subnet, Router, Port],
-    indexes: [Host.index.name, Port.index.networkHost, Port.index.router_id, Port.index.routedNetwork],
+    derivations: [...derivations, ...policyDerivations],
+    resources: [Host, Network, Subnet, Router, Port, SecurityGroup, SecurityGroupRule, AddressGroup, SecurityGroupSet],
+    indexes: [
+      Host.index.name,
+      Port.index.networkHost,
+      Port.index.hostSet,
+      Port.index.router_id,
+      Port.index.routedNetwork,
+      SecurityGroupSet.index.key,
+      SecurityGroupRule.index.remote_group_id,
+      SecurityGroupRule.index.remote_address_group_id,
+    ],
   });
   readonly #members = new Map<string, Set<string>>();
   readonly #scopesOfHost = new Map<string, Set<string>>();

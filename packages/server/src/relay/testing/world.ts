@@ -1,5 +1,17 @@
 /** A log in memory with a replica behind it, and what each host needs of it by the definition: for tests of everything behind the relay. */
-import { type Change, Host, Network, Port, Replica, type StoredObject, Subnet } from "@selvage/model";
+import {
+  AddressGroup,
+  type Change,
+  Host,
+  Network,
+  Port,
+  Replica,
+  SecurityGroup,
+  SecurityGroupRule,
+  SecurityGroupSet,
+  type StoredObject,
+  Subnet,
+} from "@selvage/model";
 import type { Author, LoggedEntry } from "@selvage/store";
 import { isLocal, project } from "@selvage/sync";
 import { Transaction } from "../../transaction.ts";
@@ -38,16 +50,18 @@ export class Log implements Feed {
   }
 }
 
-/** What a host needs, by the definition: everything of the networks on which it has a bound port, and itself; by `kind|id`. */
+/**
+ * What a host needs, by the definition: everything of the networks on which it has a bound port, the groups and rules of its ports' sets with what these name, and
+ * itself; by `kind|id`.
+ */
 export function needBySpecification(replica: Replica, host: Host): ReadonlyMap<string, StoredObject> {
   const need = new Map<string, StoredObject>();
   const put = (kind: string, object: StoredObject) =>
     need.set(`${kind}|${object.id}`, project(kind, object, isLocal(kind, object, host.name) ? "near" : "far"));
   put(Host.kind, host);
   const ports = [...replica.objects(Port)].filter((port) => port["binding:host_id"] !== "");
-  const networks = new Set(
-    ports.filter((port) => port["binding:host_id"] === host.name).map((port) => port.network_id),
-  );
+  const here = ports.filter((port) => port["binding:host_id"] === host.name);
+  const networks = new Set(here.map((port) => port.network_id));
   for (const network of replica.objects(Network)) if (networks.has(network.id)) put(Network.kind, network);
   for (const subnet of replica.objects(Subnet)) if (networks.has(subnet.network_id)) put(Subnet.kind, subnet);
   for (const port of ports) {
@@ -56,5 +70,15 @@ export function needBySpecification(replica: Replica, host: Host): ReadonlyMap<s
     const other = [...replica.objects(Host)].find((each) => each.name === port["binding:host_id"]);
     if (other !== undefined) put(Host.kind, other);
   }
+  const sets = [...replica.objects(SecurityGroupSet)];
+  const own = sets.filter((set) => here.some((port) => port.security_group_set === set.key));
+  const groups = new Set(own.flatMap((set) => set.groups));
+  const rules = [...replica.objects(SecurityGroupRule)].filter((rule) => groups.has(rule.security_group_id));
+  const named = new Set(rules.flatMap((rule) => [rule.remote_group_id, rule.remote_address_group_id]));
+  for (const group of replica.objects(SecurityGroup)) if (groups.has(group.id)) put(SecurityGroup.kind, group);
+  for (const rule of rules) put(SecurityGroupRule.kind, rule);
+  for (const group of replica.objects(AddressGroup)) if (named.has(group.id)) put(AddressGroup.kind, group);
+  for (const set of sets)
+    if (own.includes(set) || set.groups.some((group) => named.has(group))) put(SecurityGroupSet.kind, set);
   return need;
 }
