@@ -106,6 +106,7 @@ export const subnetpoolRules: ResourceRules<typeof Subnetpool> = {
     prefixAction("remove_prefixes", (writing, pool, given) => {
       const before = cidrsOf(pool);
       const after = before.flatMap((prefix) => without(prefix, given));
+      if (after.length === 0) throw fail("EmptySubnetPoolPrefixList");
       const gone = before.flatMap((prefix) => without(prefix, after));
       for (const part of gone) if (!takeFree(writing.transaction, pool.id, part)) throw inUse();
       return mergeCidrs(after);
