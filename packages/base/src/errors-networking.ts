@@ -145,6 +145,15 @@ export const networkingErrors = {
     "The project has no quota of its own: the defaults apply.",
   ),
 
+  // Hosts.
+  AgentNotFound: neutron(404, "agent", "Agent %(id)s could not be found.", "List the agents, as an administrator."),
+  AvailabilityZoneNotFound: neutron(
+    404,
+    "zone",
+    "AvailabilityZone %(availability_zone)s could not be found.",
+    "List the availability zones, and name one of them.",
+  ),
+
   // Networks.
   NetworkNotFound: neutron(
     404,

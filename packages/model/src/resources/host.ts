@@ -28,6 +28,7 @@ export const Host = resource({
     availability_zone: field(text(255), { default: defaultZone }),
     created_at: field(timestamp()),
   },
+  indexes: { zone: (host) => [host.availability_zone] },
   unique: {
     name: (host) => [host.name],
     key: (host) => [String(host.key)],

@@ -30,6 +30,9 @@ export const Network = resource({
       projected: "all",
     }),
     port_security_enabled: field(boolean(), { create: "optional", update: "allowed", default: true }),
+    /** Zones that there are; every host serves every network, wherever it is. */
+    availability_zone_hints: field(list(text(255)), { create: "optional", default: [] }),
+    availability_zones: computed(list(text(255))),
     subnets: computed(list(uuid())),
     /** The scope that the pools of its subnets are of, for each family. */
     ipv4_address_scope: computed(nullable(uuid())),

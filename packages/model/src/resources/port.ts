@@ -84,6 +84,8 @@ export const Port = resource({
       filter: true,
       projected: "all",
     }),
+    /** The host on which it was to come up and could not, for that host is shut for new ports; empty: none. */
+    failed_host: field(text(255), { readers: "hidden", default: "" }),
     "binding:profile": field(dictionary(), {
       create: "optional",
       update: "allowed",

@@ -62,7 +62,7 @@ function* reachable(rules: ResourceRules, query: Query, caller: Caller, world: L
   const { resource } = rules;
   const { view } = world;
   if (rules.made !== undefined) {
-    yield* rules.made.all(world, caller);
+    yield* rules.made.all(world, caller, query);
     return;
   }
   const ids = query.all("id");

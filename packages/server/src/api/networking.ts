@@ -249,7 +249,8 @@ function update(asked: Asked, rules: ResourceRules, id: string): Promise<Reply> 
     },
     ids: (updated) => [updated.id],
     reply: replyOf,
-    repeat: (entry) => replyOf(shownOf(entry, rules)[0]),
+    // What is made of other objects is not in the log: it is shown as it is now.
+    repeat: (entry) => replyOf(shownOf(entry, rules)[0] ?? rules.made?.one(worldOf(api), id, caller)),
   });
 }
 

@@ -15,7 +15,7 @@ export function fieldValueOf(
 ): unknown {
   switch (field.mode) {
     case "stored":
-      return (object as StoredObject & Values)[name];
+      return rules.shown?.[name]?.(object) ?? (object as StoredObject & Values)[name];
     case "alias":
       return (object as StoredObject & Values)[field.aliasOf ?? name];
     case "computed":

@@ -20,6 +20,8 @@ export function hostWire(api: OwnApi, host: Host) {
     name: host.name,
     key: host.key,
     tunnel_ip: host.tunnel_ip,
+    availability_zone: host.availability_zone,
+    admin_state_up: host.admin_state_up,
     joined_at: host.joined_at,
     created_at: host.created_at,
     alive: state.alive,
@@ -28,12 +30,18 @@ export function hostWire(api: OwnApi, host: Host) {
 }
 
 /**
- * POST /v1/hosts `{name}`: makes the host, or takes one that has not joined yet, and a token by which it joins once within
+ * POST /v1/hosts `{name, availability_zone?}`: makes the host, or takes one that has not joined yet, and a token by which it joins once within
  * the hour. The token is shown here and nowhere else; earlier ones of the host hold no more. Throws HostExists once it has joined.
  */
 export async function createHost(api: OwnApi, exchange: Exchange, caller: Caller): Promise<Reply> {
   requireOwnAdmin(caller, "Adding a host");
-  const name = textOf(readOwnBody(exchange), "name");
+  const body = readOwnBody(exchange);
+  const name = textOf(body, "name");
+  const zone = "availability_zone" in body ? textOf(body, "availability_zone") : undefined;
+  if (zone !== undefined && (zone === "" || zone.length > 255)) {
+    const reason = "it must be a text of 1 to 255 characters";
+    throw fail("FieldInvalid", { field: "availability_zone", reason }, { field: "availability_zone" });
+  }
   if (!hostName.test(name)) {
     throw fail(
       "FieldInvalid",
@@ -44,8 +52,9 @@ export async function createHost(api: OwnApi, exchange: Exchange, caller: Caller
   const token = secretToken();
   const expires_at = secondsText(api.now() + api.settings.joinTokenLifetime * 1000);
   const { result } = await api.writer.transact(identityAuthor(caller, exchange), (transaction) => {
-    const host = transaction.view.by(Host.index.name, name)[0] ?? newHost(transaction, name);
-    if (host.joined_at !== null) throw fail("HostExists", { host: name });
+    const known = transaction.view.by(Host.index.name, name)[0] ?? newHost(transaction, name);
+    if (known.joined_at !== null) throw fail("HostExists", { host: name });
+    const host = zone === undefined ? known : transaction.put(Host, { ...known, availability_zone: zone });
     for (const old of transaction.view.by(JoinToken.index.host_id, host.id)) {
       if (!old.revoked) transaction.put(JoinToken, { ...old, revoked: true });
     }

@@ -1,5 +1,7 @@
 /** The resources of the Networking API, in the order in which `/v2.0/` lists them. */
 import { addressScopeRules } from "./address-scope.ts";
+import { agentRules } from "./agent.ts";
+import { ipAvailabilityRules } from "./ip-availability.ts";
 import { networkRules } from "./network.ts";
 import { portRules } from "./port.ts";
 import { rbacPolicyRules } from "./rbac-policy.ts";
@@ -7,6 +9,7 @@ import { routerRules } from "./router.ts";
 import { pathOf, type ResourceRules } from "./rules.ts";
 import { subnetRules } from "./subnet.ts";
 import { subnetpoolRules } from "./subnetpool.ts";
+import { availabilityZoneRules } from "./zones.ts";
 
 /** A resource of which only the common part matters: its own object type is known to its own rules alone. */
 export type AnyRules = ResourceRules;
@@ -19,6 +22,9 @@ const ownRules = [
   subnetpoolRules,
   portRules,
   routerRules,
+  agentRules,
+  availabilityZoneRules,
+  ipAvailabilityRules,
 ] as unknown as readonly AnyRules[];
 
 export const networkingRules: readonly AnyRules[] = [...ownRules, rbacPolicyRules(ownRules) as unknown as AnyRules];

@@ -15,6 +15,7 @@ import { largestMtu, type ServerSettings } from "../settings.ts";
 import { addressScopeOf, giveBack } from "./pool-space.ts";
 import { type ResourceRules, taggedOf, type Values, type Writing } from "./rules.ts";
 import { isNeeded, isSharedWith, share, sharedField, sharedObjects, sharingOf, unshare } from "./sharing.ts";
+import { checkedZones, zonesOf } from "./zones.ts";
 
 /** Smallest MTU that IPv4 allows (RFC 791). */
 const smallestMtu = 68;
@@ -60,6 +61,7 @@ export const networkRules: ResourceRules<typeof Network> = {
     shared: sharedField("network"),
     ipv4_address_scope: (network, { view }) => addressScopeOf(view, network.id, 4) ?? null,
     ipv6_address_scope: (network, { view }) => addressScopeOf(view, network.id, 6) ?? null,
+    availability_zones: (network, { view }) => zonesOf(view, [network.id]),
     subnets: (network, { view }) => view.by(Subnet.index.network_id, network.id).map((subnet) => subnet.id),
     "provider:physical_network": () => null,
   },
@@ -71,6 +73,7 @@ export const networkRules: ResourceRules<typeof Network> = {
       admin_state_up: values.admin_state_up === true,
       mtu: mtuOf(values.mtu, type, writing.settings),
       port_security_enabled: values.port_security_enabled === true,
+      availability_zone_hints: checkedZones(writing.transaction.view, values.availability_zone_hints),
       "provider:network_type": type,
       "provider:segmentation_id": typeof given === "number" ? given : pickNetworkKey(writing.transaction),
     });

@@ -94,11 +94,13 @@ export const portRules: ResourceRules<typeof Port> = {
     "binding:vif_type": vifType,
     "binding:vif_details": (port, world) => (vifType(port, world) === "ovs" ? vifDetails : {}),
   },
+  shown: { "binding:host_id": (port) => (port.failed_host === "" ? port["binding:host_id"] : port.failed_host) },
   filters: { fixed_ips: fixedIpsFilter },
   create: (writing, values) => {
     const { transaction, caller, settings } = writing;
     const network = visibleNetwork(transaction.view, caller, String(values.network_id));
-    checkReach(transaction.view, network, String(values["binding:host_id"]));
+    const binding = bindingOf(transaction.view, String(values["binding:host_id"]));
+    checkReach(transaction.view, network, binding["binding:host_id"]);
     const wanted = values.fixed_ips as readonly WantedIp[] | undefined;
     const given = values.mac_address;
     const owner = String(values.device_owner);
@@ -120,7 +122,7 @@ export const portRules: ResourceRules<typeof Port> = {
       device_id: String(values.device_id),
       device_owner: owner,
       port_security_enabled: (values.port_security_enabled as boolean | undefined) ?? network.port_security_enabled,
-      "binding:host_id": String(values["binding:host_id"]),
+      ...binding,
       "binding:profile": values["binding:profile"] as PortObject["binding:profile"],
       "binding:vnic_type": "normal",
       key: pickPortKey(transaction),
@@ -137,11 +139,14 @@ export const portRules: ResourceRules<typeof Port> = {
     const { fixed_ips: held } = before;
     const given = wanted === undefined ? held : addresses(writing, network, wanted, { held, mac, owner });
     const moved = wanted !== undefined || mac !== before.mac_address;
-    if (typeof values["binding:host_id"] === "string")
-      checkReach(writing.transaction.view, network, values["binding:host_id"]);
+    const host = values["binding:host_id"];
+    const again = host === before["binding:host_id"] && before.failed_host === "";
+    const binding = typeof host === "string" && !again ? bindingOf(view, host) : undefined;
+    if (binding !== undefined) checkReach(view, network, binding["binding:host_id"]);
     return writing.transaction.put(Port, {
       ...before,
       ...values,
+      ...binding,
       mac_address: mac,
       fixed_ips: moved ? withAutomatic(view, network.id, mac, owner, given) : held,
     });
@@ -178,8 +183,15 @@ function hostOf(port: PortObject, view: View): HostObject | undefined {
   return name === "" ? undefined : view.by(Host.index.name, name)[0];
 }
 
-/** `unbound` names no host, `binding_failed` one that is not known or not alive. */
+/** Where a port that is to be on a host is: nowhere, when the host is shut for new ports. */
+function bindingOf(view: View, host: string): Pick<PortObject, "binding:host_id" | "failed_host"> {
+  const shut = host !== "" && view.by(Host.index.name, host)[0]?.admin_state_up === false;
+  return shut ? { "binding:host_id": "", failed_host: host } : { "binding:host_id": host, failed_host: "" };
+}
+
+/** `unbound` names no host, `binding_failed` one that is not known, not alive, or was shut when it was named. */
 function vifType(port: PortObject, world: World): "unbound" | "binding_failed" | "ovs" {
+  if (port.failed_host !== "") return "binding_failed";
   if (port["binding:host_id"] === "") return "unbound";
   const host = hostOf(port, world.view);
   return host !== undefined && world.hosts.alive(host.id) ? "ovs" : "binding_failed";

@@ -26,6 +26,7 @@ import { pickMac, pickPortKey, pickRouterKey } from "../allocate.ts";
 import { anyOf, type Caller, isAdmin, member, reader } from "../api/policy.ts";
 import { seesNetwork, visibleNetwork } from "./network.ts";
 import { type ActionReply, type ResourceRules, taggedOf, type Values, type Writing } from "./rules.ts";
+import { checkedZones, zonesOf } from "./zones.ts";
 
 /** What a port of a router says of itself. */
 export const routerInterface = "network:router_interface";
@@ -50,7 +51,8 @@ export const routerRules: ResourceRules<typeof Router> = {
   computed: {
     status: () => "ACTIVE",
     external_gateway_info: () => null,
-    availability_zones: () => [],
+    availability_zones: ({ id }, { view }) =>
+      zonesOf(view, new Set(interfacesOf(view, id).map((port) => port.network_id))),
   },
   create: (writing, values) => {
     checkGateway(writing, values);
@@ -58,7 +60,7 @@ export const routerRules: ResourceRules<typeof Router> = {
       ...taggedOf(writing, values, 0),
       admin_state_up: values.admin_state_up === true,
       routes: [],
-      availability_zone_hints: values.availability_zone_hints as RouterObject["availability_zone_hints"],
+      availability_zone_hints: checkedZones(writing.transaction.view, values.availability_zone_hints),
       key: pickRouterKey(writing.transaction),
     });
   },
@@ -240,6 +242,7 @@ function addSubnet(writing: Writing, router: RouterObject, subnet: SubnetObject)
     device_owner: routerInterface,
     port_security_enabled: false,
     "binding:host_id": "",
+    failed_host: "",
     "binding:profile": {},
     "binding:vnic_type": "normal",
     key: pickPortKey(transaction),
@@ -266,6 +269,7 @@ function addPort(writing: Writing, router: RouterObject, port: PortObject): Chan
     device_owner: routerInterface,
     security_group_set: 0,
     "binding:host_id": "",
+    failed_host: "",
   });
   return { port: taken, subnets: subnets.map((subnet) => subnet.id) };
 }

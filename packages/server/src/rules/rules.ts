@@ -1,8 +1,9 @@
 /** What a Networking resource adds to its declaration: policy, rules for each write, and the fields made when it is read. */
 import { fail, type SelvageError } from "@selvage/base";
-import { type AnyResource, type ObjectOf, Project, type StoredObject, type View } from "@selvage/model";
+import { type AnyResource, type ObjectOf, Project, type Replica, type StoredObject, type View } from "@selvage/model";
 import type { Caller, Policy, Rule, Target } from "../api/policy.ts";
 import type { HostStates } from "../host-states.ts";
+import type { Query } from "../http/query.ts";
 import type { ServerSettings } from "../settings.ts";
 import type { Transaction } from "../transaction.ts";
 
@@ -59,7 +60,7 @@ export type MemberAction<O extends StoredObject = StoredObject> = WriteAction<O>
 
 /** Objects that stand in no store: made from others when they are read. */
 export interface MadeObjects<O extends StoredObject> {
-  readonly all: (world: World, caller: Caller) => Iterable<O>;
+  readonly all: (world: World & { readonly view: Replica }, caller: Caller, query: Query) => Iterable<O>;
   readonly one: (world: World, id: string, caller: Caller) => O | undefined;
 }
 
@@ -98,6 +99,8 @@ export interface ResourceRules<R extends AnyResource = AnyResource> {
   readonly target: (view: View, object: Values) => Target;
   /** Objects that a caller may see besides its project's: shared ones, those on what it owns. */
   readonly alsoVisible?: (view: View, caller: Caller) => Iterable<StoredObject>;
+  /** Stored fields that are shown otherwise than they are stored. */
+  readonly shown?: Readonly<Record<string, (object: ObjectOf<R>) => unknown>>;
   /** Fields made when the object is read. */
   readonly computed: Readonly<Record<string, (object: ObjectOf<R>, world: World, caller: Caller) => unknown>>;
   /** Objects that RBAC policies may give to other projects. */
