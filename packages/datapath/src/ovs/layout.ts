@@ -103,6 +103,7 @@ const places: Readonly<Record<Name, Place>> = {
   ctInvalid: state(4),
   ctProto: fixed("ct_nw_proto"),
   ctDst: fixed("ct_tp_dst"),
+  ctType: bits("ct_tp_src", 0, 8, false, false),
   ctRule: bits("ct_label", 0, 32, false),
   ctRemote: bits("ct_label", 64, 24, false),
   ctGeneration: bits("ct_label", 88, 16, false),
@@ -181,6 +182,7 @@ const demanded: Readonly<Record<string, readonly Need[]>> = {
   ctInvalid: tracked,
   ctProto: opened,
   ctDst: opened,
+  ctType: opened,
 };
 const byName: ReadonlyMap<string, Field> = new Map(Object.entries(F));
 /** Fields of headers that later fragments do not have. The switch says 0 for them there (ovs-fields(7), "Fragments"). */
@@ -197,6 +199,7 @@ const inFirstFragment: ReadonlySet<string> = new Set(
     F.icmp6Type,
     F.icmp6Code,
     F.ctDst,
+    F.ctType,
   ].map(({ name }) => name),
 );
 
@@ -204,7 +207,7 @@ const inFirstFragment: ReadonlySet<string> = new Set(
  * Fields of a connection that this switch does not know of a later fragment, though it should: there they are not asked. A later fragment that is let in for
  * this waits for its first one where the connection is kept, and comes out with it or not at all.
  */
-export const unknownOfLater: ReadonlySet<string> = new Set([F.ctDst.name]);
+export const unknownOfLater: ReadonlySet<string> = new Set([F.ctDst.name, F.ctType.name]);
 
 /** Conditions that a field always needs: those of the program's own declaration, and the switch's. */
 export function needsOf(field: Field): readonly Need[] {

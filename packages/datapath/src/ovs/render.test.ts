@@ -21,16 +21,21 @@ import {
   GuardIp,
   goto,
   L2,
+  LiveOut,
   Mcast,
   makeRow,
   Nd,
   Neighbour,
+  NextHops,
   optional,
   output,
+  PolicyIn,
   prefix,
   program,
+  Route,
   type Row,
   row,
+  Sender,
   selvageProgram,
   set,
   TunnelOut,
@@ -42,15 +47,16 @@ import { rowsFor, testPort } from "../testing/topology.ts";
 import { cookieOf, nameOf, provenanceOf } from "./cookie.ts";
 import { Ports } from "./ports.ts";
 import { portPunts } from "./punts.ts";
+import { reentryFlows, zoneFlows } from "./reentry.ts";
 import { Renderer } from "./render.ts";
-import { bucketText, flowText } from "./text.ts";
+import { bucketText, choiceText, flowText, matchText } from "./text.ts";
 
 const renderer = new Renderer(selvageProgram);
-const ports = new Ports([{ port: "port-a", name: "tap0", ofport: 5 }], 3, 4);
+const ports = new Ports([{ port: "port-a", name: "tap0", ofport: 5 }], 3, 4, new Map([["port-a", 64]]));
 const texts = (one: Row): readonly string[] => renderer.flows(one, ports).map(flowText);
 
 describe("rows become flows", () => {
-  const cases: readonly (readonly [string, Row, readonly string[]])[] = [
+  const cases: (readonly [string, Row, readonly string[]])[] = [
     [
       "an ingress is the number of its interface",
       row(Classify, { ingress: "port-a" }, "machine", { port: 7, net: 9 }),
@@ -86,7 +92,7 @@ describe("rows become flows", () => {
       "zero is a value of a key",
       row(FabricIn, { net: 1, port: 0 }, "flood"),
       [
-        "table=60, priority=100,metadata=0x1/0xffffff,tun_metadata0=0x0/0xffffff000000000000000000 actions=resubmit(,36)",
+        "table=60, priority=100,metadata=0x1/0xffffff,tun_metadata0=0x0/0xffffff000000000000000000 actions=resubmit(,58)",
       ],
     ],
     [
@@ -111,7 +117,7 @@ describe("rows become flows", () => {
       row(TunnelOut, { host: 2, encapsulation: 0 }, "geneve", { to: "192.0.2.2" }),
       [
         "table=80, priority=100,reg15=0x0/0x6000000,reg6=0x2 actions=move:metadata[0..23]->tunnel_id[0..23],set_field:0x0->tun_metadata0," +
-          "move:reg1[0..23]->tun_metadata0[72..95],move:reg0[0..23]->tun_metadata0[40..63],set_field:192.0.2.2->tun_dst,output:3",
+          "move:reg1[0..23]->tun_metadata0[72..95],move:reg0[0..23]->tun_metadata0[40..63],move:reg2[0..23]->tun_metadata0[8..31],set_field:192.0.2.2->tun_dst,output:3",
       ],
     ],
     [
@@ -119,7 +125,7 @@ describe("rows become flows", () => {
       row(TunnelOut, { host: 2, encapsulation: 0 }, "geneve", { to: "2001:db8::2" }),
       [
         "table=80, priority=100,reg15=0x0/0x6000000,reg6=0x2 actions=move:metadata[0..23]->tunnel_id[0..23],set_field:0x0->tun_metadata0," +
-          "move:reg1[0..23]->tun_metadata0[72..95],move:reg0[0..23]->tun_metadata0[40..63],set_field:2001:db8::2->tun_ipv6_dst,output:3",
+          "move:reg1[0..23]->tun_metadata0[72..95],move:reg0[0..23]->tun_metadata0[40..63],move:reg2[0..23]->tun_metadata0[8..31],set_field:2001:db8::2->tun_ipv6_dst,output:3",
       ],
     ],
     [
@@ -133,7 +139,7 @@ describe("rows become flows", () => {
       "a network is heard on the interface of its encapsulation alone",
       row(TunnelSource, { ingress: "fabric-vxlan", tunKey: 1, tunSrc: "192.0.2.3" }, "acceptVni", {}, "host"),
       [
-        "table=59, priority=100,in_port=4,tun_src=192.0.2.3,tunnel_id=0x1 actions=move:tunnel_id[0..23]->metadata[0..23],set_field:0x0->reg0,resubmit(,58)",
+        "table=59, priority=100,in_port=4,tun_src=192.0.2.3,tunnel_id=0x1 actions=move:tunnel_id[0..23]->metadata[0..23],set_field:0x0->reg0,resubmit(,57)",
       ],
     ],
     [
@@ -141,7 +147,7 @@ describe("rows become flows", () => {
       row(TunnelSource, { ingress: "fabric", tunKey: 1, tunSrc: "2001:db8::3" }, "accept", {}, "host"),
       [
         "table=59, priority=100,in_port=3,tun_ipv6_src=2001:db8::3,tunnel_id=0x1 actions=move:tunnel_id[0..23]->metadata[0..23]," +
-          "move:tun_metadata0[40..63]->reg0[0..23],resubmit(,60)",
+          "move:tun_metadata0[40..63]->reg0[0..23],move:tun_metadata0[8..31]->reg2[0..23],resubmit(,60)",
       ],
     ],
     [
@@ -157,6 +163,49 @@ describe("rows become flows", () => {
     ["an interface that is not there is waited for", row(Deliver, { port: 7 }, "output", { port: "port-b" }), []],
     ["as is the ingress", row(Classify, { ingress: "port-b" }, "portDown"), []],
   ];
+  cases.push(
+    [
+      "a port that is tracked has its zone",
+      row(Sender, { srcPort: 7 }, "policed", { set: 5, zone: "port-a" }),
+      ["table=19, priority=100,reg0=0x7 actions=set_field:0x5->reg2,set_field:0x400000/0xffff0000->reg4,resubmit(,18)"],
+    ],
+    ["a zone that is not there is waited for", row(Sender, { srcPort: 7 }, "policed", { set: 5, zone: "port-b" }), []],
+    [
+      "conditions on one field of the switch are one, and a connection's bits say that it was tracked",
+      row(
+        LiveOut,
+        { ctReply: 1, ctNew: 0, srcSet: 5, ctRule: 9, ctGeneration: 2, ctRemote: 6, dstSet: 6 },
+        "pass",
+        {},
+        "live",
+      ),
+      [
+        "table=21, priority=200,ct_label=0x20000060000000000000009/0xffffffffff00000000ffffffff,ct_state=0x28/0x29,reg2=0x5,reg3=0x6 actions=resubmit(,27)",
+      ],
+    ],
+    [
+      "a route is found by the longest prefix, and takes a hop",
+      row(Route, { vrf: 3, ethType: EthType.ipv4, ip4Dst: "10.2.0.0/16" }, "connected4", {
+        net: 2,
+        mac: "fa:16:3e:00:00:99",
+      }),
+      [
+        "table=44, priority=116,eth_type=0x800,ipv4_dst=10.2.0.0/255.255.0.0,metadata=0x3000000/0xffffff000000 actions=set_field:0x2/0xffffff->metadata,set_field:fa:16:3e:00:00:99->eth_src,set_field:0x0->xxreg2,move:ipv4_dst->xxreg2[0..31],dec_ttl,set_field:0x0->xreg6,resubmit(,46),resubmit(,47)",
+      ],
+    ],
+    [
+      "of several next hops one is chosen in the members' own table",
+      row(Route, { vrf: 3, ethType: EthType.ipv6, ip6Dst: "::/0" }, "several", { route: 4 }),
+      [
+        "table=44, priority=100,eth_type=0x86dd,metadata=0x3000000/0xffffff000000 actions=set_field:0x4->reg5,resubmit(,45)",
+      ],
+    ],
+    [
+      "a verdict is met by what meets a clause of each part of its rule",
+      row(PolicyIn, { rule: 9 }, "allow", { rule: 9, generation: 2 }, "verdict"),
+      ["table=86, priority=100,conj_id=9 actions=set_field:0x9->reg5,set_field:0x2/0xffff->reg15,resubmit(,88)"],
+    ],
+  );
   for (const [name, given, expected] of cases) test(name, () => assert.deepEqual(texts(given), expected));
 
   test("questions are answered from fields: the program's own rows and misses", () => {
@@ -199,6 +248,108 @@ describe("rows become flows", () => {
     assert.deepEqual(portPunts(5, 2).map(flowText), [
       "table=250, priority=2,in_port=5,reg14=0x1 actions=meter:17,meter:1,controller(userdata=0101)",
       "table=250, priority=2,in_port=5,reg14=0x2 actions=meter:18,meter:2,controller(userdata=0102)",
+      "table=250, priority=2,in_port=5,reg14=0x3 actions=meter:19,meter:3,controller(userdata=0103)",
+      ...[4, 5, 6, 7].map(
+        (kind) =>
+          `table=250, priority=2,in_port=5,reg14=0x${kind} actions=meter:21,meter:5,controller(userdata=010${kind})`,
+      ),
+      "table=250, priority=2,in_port=5,reg14=0x8 actions=meter:20,meter:4,controller(userdata=0108)",
+    ]);
+  });
+
+  test("packets are tracked, and kept, by way of what looks whether they come out as they went in", () => {
+    const constant = (table: string, name: string) =>
+      selvageProgram.constants.filter((each) => each.table === table && each.action === name).flatMap(texts);
+    assert.deepEqual(
+      constant("track_in", "track"),
+      ["0x800", "0x86dd"].map(
+        (type) =>
+          `table=84, priority=100,eth_type=${type} actions=set_field:0x255->reg14,ct(table=252,zone=reg4[0..15])`,
+      ),
+    );
+    assert.deepEqual(
+      renderer
+        .misses()
+        .filter(({ table }) => table === 25)
+        .map(flowText),
+      [
+        ...["0x800", "0x86dd"].map(
+          (type) =>
+            `table=25, priority=1,eth_type=${type} actions=set_field:0x11b->reg14,ct(commit,table=252,zone=reg4[16..31],` +
+            "exec(move:reg5->ct_label[0..31],move:reg15[0..15]->ct_label[88..103],move:reg3[0..23]->ct_label[64..87])),",
+        ),
+        "table=25, priority=0 actions=drop",
+      ].map((text) => text.replace(/,$/, "")),
+    );
+    assert.deepEqual(zoneFlows(64).map(flowText), [
+      "table=252, priority=1,ct_zone=64,reg14=0x100/0xff00,reg4=0x400000/0xffff0000 actions=resubmit(,253)",
+      "table=252, priority=1,ct_zone=64,reg14=0x200/0xff00,reg4=0x40/0xffff actions=resubmit(,253)",
+    ]);
+    assert.deepEqual(
+      reentryFlows(selvageProgram).map((flow) => [flowText(flow), flow.reason]),
+      [
+        ["table=252, priority=0 actions=drop", "ct-invalid"],
+        ...["115,21", "11b,27", "255,85", "25c,92"].map((way) => {
+          const [note, table] = way.split(",");
+          return [`table=253, priority=1,reg14=0x${note} actions=resubmit(,${table})`, null];
+        }),
+      ],
+    );
+  });
+
+  test("clauses with one match are one flow, and each rule's part stands in it once", () => {
+    const own = (rule: number) => row(PolicyIn, { rule, dstSet: 5 }, "clause", { of: 2 }, "own");
+    const [one, other] = [renderer.clauses(own(9)), renderer.clauses(own(4))];
+    const [{ table, match } = assert.fail()] = one;
+    const merged = [...one, ...other, ...one].map(({ conjunction }) => conjunction);
+    assert.equal(
+      flowText(renderer.clauseFlow(table, match, merged)),
+      "table=86, priority=100,reg3=0x5 actions=conjunction(4,1/2),conjunction(9,1/2)",
+    );
+    assert.equal(renderer.clauseFlow(table, match, merged).cookie, renderer.clauseFlow(table, match, []).cookie);
+    const service = (key: Row["key"]) =>
+      renderer
+        .clauses(makeRow(PolicyIn, { rule: 9, ...key }, "clause", { of: 2 }, "service"))
+        .map(({ match: each }) => matchText(each));
+    assert.deepEqual(service({ rule: 9, ethType: EthType.ipv4, ipProto: 6, later: 0, tcpDst: "4096/0xf000" }), [
+      "eth_type=0x800,ip_proto=6,nw_frag=0x0/0x2,tcp_dst=4096/61440",
+    ]);
+    // The switch does not know the ports of a later fragment's connection.
+    assert.deepEqual(service({ rule: 9, ethType: EthType.ipv4, later: 1, ctProto: 17, ctDst: "53/0xffff" }), [
+      "ct_nw_proto=0x11,ct_state=0x20/0x30,eth_type=0x800,nw_frag=0x2/0x2",
+    ]);
+    assert.throws(() => renderer.clauses(own(0)), /no rule has the number 0/);
+    const many = Array.from({ length: 4001 }, (_, n) => renderer.clauses(own(n + 1))[0]?.conjunction ?? assert.fail());
+    assert.throws(() => renderer.clauseFlow(table, match, many), /4001 rules ask the same/);
+  });
+
+  test("a choice of members is by addresses, protocol and ports", () => {
+    const hop = row(NextHops, { vrf: 3, route: 4, hop: 1 }, "via", {
+      net: 2,
+      mac: "fa:16:3e:00:00:99",
+      nh: "10.2.0.9",
+    });
+    assert.equal(
+      choiceText(renderer.setOf(hop)),
+      "type=select,selection_method=hash,fields(ip_proto,ipv4_dst,ipv4_src,ipv6_dst,ipv6_src,sctp_dst,sctp_src,tcp_dst,tcp_src,udp_dst,udp_src)",
+    );
+    assert.match(
+      bucketText(renderer.bucket(hop, ports) ?? assert.fail()),
+      /^bucket=bucket_id:1,weight:1,actions=.*dec_ttl/,
+    );
+    assert.equal(choiceText(renderer.setOf(row(FloodLocal, { net: 1, port: 7 }, "copy", { port: 7 }))), "type=all");
+  });
+
+  test("what a router reports is a copy, which a meter may drop, and the packet is dropped and counted by itself", () => {
+    const expired = selvageProgram.constants.filter(({ action: name }) => name === "expired");
+    for (const each of expired) {
+      const [flow = assert.fail()] = renderer.flows(each, ports);
+      assert.match(flowText(flow), /actions=clone\(set_field:0x4->reg14,resubmit\(,250\)\)$/);
+      assert.equal(flow.reason, "ttl-expired");
+    }
+    const large = selvageProgram.constants.find(({ action: name }) => name === "tooLargeRouted") ?? assert.fail();
+    assert.deepEqual(texts(large), [
+      "table=30, priority=300,metadata=0x4000000000000/0x4000000000000,reg15=0x1000000/0x1000000 actions=clone(set_field:0x8->reg14,resubmit(,250)),meter:7",
     ]);
   });
 
@@ -212,7 +363,9 @@ describe("rows become flows", () => {
           mine.some((flow) => flow.priority === 0 && flow.match.length === 0),
           each.name,
         );
-      for (const flow of mine) assert.equal(flow.reason === null, flow.actions.length > 0, each.name);
+      // What a router reports goes to the agent as a copy, and is dropped.
+      const isReported = each.miss.some((step) => step.do === "report");
+      for (const flow of mine) assert.equal(flow.reason === null || isReported, flow.actions.length > 0, each.name);
     }
   });
 });
@@ -257,11 +410,11 @@ describe("other programs", () => {
     assert.deepEqual(of({ net: 1 }), ["table=0, priority=100,metadata=0x1/0xffffff actions=resubmit(,9)"]);
   });
 
-  test("a protocol without a family is matched in both, and what is dropped is not changed before", () => {
+  test("a protocol without a family is matched in both, a port of zero not in later fragments, and what is dropped is not changed before", () => {
     const { texts: of } = made({ dst: optional(F.udpDst) });
     assert.deepEqual(of({ dst: 0 }, "lose"), [
-      "table=0, priority=100,eth_type=0x800,ip_proto=17,udp_dst=0 actions=drop",
-      "table=0, priority=100,eth_type=0x86dd,ip_proto=17,udp_dst=0 actions=drop",
+      "table=0, priority=100,eth_type=0x800,ip_proto=17,nw_frag=0x0/0x2,udp_dst=0 actions=drop",
+      "table=0, priority=100,eth_type=0x86dd,ip_proto=17,nw_frag=0x0/0x2,udp_dst=0 actions=drop",
     ]);
   });
 

@@ -352,10 +352,10 @@ describe("Open vSwitch", () => {
       const trace = await hostAt(0).appctl("ofproto/trace", "br-int", flow);
       assert.doesNotMatch(trace, /recirc\(/);
       assert.match(trace, /Datapath actions: check_pkt_len\(size=1456,gt\(meter\(\d+\)\),le\(.*tnl_push/);
-      // Looked up: classify, both guards, service_class, carriage, l2 for either outcome, tunnel_out.
+      // Looked up: classify, both guards, service_class, sender, to_router, carriage, l2 for either outcome, tunnel_out.
       const [ours = ""] = trace.split('bridge("br-ul")');
       const tables = [...ours.matchAll(/^\s*(\d+)\. .*priority/gm)].map(([, table]) => Number(table));
-      assert.deepEqual(tables, [0, 1, 2, 4, 29, 30, 30, 80]);
+      assert.deepEqual(tables, [0, 1, 2, 4, 19, 27, 29, 30, 30, 80]);
     });
 
     test("the first packet between two hosts that have never met is not lost, nor one after a long silence", {
