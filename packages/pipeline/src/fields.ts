@@ -134,6 +134,13 @@ export const F = {
   ctInvalid: define("ctInvalid", "int", 1, "connection", "1: cannot be of any connection"),
   ctProto: define("ctProto", "int", 8, "connection", "IP protocol of the connection as it was opened"),
   ctDst: define("ctDst", "int", 16, "connection", "destination port of the connection as it was opened"),
+  ctType: define(
+    "ctType",
+    "int",
+    8,
+    "connection",
+    "of a connection of ICMP, the type of the question that opened it (its code is 0)",
+  ),
   ctRule: define("ctRule", "int", 32, "connection", "kept with it: number of the rule that admitted it"),
   ctGeneration: define("ctGeneration", "int", 16, "connection", "kept with it: `generation` when it was admitted"),
   ctRemote: define("ctRemote", "int", 24, "connection", "kept with it: the other side's set when it was admitted"),

@@ -124,6 +124,7 @@ const service = {
   later: optional(F.later),
   ctProto: optional(F.ctProto),
   ctDst: masked(F.ctDst),
+  ctType: optional(F.ctType),
 } as const;
 const parts = { verdict: 0, own: 1, service: 2, remote: 3 } as const;
 

@@ -19,6 +19,7 @@ export interface ServiceClause {
   readonly later?: number;
   readonly ctProto?: number;
   readonly ctDst?: string;
+  readonly ctType?: number;
   readonly untracked?: true;
 }
 
@@ -90,7 +91,13 @@ export function serviceClauses(rule: SecurityGroupRule): readonly ServiceClause[
   const laterUntracked = { ethType, ipProto, later: 1, untracked: true } as const;
   if (ipProto === IpProto.icmp || ipProto === IpProto.icmp6) {
     const isV4 = ipProto === IpProto.icmp;
-    return [{ ethType, ipProto, later: 0, ...icmpOf(isV4, min, max) }, laterUntracked];
+    const laterTracked = { ethType, later: 1, ctProto: ipProto, ...(min === null ? {} : { ctType: min }) };
+    return [
+      { ethType, ipProto, later: 0, ...icmpOf(isV4, min, max) },
+      // What opens a connection has code 0.
+      ...(max === null || max === 0 ? [laterTracked] : []),
+      laterUntracked,
+    ];
   }
   const column = portColumn[ipProto];
   const [first, last] = [min ?? 0, max ?? lastPort];

@@ -184,6 +184,8 @@ function readConnection(field: Field, tracked: Tracked | undefined): bigint {
     case "ctDst":
       // ICMP has no port: its number is not the destination's, and its code is 0 in whatever begins a connection.
       return opened === undefined || opened.to.type !== opened.from.type ? 0n : BigInt(opened.to.port);
+    case "ctType":
+      return BigInt(opened?.from.type ?? 0);
     default:
       return tracked?.kept.get(field.name) ?? 0n;
   }
