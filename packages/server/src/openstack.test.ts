@@ -103,3 +103,83 @@ test("the stock openstack client manages projects, users and roles", async () =>
   assert.match(await admin("catalog", "list", "-f", "value", "-c", "Name"), /neutron/);
   assert.match(await admin("extension", "list", "--network", "-f", "value", "-c", "Alias"), /^port-security$/m);
 });
+
+test("the stock openstack client makes address scopes and subnet pools, and takes subnets from them, unchanged", async () => {
+  await using server = await startTestServer();
+  const red = await server.project("red");
+  const admin = client(server, "admin", server.adminPassword, "admin");
+  const member = client(server, red.memberName, "not a secret", "red");
+  const scope = await json(member("address", "scope", "create", "s", "--ip-version", "4", "-f", "json"));
+  assert.deepEqual([scope.name, scope.ip_version, scope.shared, scope.project_id], ["s", 4, false, red.id]);
+  const lengths = ["--default-prefix-length", "26", "--min-prefix-length", "24", "--max-prefix-length", "28"];
+  const prefix = ["--pool-prefix", "10.70.0.0/16"];
+  const pool = await json(
+    member("subnet", "pool", "create", "p", ...prefix, ...lengths, "--address-scope", "s", "-f", "json"),
+  );
+  assert.deepEqual(
+    [pool.prefixes, String(pool.default_prefixlen), pool.address_scope_id],
+    [["10.70.0.0/16"], "26", scope.id],
+  );
+  await member("network", "create", "n");
+  const take = async (...args: readonly string[]) =>
+    (await json(member("subnet", "create", "--network", "n", ...args, "-f", "json"))).cidr;
+  assert.equal(await take("--subnet-pool", "p", "a"), "10.70.0.0/26");
+  assert.equal(await take("--subnet-pool", "p", "--prefix-length", "27", "b"), "10.70.0.64/27");
+  assert.equal(await take("--subnet-pool", "p", "--subnet-range", "10.70.9.0/24", "c"), "10.70.9.0/24");
+  await assert.rejects(take("--subnet-pool", "p", "--prefix-length", "30", "d"), /maximum allowed prefix is 28/);
+  assert.equal((await json(member("network", "show", "n", "-f", "json"))).ipv4_address_scope, scope.id);
+  await member("subnet", "pool", "set", "p", "--pool-prefix", "10.71.0.0/16", "--default-prefix-length", "25");
+  const set = await json(member("subnet", "pool", "show", "p", "-f", "json"));
+  assert.deepEqual([set.prefixes, String(set.default_prefixlen)], [["10.70.0.0/15"], "25"]);
+  const listed = JSON.parse(await member("subnet", "pool", "list", "-f", "json")) as readonly Json[];
+  assert.deepEqual(
+    listed.map((each) => each.Name),
+    ["p"],
+  );
+  await assert.rejects(member("subnet", "pool", "delete", "p"), /Subnet pool has existing allocations/);
+  await assert.rejects(member("address", "scope", "delete", "s"), /one or more subnet pools in use/);
+  await admin("subnet", "pool", "create", "six", "--pool-prefix", "fd60::/48", "--default", "--share");
+  const v6 = ["--ip-version", "6", "--ipv6-ra-mode", "slaac", "--ipv6-address-mode", "slaac"];
+  assert.equal(await take("--use-default-subnet-pool", ...v6, "e"), "fd60::/64");
+  const port = await json(member("port", "create", "q", "--network", "n", "-f", "json"));
+  assert.match(JSON.stringify(port.fixed_ips), /fd60::f816:3eff:/);
+  await member("port", "delete", "q");
+  await member("network", "delete", "n");
+  await member("subnet", "pool", "delete", "p");
+  await member("address", "scope", "set", "s", "--name", "t");
+  await member("address", "scope", "delete", "t");
+  assert.equal((await member("address", "scope", "list", "-f", "value")).trim(), "");
+});
+
+test("the stock openstack client shares a network with one project, and takes it back, unchanged", async () => {
+  await using server = await startTestServer();
+  const [red, blue, green] = await Promise.all([
+    server.project("red"),
+    server.project("blue"),
+    server.project("green"),
+  ]);
+  const owner = client(server, red.memberName, "not a secret", "red");
+  const guest = client(server, blue.memberName, "not a secret", "blue");
+  const rbac = (...args: readonly string[]) => owner("network", "rbac", ...args);
+  await owner("network", "create", "n");
+  await owner("subnet", "create", "s", "--network", "n", "--subnet-range", "10.0.0.0/24");
+  assert.equal((await guest("network", "list", "-f", "value", "-c", "Name")).trim(), "");
+  const access = ["--type", "network", "--action", "access_as_shared"];
+  const policy = await json(rbac("create", ...access, "--target-project", blue.id, "n", "-f", "json"));
+  assert.deepEqual([policy.object_type, policy.action], ["network", "access_as_shared"]);
+  assert.equal((await guest("network", "list", "-f", "value", "-c", "Name")).trim(), "n");
+  assert.equal((await json(guest("network", "show", "n", "-f", "json"))).shared, true);
+  await guest("port", "create", "p", "--network", "n");
+  await assert.rejects(rbac("delete", String(policy.id)), /Failed to delete RBAC policy|cannot be removed/);
+  await guest("port", "delete", "p");
+  await assert.rejects(rbac("create", ...access, "--target-all-projects", "n"), /disallowed by policy/);
+  const listed = JSON.parse(await rbac("list", "--long", "-f", "json")) as readonly Json[];
+  assert.deepEqual(
+    listed.map((each) => [each.ID, each["Object Type"], each.Action]),
+    [[policy.id, "network", "access_as_shared"]],
+  );
+  await rbac("set", String(policy.id), "--target-project", green.id);
+  assert.equal((await guest("network", "list", "-f", "value", "-c", "Name")).trim(), "");
+  await rbac("delete", String(policy.id));
+  assert.equal((await rbac("list", "-f", "value")).trim(), "");
+});

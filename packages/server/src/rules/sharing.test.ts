@@ -22,8 +22,8 @@ function world(...policies: readonly RbacPolicy[]): Replica {
   );
   replica.load(
     [
-      ...networks.map((object) => ({ kind: "network", id: object.id, object })),
-      ...policies.map((object) => ({ kind: "rbac_policy", id: object.id, object })),
+      ...networks.map((object) => ({ kind: "network", id: object.id, revision: 1, object })),
+      ...policies.map((object) => ({ kind: "rbac_policy", id: object.id, revision: 1, object })),
     ],
     1,
   );
