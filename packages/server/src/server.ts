@@ -14,6 +14,7 @@ import { createIdentity } from "./identity/service.ts";
 import { measure } from "./own/measure.ts";
 import { checkRunAs, dropRoot, giveDirectory, type RunAs } from "./privileges.ts";
 import { defaultSettings, type ServerSettings } from "./settings.ts";
+import { upgrade } from "./upgrade.ts";
 import { Writer } from "./writer.ts";
 
 /** What a part that is plugged into the server (the relay) may use. */
@@ -106,6 +107,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     const hosts = new MemoryHostStates({ now });
     const identity = createIdentity(writer, settings, now);
     await bootstrap(writer, identity.passwords, options.dataDir, now);
+    await upgrade(writer);
     const core: ServerCore = { writer, store, hosts, settings, clock, log, metrics };
     const parts: ServerPart[] = [];
     for (const plugin of options.plugins ?? []) {

@@ -1,0 +1,27 @@
+/** What objects of an earlier program say in fields that are gone, said anew in those that took their place: once, when a server starts. */
+import { Network, type Network as NetworkObject } from "@selvage/model";
+import type { Author } from "@selvage/store";
+import { isSharedWith, share } from "./rules/sharing.ts";
+import type { Writer } from "./writer.ts";
+
+const author: Author = { kind: "system", id: "upgrade", request_id: "upgrade" };
+
+/** A network before there were RBAC policies: `shared` stood in itself. */
+type EarlierNetwork = NetworkObject & { readonly shared?: unknown };
+
+const wasShared = (network: EarlierNetwork): boolean => network.shared === true;
+
+/** Gives networks that were `shared` to every project by a policy. Idempotent; several servers may do it at once. Throws as `Writer.transact`. */
+export async function upgrade(writer: Writer): Promise<void> {
+  const earlier = [...writer.replica.objects(Network)].filter(wasShared).map((network) => network.id);
+  if (earlier.length === 0) return;
+  await writer.transact(author, (transaction) => {
+    for (const id of earlier) {
+      const network: EarlierNetwork | undefined = transaction.view.get(Network, id);
+      if (network === undefined || !wasShared(network)) continue;
+      if (!isSharedWith(transaction.view, "network", id, undefined)) share({ transaction }, "network", network);
+      const { shared: _gone, ...rest } = network;
+      transaction.put(Network, rest);
+    }
+  });
+}
