@@ -20,7 +20,9 @@ test("a discover is punted with its port, its network and the frame as it came, 
     const { mac, port } = world.machine(name);
     const frame = dhcpDiscover(mac, 7);
     const journey = world.send(name, frame);
-    assert.deepEqual(journey.punts, [{ kind: "dhcp4", attachment: port.id, net: key, srcPort: port.key, frame }]);
+    assert.deepEqual(journey.punts, [
+      { kind: "dhcp4", attachment: port.id, net: key, srcPort: port.key, vrf: 0, frame },
+    ]);
     assert.deepEqual(journey.delivered, []);
     assert.equal(journey.crossed, 0);
   }

@@ -91,7 +91,9 @@ test("a solicitation for a known address is punted on the asking host, and nothi
   for (const target of [b.ip6, linkLocal]) {
     const frame = neighbourSolicitation(a, target);
     const journey = world.send("a", frame);
-    assert.deepEqual(journey.punts, [{ kind: "nd", attachment: a.port.id, net: 1, srcPort: a.port.key, frame }]);
+    assert.deepEqual(journey.punts, [
+      { kind: "nd", attachment: a.port.id, net: 1, srcPort: a.port.key, vrf: 0, frame },
+    ]);
     assert.deepEqual(journey.delivered, []);
     assert.equal(journey.crossed, 0);
   }
