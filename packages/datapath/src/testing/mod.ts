@@ -6,6 +6,7 @@ export { type Check, runCheck } from "./check.ts";
 export { datapathChecks, datapathConformance } from "./conformance.ts";
 export { type ForgedPacket, type MakeFabric, Recorder, type TestFabric, type TestHost } from "./fabric.ts";
 export * from "./frames.ts";
+export * from "./ip-frames.ts";
 export { Journal, Late } from "./journal.ts";
 export { OvsHosts, ovsTestFabric } from "./ovs-fabric.ts";
 export { integrationBridge, Machine, OvsHost, type OvsHostPlan, uplinkBridge, Wire } from "./ovs-host.ts";
