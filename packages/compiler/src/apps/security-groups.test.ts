@@ -252,6 +252,8 @@ for (const place of places) {
             a: opened([]),
             b: { rules: [{ direction: "ingress", version, protocol: "udp", ports: [80, 80] }] },
             c: { stateful: false, rules: [{ direction: "ingress", version, protocol: "udp", ports: [80, 80] }] },
+            whole: { rules: [{ direction: "ingress", version, protocol: "udp" }] },
+            wholeLoose: { stateful: false, rules: [{ direction: "ingress", version, protocol: "udp" }] },
           },
         });
         const datagram = (to: string, dst: number) =>

@@ -87,26 +87,29 @@ export function serviceClauses(rule: SecurityGroupRule): readonly ServiceClause[
   const { port_range_min: min, port_range_max: max } = rule;
   if (ipProto === undefined) return [];
   if (ipProto === "any") return [{ ethType }];
-  if (min === null && max === null) return [{ ethType, ipProto }];
-  const laterUntracked = { ethType, ipProto, later: 1, untracked: true } as const;
+  const isV4 = ethType === EthType.ipv4;
+  const later = { ethType, later: 1 } as const;
+  const laterTracked = { ...later, ctProto: ipProto };
+  // IPv6 says the protocol behind the fragment header, which a switch does not read there.
+  const laterUntracked = { ...later, ...(isV4 ? { ipProto } : {}), untracked: true } as const;
+  const whole = isV4 ? [{ ethType, ipProto }] : [{ ethType, ipProto }, laterTracked, laterUntracked];
+  if (min === null && max === null) return whole;
   if (ipProto === IpProto.icmp || ipProto === IpProto.icmp6) {
-    const isV4 = ipProto === IpProto.icmp;
-    const laterTracked = { ethType, later: 1, ctProto: ipProto, ...(min === null ? {} : { ctType: min }) };
     return [
       { ethType, ipProto, later: 0, ...icmpOf(isV4, min, max) },
       // What opens a connection has code 0.
-      ...(max === null || max === 0 ? [laterTracked] : []),
+      ...(max === null || max === 0 ? [{ ...laterTracked, ...(min === null ? {} : { ctType: min }) }] : []),
       laterUntracked,
     ];
   }
   const column = portColumn[ipProto];
   const [first, last] = [min ?? 0, max ?? lastPort];
   if (column === undefined) return [];
-  if (first === 0 && last === lastPort) return [{ ethType, ipProto }];
+  if (first === 0 && last === lastPort) return whole;
   const masks = portMasks(first, last);
   return [
     ...masks.map((mask) => ({ ethType, ipProto, later: 0, [column]: mask })),
-    ...masks.map((ctDst) => ({ ethType, later: 1, ctProto: ipProto, ctDst })),
+    ...masks.map((ctDst) => ({ ...laterTracked, ctDst })),
     laterUntracked,
   ];
 }
