@@ -1,7 +1,15 @@
 /** Plans against a model of a switch: after any changes it holds what a fresh adoption would give it, and adoption repairs any damage. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { Bucket, Flow, GroupDescription, Message, MeterConfig, Statistics } from "@selvage/openflow";
+import {
+  act,
+  type Bucket,
+  type Flow,
+  type GroupDescription,
+  type Message,
+  type MeterConfig,
+  type Statistics,
+} from "@selvage/openflow";
 import {
   Classify,
   Deliver,
@@ -11,8 +19,11 @@ import {
   L2,
   Mcast,
   Neighbour,
+  NextHops,
+  PolicyIn,
   type Row,
   row,
+  Sender,
   selvageProgram,
 } from "@selvage/pipeline";
 import fc from "fast-check";
@@ -23,7 +34,7 @@ import type { Installation } from "./installation.ts";
 import { flowBody, flowKey, type Plan } from "./plan.ts";
 import { type PluggedPort, Ports } from "./ports.ts";
 import { Renderer } from "./render.ts";
-import { bucketText } from "./text.ts";
+import { bucketText, choiceText } from "./text.ts";
 
 const noStatistics: Statistics = { seconds: null, idleSeconds: null, flows: null, packets: null, bytes: null };
 const renderer = new Renderer(selvageProgram);
@@ -32,6 +43,7 @@ const renderer = new Renderer(selvageProgram);
 class ModelSwitch implements Survey {
   readonly #flows = new Map<string, Flow>();
   readonly #groups = new Map<number, Map<number, Bucket>>();
+  readonly #kinds = new Map<number, Pick<GroupDescription, "type" | "selection">>();
   readonly #meters = new Map<number, MeterConfig>();
 
   get flows(): readonly Flow[] {
@@ -41,9 +53,8 @@ class ModelSwitch implements Survey {
   get groups(): readonly GroupDescription[] {
     return [...this.#groups].map(([group, buckets]) => ({
       group,
-      type: "all",
       buckets: [...buckets.values()],
-      selection: null,
+      ...(this.#kinds.get(group) ?? { type: "all", selection: null }),
     }));
   }
 
@@ -53,7 +64,9 @@ class ModelSwitch implements Survey {
 
   /** Everything, as text that is equal when switches are; groups by the flow that leads to them. */
   get text(): readonly string[] {
-    const members = new Map(this.groups.map(({ group, buckets }) => [group, buckets.map(bucketText).sort().join(" ")]));
+    const members = new Map(
+      this.groups.map((each) => [each.group, `${choiceText(each)} ${each.buckets.map(bucketText).sort().join(" ")}`]),
+    );
     const flows = this.flows.map((flow) => {
       const actions = flow.instructions.flatMap((each) => (each.kind === "apply" ? each.actions : []));
       const [first] = actions;
@@ -85,7 +98,20 @@ class ModelSwitch implements Survey {
   damage(chance: number): void {
     const flows = [...this.#flows];
     const [key, flow] = flows[chance % flows.length] ?? assert.fail();
-    switch (chance % 5) {
+    switch (chance % 7) {
+      case 5: {
+        // A clause is lost, and one is there that nobody asked for.
+        const [at, merged] = flows.find(([, each]) => actionsIn(each)[0]?.kind === "conjunction") ?? [];
+        if (at === undefined || merged === undefined) break;
+        const rest = [...actionsIn(merged).slice(1), act.conjunction(7777, 0, 2)];
+        this.#flows.set(at, { ...merged, instructions: [{ kind: "apply", actions: rest }] });
+        break;
+      }
+      case 6: {
+        const [number] = this.#groups.keys();
+        if (number !== undefined) this.#kinds.set(number, { type: "indirect", selection: null });
+        break;
+      }
       case 0:
         this.#flows.delete(key);
         break;
@@ -122,10 +148,17 @@ class ModelSwitch implements Survey {
         switch (message.command) {
           case "add":
             assert.equal(held, undefined, `group ${message.group} is new`);
+            this.#kinds.set(message.group, { type: message.type, selection: message.selection });
+            this.#groups.set(message.group, new Map());
+            this.#insert(message.group, message.buckets);
+            break;
+          case "modify":
+            this.#kinds.set(message.group, { type: message.type, selection: message.selection });
             this.#groups.set(message.group, new Map());
             this.#insert(message.group, message.buckets);
             break;
           case "insertBucket":
+            assert.equal(this.#kinds.get(message.group)?.type, message.type, "a real switch wants the type said");
             this.#insert(message.group, message.buckets);
             break;
           case "removeBucket":
@@ -158,6 +191,8 @@ class ModelSwitch implements Survey {
   }
 }
 
+const actionsIn = (flow: Flow) => flow.instructions.flatMap((each) => (each.kind === "apply" ? each.actions : []));
+
 const byId = (rows: Iterable<Row>): ReadonlyMap<string, Row> => new Map([...rows].map((each) => [each.id, each]));
 const adopt = (model: ModelSwitch, rows: Iterable<Row>, ports: Ports): Promise<AdoptionPlan> =>
   planAdoption(renderer, byId(rows), ports, model);
@@ -174,10 +209,29 @@ const member = (net: number, port: number): Row => row(FloodLocal, { net, port }
 const counts = (plan: Plan) => plan.messages.map((each) => ("command" in each ? each.command : each.kind));
 
 const anyRow: fc.Arbitrary<Row> = fc
-  .tuple(fc.nat(9), fc.nat(3), fc.nat(3), fc.nat(2))
+  .tuple(fc.nat(17), fc.nat(3), fc.nat(3), fc.nat(2))
   .map(([kind, n, net, variant]): Row => {
     const mac = `fa:16:3e:00:00:0${variant}`;
+    const rule = n + 1;
     switch (kind) {
+      case 10:
+        return row(Sender, { srcPort: n }, "policed", { set: variant, zone: `port-${net}` });
+      case 11:
+        return row(NextHops, { vrf: 1, route: net, hop: n }, "via", { net, mac, nh: `10.0.0.${variant}` });
+      case 12:
+        return row(PolicyIn, { rule }, "allow", { rule, generation: variant }, "verdict");
+      case 13:
+        // Of both families, and of a rule whose number of parts changes.
+        return row(PolicyIn, { rule, ipProto: 6 + net }, "clause", { of: 2 + (variant % 2) }, "service");
+      case 14:
+        return row(PolicyIn, { rule, ip4Src: `10.${net}.0.0/16` }, "clause", { of: 3 }, "remote");
+      case 15:
+        // The same match as another row of the same rule.
+        return row(PolicyIn, { rule, ethType: 0x0800, ip4Src: `0.0.0.0/0` }, "clause", { of: 3 }, "remote");
+      case 16:
+        return row(PolicyIn, { rule, ethType: 0x0800 }, "clause", { of: 3 }, "remote");
+      case 17:
+        return row(PolicyIn, { rule, dstSet: net }, "clause", { of: 2 + (variant % 2) }, "own");
       case 0:
         return variant === 0
           ? row(Classify, { ingress: `port-${n}` }, "portDown")
@@ -200,13 +254,22 @@ const anyRow: fc.Arbitrary<Row> = fc
         return row(FloodLocal, { net, port: n }, "copy", { port: variant });
     }
   });
-const anyPorts = fc.tuple(fc.uniqueArray(fc.nat(3), { maxLength: 4 }), fc.nat(2), fc.boolean()).map(
-  ([ports, shift, tunnel]) =>
-    new Ports(
-      ports.map((port) => plugged(port, 1 + port + shift)),
-      tunnel ? 20 : undefined,
-    ),
-);
+const anyPorts = fc
+  .tuple(
+    fc.uniqueArray(fc.nat(3), { maxLength: 4 }),
+    fc.nat(2),
+    fc.boolean(),
+    fc.uniqueArray(fc.nat(3), { maxLength: 4 }),
+  )
+  .map(
+    ([ports, shift, tunnel, zones]) =>
+      new Ports(
+        ports.map((port) => plugged(port, 1 + port + shift)),
+        tunnel ? 20 : undefined,
+        undefined,
+        new Map(zones.map((port) => [`port-${port}`, 64 + port + shift])),
+      ),
+  );
 type Turn =
   | { readonly do: "change"; readonly gone: readonly Row[]; readonly put: readonly Row[] }
   | { readonly do: "move"; readonly ports: Ports };
@@ -309,6 +372,49 @@ describe("an installation", () => {
     model.run(installation.moveTo(Ports.none));
     assert.deepEqual(model.text, empty);
     assert.equal(installation.rows.size, rows.length + selvageProgram.constants.length, "the rows wait again");
+  });
+
+  test("a rule in the place of another is one change, and touches only the flows of its clauses", async () => {
+    const clauses = (rule: number) => [
+      row(PolicyIn, { rule, dstSet: 5 }, "clause", { of: 2 }, "own"),
+      row(PolicyIn, { rule, ipProto: 1, ethType: 0x0800 }, "clause", { of: 2 }, "service"),
+      row(PolicyIn, { rule }, "allow", { rule, generation: 0 }, "verdict"),
+    ];
+    const others = [row(PolicyIn, { rule: 3, dstSet: 6 }, "clause", { of: 2 }, "own"), ...clauses(4)];
+    const { installation, model } = await fresh([...clauses(1), ...others], Ports.none);
+    const swap = installation.change(clauses(1), clauses(2));
+    assert.ok(swap.mustBeAtomic);
+    assert.equal(swap.messages.length, 4, "two flows of clauses, a verdict that comes and one that goes");
+    model.run(swap);
+    const gone = installation.change(clauses(2), []);
+    assert.ok(gone.mustBeAtomic);
+    assert.equal(gone.messages.length, 3);
+    model.run(gone);
+    assert.deepEqual(model.text, (await fresh(others, Ports.none)).model.text);
+    const first = (plan: Plan) => plan.messages.find((each) => each.kind === "flowMod");
+    const last = installation.change(clauses(4), []);
+    assert.ok(
+      first(last)?.match.some(({ field }) => field === "conj_id"),
+      "the verdict goes first",
+    );
+  });
+
+  test("of a flow that lacks a clause the row is told", async () => {
+    const own = (rule: number) => row(PolicyIn, { rule, dstSet: 5 }, "clause", { of: 2 }, "own");
+    const { model } = await fresh([own(1), own(2)], Ports.none);
+    model.damage(5);
+    const { adoption } = await adopt(model, [own(1), own(2)], Ports.none);
+    const { differences, ...counts } = adoption;
+    assert.deepEqual(counts, { added: 1, changed: 0, removed: 1, kept: 1 });
+    assert.deepEqual(
+      differences?.map(({ what, row: id }) => [what, id]),
+      [
+        ["missing", own(1).id],
+        ["foreign", null],
+      ],
+    );
+    assert.match(differences?.[0]?.wanted ?? "", /conjunction\(1,1\/2\),conjunction\(2,1\/2\)/);
+    assert.match(differences?.[0]?.found ?? "", /actions=conjunction\(2,1\/2\),conjunction\(7777,1\/2\)/);
   });
 
   test("another port in the same place is not taken for the one before", async () => {

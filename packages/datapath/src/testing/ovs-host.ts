@@ -141,6 +141,16 @@ export class Machine {
   exec(...argv: readonly string[]): Promise<string> {
     return this.namespace.exec(...argv);
   }
+
+  /** Runs a program until the signal is aborted; resolves when it has ended. */
+  async run(argv: readonly string[], signal: AbortSignal): Promise<void> {
+    const child = daemon(this.namespace.within(argv));
+    await new Promise<void>((resolve, reject) => {
+      child.once("error", reject);
+      child.once("exit", () => resolve());
+      signal.addEventListener("abort", () => child.kill("SIGKILL"), { once: true });
+    });
+  }
 }
 
 export interface OvsHostPlan {
