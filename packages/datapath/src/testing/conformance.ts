@@ -1,13 +1,23 @@
 /** The suite that every datapath passes. The checks are plain functions, so that broken datapaths can be shown to fail them. */
 import { describe, test } from "node:test";
 import { type Check, runCheck } from "./check.ts";
+import { connectionChecks } from "./connection-checks.ts";
 import type { MakeFabric } from "./fabric.ts";
 import { lifecycleChecks } from "./lifecycle-checks.ts";
 import { packetChecks } from "./packet-checks.ts";
+import { policyChecks } from "./policy-checks.ts";
+import { routerChecks } from "./router-checks.ts";
 import { rowChecks } from "./row-checks.ts";
 
 /** Every check, of every datapath. */
-export const datapathChecks: readonly Check[] = [...rowChecks, ...packetChecks, ...lifecycleChecks];
+export const datapathChecks: readonly Check[] = [
+  ...rowChecks,
+  ...packetChecks,
+  ...policyChecks,
+  ...connectionChecks,
+  ...routerChecks,
+  ...lifecycleChecks,
+];
 
 /** Defines the suite for one driver with node:test. `make` gives a new fabric, nothing plugged, for each check. */
 export function datapathConformance(name: string, make: MakeFabric): void {

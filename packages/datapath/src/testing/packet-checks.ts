@@ -43,20 +43,6 @@ async function floods(world: World, from: TestPort, frame: Uint8Array, to: reado
   assert.equal(world.count(from, frame), 0, "its sender does not get it back");
 }
 
-/** What is done makes a host drop `times` packets for a reason, and no more. */
-async function drops(
-  world: World,
-  place: number,
-  times: number,
-  reason: Parameters<World["dropped"]>[1],
-  act: () => Promise<void>,
-): Promise<void> {
-  const before = await world.dropped(place, reason);
-  await act();
-  await world.until(`${reason} is counted`, async () => (await world.dropped(place, reason)) >= before + times);
-  assert.equal((await world.dropped(place, reason)) - before, times, reason);
-}
-
 export const packetChecks: readonly Check[] = [
   {
     name: "a unicast frame arrives unchanged on the same host, and the underlay sees nothing",
@@ -150,7 +136,7 @@ export const packetChecks: readonly Check[] = [
     name: "a solicitation for a known address is punted, one for an unknown address dropped",
     run: async (world) => {
       await world.build(all);
-      await drops(world, 0, 1, "neighbour-unresolved", async () => {
+      await world.drops(0, 1, "neighbour-unresolved", async () => {
         await world.send(a, neighbourSolicitation(a, "2001:db8:1::dead"));
         await world.send(a, neighbourSolicitation(a, c.ip6));
         const punt = await world.heard(0).punts.first(() => true, "a punt", world.deadline);
@@ -190,7 +176,7 @@ export const packetChecks: readonly Check[] = [
           await world.send(from, whole);
           await world.arrives(to, whole, `a full IPv${version} frame from ${from.id} arrives at ${to.id}`);
           const larger = udpOfSize(version, from, to, world.mark(), testMtu + 1);
-          await drops(world, from.host, 1, "mtu-exceeded", async () => {
+          await world.drops(from.host, 1, "mtu-exceeded", async () => {
             await world.send(from, larger);
             await world.reaches(from, to, version);
           });
@@ -201,13 +187,13 @@ export const packetChecks: readonly Check[] = [
       await floods(world, a, udpOfSize(4, a, all4, world.mark(), testMtu), [b, c, d, e]);
       const larger = udpOfSize(4, a, all4, world.mark(), testMtu + 1);
       // A copy for each port here and for each other host.
-      await drops(world, 0, 4, "mtu-exceeded", async () => {
+      await world.drops(0, 4, "mtu-exceeded", async () => {
         await world.send(a, larger);
         await world.reaches(a, b);
       });
       await world.arrivesNowhere(larger, [b, c, d, e], a);
       const before = await world.dropped(0, "mtu-exceeded");
-      await drops(world, 0, 1, "no-fdb-entry", async () => {
+      await world.drops(0, 1, "no-fdb-entry", async () => {
         await world.send(a, udp(4, a, { ...b, mac: "02:00:00:00:00:77" }, world.mark()));
       });
       assert.equal(await world.dropped(0, "mtu-exceeded"), before, "what is small enough is not counted as too large");
@@ -242,7 +228,7 @@ export const packetChecks: readonly Check[] = [
       await world.build(mixed);
       const forged = udp(4, v, u, world.mark());
       const at = { to: world.host(0).address, srcPort: 0, dstPort: 0, by: "vxlan" } as const;
-      await drops(world, 0, 4, "tunnel-source", async () => {
+      await world.drops(0, 4, "tunnel-source", async () => {
         await world.fabric.inject({ ...at, from: world.fabric.stranger, key: vxlanNet, frame: forged });
         await world.fabric.inject({ ...at, from: world.host(2).address, key: vxlanNet, frame: forged });
         const toAll = udpToAll(4, c, world.mark());
@@ -251,7 +237,7 @@ export const packetChecks: readonly Check[] = [
         const named = { ...at, by: "geneve", srcPort: v.key, dstPort: u.key } as const;
         await world.fabric.inject({ ...named, from: world.host(1).address, key: vxlanNet, frame: forged });
       });
-      await drops(world, 0, 2, "no-fdb-entry", async () => {
+      await world.drops(0, 2, "no-fdb-entry", async () => {
         const nobody = { ...u, mac: "02:00:00:00:00:77" };
         await world.fabric.inject({
           ...at,
@@ -276,16 +262,16 @@ export const packetChecks: readonly Check[] = [
     name: "what is spoofed is dropped and counted by its reason",
     run: async (world) => {
       await world.build(all);
-      await drops(world, 0, 3, "anti-spoof-mac", async () => {
+      await world.drops(0, 3, "anti-spoof-mac", async () => {
         for (let n = 0; n < 3; n += 1) await world.send(a, udp(4, { ...a, mac: b.mac }, c, world.mark()));
         await world.reaches(a, c);
       });
-      await drops(world, 1, 2, "anti-spoof-ip", async () => {
+      await world.drops(1, 2, "anti-spoof-ip", async () => {
         await world.send(c, udp(4, { ...c, ip4: d.ip4 }, a, world.mark()));
         await world.send(c, udp(6, { ...c, ip6: d.ip6 }, a, world.mark()));
         await world.reaches(c, a);
       });
-      await drops(world, 0, 1, "arp-spoof", async () => {
+      await world.drops(0, 1, "arp-spoof", async () => {
         await world.send(a, gratuitousArp({ ...a, ip4: b.ip4 }));
         await world.reaches(a, b);
       });
@@ -297,7 +283,7 @@ export const packetChecks: readonly Check[] = [
       await world.build(all);
       const forged = udp(4, c, a, world.mark());
       const packet = { to: world.host(0).address, srcPort: c.key, dstPort: a.key, frame: forged };
-      await drops(world, 0, 2, "tunnel-source", async () => {
+      await world.drops(0, 2, "tunnel-source", async () => {
         // From nobody's address; then from a host that has no machine on network 2, though it has on network 1.
         await world.fabric.inject({ ...packet, from: world.fabric.stranger, key: 1 });
         await world.fabric.inject({ ...packet, from: world.host(2).address, key: 2, dstPort: x.key });
@@ -328,7 +314,7 @@ export const packetChecks: readonly Check[] = [
       await world.build(all);
       const forged = udp(4, y, a, world.mark());
       const packet = { from: world.host(1).address, to: world.host(0).address, srcPort: y.key, frame: forged };
-      await drops(world, 0, 2, "port-not-bound", async () => {
+      await world.drops(0, 2, "port-not-bound", async () => {
         await world.fabric.inject({ ...packet, key: 2, dstPort: a.key });
         await world.fabric.inject({ ...packet, key: 2, dstPort: c.key });
       });

@@ -115,7 +115,8 @@ export function l2Row(port: TestPort, here: number): Row {
     : row(L2, key, "remote", { port: port.key, host: hostKeyOf(port.host) }, "port");
 }
 
-function carriageRows(net: number): readonly Row[] {
+/** What a network carries, and how. */
+export function carriageRows(net: number): readonly Row[] {
   const encapsulation = encapsulations[net === vxlanNet ? "vxlan" : "geneve"];
   const ethDst = "01:00:00:00:00:00/01:00:00:00:00:00";
   return [

@@ -180,6 +180,37 @@ export class World {
     return (await this.datapath(place).drops()).get(reason) ?? 0;
   }
 
+  /** What is done makes a host drop `times` packets for a reason, and no more. */
+  async drops(place: number, times: number, reason: ReasonCode, act: () => Promise<void>): Promise<void> {
+    const before = await this.dropped(place, reason);
+    await act();
+    await this.until(`${reason} is counted`, async () => (await this.dropped(place, reason)) >= before + times);
+    assert.equal((await this.dropped(place, reason)) - before, times, reason);
+  }
+
+  /** A frame is dropped on its sender's host, or the one told, for a reason; its receiver does not get it. */
+  async isDropped(
+    frame: Uint8Array,
+    from: TestPort,
+    to: TestPort,
+    reason: ReasonCode,
+    place = from.host,
+  ): Promise<void> {
+    const before = this.count(to, frame);
+    await this.drops(place, 1, reason, () => this.send(from, frame));
+    assert.equal(this.count(to, frame), before, `${to.id} does not get it`);
+  }
+
+  /** A frame is sent and arrives, as it was or as it is told. */
+  async passes(frame: Uint8Array, from: TestPort, to: TestPort, as: Uint8Array = frame, what?: string): Promise<void> {
+    const before = this.count(to, as);
+    await this.send(from, frame);
+    const arrived = this.arrived(to);
+    if (before === 0) await this.arrives(to, as, what ?? `a frame of ${from.id} arrives at ${to.id}`);
+    else await this.until("it arrives again", async () => this.count(to, as) > before);
+    assert.equal(this.count(to, as), before + 1, `it arrives once among ${arrived.all.length}`);
+  }
+
   async installedRow(place: number, row: Row): Promise<InstalledRow | undefined> {
     return (await this.datapath(place).installed()).find((each) => each.row?.id === row.id);
   }
