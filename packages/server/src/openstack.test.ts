@@ -183,3 +183,57 @@ test("the stock openstack client shares a network with one project, and takes it
   await rbac("delete", String(policy.id));
   assert.equal((await rbac("list", "-f", "value")).trim(), "");
 });
+
+test("the stock openstack client tags, filters by tags, reads agents, zones and address counts, and shuts a host", async () => {
+  await using server = await startTestServer();
+  await server.host("h1");
+  const red = await server.project("red");
+  const admin = client(server, "admin", server.adminPassword, "admin");
+  const member = client(server, red.memberName, "not a secret", "red");
+  const made = await json(member("network", "create", "n", "--tag", "blue", "--tag", "a b", "-f", "json"));
+  assert.deepEqual(made.tags, ["a b", "blue"]);
+  await member("network", "set", "n", "--tag", "green");
+  await member("network", "unset", "n", "--tag", "a b");
+  await member("network", "create", "other");
+  assert.equal((await member("network", "list", "--tags", "blue,green", "-f", "value", "-c", "Name")).trim(), "n");
+  assert.equal(
+    (await member("network", "list", "--not-any-tags", "blue", "-f", "value", "-c", "Name")).trim(),
+    "other",
+  );
+  await member("subnet", "create", "s", "--network", "n", "--subnet-range", "10.0.0.0/24", "--tag", "t");
+  await member("port", "create", "p", "--network", "n", "--tag", "t");
+  await member("router", "create", "r", "--tag", "t");
+  assert.equal((await member("router", "list", "--tags", "t", "-f", "value", "-c", "Name")).trim(), "r");
+  const agents = JSON.parse(await admin("network", "agent", "list", "-f", "json")) as readonly Json[];
+  const [agent] = agents;
+  assert.deepEqual([agents.length, agent?.Host, agent?.Alive, agent?.State], [1, "h1", true, true]);
+  await admin("network", "agent", "set", String(agent?.ID), "--disable", "--description", "rack 4");
+  const shown = await json(admin("network", "agent", "show", String(agent?.ID), "-f", "json"));
+  assert.deepEqual([shown.admin_state_up, shown.description], [false, "rack 4"]);
+  assert.match(await admin("availability", "zone", "list", "--network", "-f", "value"), /^nova not available$/m);
+  const counts = await json(admin("ip", "availability", "show", "n", "-f", "json"));
+  assert.deepEqual([counts.network_name, counts.used_ips, counts.total_ips], ["n", 1, 253]);
+});
+
+test("the stock openstack client lists quotas and what is used of them, and says what is over", async () => {
+  await using server = await startTestServer();
+  const red = await server.project("red");
+  const admin = client(server, "admin", server.adminPassword, "admin");
+  const member = client(server, red.memberName, "not a secret", "red");
+  // This client's `quota set` and `quota show` ask for a compute service before all else, as they do of a real Neutron.
+  assert.equal((await server.admin.put(`/v2.0/quotas/${red.id}`, { quota: { network: 1 } })).status, 200);
+  const quotas = JSON.parse(await admin("quota", "list", "--network", "-f", "json")) as readonly Json[];
+  assert.deepEqual(
+    quotas.map((each) => [each["Project ID"], each.Networks, each.Ports]),
+    [[red.id, 1, 500]],
+  );
+  await member("network", "create", "one");
+  await assert.rejects(member("network", "create", "two"), /Quota exceeded for resources: \['network'\]/);
+  const used = JSON.parse(
+    await admin("quota", "list", "--network", "--detail", "--project", "red", "-f", "json"),
+  ) as readonly Json[];
+  assert.deepEqual(
+    used.find((each) => each.Resource === "networks"),
+    { Resource: "networks", "In Use": 1, Reserved: 0, Limit: 1 },
+  );
+});

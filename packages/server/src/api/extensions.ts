@@ -1,5 +1,7 @@
 /** The Networking extensions that this server really has, and only those: clients and test suites go by this list. */
 
+import { taggedKinds } from "./tags.ts";
+
 export interface Extension {
   readonly name: string;
   readonly alias: string;
@@ -116,5 +118,61 @@ export const extensions: readonly Extension[] = Object.freeze([
     "Subnet Pool Prefix Operations",
     "Provides support for adjusting the prefix list of subnet pools",
     "2019-02-08T10:00:00-00:00",
+  ),
+  extension("agent", "agent", "The agent management extension.", "2013-02-03T10:00:00-00:00"),
+  extension("availability_zone", "Availability Zone", "The availability zone extension.", "2015-01-01T10:00:00-00:00"),
+  extension(
+    "availability_zone_filter",
+    "Availability Zone Filter Extension",
+    "Add filter parameters to AvailabilityZone resource",
+    "2018-06-22T10:00:00-00:00",
+  ),
+  extension(
+    "network_availability_zone",
+    "Network Availability Zone",
+    "Availability zone support for network.",
+    "2015-01-01T10:00:00-00:00",
+  ),
+  extension(
+    "router_availability_zone",
+    "Router Availability Zone",
+    "Availability zone support for router.",
+    "2015-01-01T10:00:00-00:00",
+  ),
+  extension(
+    "network-ip-availability",
+    "Network IP Availability",
+    "Provides IP availability data for each network and subnet.",
+    "2015-09-24T00:00:00-00:00",
+  ),
+  extension(
+    "quotas",
+    "Quota management support",
+    "Expose functions for quotas management per project",
+    "2012-07-29T10:00:00-00:00",
+  ),
+  extension(
+    "quota_details",
+    "Quota details management support",
+    "Expose functions for quotas usage statistics per project",
+    "2017-02-10T10:00:00-00:00",
+  ),
+  extension(
+    "quota-check-limit",
+    "Quota engine limit check",
+    "Support for checking the resource usage before applying a new quota limit",
+    "2021-09-08T16:00:00-00:00",
+  ),
+  extension(
+    "tag-ports-during-bulk-creation",
+    "Tag Ports During Bulk Creation",
+    "Allow to tag ports during bulk creation",
+    "2019-12-29T19:00:00-00:00",
+  ),
+  extension(
+    "standard-attr-tag",
+    `Tag support for resources with standard attribute: ${taggedKinds.join(", ")}`,
+    "Enables to set tag on resources with standard attribute.",
+    "2017-01-01T00:00:00-00:00",
   ),
 ]);

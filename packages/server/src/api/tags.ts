@@ -15,6 +15,9 @@ export function isTagged(rules: ResourceRules): boolean {
   return fieldOf(rules.resource, "tags")?.type === tagsField.type;
 }
 
+/** The kinds whose objects bear tags. */
+export const taggedKinds: readonly string[] = networkingRules.filter(isTagged).map(({ resource }) => resource.kind);
+
 /** The routes of every tagged resource. */
 export const tagRoutes: readonly FreeRoute[] = networkingRules
   .filter(isTagged)

@@ -3,8 +3,6 @@
 /** Attributes of extensions that `/v2.0/extensions` does not list: absent in replies, left out of replayed requests. */
 export const unlistedAttributes: ReadonlySet<string> = new Set([
   "allowed_address_pairs",
-  "availability_zone_hints",
-  "availability_zones",
   "data_plane_status",
   "device_profile",
   "dns_assignment",
@@ -24,7 +22,6 @@ export const unlistedAttributes: ReadonlySet<string> = new Set([
   "segment_id",
   "segments",
   "service_types",
-  "tags",
   "trunk_details",
   "vlan_transparent",
 ]);
@@ -34,6 +31,8 @@ export const beyondCaptured: ReadonlySet<string> = new Set([
   "rbac-address-group",
   "rbac-subnetpool",
   "subnetpool-prefix-ops",
+  "availability_zone_filter",
+  "tag-ports-during-bulk-creation",
 ]);
 
 /** Request attributes that are left out besides: they name what this server has no other kind of. */
@@ -45,11 +44,9 @@ export const untranslatable: ReadonlySet<string> = new Set([
 
 const external = "external networks are not listed";
 const groups = "security groups are not listed";
-const tags = "tags are not listed";
 const routers = "routers are not listed";
 const trunks = "trunks are not listed";
 const qos = "QoS is not listed";
-const quotas = "quotas are not listed";
 const substring = "ip-substring-filtering is not listed";
 
 /** Captures that are not replayed, with the reason. */
@@ -69,11 +66,6 @@ export const notApplicable: ReadonlyMap<string, string> = new Map([
   ["port-security-conflict", groups],
   ["security-group-in-use-delete-check", groups],
   ["port-filter-ip-substr", substring],
-  ["filter-tags-red", tags],
-  ["filter-tags-red+blue", tags],
-  ["filter-tags-any-red+zzz", tags],
-  ["filter-not-tags-red", tags],
-  ["filter-not-tags-any-red+zzz", tags],
   [
     "changed-since-bad",
     "changed_since is refused as a filter before its form is looked at, as the capture of a good one shows",
@@ -93,13 +85,7 @@ export const notApplicable: ReadonlyMap<string, string> = new Map([
   ["port-with-qos", qos],
   ["network-with-qos", qos],
   ["port-qos-network-policy-id", qos],
-  ["quota-first-ok", quotas],
-  ["quota-exceeded", quotas],
-  ["quota-bulk-over", quotas],
-  ["quota-bulk-over-none-created", quotas],
-  ["quota-below-usage-then-create", quotas],
   ["port-delete-reader", "the port was looked at by what is not replayed; readers are tested by themselves"],
-  ["revision-after-tag", tags],
 ]);
 
 export interface Decision {
@@ -132,6 +118,7 @@ export const decided: ReadonlyMap<string, Decision> = new Map<string, Decision>(
     },
   ],
   ["rbac-missing-object", { status: 400, type: "InvalidInput", reason: "its text holds names of Neutron's callbacks" }],
+  ["quota-check-limit", { status: 400, type: "HTTPBadRequest", reason: "its text says how many ports there are" }],
   ["fields-show", { status: 200, reason: "the name is the one before the reader's update, which is refused here" }],
   [
     "options",
