@@ -117,7 +117,7 @@ export async function planAdoption(
   for (const { set } of sets.values()) want(renderer.setFlow(set, installation.groups.of(set.id)), set.id);
   for (const flow of renderer.misses()) want(flow, "miss");
   for (const flow of generalPunts()) want(flow, "punt");
-  for (const flow of reentryFlows(renderer.program)) want(flow, "reentry");
+  for (const flow of [...reentryFlows(renderer.program), ...renderer.tailFlows()]) want(flow, "reentry");
   for (const zone of ports.zones.values()) for (const flow of zoneFlows(zone)) want(flow, `zone ${zone}`);
   want(pulseFlow, "pulse");
   const meters = [...hostMeters];

@@ -12,7 +12,7 @@ import type { RenderedFlow } from "./render.ts";
 
 /** Where packets come back, and from where they go on. */
 export const reentryTable = 252;
-const resumptionTable = 253;
+export const resumptionTable = 253;
 
 /** What the driver notes of a packet before it is tracked: which field holds its zone, and where it goes on. */
 const noteOf = (zone: Field, table: number): bigint => BigInt((sideOf(zone) << 8) | table);

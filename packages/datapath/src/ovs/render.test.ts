@@ -333,10 +333,14 @@ describe("rows become flows", () => {
       choiceText(renderer.setOf(hop)),
       "type=select,selection_method=hash,fields(ip_proto,ipv4_dst,ipv4_src,ipv6_dst,ipv6_src,sctp_dst,sctp_src,tcp_dst,tcp_src,udp_dst,udp_src)",
     );
+    // In a bucket only the last lookup counts.
     assert.match(
       bucketText(renderer.bucket(hop, ports) ?? assert.fail()),
-      /^bucket=bucket_id:1,weight:1,actions=.*dec_ttl/,
+      /^bucket=bucket_id:1,weight:1,actions=(?!.*resubmit.*resubmit).*dec_ttl,set_field:0x0->xreg6,set_field:0x300->reg14,resubmit\(,253\)$/,
     );
+    assert.deepEqual(renderer.tailFlows().map(flowText), [
+      "table=253, priority=1,reg14=0x300 actions=resubmit(,46),resubmit(,47)",
+    ]);
     assert.equal(choiceText(renderer.setOf(row(FloodLocal, { net: 1, port: 7 }, "copy", { port: 7 }))), "type=all");
   });
 

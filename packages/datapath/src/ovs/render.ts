@@ -27,11 +27,12 @@ import {
 } from "@selvage/pipeline";
 import { actionsOf, literal } from "./actions.ts";
 import { cookieOf } from "./cookie.ts";
-import { bitsOf, placeOf, shaped, zoneFields } from "./layout.ts";
+import { bitsOf, type PlacedValue, placed, placeOf, resumption, shaped, zoneFields } from "./layout.ts";
 import { type Condition, condition, conditionsOf, matchesOf } from "./match.ts";
 import { measuredFields, meterOf } from "./measured.ts";
 import { Ports } from "./ports.ts";
 import { firstDriverTable } from "./punts.ts";
+import { resumptionTable } from "./reentry.ts";
 import { matchText } from "./text.ts";
 import { bitsFrom, maskedBits } from "./values.ts";
 
@@ -87,6 +88,7 @@ export class Renderer {
   readonly #measured: ReadonlySet<string>;
   /** Names of the tables of whose members a packet goes to one. */
   readonly #selected: ReadonlySet<string>;
+  readonly #tails: readonly Tail[];
 
   /** Checks that this switch can hold the program. Throws TypeError when a field cannot be written, a table's number is the driver's, or members lack a number. */
   constructor(program: Program) {
@@ -96,7 +98,9 @@ export class Renderer {
       program.tables.flatMap(listsOf).flatMap((step) => (step.do === "select" ? [step.table] : [])),
     );
     for (const table of program.tables) checkTable(table);
+    this.#tails = tailsOf(program);
     this.misses();
+    this.tailFlows();
   }
 
   /** Whether the row is of a table and an action of the program. */
@@ -222,12 +226,30 @@ export class Renderer {
     return { table: set.table, priority: exactPriority, match: set.match, actions, cookie, reason: null };
   }
 
-  /** A member row as a bucket, whose id is the member's number; undefined while it waits for an interface. */
+  /**
+   * A member row as a bucket, whose id is the member's number; undefined while it waits for an interface. A bucket's actions are a set, in which only the last
+   * lookup counts (OpenFlow 1.5.1, section 5.6.1): of an action with several all are done elsewhere.
+   */
   bucket(row: Row, ports: Ports): Bucket | undefined {
     const table = this.#table(row);
-    const actions = actionsOf(this.program, stepsOf(table, row), row, ports);
+    const tail = this.#tails.find((each) => each.table === table && each.action === row.action);
+    const steps = stepsOf(table, row).slice(0, tail?.from);
+    const made = actionsOf(this.program, steps, row, ports);
+    if (made === undefined) return undefined;
+    const rest = tail === undefined ? [] : [act.setField(tail.note), act.resubmit(resumptionTable)];
     const parts = this.#selected.has(table.name) ? { weight: 1 } : {};
-    return actions === undefined ? undefined : bucket(this.memberNumber(row), actions, parts);
+    return bucket(this.memberNumber(row), [...made, ...rest], parts);
+  }
+
+  /** What members do behind their first lookup. */
+  tailFlows(): readonly RenderedFlow[] {
+    return this.#tails.flatMap(({ table, action, from, note }) => {
+      const id = `${table.name}.${action}(tail)`;
+      const row: Row = { table: table.name, key: {}, action, args: {}, id, body: "" };
+      const actions = actionsOf(this.program, stepsOf(table, row).slice(from), row, Ports.none) ?? [];
+      const cookie = cookieOf(resumptionTable, id, null);
+      return [{ table: resumptionTable, priority: 1, match: [note], actions, cookie, reason: null }];
+    });
   }
 
   /** The number of a member in its set: the value of the last column. */
@@ -313,6 +335,39 @@ const listsOf = (table: AnyTable): readonly Step[] => [
   ...Object.values<Declared>(table.actions).flatMap(({ steps }) => steps),
   ...table.miss,
 ];
+
+/** What is left of a member's action behind its first lookup, and the note by which a packet comes to it. */
+interface Tail {
+  readonly table: AnyTable;
+  readonly action: string;
+  /** Place of the first lookup among its steps. */
+  readonly from: number;
+  readonly note: PlacedValue;
+}
+
+/** The notes of packets that come back from connection tracking have other numbers before. */
+const tailNotes = 0x300;
+
+const simple: ReadonlySet<Step["do"]> = new Set<Step["do"]>(["set", "decrementTtl"]);
+
+/** The tails of the program's members. Throws TypeError for an action that no bucket can hold. */
+function tailsOf(program: Program): readonly Tail[] {
+  const tails: Tail[] = [];
+  for (const table of program.tables) {
+    if (table.role !== "members") continue;
+    for (const [action, { steps }] of Object.entries<Declared>(table.actions)) {
+      const from = steps.findIndex((step) => !simple.has(step.do));
+      const rest = steps.slice(from);
+      if (rest.length === 1 && rest.every((step) => "table" in step || step.do === "output" || step.do === "drop"))
+        continue;
+      const needs = rest.find((step) => step.do === "measure" || ("to" in step && step.to.from === "param"));
+      if (needs !== undefined)
+        throw new TypeError(`${table.name}.${action}: a member does not ${needs.do} behind a lookup`);
+      tails.push({ table, action, from, note: placed(resumption, BigInt(tailNotes | tails.length)) });
+    }
+  }
+  return tails;
+}
 
 /** Reads everything of the table that could not be rendered, so that a program that this switch cannot hold is refused at once. */
 function checkTable(table: AnyTable): void {
