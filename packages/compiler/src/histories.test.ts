@@ -2,10 +2,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Attachment, Engine, Port } from "@selvage/model";
-import { assertIncremental, type HistoryOptions, put, randomHistory, remove, type Step } from "@selvage/model/testing";
+import { assertIncremental, type HistoryOptions, put, remove, type Step } from "@selvage/model/testing";
 import { type Row, selvageProgram } from "@selvage/pipeline";
 import fc from "fast-check";
-import { derivationsFor } from "./mod.ts";
+import { routers } from "./apps/routers.ts";
+import { apps, derivationsFor } from "./mod.ts";
+import { policyHistory } from "./testing/policy-history.ts";
 
 /** The three hosts to which a history binds most ports. */
 function busiest(steps: readonly Step[]): readonly string[] {
@@ -23,7 +25,7 @@ function busiest(steps: readonly Step[]): readonly string[] {
 
 /** A history in which most ports are plugged as they are made; on which host it is, is each host's own fact. */
 const lively = (options: HistoryOptions): fc.Arbitrary<readonly Step[]> =>
-  randomHistory({ ...options, facts: "host", steps: 60 }).map((steps) =>
+  policyHistory({ ...options, facts: "host", steps: 60 }).map((steps) =>
     steps.map(({ name, changes }) => ({
       name,
       changes: [
@@ -92,4 +94,16 @@ test("over whole histories no two objects claim one row with different words", (
     }),
     { numRuns: 30 },
   );
+});
+
+test("the histories write every table of these apps", () => {
+  const missing = new Set(apps.filter((app) => app !== routers).flatMap((app) => app.tables.map(({ name }) => name)));
+  for (const steps of fc.sample(lively({}), { seed: 1, numRuns: 60 })) {
+    for (const name of busiest(steps)) {
+      const engine = engineFor(name);
+      for (const [at, { changes }] of steps.entries())
+        for (const { table } of engine.apply(changes, at).added) missing.delete(table);
+    }
+  }
+  assert.deepEqual([...missing], []);
 });
