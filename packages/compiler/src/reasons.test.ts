@@ -2,13 +2,23 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { dropReasons, type ReasonCode } from "@selvage/base";
-import { arpRequest, gratuitousArp, neighbourAdvertisement, udp, udpOfSize, udpToAll } from "@selvage/datapath/testing";
+import {
+  arpRequest,
+  gratuitousArp,
+  neighbourAdvertisement,
+  ping,
+  udp,
+  udpBetween,
+  udpOfSize,
+  udpToAll,
+} from "@selvage/datapath/testing";
 import { Host } from "@selvage/model";
 import { put } from "@selvage/model/testing";
 import { encode } from "@selvage/packet";
 import { type Action, type Step, selvageProgram } from "@selvage/pipeline";
 import { fabric, type Journey, type TestFabric } from "./testing/fabric.ts";
 import { hostsOf, net } from "./testing/intent.ts";
+import { anythingOut } from "./testing/policy.ts";
 
 /** Reasons of the registry that no table gives yet, and why. */
 const notYet: Partial<Record<ReasonCode, string>> = {
@@ -18,6 +28,9 @@ const notYet: Partial<Record<ReasonCode, string>> = {
   "source-multicast": "with port security it is anti-spoof-mac; without, a machine may send what it likes",
   "own-copy": "a suppressed copy is no drop in this program",
 };
+
+const say = (world: TestFabric, from: string, to: string): Journey =>
+  world.send(from, udpBetween(4, world.machine(from), world.machine(to), { src: 40_000, dst: 80 }));
 
 type Meet = (world: TestFabric) => Journey;
 
@@ -75,6 +88,18 @@ const meets: Partial<Record<ReasonCode, Meet>> = {
     world.change(hostsOf(2).map((host) => put(Host, { ...host, tunnel_ip: null })));
     return world.send("a", udp(4, world.machine("a"), world.machine("c"), 1));
   },
+  "sg-default-deny-egress": (world) => say(world, "shut", "asker"),
+  "sg-default-deny-ingress": (world) => say(world, "asker", "shut"),
+  "ct-invalid": (world) => {
+    const answer = ping(6, "reply", world.machine("asker"), world.machine("shut"), { id: 1 });
+    return world.send("asker", answer);
+  },
+  "ct-rule-revoked": (world) => {
+    assert.deepEqual(say(world, "asker", "open").delivered, ["open"]);
+    world.police((policy) => policy.rulesOf("asking").flatMap((id) => policy.removeRule(id)));
+    const [open, asker] = [world.machine("open"), world.machine("asker")];
+    return world.send("open", udpBetween(4, open, asker, { src: 80, dst: 40_000 }));
+  },
   "tunnel-source": (world) => {
     const frame = udp(4, world.machine("c"), world.machine("a"), 1);
     return world.inject({ from: "192.0.2.66", to: "192.0.2.1", key: 1, srcPort: 3, dstPort: 1, frame });
@@ -90,9 +115,14 @@ const given = [...new Set(steps.flatMap((step) => (step.do === "drop" ? [step.re
 for (const reason of given) {
   test(`a packet meets ${reason}`, async () => {
     const world = await fabric(
-      { hosts: 2 },
+      { hosts: 2, policy: { groups: { asking: { rules: anythingOut }, shut: { rules: [] } } } },
       net("blue", { a: "h1", b: "h1", c: "h2" }),
       net("dark", { dark: "h1" }, { network: { admin_state_up: false } }),
+      net("guarded", {
+        asker: { host: "h1", groups: ["asking"] },
+        shut: { host: "h2", groups: ["shut"] },
+        open: "h1",
+      }),
     );
     const meet = meets[reason];
     assert.ok(meet !== undefined, `no packet here meets ${reason}`);
