@@ -1,38 +1,20 @@
 /** Networking API v2.0: versions, extensions, and list, show, create, update and delete of every declared collection. */
 import { errorBody, fail, type SelvageError } from "@selvage/base";
-import { Project, type StoredObject, type View } from "@selvage/model";
+import type { StoredObject } from "@selvage/model";
 import { acceptsJson, type Exchange, type Reply } from "../http/exchange.ts";
 import { type RouteShape, routeFor } from "../http/route.ts";
 import { networkingRules, rulesOf } from "../rules/all.ts";
 import { visibleNetwork } from "../rules/network.ts";
 import { checkQuota } from "../rules/quotas.ts";
-import {
-  hasVerb,
-  type Preparation,
-  pathOf,
-  type ResourceRules,
-  type Values,
-  type Verb,
-  type Writing,
-} from "../rules/rules.ts";
+import { hasVerb, pathOf, type ResourceRules, type Values, type Verb, type Writing } from "../rules/rules.ts";
 import { act, actionOf } from "./actions.ts";
-import {
-  type Asked,
-  authorOf,
-  checkIfMatch,
-  found,
-  foundIn,
-  type NetworkingApi,
-  shownOf,
-  worldOf,
-  write,
-  writingOf,
-} from "./asked.ts";
+import { type Asked, checkIfMatch, found, foundIn, type NetworkingApi, shownOf, worldOf, write } from "./asked.ts";
 import { createValues, elementOf, elementsOf, type ParsedBody, parseJson, updateValues } from "./body.ts";
 import { extensions } from "./extensions.ts";
 import { freeRoutes } from "./free.ts";
 import { listBody } from "./list.ts";
-import { checkDelete, checkWrite, isAdmin } from "./policy.ts";
+import { checkDelete, checkWrite } from "./policy.ts";
+import { prepareCreate, prepareRead } from "./prepare.ts";
 import { render } from "./render.ts";
 
 /** How each verb is asked for. */
@@ -98,7 +80,7 @@ export async function networking(api: NetworkingApi, exchange: Exchange): Promis
     // OPTIONS answers as GET does: the real service's routing falls through to it.
     case "GET":
       requireVerb(rules, id === undefined ? "list" : "show");
-      await prepareFor(asked, rules);
+      await prepareRead(asked, rules);
       return { status: 200, body: id === undefined ? list(asked, rules) : show(asked, rules, id) };
     case "POST":
       if (id !== undefined) throw fail("HTTPNotFound");
@@ -180,23 +162,6 @@ function show({ api, exchange, caller }: Asked, rules: ResourceRules, id: string
   return { [rules.resource.kind]: render(rules, object, caller, world, exchange.query.all("fields")) };
 }
 
-/** What a project must have before a GET of the collection is answered is made now, if it lacks it. */
-async function prepareFor(asked: Asked, rules: ResourceRules): Promise<void> {
-  const { api, exchange, caller } = asked;
-  const { prepare } = rules;
-  if (prepare === undefined) return;
-  const named = exchange.query.last("project_id") ?? exchange.query.last("tenant_id");
-  const projectId = named !== undefined && isAdmin(caller, { projectId: named }) ? named : caller.projectId;
-  if (projectId === undefined || !lacks(prepare, api.writer.replica, projectId)) return;
-  await api.writer.transact(authorOf(asked), (transaction) => {
-    if (lacks(prepare, transaction.view, projectId)) prepare.make(writingOf(asked, transaction), projectId);
-  });
-}
-
-function lacks(prepare: Preparation, view: View, projectId: string): boolean {
-  return prepare.missing(view, projectId) && view.has(Project, projectId);
-}
-
 function create(asked: Asked, rules: ResourceRules): Promise<Reply> {
   const { api, exchange, caller } = asked;
   const { resource } = rules;
@@ -222,7 +187,7 @@ function createOne(rules: ResourceRules, writing: Writing, { values, given }: Pa
   const refused = checkWrite(rules.policy, rules.resource.kind, "create", caller, rules.target(view, values), given);
   if (refused !== undefined) throw refused;
   const projectId = String(values.project_id);
-  if (rules.prepare !== undefined && lacks(rules.prepare, view, projectId)) rules.prepare.make(writing, projectId);
+  prepareCreate(writing, rules, projectId);
   checkQuota(writing, rules, projectId);
   return rules.create(writing, values);
 }

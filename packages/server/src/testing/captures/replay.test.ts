@@ -46,7 +46,14 @@ const ownText = new Set([
 ]);
 
 /** Of a list's elements, those that one has and another has not. */
-const nullable = new Set(["gateway_ip", "ipv4_address_scope", "ipv6_address_scope", "subnetpool_id"]);
+const nullable = new Set([
+  "gateway_ip",
+  "ipv4_address_scope",
+  "ipv6_address_mode",
+  "ipv6_address_scope",
+  "ipv6_ra_mode",
+  "subnetpool_id",
+]);
 
 const captures = JSON.parse(
   await readFile(new URL("./networking.json", import.meta.url), "utf8"),
