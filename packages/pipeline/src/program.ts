@@ -2,8 +2,6 @@
 import { makeRow, type Row } from "./row.ts";
 import type { Action, AnyTable, Column, Step } from "./table.ts";
 import {
-  Arp,
-  ArpAnswer,
   Carriage,
   Classify,
   Copies,
@@ -20,14 +18,11 @@ import {
   HoldersThere,
   L2,
   Mcast,
-  Nd,
-  NdAnswer,
-  Neighbour,
-  RouterSolicitation,
   ServiceClass,
   TunnelOut,
   TunnelSource,
 } from "./tables.ts";
+import { Arp, ArpAnswer, Nd, NdAnswer, Neighbour, RouterSolicitation } from "./tables-neighbour.ts";
 import { policyTables } from "./tables-policy.ts";
 import { routerTables } from "./tables-router.ts";
 

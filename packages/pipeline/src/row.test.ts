@@ -6,7 +6,8 @@ import { F } from "./fields.ts";
 import { selvageProgram } from "./program.ts";
 import { makeRow, type Row, row, rowText } from "./row.ts";
 import { action, drop, exact, masked, optional, param, prefix, set, table } from "./table.ts";
-import { Deliver, FabricIn, GuardIp, L2, Neighbour, TunnelOut } from "./tables.ts";
+import { Deliver, FabricIn, GuardIp, L2, TunnelOut } from "./tables.ts";
+import { Neighbour } from "./tables-neighbour.ts";
 
 const sample = table({
   number: 0,

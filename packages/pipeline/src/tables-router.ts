@@ -24,7 +24,7 @@ import {
   set,
   table,
 } from "./table.ts";
-import { noMac } from "./tables.ts";
+import { noMac } from "./tables-neighbour.ts";
 
 export const ToRouter = table({
   number: 27,

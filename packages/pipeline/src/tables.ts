@@ -1,13 +1,12 @@
 /**
  * The tables of Selvage's pipeline, in a packet's order. Numbers are those of the design and never reused; gaps are for growth.
  * Source side: classify → guard → services → the sender's security groups → routers → l2 → tunnel or receiver. Receiving side: classify → tunnel_source →
- * fabric_in → the receiver's security groups → deliver. Security groups and routers have files of their own.
+ * fabric_in → the receiver's security groups → deliver. Neighbours, security groups and routers have files of their own.
  */
 import { EthType, F, fabricIngress, IpProto, probeKey } from "./fields.ts";
 import {
   absorb,
   action,
-  call,
   constant,
   contentsOf,
   drop,
@@ -21,15 +20,11 @@ import {
   prefix,
   punt,
   replicate,
-  reply,
   report,
   set,
   table,
   tunnel,
 } from "./table.ts";
-
-/** What `nhMac` holds where no neighbour was found. */
-export const noMac = "00:00:00:00:00:00";
 
 export const Classify = table({
   number: 0,
@@ -148,98 +143,6 @@ export const ServiceClass = table({
     })),
     { rank: "service", key: { ethType: EthType.ipv4, ipProto: IpProto.udp, udpSrc: 68, udpDst: 67 }, action: "dhcp" },
   ],
-});
-
-export const Arp = table({
-  number: 10,
-  name: "arp",
-  text: "A question for an address that intent knows is answered here and now (RFC 826); what a port says of its own address goes on.",
-  scheme: "ranked",
-  ranks: { own: 2, question: 1 },
-  columns: { srcPort: optional(F.srcPort), arpTpa: optional(F.arpTpa), arpOp: optional(F.arpOp) },
-  actions: {
-    own: action([goto("carriage")]),
-    ask: action([
-      set(F.nh, contentsOf(F.arpTpa)),
-      set(F.nhMac, constant(noMac)),
-      call("neighbour"),
-      goto("arp_answer"),
-    ]),
-  },
-  miss: [goto("carriage")],
-  constants: [{ rank: "question", key: { arpOp: 1 }, action: "ask" }],
-});
-
-export const ArpAnswer = table({
-  number: 16,
-  name: "arp_answer",
-  text: "Turns the question round into its answer, when the neighbour was found; one for an address that ports may take by a pair is asked around.",
-  scheme: "ranked",
-  ranks: { around: 2, unknown: 1 },
-  columns: { nhMac: exact(F.nhMac), net: optional(F.net), arpTpa: prefix(F.arpTpa) },
-  actions: { around: action([goto("carriage")]), unknown: action([drop("neighbour-unresolved")]) },
-  miss: [
-    set(F.arpOp, constant(2)),
-    set(F.arpTha, contentsOf(F.arpSha)),
-    set(F.arpTpa, contentsOf(F.arpSpa)),
-    set(F.arpSha, contentsOf(F.nhMac)),
-    set(F.arpSpa, contentsOf(F.nh)),
-    set(F.ethDst, contentsOf(F.ethSrc)),
-    set(F.ethSrc, contentsOf(F.nhMac)),
-    reply(),
-  ],
-  constants: [{ rank: "unknown", key: { nhMac: noMac }, action: "unknown" }],
-});
-
-export const Nd = table({
-  number: 11,
-  name: "nd",
-  text: "Neighbour solicitations for known addresses are answered on the asking host (RFC 4861); duplicate detection goes on.",
-  scheme: "ranked",
-  ranks: { own: 3, duplicate: 2, question: 1 },
-  columns: {
-    srcPort: optional(F.srcPort),
-    ndTarget: optional(F.ndTarget),
-    ip6Src: optional(F.ip6Src),
-    icmp6Type: optional(F.icmp6Type),
-  },
-  actions: {
-    own: action([goto("carriage")]),
-    duplicate: action([goto("carriage")]),
-    ask: action([
-      set(F.nh, contentsOf(F.ndTarget)),
-      set(F.nhMac, constant(noMac)),
-      call("neighbour"),
-      goto("nd_answer"),
-    ]),
-  },
-  miss: [goto("carriage")],
-  constants: [
-    { rank: "duplicate", key: { icmp6Type: 135, ip6Src: "::" }, action: "duplicate" },
-    { rank: "question", key: { icmp6Type: 135 }, action: "ask" },
-  ],
-});
-
-export const NdAnswer = table({
-  number: 17,
-  name: "nd_answer",
-  text: "Has the agent answer a solicitation whose target was found, for the switch cannot build every advertisement itself; pairs as in arp_answer.",
-  scheme: "ranked",
-  ranks: { around: 2, unknown: 1 },
-  columns: { nhMac: exact(F.nhMac), net: optional(F.net), ndTarget: prefix(F.ndTarget) },
-  actions: { around: action([goto("carriage")]), unknown: action([drop("neighbour-unresolved")]) },
-  miss: [punt("nd")],
-  constants: [{ rank: "unknown", key: { nhMac: noMac }, action: "unknown" }],
-});
-
-export const RouterSolicitation = table({
-  number: 9,
-  name: "router_solicitation",
-  text: "A network with a router for IPv6 has its solicitations answered by the agent of the asking host (RFC 4861, section 6.2.6).",
-  scheme: "exact",
-  columns: { net: exact(F.net) },
-  actions: { answer: action([punt("rs")]) },
-  miss: [goto("carriage")],
 });
 
 export const Dhcp = table({
@@ -379,16 +282,6 @@ export const Copies = table({
     { rank: "size", key: { oversize: 1 }, action: "tooLarge" },
     { rank: "here", key: { host: 0 }, action: "local" },
   ],
-});
-
-export const Neighbour = table({
-  number: 46,
-  name: "neighbour",
-  text: "The MAC of every address that intent knows on a network.",
-  role: "subroutine",
-  scheme: "exact",
-  columns: { net: exact(F.net), nh: exact(F.nh) },
-  actions: { known: action({ mac: "mac" }, [set(F.nhMac, param("mac"))]) },
 });
 
 export const FabricVni = table({
