@@ -28,6 +28,7 @@ export const viewIndexes: readonly Index[] = Object.freeze([
   Port.index.networkMac,
   Port.index.address,
   Port.index.hostSet,
+  Port.index.pairAddress,
   Port.index.router_id,
   Port.index.routedNetwork,
   SecurityGroupSet.index.key,

@@ -199,6 +199,35 @@ for (const place of places) {
         assert.deepEqual(udp(on, version, "a", "c"), ["c"]);
       });
 
+      test("an address of a pair is its holders', where they are of one set", async () => {
+        const ip_address = version === 4 ? "10.0.0.200" : "2001:db8::c8";
+        const port = (key: number) => ({
+          allowed_address_pairs: [{ ip_address, mac_address: `fa:16:3e:00:00:0${key}` }],
+        });
+        const on = await world(
+          place,
+          {
+            groups: {
+              a: { rules: both({ direction: "egress", group: "b" }) },
+              b: opened(anythingIn()),
+              c: opened(anythingIn({ group: "b" })),
+            },
+          },
+          {
+            b: { host: place.far, groups: ["b"], port: port(2) },
+            c: { host: "h1", groups: ["c"] },
+            twin: { host: "h1", groups: ["b"], port: port(4) },
+          },
+        );
+        const [a, b, c] = [on.machine("a"), on.machine("b"), on.machine("c")];
+        const holder: Machine = { ...b, [version === 4 ? "ip4" : "ip6"]: ip_address };
+        assert.deepEqual(sent(on, "a", udpBetween(version, a, holder, ports)), ["b"]);
+        assert.deepEqual(sent(on, "b", udpBetween(version, holder, a, back)), ["a"]);
+        assert.deepEqual(sent(on, "b", udpBetween(version, holder, c, ports)), ["c"]);
+        on.regroup("twin", ["c"]);
+        assert.equal(sent(on, "a", udpBetween(version, a, holder, { src: 1, dst: 2 })), "sg-default-deny-egress");
+      });
+
       test("prefixes and address groups name the other side, and an address that goes cuts what came by it", async () => {
         const from = (machine: Machine): string => (version === 4 ? `${machine.ip4}/32` : `${machine.ip6}/128`);
         const bare = await world(place, { groups: {} });

@@ -3,18 +3,44 @@
  * no set. Rows only of members of the groups that rules here name, on the networks here from which they can be met (pipeline design, section 4).
  */
 import {
+  bitsOf,
   cidrContains,
   cidrOf,
   ipOf,
-  type Port,
+  keyOf,
+  Port,
   type QueryingView,
+  query,
   routingDomain,
-  Subnet as SubnetKind,
+  Subnet,
+  textOfIp,
 } from "@selvage/model";
 import { DstId, RemoteId, type Row, row } from "@selvage/pipeline";
-import { addressesOf, ipVersion } from "../addresses.ts";
+import { addressesOf, ipVersion, pairsOf } from "../addresses.ts";
 import { networkEncapsulation, networkKey, networkOn } from "../intent.ts";
 import { isNamedHere } from "./sets.ts";
+
+/** The set of whoever holds an address that ports may take by a pair; 0 where they are of several, or a port has it as its own. */
+const setOfPair = query("set of a pair's address", (view, key): number => {
+  const [network = "", address = ""] = key.split("|");
+  const owners = view
+    .by(Subnet.index.network_id, network)
+    .flatMap((subnet) => view.by(Port.index.address, keyOf(subnet.id, address)))
+    .filter((port) => port["binding:host_id"] !== "");
+  const sets = new Set(view.by(Port.index.pairAddress, key).map((port) => port.security_group_set));
+  const [set = 0] = sets;
+  return owners.length > 0 || sets.size > 1 ? 0 : set;
+});
+
+/** Addresses of a port's pairs by which its set is known; what a whole prefix may be is known of no address. */
+const pairAddressesOf = (view: QueryingView, port: Port): readonly string[] => [
+  ...new Set(
+    pairsOf(port)
+      .filter(({ prefix }) => prefix.length === bitsOf(prefix.version))
+      .map(({ prefix }) => textOfIp(prefix.address))
+      .filter((address) => view.ask(setOfPair, keyOf(port.network_id, address)) === port.security_group_set),
+  ),
+];
 
 interface Met {
   readonly net: number;
@@ -24,15 +50,16 @@ interface Met {
 
 /** Networks with a port here from which a port is met, by itself or through routers, and the addresses by which. A network's own addresses go first there. */
 function* meetings(view: QueryingView, port: Port, hostName: string): Iterable<Met> {
-  const fixed = [...new Set(port.fixed_ips.map((each) => each.ip_address))];
+  const pairs = pairAddressesOf(view, port);
+  const fixed = [...new Set([...port.fixed_ips.map((each) => each.ip_address), ...pairs])];
   for (const networkId of view.ask(routingDomain, port.network_id)) {
     const net = view.ask(networkKey, networkId);
     if (net === undefined || !networkOn(view, networkId, hostName)) continue;
     if (networkId === port.network_id) {
-      yield { net, networkId, addresses: [...addressesOf(port, 4), ...addressesOf(port, 6)] };
+      yield { net, networkId, addresses: [...new Set([...addressesOf(port, 4), ...addressesOf(port, 6), ...pairs])] };
       continue;
     }
-    const cidrs = view.by(SubnetKind.index.network_id, networkId).map(({ cidr }) => cidrOf(cidr));
+    const cidrs = view.by(Subnet.index.network_id, networkId).map(({ cidr }) => cidrOf(cidr));
     const addresses = fixed.filter((address) => !cidrs.some((cidr) => cidrContains(cidr, ipOf(address))));
     yield { net, networkId, addresses };
   }

@@ -1,4 +1,5 @@
 /** A machine's attachment to a network (Networking v2.0, `/v2.0/ports`, with the binding and port-security extensions). */
+import { canonicalIp } from "../address/mod.ts";
 import { adminStateUp, computed, field, reference, status, taggedFields, tags } from "../fields.ts";
 import { keyOf, type ObjectOf, resource } from "../resource.ts";
 import {
@@ -113,6 +114,15 @@ export const Port = resource({
       port.security_group_set === 0 || port["binding:host_id"] === ""
         ? []
         : [keyOf(port["binding:host_id"], port.security_group_set)],
+    /** network|address of its address pairs that are no prefixes: who may hold an address that moves. */
+    pairAddress: (port) => [
+      ...new Set(
+        port.allowed_address_pairs.flatMap(({ ip_address }) => {
+          const address = canonicalIp(ip_address);
+          return address === undefined ? [] : [keyOf(port.network_id, address)];
+        }),
+      ),
+    ],
     /** network of a router's interface: which routers stand on a network. */
     routedNetwork: (port) => (port.router_id === null ? [] : [port.network_id]),
     networkHost: (port) => (port["binding:host_id"] === "" ? [] : [keyOf(port.network_id, port["binding:host_id"])]),
