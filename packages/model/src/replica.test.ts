@@ -100,8 +100,8 @@ test("a replica of some kinds and indexes passes over other kinds and refuses ot
 
 test("a projected port, which lacks most fields, stands in the indexes of those it has", () => {
   const replica = new Replica();
-  const { id, network_id, mac_address, fixed_ips, key } = makePort();
-  const object = { id, network_id, mac_address, fixed_ips, key, "binding:host_id": "h1" };
+  const { id, network_id, mac_address, fixed_ips, allowed_address_pairs, key } = makePort();
+  const object = { id, network_id, mac_address, fixed_ips, allowed_address_pairs, key, "binding:host_id": "h1" };
   replica.apply([{ kind: "port", id, object }], 1);
   assert.equal(replica.by(Port.index.networkHost, `${network_id}|h1`)[0]?.id, id);
   assert.equal(replica.count(Port.index.device, "undefined"), 0);
