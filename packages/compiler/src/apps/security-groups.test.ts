@@ -175,6 +175,7 @@ for (const place of places) {
           { stays: { host: "h1", groups: ["a"] } },
         );
         assert.deepEqual(udp(on, version, "a", "b"), ["b"]);
+        assert.deepEqual(udp(on, version, "b", "a", back), ["a"]);
         assert.deepEqual(udp(on, version, "stays", "b"), ["b"]);
         on.regroup("a", ["other"]);
         assert.equal(udp(on, version, "a", "b"), "sg-default-deny-ingress");
@@ -182,6 +183,8 @@ for (const place of places) {
         on.regroup("a", ["other", "a"]);
         assert.deepEqual(udp(on, version, "a", "b"), ["b"], "a combination that is new");
         assert.deepEqual(udp(on, version, "b", "a", back), ["a"]);
+        on.regroup("a", ["other"]);
+        assert.equal(udp(on, version, "b", "a", back), "ct-rule-revoked", "nobody is of that set any more");
       });
 
       test("an egress rule names a group: its members are reached, by their addresses, and answer", async () => {
