@@ -183,8 +183,16 @@ for (const place of places) {
         on.regroup("a", ["other", "a"]);
         assert.deepEqual(udp(on, version, "a", "b"), ["b"], "a combination that is new");
         assert.deepEqual(udp(on, version, "b", "a", back), ["a"]);
+      });
+
+      test("when a combination of groups has no port any more, nothing more is sent to who was of it either", async () => {
+        const on = await world(place, {
+          groups: { a: opened([]), b: { rules: anythingIn({ group: "a" }) }, other: opened([]) },
+        });
+        assert.deepEqual(udp(on, version, "a", "b"), ["b"]);
+        assert.deepEqual(udp(on, version, "b", "a", back), ["a"]);
         on.regroup("a", ["other"]);
-        assert.equal(udp(on, version, "b", "a", back), "ct-rule-revoked", "nobody is of that set any more");
+        assert.equal(udp(on, version, "b", "a", back), "ct-rule-revoked");
       });
 
       test("an egress rule names a group: its members are reached, by their addresses, and answer", async () => {
