@@ -188,12 +188,12 @@ for (const place of places) {
       test("when a combination of groups has no port any more, nothing more is sent to who was of it either", async () => {
         const on = await world(
           place,
-          { groups: { a: opened([]), b: { rules: anythingIn({ group: "a" }) }, other: opened([]) } },
-          { stays: { host: "h1", groups: ["a", "other"] } },
+          { groups: { a: { rules: [] }, out: opened(anythingIn()), b: { rules: anythingIn({ group: "a" }) } } },
+          { a: { host: "h1", groups: ["a", "out"] }, stays: { host: "h1", groups: ["a"] } },
         );
         assert.deepEqual(udp(on, version, "a", "b"), ["b"]);
         assert.deepEqual(udp(on, version, "b", "a", back), ["a"]);
-        on.regroup("a", ["other"]);
+        on.regroup("a", ["out"]);
         assert.equal(udp(on, version, "b", "a", back), "ct-rule-revoked");
       });
 
