@@ -89,6 +89,11 @@ export class SimulatedDatapath implements Datapath {
       this.#interpreter.put(row);
       this.#rows.set(row.id, row);
     }
+    this.settle();
+  }
+
+  /** Forgets what belongs to rows that are there no more: called when a difference is in force. */
+  protected settle(): void {
     this.#interpreter.flushUnnamed();
   }
 

@@ -1,7 +1,6 @@
 /** Datapaths that are each wrong in one way, over the simulated one: the suite is itself held to catching every one of them. */
 import { setImmediate as nextTurn } from "node:timers/promises";
 import {
-  type AnyTable,
   constant,
   contentsOf,
   drop,
@@ -10,48 +9,20 @@ import {
   goto,
   measure,
   optional,
-  type Program,
   param,
-  program,
   type Row,
   replicate,
   selvageProgram,
   set,
 } from "@selvage/pipeline";
-import type { Adoption, Datapath, DatapathEvents, InstalledRow } from "../datapath.ts";
+import type { Adoption, DatapathEvents, InstalledRow } from "../datapath.ts";
 import { SimulatedDatapath, type SimulatedDatapathOptions } from "../simulated/datapath.ts";
 import type { Trace } from "../simulated/interpreter.ts";
 import type { TunnelHeader } from "../simulated/packet.ts";
-import type { MakeFabric } from "./fabric.ts";
-import { simulatedTestFabric } from "./simulated-fabric.ts";
+import { type BrokenDatapath, type Delta, driver, executor } from "./broken-kinds.ts";
+import { brokenPolicies } from "./broken-policies.ts";
+import { brokenRouters } from "./broken-routers.ts";
 import { testMtu } from "./topology.ts";
-
-export interface BrokenDatapath {
-  readonly name: string;
-  /** The check that must fail, by its name. */
-  readonly caughtBy: string;
-  readonly make: MakeFabric;
-}
-
-type Delta = Parameters<Datapath["apply"]>[0];
-
-/** A fault of the driver: a class with one method replaced. */
-const driver = (
-  name: string,
-  caughtBy: string,
-  Faulty: new (options: SimulatedDatapathOptions) => SimulatedDatapath,
-): BrokenDatapath => ({
-  name,
-  caughtBy,
-  make: () => simulatedTestFabric(4, { deadline: 60, make: (options) => new Faulty(options) }),
-});
-
-/** A fault of the switch: the program with one table replaced, as if it were executed wrongly. */
-function executor(name: string, caughtBy: string, table: string, part: Partial<AnyTable>): BrokenDatapath {
-  const tables = selvageProgram.tables.map((each): AnyTable => (each.name === table ? { ...each, ...part } : each));
-  const wrong: Program = program(selvageProgram.entry, tables);
-  return { name, caughtBy, make: () => simulatedTestFabric(4, { deadline: 60, program: wrong }) };
-}
 
 const floodOnce = "a flooded frame goes once to each other port of the network, here and there, and never back";
 const installedIsWanted = "what is adopted is installed, each row once, with the program's constants";
@@ -449,4 +420,6 @@ export const brokenDatapaths: readonly BrokenDatapath[] = [
       actions: { known: { params: { mac: "mac" }, steps: [] } },
     },
   ),
+  ...brokenPolicies,
+  ...brokenRouters,
 ];
