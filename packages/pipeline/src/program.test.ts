@@ -9,10 +9,13 @@ import {
   type Action,
   type AnyTable,
   action,
+  back,
   type Column,
   call,
+  commit,
   constant,
   contentsOf,
+  decrementTtl,
   drop,
   exact,
   goto,
@@ -22,10 +25,13 @@ import {
   param,
   punt,
   replicate,
+  report,
   type Step,
+  select,
   set,
   type TableDeclaration,
   table,
+  track,
 } from "./table.ts";
 
 /** A table that keeps the contract, with something about it changed. */
@@ -57,7 +63,7 @@ test("a program that keeps the contract is put together", () => {
   assert.deepEqual(whole.constants, []);
 });
 
-const broken: readonly (readonly [string, readonly AnyTable[], RegExp])[] = [
+const broken: (readonly [string, readonly AnyTable[], RegExp])[] = [
   ["two tables with one number", [made(0, "first"), made(0, "second")], /share the number 0/],
   ["two tables with one name", [made(0, "first"), made(1, "first")], /two tables are named first/],
   ["no entry", [made(0, "second")], /no entry table first/],
@@ -100,6 +106,134 @@ const broken: readonly (readonly [string, readonly AnyTable[], RegExp])[] = [
     /no action nothing/,
   ],
 ];
+
+/** A table of rules that keeps the contract, with something about it changed. */
+const rules = (part: Partial<AnyTable> = {}): AnyTable => ({
+  ...table({
+    number: 0,
+    name: "first",
+    text: "",
+    scheme: "clauses",
+    ranks: { verdict: 0, own: 1, service: 2 },
+    columns: { rule: exact(F.rule), set: optional(F.srcSet) },
+    actions: { clause: action({ of: "int" }, []), allow: action([drop("table-miss")]) },
+    miss: [drop("table-miss")],
+  }),
+  ...part,
+});
+
+/** A table that counts rounds and leads back to `second`, with something about it changed. */
+const rounds = (part: Partial<AnyTable> = {}): AnyTable => ({
+  ...table({
+    number: 0,
+    name: "first",
+    text: "",
+    scheme: "exact",
+    columns: { hop: exact(F.hop) },
+    actions: { next: action({ next: "int" }, [set(F.hop, param("next")), back("second")]) },
+    miss: [drop("table-miss")],
+    constants: [{ key: { hop: 0 }, action: "next", args: { next: 1 } }],
+  }),
+  ...part,
+});
+const around = made(1, "second", { miss: [goto("first")] });
+
+test("rules, rounds, connections and choices keep the contract", () => {
+  assert.equal(program("first", [rules()]).byName.get("first")?.scheme, "clauses");
+  assert.equal(program("second", [rounds(), around]).constants.length, 1);
+  const kept = [{ field: F.ctRule, to: param("p") }];
+  const first = withAction([
+    commit(F.srcZone, kept),
+    decrementTtl(),
+    report("ttl-expired"),
+    track(F.dstZone, "second"),
+  ]);
+  program("first", [first, made(1, "second", { miss: [select("group")] }), group]);
+});
+
+broken.push(
+  ["rules that no column names", [rules({ columns: { set: optional(F.srcSet) } })], /no column names the rule/],
+  [
+    "rules that a packet's field names",
+    [rules({ columns: { set: exact(F.ipProto), rule: exact(F.rule) } })],
+    /no column names the rule/,
+  ],
+  ["rules without a verdict", [rules({ ranks: { own: 1, service: 2, remote: 3 } })], /a verdict and two parts/],
+  ["rules of one part", [rules({ ranks: { verdict: 0, own: 1 } })], /a verdict and two parts/],
+  ["rules with a part left out", [rules({ ranks: { verdict: 0, own: 1, remote: 3 } })], /numbered from 1/],
+  [
+    "clauses that do not count",
+    [rules({ actions: { clause: action([]), allow: action([drop("table-miss")]) } })],
+    /a clause counts/,
+  ],
+  [
+    "a verdict that does not end the packet's way",
+    [rules({ actions: { clause: action({ of: "int" }, []), allow: action([set(F.net, constant(1))]) } })],
+    /does not end/,
+  ],
+  ["an action of no steps in a table of no rules", [withAction([])], /does not end/],
+  [
+    "a connection that keeps what is not its own",
+    [withAction([commit(F.srcZone, [{ field: F.rule, to: param("p") }]), drop("table-miss")])],
+    /does not keep rule/,
+  ],
+  [
+    "a connection that keeps a parameter which the action lacks",
+    [withAction([commit(F.srcZone, [{ field: F.ctRule, to: param("q") }]), drop("table-miss")])],
+    /no parameter q/,
+  ],
+  ["a zone in a field that holds no name", [withAction([commit(F.net, []), drop("table-miss")])], /net holds no zone/],
+  ["a zone that is the ingress", [withAction([track(F.ingress, "second")]), made(1, "second")], /holds no zone/],
+  ["tracking into members", [withAction([track(F.srcZone, "group")]), group], /track group/],
+  ["a choice among what are no members", [withAction([select("second")]), made(1, "second")], /select second/],
+  [
+    "steps behind tracking",
+    [withAction([track(F.srcZone, "second"), drop("table-miss")]), made(1, "second")],
+    /steps follow track/,
+  ],
+  ["steps behind a choice", [withAction([select("group"), drop("table-miss")]), group], /steps follow select/],
+  [
+    "a subroutine that keeps connections",
+    [made(0, "first"), { ...sub, actions: { end: action([commit(F.srcZone, [])]) } }],
+    /only sets fields/,
+  ],
+  [
+    "a loop by tracking",
+    [withAction([track(F.srcZone, "second")]), made(1, "second", { miss: [goto("first")] })],
+    /loops: first → second → first/,
+  ],
+  [
+    "a loop by a choice",
+    [withAction([select("group")]), { ...group, actions: { again: action([goto("first")]) } }],
+    /loops/,
+  ],
+  [
+    "a way back from a table of several columns",
+    [rounds({ columns: { hop: exact(F.hop), net: exact(F.net) }, constants: [] }), around],
+    /only an exact table of one count/,
+  ],
+  [
+    "a way back from a table that may leave the count out",
+    [rounds({ scheme: "ranked", ranks: { one: 1 }, columns: { hop: optional(F.hop) }, constants: [] }), around],
+    /only an exact table of one count/,
+  ],
+  [
+    "a way back by what the packet says",
+    [rounds({ columns: { hop: exact(F.ttl) }, constants: [] }), around],
+    /one count/,
+  ],
+  ["a miss that leads back", [rounds({ miss: [back("second")] }), around], /without end/],
+  [
+    "a round that is not counted",
+    [rounds({ actions: { next: action([back("second")]) }, constants: [] }), around],
+    /not counted/,
+  ],
+  [
+    "a count that does not grow",
+    [rounds({ constants: [{ key: { hop: 1 }, action: "next", args: { next: 1 } }] }), around],
+    /does not grow/,
+  ],
+);
 
 for (const [what, tables, message] of broken) {
   test(`refused: ${what}`, () => assert.throws(() => program("first", tables), message));
@@ -253,4 +387,24 @@ test("a punt is of a kind that a service answers", () => {
   assert.deepEqual([...new Set(kinds)].sort(), ["dhcp4", "nd", "rs"]);
   assert.equal(punt("nd").do, "punt");
   assert.deepEqual(contentsOf(F.net), { from: "field", field: F.net });
+});
+
+test("no packet is tracked more than twice, at its sender and at its receiver, and a connection is kept where it was tracked", () => {
+  const most = new Map<string, number>();
+  const tracks = (name: string): number => {
+    const known = most.get(name);
+    if (known !== undefined) return known;
+    const found = selvageProgram.byName.get(name);
+    const ways = (found === undefined ? [] : stepsOf(found)).flatMap((step) =>
+      "table" in step && step.do !== "back" ? [(step.do === "track" ? 1 : 0) + tracks(step.table)] : [],
+    );
+    const count = Math.max(0, ...ways);
+    most.set(name, count);
+    return count;
+  };
+  assert.equal(tracks(selvageProgram.entry), 2);
+  const steps = selvageProgram.tables.flatMap(stepsOf);
+  const zones = (kind: "track" | "commit") =>
+    new Set(steps.flatMap((step) => (step.do === kind && "zone" in step ? [step.zone.name] : [])));
+  assert.deepEqual(zones("commit"), zones("track"));
 });

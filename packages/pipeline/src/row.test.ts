@@ -8,6 +8,7 @@ import { makeRow, type Row, row, rowText } from "./row.ts";
 import { action, drop, exact, masked, optional, param, prefix, set, table } from "./table.ts";
 import { Deliver, FabricIn, GuardIp, L2, TunnelOut } from "./tables.ts";
 import { Neighbour } from "./tables-neighbour.ts";
+import { PolicyIn } from "./tables-policy.ts";
 
 const sample = table({
   number: 0,
@@ -65,7 +66,7 @@ test("a row is frozen: nobody changes what is installed", () => {
   for (const part of [made, made.key, made.args]) assert.ok(Object.isFrozen(part));
 });
 
-const refused: readonly (readonly [string, () => Row, RegExp])[] = [
+const refused: (readonly [string, () => Row, RegExp])[] = [
   ["an action that is not there", () => makeRow(sample, good.key, "nothing", good.args, "one"), /no action nothing/],
   [
     "an inherited name for an action",
@@ -96,6 +97,29 @@ const refused: readonly (readonly [string, () => Row, RegExp])[] = [
   ],
   ["an empty text", () => makeRow(sample, good.key, "put", { net: 0, mac: "" }, "one"), /not a value of kind mac/],
 ];
+
+/** A clause or a verdict of rule 7. */
+const ofRule = (rank: string, key: Readonly<Record<string, number>> = {}, of?: number): Row =>
+  of === undefined
+    ? makeRow(PolicyIn, { rule: 7, ...key }, "allow", { rule: 7, generation: 0 }, rank)
+    : makeRow(PolicyIn, { rule: 7, ...key }, "clause", { of }, rank);
+
+refused.push(
+  ["a verdict that asks something", () => ofRule("verdict", { dstSet: 1 }), /a verdict is of the rule alone/],
+  ["a clause in the verdict's place", () => ofRule("verdict", {}, 2), /a clause is no verdict/],
+  ["a verdict in a clause's place", () => ofRule("own"), /part 1 of a rule that has undefined/],
+  ["a part that the rule has not", () => ofRule("remote", { srcSet: 1 }, 2), /part 3 of a rule that has 2/],
+  ["a rule of one part", () => ofRule("own", { dstSet: 1 }, 1), /part 1 of a rule that has 1/],
+  ["a clause of no rule", () => makeRow(PolicyIn, {}, "clause", { of: 2 }, "own"), /rule is missing/],
+  ["a clause of no part", () => makeRow(PolicyIn, { rule: 7 }, "clause", { of: 2 }), /one of the ranks verdict, own/],
+);
+
+test("a rule is a verdict, and clauses that count its parts", () => {
+  assert.equal(rowText(ofRule("verdict")), "policy_in(verdict: rule=7) → allow(rule=7, generation=0)");
+  assert.equal(rowText(ofRule("own", { dstSet: 0 }, 2)), "policy_in(own: rule=7, dstSet=0) → clause(of=2)");
+  const later = makeRow(PolicyIn, { rule: 0, later: 1, ctDst: "0/0xff00" }, "clause", { of: 3 }, "service");
+  assert.equal(later.id, "policy_in(service: rule=0, later=1, ctDst=0/0xff00)");
+});
 
 for (const [what, make, message] of refused) {
   test(`refused: ${what}`, () =>

@@ -90,7 +90,7 @@ export function makeRow(
   for (const name of Object.keys(args)) {
     if (declared.params[name] === undefined) throw new TypeError(`${table.name}: ${action} has no parameter ${name}`);
   }
-  if (table.scheme === "clauses") checkClause(table, rank, cleanKey, cleanArgs);
+  if (table.scheme === "clauses") checkClause(table, rank, declared, cleanKey, cleanArgs);
   // Joined, not concatenated: a text that is joined lies flat, one that is concatenated keeps all its pieces (two thirds more memory a row).
   const id = [table.name, "(", rank === undefined ? "" : `${rank}: `, textOf(cleanKey), ")"].join("");
   const body = [action, "(", textOf(cleanArgs), ")"].join("");
@@ -107,11 +107,13 @@ export function makeRow(
 function checkClause(
   table: AnyTable,
   rank: string | undefined,
+  action: Action,
   key: Readonly<Record<string, RowValue>>,
   args: Readonly<Record<string, RowValue>>,
 ): void {
   const ranks: Readonly<Record<string, number>> = table.ranks;
   const part = ranks[rank ?? ""] ?? 0;
+  if (part === 0 && action.steps.length === 0) throw new TypeError(`${table.name}: a clause is no verdict`);
   if (part === 0 && Object.keys(key).length !== 1) throw new TypeError(`${table.name}: a verdict is of the rule alone`);
   if (part > 0 && !(Number(args.of) >= 2 && part <= Number(args.of)))
     throw new TypeError(`${table.name}: part ${part} of a rule that has ${args.of}`);
