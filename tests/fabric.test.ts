@@ -22,7 +22,7 @@ function selvage(...words: readonly string[]): SpawnSyncReturns<string> {
   const nested = ["lab", "host"].includes(first)
     ? [first, rest[0] ?? "", "--data", data, ...rest.slice(1)]
     : [first, "--data", data, ...rest];
-  return spawnSync(process.execPath, [MAIN, ...nested], { encoding: "utf8", timeout: 180_000 });
+  return spawnSync(process.execPath, [MAIN, ...nested], { encoding: "utf8", timeout: 600_000 });
 }
 
 function ok(result: SpawnSyncReturns<string>): string {
@@ -41,7 +41,7 @@ function list(value: unknown, key: string): readonly unknown[] {
 }
 
 const untilTrue = async (what: string, holds: () => boolean | Promise<boolean>): Promise<void> => {
-  await until(`not seen: ${what}`, 60_000, async () => ((await holds()) ? true : undefined));
+  await until(`not seen: ${what}`, 240_000, async () => ((await holds()) ? true : undefined));
 };
 
 let environment: Readonly<Record<string, string>> = {};

@@ -92,8 +92,8 @@ async function prepareRecord(
   return { record, count };
 }
 
-const HOSTS_TIMEOUT_MS = 90_000;
-const LEASE_TIMEOUT_MS = 30_000;
+const HOSTS_TIMEOUT_MS = 240_000;
+const LEASE_TIMEOUT_MS = 90_000;
 
 /**
  * Brings the fabric up, or repairs what of it is not running; when all runs it only proves it again.

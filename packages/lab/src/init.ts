@@ -30,7 +30,7 @@ export interface LabLaunch {
   readonly serverSocket: string;
 }
 
-const HOST_TIMEOUT_MS = 60_000;
+const HOST_TIMEOUT_MS = 180_000;
 
 function processState(supervised: Supervised): ProcessState {
   return { pid: supervised.pid ?? null, starts: supervised.starts };

@@ -54,7 +54,8 @@ function isReady(value: unknown): value is Ready {
   return typeof value === "object" && value !== null && "pid" in value && "port" in value && "url" in value;
 }
 
-const START_TIMEOUT_MS = 60_000;
+/** One that ends is seen at once: this is only for one that hangs, on the slowest of machines. */
+const START_TIMEOUT_MS = 180_000;
 
 /**
  * Starts the server and resolves when it listens.
@@ -110,6 +111,6 @@ export async function startServerProcess(argv: readonly string[], paths: DataPat
 /** Ends the server, kindly first. Harmless when it is gone. */
 export async function stopServerProcess(identity: ProcessIdentity): Promise<void> {
   if (!isAlive(identity)) return;
-  if (await endProcess(identity, "SIGTERM", 5_000)) return;
-  await endProcess(identity, "SIGKILL", 5_000);
+  if (await endProcess(identity, "SIGTERM", 20_000)) return;
+  await endProcess(identity, "SIGKILL", 30_000);
 }

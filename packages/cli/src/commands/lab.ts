@@ -23,7 +23,7 @@ export interface LabFlags {
   readonly json?: boolean;
 }
 
-const LEASE_WAIT_MS = 20_000;
+const LEASE_WAIT_MS = 60_000;
 
 function byName(a: { readonly name: string }, b: { readonly name: string }): number {
   return a.name.localeCompare(b.name, "en", { numeric: true });

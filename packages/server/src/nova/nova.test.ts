@@ -70,7 +70,7 @@ async function fakeCloud(answer: (seen: Seen, count: number) => { readonly statu
     region: "here",
     gather: 5,
     batch: 100,
-    timeout: 5_000,
+    timeout: 600_000,
   };
   return {
     seen,

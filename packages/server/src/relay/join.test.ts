@@ -248,16 +248,16 @@ test("only the certificate that a host was given last opens its stream", async (
   assert.match(await upgrade(port, own), /403 .*HostUnknown/s);
 });
 
-test("a removed host's stream ends within a second", async () => {
-  await using deployment = await Deployment.make();
+test("a removed host's stream ends at once: no clock has to go by for it", { timeout: 600_000 }, async () => {
+  // Neither server nor agent sees time pass, so nothing of either that looks from time to time ends it.
+  const clock = new ManualClock(Date.now());
+  await using deployment = await Deployment.make(clock);
   const id = await deployment.joined("h1", "198.18.0.1");
-  const agent = await deployment.run("h1", "198.18.0.1");
+  const agent = await deployment.run("h1", "198.18.0.1", clock);
   await until(agent, connected);
   const gone = until(agent, (status) => !status.connected);
-  const before = performance.now();
   await deployment.server.admin.delete(`/v1/hosts/${id}`);
   await gone;
-  assert.ok(performance.now() - before < 1_000);
   assert.equal(deployment.server.running.core.hosts.alive(id), false);
 });
 
