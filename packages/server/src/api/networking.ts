@@ -14,7 +14,7 @@ import type { Transaction } from "../transaction.ts";
 import type { Writer } from "../writer.ts";
 import { createValues, elementOf, elementsOf, parseJson, updateValues } from "./body.ts";
 import { extensions } from "./extensions.ts";
-import { type ListWorld, listBody } from "./list.ts";
+import { type ListWorld, listReply } from "./list.ts";
 import { type Caller, checkDelete, checkWrite } from "./policy.ts";
 import { render } from "./render.ts";
 
@@ -70,7 +70,7 @@ export async function networking(api: NetworkingApi, exchange: Exchange): Promis
     // OPTIONS answers as GET does: the real service's routing falls through to it.
     case "GET":
     case "OPTIONS":
-      if (id === undefined) return { status: 200, body: listBody(rules, exchange, caller, world) };
+      if (id === undefined) return listReply(rules, exchange, caller, world);
       return { status: 200, body: show(rules, id, exchange, caller, world) };
     case "POST":
       if (id !== undefined) throw fail("HTTPNotFound");

@@ -27,7 +27,7 @@ export function relay(options: RelayPluginOptions = {}): ServerPlugin {
     const { writer, hosts, clock, metrics } = core;
     const log = core.log.child("relay");
     const peers = new Peers(writer.replica);
-    const feed = new Relay(writer, { logId: core.store.logId });
+    const feed = await Relay.begin(writer, { logId: core.store.logId });
     const streams = new Streams({ writer, relay: feed, peers, hosts, clock, log });
     const admission = new Admission({ writer, peers, now: () => clock.now(), log, metrics });
     const authority = authorityOf(writer.replica);

@@ -122,7 +122,7 @@ export class Scopes {
   readonly #contents = new Map<string, Set<ObjectKey>>();
   readonly #scopesOfObject = new Map<ObjectKey, ScopesOf>();
 
-  /** Begins from the whole of intent at one revision. */
+  /** Begins from the whole of intent at one revision, or takes a part of it: the last makes it whole. */
   load(objects: Iterable<ReplicaObject>, revision: Revision): void {
     const changes: Change[] = [];
     for (const { kind, id, object } of objects) changes.push({ kind, id, object });
