@@ -221,6 +221,9 @@ export class OvsDatapath implements Datapath {
       },
       this.#closing.signal,
     );
+    // Who closed the driver meanwhile waits for the end of whatever session there was, and this one would have none.
+    if (this.#closing.signal.aborted) session.close();
+    this.#closing.signal.throwIfAborted();
     this.#session = session;
     this.#installation = undefined;
     this.#ports = this.#plugged(session);
