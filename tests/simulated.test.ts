@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -74,11 +74,20 @@ function provedOnce(person: Person, why: RegExp): void {
   assert.equal(entered.status, 125);
   assert.match(entered.stderr, /simulated datapath: it has no machines to enter/);
 
+  // Clients hold the URL: the port that was chosen stays, after a kill, after `down`, and where any free one is asked for again.
+  const run: unknown = JSON.parse(readFileSync(join(place.data, "run.json"), "utf8"));
+  const pid = at(at(run, "server"), "pid");
+  assert.ok(typeof pid === "number");
+  assert.match(readFileSync(`/proc/${pid}/status`, "utf8"), /^NoNewPrivs:\t1$/m);
+  process.kill(pid, "SIGKILL");
+  const mended = place.selvage("up", "--port", "0", "--json");
+  assert.equal(mended.status, 0, mended.stderr);
+  assert.equal(at(JSON.parse(mended.stdout), "url"), at(report, "url"));
   assert.equal(place.selvage("down").status, 0);
   assert.deepEqual(processesNaming(place.data), []);
   const again = place.selvage("up");
   assert.equal(again.status, 0, again.stderr);
-  assert.match(again.stdout, /^datapath: simulated /m);
+  assert.match(again.stdout, new RegExp(`^datapath: simulated {3}server: ${String(at(report, "url"))} `, "m"));
 }
 
 test("asked for with SELVAGE_DATAPATH, it serves the same demo and says why", () => {

@@ -110,7 +110,7 @@ export function addServices(program: Command, finish: (code: number) => void, de
     server.command("run").description("run the server until it is ended; started as root it becomes user 61616"),
     "server",
     ofServer,
-    ["data"],
+    [],
   )
     .option("--ready-file <path>", "write {pid, port, url} there once it listens (default: ready.json in its data)")
     .addOption(olderLog())
@@ -128,7 +128,7 @@ export function addServices(program: Command, finish: (code: number) => void, de
       ),
     "agent",
     ofJoin,
-    ["data", "tunnelIp"],
+    ["tunnelIp"],
   )
     .addHelpText(
       "after",
@@ -138,7 +138,6 @@ export function addServices(program: Command, finish: (code: number) => void, de
       finish(await (await import("./commands/service.ts")).agentJoin(url, token, givenOf(command, ofJoin))),
     );
   configured(agent.command("run").description("keep this host's switch as the server intends"), "agent", ofAgent, [
-    "data",
     "tunnelIp",
   ]).action(async (_options, command: Command) =>
     finish(await (await import("./commands/service.ts")).agentRun(givenOf(command, ofAgent))),

@@ -7,6 +7,7 @@ import { dirname, join } from "node:path";
 import { LabError } from "./failure.ts";
 import { type DataPaths, readRecord } from "./paths.ts";
 import { endProcess, identify, isAlive, type ProcessIdentity } from "./processes.ts";
+import { findCommand } from "./setup.ts";
 
 /** The numeric user and group that the server becomes when it is started as root; no name in /etc/passwd is needed. */
 export const SERVER_UID = 61616;
@@ -44,6 +45,16 @@ export function refuseClosedParents(directory: string): void {
   }
 }
 
+/**
+ * A command that, with all it starts, can gain no rights that it does not have: no set-user-ID program gives it any
+ * (PR_SET_NO_NEW_PRIVS, prctl(2)), as the unit of the service has it. setpriv becomes the command, so its id stays. Where there is no
+ * setpriv the command runs as it is.
+ */
+function withoutNewPrivileges(argv: readonly string[]): readonly string[] {
+  const setpriv = findCommand("setpriv");
+  return setpriv === undefined ? argv : [setpriv, "--no-new-privs", ...argv];
+}
+
 interface Ready {
   readonly pid: number;
   readonly port: number;
@@ -78,7 +89,7 @@ export async function startServerProcess(argv: readonly string[], paths: DataPat
   const log = openSync(logFile, "a+", 0o600);
   const older = openSync(`${logFile}.1`, "a", 0o600);
   const { size } = statSync(logFile);
-  const [file = "", ...args] = argv;
+  const [file = "", ...args] = withoutNewPrivileges(argv);
   const child = spawn(file, args, { detached: true, stdio: ["ignore", log, log, older], cwd: "/" });
   closeSync(log);
   closeSync(older);

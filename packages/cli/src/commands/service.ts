@@ -41,8 +41,10 @@ function userOf(data: string): RunAs | undefined {
 export async function serverRun(given: Given, start: ServerStart): Promise<number> {
   const { novaEvents, relay, settingsOf, startServer } = await import("@selvage/server");
   const { openLog, readConfig } = await import("../config/parts.ts");
+  const { underItsSetting } = await import("../config/system-errors.ts");
   const { serverPart } = await import("../config/server.ts");
-  const { value: config, warnings } = await readConfig(serverPart, given);
+  const read = await readConfig(serverPart, given);
+  const { value: config, warnings } = read;
   const { data, host, port, socket, store, certificate, nova } = config;
   const { olderLog } = start;
   const destination = olderLog === undefined ? {} : { destination: boundedStandardError(olderLog) };
@@ -52,6 +54,7 @@ export async function serverRun(given: Given, start: ServerStart): Promise<numbe
     ...(nova.authUrl === "" ? [] : [novaEvents(nova)]),
   ];
   const runAs = userOf(data);
+  const asked = { data, host, port, socket, store, "nova.passwordFile": nova.passwordFile };
   const server = await startServer({
     dataDir: data,
     host,
@@ -62,6 +65,8 @@ export async function serverRun(given: Given, start: ServerStart): Promise<numbe
     ...(socket === "" ? {} : { socket }),
     ...(store === "" ? {} : { storeUrl: store }),
     ...(runAs === undefined ? {} : { runAs }),
+  }).catch((cause: unknown) => {
+    throw underItsSetting(cause, asked, read);
   });
   try {
     // Tells other commands where this one listens.
@@ -83,8 +88,10 @@ export async function agentRun(given: Given): Promise<number> {
   const { agentSettingsOf, startAgent } = await import("@selvage/agent");
   const { OvsDatapath } = await import("@selvage/datapath");
   const { openLog, readConfig } = await import("../config/parts.ts");
+  const { underItsSetting } = await import("../config/system-errors.ts");
   const { agentPart } = await import("../config/agent.ts");
-  const { value: config, warnings } = await readConfig(agentPart, given);
+  const read = await readConfig(agentPart, given);
+  const { value: config, warnings } = read;
   const { tunnelIp, data, ovsdb: database, bridge, datapathType, healthPort } = config;
   const log = await openLog("agent", config.log, warnings);
   const datapath = new OvsDatapath({ database, bridge, datapathType, tunnelIp, log: log.child("datapath") });
@@ -95,6 +102,8 @@ export async function agentRun(given: Given): Promise<number> {
     settings: agentSettingsOf(config),
     log,
     ...(healthPort === 0 ? {} : { health: { port: healthPort } }),
+  }).catch((cause: unknown) => {
+    throw underItsSetting(cause, { data, healthPort }, read);
   });
   await askedToEnd();
   await agent.close();
