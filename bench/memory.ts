@@ -15,13 +15,23 @@ const beside = (use: MemoryUse): string =>
 
 const remotePorts: Readonly<Record<Size, readonly number[]>> = { quick: [10_000], full: [10_000, 50_000] };
 
-/** Waits until all is in force on the switch and gives the memory then. */
+/** Waits until all is in force on the switch, and what was in its hands for that has been let go (its cache is written beside it); gives the memory then. */
 async function settledMemory(agent: Child<AgentAnswers>, revision: number): Promise<MemoryUse> {
   await until("the agent is not in step", 120_000, async () => {
     const { inForce } = await agent.ask("status");
     return inForce !== null && inForce >= revision ? true : undefined;
   });
-  return agent.ask("memory");
+  let last = await agent.ask("memory");
+  return until(
+    "the agent's memory does not come to rest",
+    60_000,
+    async () => {
+      const before = last;
+      last = await agent.ask("memory");
+      return Math.abs(held(before) - held(last)) < 2 ** 16 ? last : undefined;
+    },
+    1_000,
+  );
 }
 
 async function agentMemory(report: Report, size: Size): Promise<void> {
@@ -92,10 +102,10 @@ async function agentMemory(report: Report, size: Size): Promise<void> {
     const one = await settledMemory(agent, await revision());
     report.add({ name: "agent, 1 remote port", value: mebibytes(held(one)), unit: "MiB", beside: beside(one) });
     let there = 1;
+    let before = one;
     for (const count of remotePorts[size]) {
       report.step(`making ${count} remote ports`);
       await remote(count - there);
-      there = count;
       const many = await settledMemory(agent, await revision());
       const { rows } = await agent.ask("status");
       report.add({
@@ -110,8 +120,13 @@ async function agentMemory(report: Report, size: Size): Promise<void> {
         value: (held(many) - held(one)) / (count - 1),
         unit: "bytes",
         aim: { is: "<", value: 1024 },
-        beside: `resident ${numberText((many.resident - one.resident) / (count - 1))} bytes each`,
+        beside: [
+          `resident ${numberText((many.resident - one.resident) / (count - 1))} bytes each`,
+          ...(there === 1 ? [] : [`each beyond ${there}: ${numberText((held(many) - held(before)) / (count - there))}`]),
+        ].join("; "),
       });
+      there = count;
+      before = many;
     }
     api.close();
   });
