@@ -361,7 +361,7 @@ export class OvsDatapath implements Datapath {
     const timer = this.#clock.after(patience, () => {
       session.connection.send([flowModOf(pulseFlow)]).catch((error: Error) => this.#cannotTell(error));
     });
-    await session.control.revalidated().catch((error: Error) => this.#cannotTell(error));
+    await session.control.inForce().catch((error: Error) => this.#cannotTell(error));
     timer.cancel();
   }
 

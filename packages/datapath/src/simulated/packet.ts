@@ -67,7 +67,7 @@ export class Packet {
       case "tunnel":
         return this.#readTunnel(field);
       case "frame": {
-        if (field.name === "tagged") return isTagged(this.frame) ? 1n : 0n;
+        if (field.name === "tagged") return this.frame.has("vlan_vid") ? 1n : 0n;
         if (isBehindIp(field) && datagramEnd(this.frame) === undefined) return undefined;
         // A message whose code is not 0 is none of neighbour discovery's (RFC 4861, section 7.1.1).
         if (field.name === "ndTarget" && this.frame.get("icmpv6_code") !== 0) return undefined;
@@ -113,9 +113,6 @@ export class Packet {
   }
 }
 
-/** IEEE 802.1Q: a customer's tag, or a provider's (0x88a8), behind which the codec does not look. */
-const isTagged = (frame: Frame): boolean => frame.has("vlan_vid") || frame.get("eth_type") === 0x88a8;
-
 const linkFields: ReadonlySet<string> = new Set([
   "ethSrc",
   "ethDst",
@@ -134,7 +131,7 @@ const isBehindIp = (field: Field): boolean => !linkFields.has(field.name);
  */
 function datagramEnd(frame: Frame): number | undefined {
   const bytes = frame.toBytes();
-  const at = frame.has("vlan_vid") ? 18 : 14;
+  const at = frame.networkOffset;
   const left = bytes.length - at;
   const word = (offset: number): number => (bytes[at + offset] ?? 0) * 256 + (bytes[at + offset + 1] ?? 0);
   switch (frame.get("eth_type")) {
