@@ -3,8 +3,10 @@
 import assert from "node:assert/strict";
 import { type SpawnSyncReturns, spawn, spawnSync } from "node:child_process";
 import { chmodSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { get } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { at } from "@selvage/lab";
@@ -244,6 +246,34 @@ test("a port's interface that turns up on another host stays dead there and is r
   assert.ok(pinged("red-1", "10.0.0.12"), "the port's own host forwards on");
   vsctl("del-port", "br-int", "thief");
   await untilTrue("the report is withdrawn", () => unbound().length === 0);
+});
+
+/** What an agent answers on its own socket. */
+function agentSays(host: unknown, path: string): Promise<string> {
+  const socketPath = join(String(at(host, "ovsdb")).replace(/^unix:/, ""), "..", "..", "agent", "agent.sock");
+  return new Promise((resolve, reject) => {
+    get({ socketPath, path }, (response) => resolve(text(response))).on("error", reject);
+  });
+}
+
+test("what a switch drops is counted by reason: in its agent's metrics and in the status", { skip }, async () => {
+  const [h1] = list(json(selvage("lab", "hosts", "--json")), "hosts");
+  const spoofed = async (): Promise<number> => {
+    const line = /^selvage_drops_total\{.*reason="arp-spoof".*\} (\d+)$/m.exec(await agentSays(h1, "/metrics"));
+    return Number(line?.[1] ?? 0);
+  };
+  const before = await spoofed();
+  const spoof =
+    "ip addr add 10.0.0.99/24 dev eth0; ping -n -c 2 -w 3 -I 10.0.0.99 10.0.0.77; ip addr del 10.0.0.99/24 dev eth0";
+  selvage("lab", "exec", "red-1", "--", "sh", "-c", spoof);
+  await untilTrue("the spoofed questions are counted", async () => (await spoofed()) > before);
+  const dropped = (): number => {
+    const [host] = list(json(selvage("status", "--json")), "hosts");
+    const found = list(host, "drops").find((one) => at(one, "reason") === "arp-spoof");
+    return Number(at(found, "packets") ?? 0);
+  };
+  await untilTrue("the status tells of them", () => dropped() > 0);
+  assert.match(ok(selvage("status")), /^h1 +.*arp-spoof \d+/m);
 });
 
 test("a host that the lab does not have is refused", { skip }, () => {

@@ -157,7 +157,8 @@ export async function startLabInit(launch: LabLaunch, onStop: () => void): Promi
       argv: [
         ...selvage,
         ...["agent", "run", "--no-config", "--data", data, "--ovsdb", `unix:${hostPaths(directory).databaseSocket}`],
-        ...["--tunnel-ip", tunnelIp],
+        // As the lab makes its bridges (host.ts).
+        ...["--tunnel-ip", tunnelIp, "--datapath-type", "netdev"],
       ],
       env: {},
     };

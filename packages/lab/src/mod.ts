@@ -36,6 +36,6 @@ export {
   switchVersion,
 } from "./setup.ts";
 export { type SimulatedRun, simulate } from "./simulate.ts";
-export { askStatus, type DriftStatus, type FabricStatus, type HostStatus } from "./status.ts";
+export { askStatus, type DriftStatus, type DropStatus, type FabricStatus, type HostStatus } from "./status.ts";
 export { message } from "./supervise.ts";
 export { DEFAULT_UNDERLAY, parseUnderlay, type Underlay } from "./underlay.ts";

@@ -99,6 +99,7 @@ export async function agentRun(given: Given): Promise<number> {
     dataDir: data,
     tunnelIp,
     datapath,
+    ...(datapathType === "system" || datapathType === "netdev" ? { datapathType } : {}),
     settings: agentSettingsOf(config),
     log,
     ...(healthPort === 0 ? {} : { health: { port: healthPort } }),

@@ -91,6 +91,7 @@ function status(api: OwnApi, caller: Caller): Reply {
       unbound: state.unbound,
       problems: state.problems,
       drift: state.drift,
+      drops: state.drops,
       heard_at: state.heardAt === 0 ? null : new Date(state.heardAt).toISOString(),
     };
   });
