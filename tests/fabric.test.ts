@@ -21,7 +21,7 @@ const data = join(place, "data");
 
 function selvage(...words: readonly string[]): SpawnSyncReturns<string> {
   const [first = "", ...rest] = words;
-  const nested = ["lab", "host"].includes(first)
+  const nested = ["lab", "host", "server"].includes(first)
     ? [first, rest[0] ?? "", "--data", data, ...rest.slice(1)]
     : [first, "--data", data, ...rest];
   return spawnSync(process.execPath, [MAIN, ...nested], { encoding: "utf8", timeout: 600_000 });
@@ -324,6 +324,29 @@ const agentStarts = (): number =>
     (sum, host) => sum + Number(at(at(host, "starts"), "agent")),
     0,
   );
+
+test("the key of tokens is replaced while the fabric runs; a lab's authority is not", { skip }, async () => {
+  const url = String(at(json(selvage("status", "--json")), "url"));
+  const words = ok(selvage("env"));
+  const variable = (name: string): string => new RegExp(`^export ${name}=(.*)$`, "m").exec(words)?.[1] ?? "";
+  const domain = { id: "default" };
+  const identity = {
+    methods: ["password"],
+    password: { user: { name: variable("OS_USERNAME"), password: variable("OS_PASSWORD"), domain } },
+  };
+  const scope = { project: { name: variable("OS_PROJECT_NAME"), domain } };
+  const body = JSON.stringify({ auth: { identity, scope } });
+  const login = await fetch(`${url}/identity/v3/auth/tokens`, { method: "POST", body });
+  const headers = { "x-auth-token": login.headers.get("x-subject-token") ?? "" };
+  const asked = async (): Promise<number> => (await fetch(`${url}/v2.0/networks`, { headers })).status;
+  assert.equal(await asked(), 200);
+  assert.match(ok(selvage("server", "rotate-keys")), /signed with a new key/);
+  assert.equal(await asked(), 401);
+  const refused = selvage("server", "rotate-keys", "--authority");
+  assert.equal(refused.status, 69);
+  assert.match(refused.stderr, /the hosts of a lab join once/);
+  assert.ok(allAlive(), "commands sign in anew, hosts are not touched");
+});
 
 test("all agents killed with SIGKILL under a 10 ms ping: nothing is lost, and they come back", { skip }, async () => {
   const starts = agentStarts();

@@ -76,6 +76,7 @@ function caseOf({ method, path }: RouteShape): Case {
     "POST /identity/v3/users/{user}/password": { user: { original_password: testPassword, password: "taken" } },
     "POST /identity/v3/roles": { role: { name: "taken" } },
     "POST /v1/hosts": { name: "taken" },
+    "POST /v1/keys": { key: "authority" },
     "POST /v2.0/networks": { network: { name: "taken" } },
     "POST /v2.0/subnets": { subnet: { network_id: ids.network, ip_version: 4, cidr: "10.9.0.0/24" } },
     "POST /v2.0/ports": { port: { network_id: ids.network } },

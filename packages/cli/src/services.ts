@@ -118,6 +118,20 @@ export function addServices(program: Command, finish: (code: number) => void, de
       finish(await (await import("./commands/service.ts")).serverRun(givenOf(command, ofServer), options)),
     );
 
+  server
+    .command("rotate-keys")
+    .description(
+      "sign tokens with a new key: all that are out end at once; with --authority, replace the hosts' authority",
+    )
+    .option(
+      "--authority",
+      "a new certificate authority instead: every host has to join anew, and forwards on until it has",
+    )
+    .option("--data <dir>", "data directory of the server that runs (default: as for selvage status)")
+    .option("--json", "print JSON for programs")
+    .addHelpText("after", example("selvage server rotate-keys", "selvage server rotate-keys --authority --json"))
+    .action(async (options) => finish(await (await import("./commands/keys.ts")).rotateKeys(options)));
+
   const agent = program.command("agent").description("one host's agent");
   const ofJoin = ofAgent.filter(({ field }) => field === "data" || field === "tunnelIp");
   configured(

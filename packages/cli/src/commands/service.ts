@@ -71,7 +71,7 @@ export async function serverRun(given: Given, start: ServerStart): Promise<numbe
   try {
     // Tells other commands where this one listens.
     const ready = start.readyFile === undefined ? join(data, "ready.json") : resolve(start.readyFile);
-    const words = { pid: process.pid, port: server.port, url: askableUrl(host, server.port) };
+    const words = { pid: process.pid, port: server.port, url: askableUrl(host, server.port), host };
     writeFileSync(`${ready}.new`, JSON.stringify(words), { mode: 0o600 });
     renameSync(`${ready}.new`, ready);
     await askedToEnd();

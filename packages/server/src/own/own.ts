@@ -10,6 +10,7 @@ import { type Route, routeFor } from "../http/route.ts";
 import type { ServerSettings } from "../settings.ts";
 import type { Writer } from "../writer.ts";
 import { createHost, deleteHost, hostWire, listHosts, showHost, sortedHosts } from "./hosts.ts";
+import { replaceKey } from "./keys.ts";
 import { requireOwnAdmin } from "./request.ts";
 
 export interface OwnApi {
@@ -53,6 +54,12 @@ export const ownRoutes: readonly Route<Asked>[] = Object.freeze([
     path: "/v1/hosts/{host}",
     access: "admin",
     answer: ({ api, caller }, exchange, host = "") => deleteHost(api, exchange, caller, host),
+  },
+  {
+    method: "POST",
+    path: "/v1/keys",
+    access: "admin",
+    answer: ({ api, caller }, exchange) => replaceKey(api, exchange, caller),
   },
 ] as const satisfies readonly Route<Asked>[]);
 
