@@ -2,7 +2,7 @@
 import { setImmediate } from "node:timers/promises";
 
 /** Objects a part: at the 5 to 10 µs that the dearest of our work takes for each, well within the time of a turn. */
-const partSize = 2_000;
+const partSize = 1_000;
 
 /** The whole in parts, in order; none when there is nothing. */
 export function* inParts<T>(whole: readonly T[], size: number = partSize): Iterable<readonly T[]> {
