@@ -122,7 +122,9 @@ async function agentMemory(report: Report, size: Size): Promise<void> {
         aim: { is: "<", value: 1024 },
         beside: [
           `resident ${numberText((many.resident - one.resident) / (count - 1))} bytes each`,
-          ...(there === 1 ? [] : [`each beyond ${there}: ${numberText((held(many) - held(before)) / (count - there))}`]),
+          ...(there === 1
+            ? []
+            : [`each beyond ${there}: ${numberText((held(many) - held(before)) / (count - there))}`]),
         ].join("; "),
       });
       there = count;
@@ -137,15 +139,15 @@ const serverPorts = 100_000;
 /** What lists of a server with many ports cost, and how long each keeps everybody else waiting. */
 async function tellLists(report: Report, server: Child<ServerAnswers>, api: ApiClient): Promise<void> {
   const lists = [
-    ["the 1,000 of one network", 10, "network_id=NETWORK", 200],
-    ["a page of 1,000", 10, "limit=1000", 200],
-    ["a page of 1,000, by name", 10, "limit=1000&sort_key=name&sort_dir=desc", undefined],
-    ["all of them in one reply", 1, "", undefined],
+    ["the 1,000 of one network", 10, "network_id=NETWORK"],
+    ["a page of 1,000", 10, "limit=1000"],
+    ["a page of 1,000, by name", 10, "limit=1000&sort_key=name&sort_dir=desc"],
+    ["all of them in one reply", 3, ""],
   ] as const;
   const { networks } = await api.ask("GET", "/v2.0/networks?name=n0");
   const [network] = networks as readonly Json[];
   await server.ask("stall");
-  for (const [what, times, query, aim] of lists) {
+  for (const [what, times, query] of lists) {
     const taken: number[] = [];
     for (let at = 0; at < times; at += 1) {
       const before = performance.now();
@@ -156,7 +158,7 @@ async function tellLists(report: Report, server: Child<ServerAnswers>, api: ApiC
       name: `server, 100,000 ports: longest stall while it lists ${what}`,
       value: await server.ask("stall"),
       unit: "ms",
-      ...(aim === undefined ? {} : { aim: { is: "<", value: aim } as const }),
+      aim: { is: "<", value: 200 },
       beside: `lists, ms: ${spread(taken)}`,
     });
   }
