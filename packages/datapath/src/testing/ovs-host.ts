@@ -244,13 +244,16 @@ export class OvsHost {
     this.#switch = daemon(this.#namespace.within(["ovs-vswitchd", this.database, ...options, control]), this.#env);
     this.#starts += 1;
     await this.vsctl("set", "open_vswitch", ".", `external_ids:starts=${this.#starts}`);
+    this.#uplink = await wireTo(join(this.directory, "uplink.wire"), this.plan.underlay);
+    // What a kernel says when an interface comes up (RFC 4861, RFC 3810) would be lost, and counted, until the switch has taken the wire: which it has done
+    // when it has gone round twice.
+    for (let round = 0; round < 2; round += 1) await this.appctl("version");
     const { address } = this.plan;
     const v6 = address.includes(":");
     const length = v6 ? "64" : "24";
     await this.exec("ip", "address", "replace", `${address}/${length}`, "dev", uplinkBridge, ...(v6 ? ["nodad"] : []));
     await this.exec("ip", "link", "set", uplinkBridge, "up");
     await this.exec("ethtool", "-K", uplinkBridge, "tx", "off");
-    this.#uplink = await wireTo(join(this.directory, "uplink.wire"), this.plan.underlay);
     for (const [name, held] of this.#wires)
       held.wire = await wireTo(join(this.directory, `${name}.wire`), held.receive);
   }
