@@ -5,6 +5,7 @@ import { delta, OvsHosts, ovsTestFabric, testPort, udp, World } from "@selvage/d
 import { encode, type PacketSpec } from "@selvage/packet";
 import { Deliver, GuardMac, row } from "@selvage/pipeline";
 import { compare } from "./comparison.ts";
+import { damaged } from "./damage.ts";
 import { RealSide } from "./real-side.ts";
 import type { SimulatedEnd } from "./simulated-side.ts";
 import { hostName, speakerOf, type TopologyPlan, topologyOf } from "./topology.ts";
@@ -101,6 +102,36 @@ describe("found by the comparison", () => {
       assert.deepEqual(await ends(frame), ["output"]);
     });
   }
+
+  test("nothing stands behind a mobility header, not even an advertisement of a router", { timeout }, async () => {
+    const advertisement = encode({
+      eth: { ...eth, dst: "33:33:00:00:00:01" },
+      ipv6: { ...ipv6, dst: "ff02::1" },
+      icmpv6: { kind: "other", type: 134, code: 0, rest: 0 },
+      payload: new Uint8Array(8),
+    });
+    const behindHeader = (header: number) => damaged(advertisement, { do: "extend", header, word: 0 });
+    assert.deepEqual(await ends(advertisement, behindHeader(60), behindHeader(135)), [
+      "ra-from-tenant",
+      "ra-from-tenant",
+      "output,output,suppressed,tunnel",
+    ]);
+  });
+
+  test("an advertisement on its way through a routing header is one of a router's too", { timeout }, async () => {
+    const advertisement = encode({
+      eth: { ...eth, dst: "33:33:00:00:00:01" },
+      ipv6: { ...ipv6, dst: "ff02::1" },
+      icmpv6: { kind: "other", type: 134, code: 0, rest: 0 },
+      payload: new Uint8Array(8),
+    });
+    const through = (word: number) => damaged(advertisement, { do: "extend", header: 43, word });
+    assert.deepEqual(await ends(through(0), through(1), through(0xffff)), [
+      "ra-from-tenant",
+      "ra-from-tenant",
+      "ra-from-tenant",
+    ]);
+  });
 
   test("ARP in a SNAP header is answered in one", { timeout }, async () => {
     const asked = encode({

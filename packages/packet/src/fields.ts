@@ -83,6 +83,8 @@ interface Layout {
   readonly ipv6At?: number;
   readonly protocolAt?: number;
   readonly fragment?: number;
+  /** On its way to another hop of a routing header: the sum is that of its last one's address (RFC 8200, section 8.1). */
+  readonly isRouted?: true;
   readonly upper?: UpperKind;
   readonly upperAt?: number;
   readonly checksumAt?: number;
@@ -210,9 +212,9 @@ export class Frame {
   }
 
   #inPseudoHeader(at: number): boolean {
-    const { ipv4At, ipv6At, upper: kind } = this.#layout;
+    const { ipv4At, ipv6At, isRouted, upper: kind } = this.#layout;
     if (ipv4At !== undefined) return at >= ipv4At + 12 && at < ipv4At + 20 && kind !== "icmp";
-    return ipv6At !== undefined && at >= ipv6At + 8 && at < ipv6At + 40;
+    return ipv6At !== undefined && at >= ipv6At + 8 && at < ipv6At + (isRouted ? 24 : 40);
   }
 
   #correctUpper(before: number, after: number): void {
@@ -364,10 +366,8 @@ function ipv6Layout(bytes: Uint8Array, at: number): IpLayout {
     protocolAt = next;
     next += extensionLength(kind, bytes[next + 1]!);
   }
-  const layout = { ipv6At: at, protocolAt, fragment };
-  return fragment === Fragment.later || routed
-    ? layout
-    : { ...layout, ...upperLayout(bytes, bytes[protocolAt]!, next, end, 6) };
+  const layout = { ipv6At: at, protocolAt, fragment, ...(routed ? { isRouted: true as const } : {}) };
+  return fragment === Fragment.later ? layout : { ...layout, ...upperLayout(bytes, bytes[protocolAt]!, next, end, 6) };
 }
 
 const upperKinds: ReadonlyMap<number, UpperKind> = new Map([
