@@ -144,7 +144,10 @@ export class RealHost {
       await connectSocket({ path: join(this.host.directory, `${bridge}.mgmt`) }),
     );
     if (bridge === integrationBridge) {
-      await connection.post({ kind: "setConfig", flags: 0, missSendLength: 0xffff });
+      // What the driver has set for all who are connected stays as it is.
+      const set = await connection.request({ kind: "getConfigRequest" });
+      assert.equal(set.kind, "getConfigReply");
+      await connection.post({ kind: "setConfig", flags: set.flags, missSendLength: 0xffff });
       await connection.post({ kind: "setPacketInFormat", format: PacketInFormat.nxt2 });
     }
     await connection.barrier();

@@ -133,6 +133,45 @@ describe("found by the comparison", () => {
     ]);
   });
 
+  /** Open vSwitch 3.1.0: unless told to look into fragments, it takes all of them for packets without ports or types. */
+  test("what no machine may send is not let through in fragments either", { timeout }, async () => {
+    const offer = encode({ eth, ipv4, udp: { src: 67, dst: 68 }, payload: new Uint8Array(48) });
+    const offer6 = encode({ eth, ipv6, udp: { src: 547, dst: 546 }, payload: new Uint8Array(8) });
+    /** Flags and offset of IPv4 (RFC 791, section 3.1). */
+    const part = (word: number): Uint8Array =>
+      Uint8Array.from(offer)
+        .fill(word >> 8, 20, 21)
+        .fill(word & 255, 21, 22);
+    const made = (type: number) =>
+      encode({
+        eth: { ...eth, dst: "33:33:00:00:00:01" },
+        ipv6: { ...ipv6, dst: "ff02::1", hopLimit: 255 },
+        icmpv6: { kind: "other", type, code: 0, rest: 0 },
+        payload: new Uint8Array(16),
+      });
+    const fragment = (frame: Uint8Array, word: number) => damaged(frame, { do: "extend", header: 44, word });
+    assert.deepEqual(
+      await ends(
+        part(0x2000),
+        part(8),
+        fragment(offer6, 1),
+        fragment(offer6, 8),
+        fragment(made(134), 1),
+        fragment(made(137), 1),
+        fragment(made(136), 1),
+      ),
+      [
+        "dhcp-server-from-tenant",
+        "output",
+        "dhcp-server-from-tenant",
+        "output",
+        "ra-from-tenant",
+        "ra-from-tenant",
+        "nd-spoof",
+      ],
+    );
+  });
+
   test("ARP in a SNAP header is answered in one", { timeout }, async () => {
     const asked = encode({
       eth: { src: a.mac, dst: "ff:ff:ff:ff:ff:ff" },

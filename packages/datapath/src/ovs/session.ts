@@ -80,9 +80,15 @@ export async function openSession(plan: SessionPlan, events: SessionEvents, sign
   }
 }
 
+/**
+ * A first fragment has the ports and the type of its upper layer, a later one has none (ovs-ofctl(8), `set-frags nx-match`). As a switch is by itself neither
+ * has, and what no machine may send, as a DHCP server's answers, could be sent in fragments.
+ */
+const matchFragments = 3;
+
 /** Whole packets with what the program knew of them, and our option where the tunnels' options are mapped. */
 async function greet(connection: Connection): Promise<void> {
-  await connection.post({ kind: "setConfig", flags: 0, missSendLength: 0xffff });
+  await connection.post({ kind: "setConfig", flags: matchFragments, missSendLength: 0xffff });
   await connection.post({ kind: "setPacketInFormat", format: PacketInFormat.nxt2 });
   const table = await connection.request({ kind: "tlvTableRequest" });
   if (table.kind !== "tlvTableReply")
