@@ -1,6 +1,6 @@
 /** From a row's key to matches: the conditions, what the switch demands before them, and an order in which it takes them (ovs-fields(7), "Prerequisites"). */
 import type { FieldMatch, Match } from "@selvage/openflow";
-import type { AnyTable, Column, Field, Row, RowValue, Step } from "@selvage/pipeline";
+import { type AnyTable, type Column, F, type Field, type Row, type RowValue, type Step } from "@selvage/pipeline";
 import { alternativesOf, type BitsPlace, bitsOf, needsOf, placed, placeOf } from "./layout.ts";
 import type { Ports } from "./ports.ts";
 import { familyOf, maskedBits } from "./values.ts";
@@ -69,8 +69,15 @@ export function matchesOf(id: string, given: readonly Condition[], steps: readon
     }
   }
   if (forks.length === 0) throw new TypeError(`${id}: no packet can match it`);
-  return forks.map((fork) => [...fork.values()].map(matched).sort((a, b) => rankOf(a) - rankOf(b)));
+  const code = given.some((one) => one.kind === "bits" && one.field === F.ndTarget) ? [noCode] : [];
+  return forks.map((fork) => [...[...fork.values()].map(matched), ...code].sort((a, b) => rankOf(a) - rankOf(b)));
 }
+
+/**
+ * Neighbour discovery's code is 0 (RFC 4861, section 4); the target of a message with another one is not read. It is said all the same: of such a message
+ * Open vSwitch's userspace datapath caches what became of it without the target (`flow_wc_map`), and would treat all others of the machine like it.
+ */
+const noCode: FieldMatch = { field: "icmpv6_code", value: 0 };
 
 const nameOf = (one: Condition): string => (one.kind === "ingress" ? "ingress" : one.field.name);
 
@@ -90,7 +97,17 @@ const matched = (one: Condition): FieldMatch =>
   one.kind === "ingress" ? { field: "in_port", value: one.number } : placed(one.place, one.value, one.mask);
 
 /** Prerequisites go before what needs them. */
-const order = ["in_port", "metadata", "eth_src", "eth_dst", "vlan_vid", "eth_type", "ip_proto", "icmpv6_type"];
+const order = [
+  "in_port",
+  "metadata",
+  "eth_src",
+  "eth_dst",
+  "vlan_vid",
+  "eth_type",
+  "ip_proto",
+  "icmpv6_type",
+  "icmpv6_code",
+];
 const rankOf = ({ field }: FieldMatch): number => {
   const rank = order.indexOf(field);
   if (rank >= 0) return rank;

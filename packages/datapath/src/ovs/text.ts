@@ -25,6 +25,7 @@ const decimals: ReadonlySet<string> = new Set([
   "tcp_dst",
   "icmp_type",
   "icmpv6_type",
+  "icmpv6_code",
   "arp_op",
 ]);
 
