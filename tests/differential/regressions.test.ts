@@ -172,6 +172,31 @@ describe("found by the comparison", () => {
     );
   });
 
+  /** Open vSwitch 3.1.0, userspace datapath: the cached flow of the first said nothing of the target, and the second went the same way. */
+  test("an advertisement whose code is not 0 does not decide what becomes of a sound one", { timeout }, async () => {
+    const advertisement = (code: number) => {
+      const made = encode({
+        eth: { ...eth, dst: "33:33:00:00:00:01" },
+        ipv6: { ...ipv6, dst: "ff02::1", hopLimit: 255 },
+        icmpv6: {
+          kind: "neighbor-advertisement",
+          router: false,
+          solicited: false,
+          override: true,
+          target: a.ip6,
+          options: [{ kind: "target-link-layer", mac: a.mac }],
+        },
+      });
+      made[55] = code;
+      return made;
+    };
+    assert.deepEqual(await ends(advertisement(255), advertisement(0), advertisement(1)), [
+      "nd-spoof",
+      "output,output,suppressed,tunnel",
+      "nd-spoof",
+    ]);
+  });
+
   test("ARP in a SNAP header is answered in one", { timeout }, async () => {
     const asked = encode({
       eth: { src: a.mac, dst: "ff:ff:ff:ff:ff:ff" },

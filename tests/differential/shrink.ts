@@ -12,13 +12,15 @@ export function* simpler(scenario: Scenario): Generator<Scenario> {
     for (const less of simplerShots(shot)) yield { plan, shots: shots.with(at, less) };
 }
 
-/** One half or the other, then all but one. */
+/** All but a part: one half or the other, then quarters, and so on to all but one. */
 function* parts<T>(list: readonly T[]): Generator<readonly T[]> {
-  if (list.length < 2) return;
-  const half = Math.ceil(list.length / 2);
-  yield list.slice(0, half);
-  yield list.slice(half);
-  if (list.length <= 8) for (const at of list.keys()) yield list.toSpliced(at, 1);
+  for (let size = list.length; size > 1; ) {
+    size = Math.ceil(size / 2);
+    for (let at = list.length; at > 0; at -= size) {
+      const less = list.toSpliced(Math.max(0, at - size), Math.min(size, at));
+      if (less.length > 0) yield less;
+    }
+  }
 }
 
 function* simplerPlans(plan: TopologyPlan): Generator<TopologyPlan> {
