@@ -1,5 +1,4 @@
 /** The engine of one host: every app's derivations over the projected kinds, what is plugged in, and the indexes that a projection can fill. */
-import { derivationsFor, type Here } from "@selvage/compiler";
 import {
   type AnyResource,
   Attachment,
@@ -13,6 +12,8 @@ import {
 } from "@selvage/model";
 import type { Row } from "@selvage/pipeline";
 import { projectedResources } from "@selvage/sync";
+import type { Here } from "./app.ts";
+import { derivationsFor } from "./derivations.ts";
 
 /** The kinds in a host's view: intent as projected, and its own facts. */
 export const viewResources: readonly AnyResource[] = Object.freeze([...projectedResources, Attachment]);
