@@ -1,6 +1,7 @@
 /** Security groups and routers on real switches, with real machines: what connection tracking, clauses of rules, routes and reports come to. */
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, test } from "node:test";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { decode } from "@selvage/packet";
 import {
   Carriage,
@@ -117,7 +118,11 @@ const lost = (pinged: string): string =>
 /** Asks for a fact until it is so; each question waits for the switch to count. Throws Late. */
 async function settled(what: string, fact: () => Promise<boolean>): Promise<void> {
   const end = performance.now() + deadline;
-  while (!(await fact())) if (performance.now() > end) throw new Late(what, deadline);
+  while (!(await fact())) {
+    if (performance.now() > end) throw new Late(what, deadline);
+    // What is waited for comes in turns of its own.
+    await nextTurn();
+  }
 }
 
 /** What a machine's program prints; what it says when it fails is part of that. */
