@@ -6,6 +6,7 @@ import {
   Host,
   type Index,
   Port,
+  Router,
   SecurityGroupRule,
   SecurityGroupSet,
   Subnet,
@@ -25,6 +26,7 @@ export const viewResources: readonly AnyResource[] = Object.freeze([...projected
 export const viewIndexes: readonly Index[] = Object.freeze([
   Host.index.name,
   Subnet.index.network_id,
+  Router.index.key,
   Port.index.networkHost,
   Port.index.networkMac,
   Port.index.address,

@@ -5,3 +5,4 @@ export { dhcpMac, dhcpServer } from "./dhcp.ts";
 export { hostEngine, viewIndexes, viewResources } from "./host-engine.ts";
 export { hostKey, hostTunnel, networkKey, networkOn } from "./intent.ts";
 export { type IntentObject, intentOf } from "./provenance.ts";
+export { advertisedSubnets } from "./router-advertisement.ts";
