@@ -9,6 +9,12 @@ export const ownErrors = {
   FieldInvalid: own(400, "request", "%(field)s: %(reason)s.", "Correct the field as the message says."),
   BodyTooLarge: own(413, "request", "The body is larger than %(limit)s bytes.", "Split the request."),
   AdminRequired: own(403, "request", "%(action)s needs the admin role.", "Ask as an administrator."),
+  HostsNotServed: own(
+    503,
+    "request",
+    "This server serves no hosts, and cannot say what a packet meets on them.",
+    "Ask a server that hosts connect to.",
+  ),
   Internal: own(500, "request", "The request failed inside the server.", "Report it with the request id."),
   Cancelled: own(499, "request", "%(what)s was cancelled.", "Ask again if the answer is still wanted."),
   Timeout: own(504, "request", "%(what)s did not finish within %(ms)s ms.", "Try again, or allow more time."),
