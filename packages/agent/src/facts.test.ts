@@ -1,11 +1,11 @@
 /** Which ports are up: bound here and plugged in; and not those of which something was set aside. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { hostEngine } from "@selvage/compiler";
 import { Attachment, Port } from "@selvage/model";
 import { makeAttachment, makePort, put } from "@selvage/model/testing";
 import { Deliver, row } from "@selvage/pipeline";
 import { factsOf, plugged } from "./facts.ts";
-import { hostEngine } from "./host-view.ts";
 
 const port = (id: string, key: number, host: string) =>
   put(Port, makePort({ id, key, mac_address: `fa:16:3e:00:00:0${key}`, fixed_ips: [], "binding:host_id": host }));

@@ -11,6 +11,7 @@ import {
   type Metrics,
   secondsBuckets,
 } from "@selvage/base";
+import { hostEngine } from "@selvage/compiler";
 import type { AttachedInterface, Datapath, SwitchDifference } from "@selvage/datapath";
 import { Attachment, type Change, type Delta, type Engine, type Revision } from "@selvage/model";
 import type { Row } from "@selvage/pipeline";
@@ -20,7 +21,6 @@ import { Client, type Dial } from "./client.ts";
 import { Copy, type Difference } from "./copy.ts";
 import { DropWatch } from "./drop-watch.ts";
 import { type DatapathType, factsOf, keptDrift, type Plugged, plugged, withMore } from "./facts.ts";
-import { hostEngine } from "./host-view.ts";
 import { Installer } from "./installer.ts";
 import { Desk } from "./services/desk.ts";
 import type { AgentSettings } from "./settings.ts";

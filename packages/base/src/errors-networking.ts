@@ -279,42 +279,6 @@ export const networkingErrors = {
     "Binding for port %(port_id)s on host %(host)s could not be created or updated.",
     "Check that the host is joined and alive.",
   ),
-  PortSecurityPortHasSecurityGroup: neutron(
-    409,
-    "port",
-    "Port has security group associated. Cannot disable port security or IP address until security group is removed.",
-    "Clear the port's security groups in the same request.",
-  ),
-  PortSecurityAndIPRequiredForSecurityGroups: neutron(
-    400,
-    "port",
-    "Port security must be enabled and port must have an IP address in order to use security groups.",
-    "Enable port security and give the port an address, or name no security group.",
-  ),
-  AddressPairAndPortSecurityRequired: neutron(
-    409,
-    "port",
-    "Port Security must be enabled in order to have allowed address pairs on a port.",
-    "Enable port security, or clear the address pairs.",
-  ),
-  AddressPairMatchesPortFixedIPAndMac: neutron(
-    400,
-    "port",
-    "Port's Fixed IP and Mac Address match an address pair entry.",
-    "Leave that pair out: the port may use its own addresses already.",
-  ),
-  DuplicateAddressPairInRequest: neutron(
-    400,
-    "port",
-    "Request contains duplicate address pair: mac_address %(mac_address)s ip_address %(ip_address)s.",
-    "Name each pair once.",
-  ),
-  AllowedAddressPairExhausted: neutron(
-    400,
-    "port",
-    "The number of allowed address pair exceeds the maximum %(quota)s.",
-    "Give fewer pairs: a pair may be a whole CIDR.",
-  ),
   MacAddressInUse: neutron(
     409,
     "port",

@@ -15,6 +15,12 @@ export const ownErrors = {
     "The Idempotency-Key '%(key)s' belongs to another request, of %(at)s.",
     "Use a new key for another request; repeat a request as it was, method, path and body.",
   ),
+  HostsNotServed: own(
+    503,
+    "request",
+    "This server serves no hosts, and cannot say what a packet meets on them.",
+    "Ask a server that hosts connect to.",
+  ),
   Internal: own(500, "request", "The request failed inside the server.", "Report it with the request id."),
   Cancelled: own(499, "request", "%(what)s was cancelled.", "Ask again if the answer is still wanted."),
   Timeout: own(504, "request", "%(what)s did not finish within %(ms)s ms.", "Try again, or allow more time."),

@@ -4,11 +4,13 @@ import { addressingErrors } from "./errors-addressing.ts";
 import { identityErrors } from "./errors-identity.ts";
 import { networkingErrors } from "./errors-networking.ts";
 import { ownErrors } from "./errors-own.ts";
+import { securityErrors } from "./errors-security.ts";
 
 /** Every error that can reach a user, by code. Append to the file of its API; a code's meaning never changes. */
 export const errorTypes = {
   ...networkingErrors,
   ...addressingErrors,
+  ...securityErrors,
   ...identityErrors,
   ...ownErrors,
 } as const satisfies Readonly<Record<string, ErrorEntry>>;

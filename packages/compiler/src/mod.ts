@@ -1,35 +1,9 @@
-/** The compiler's face: all apps, and the derivations that they make for one host. */
-import type { Derivation } from "@selvage/model";
-import type { Row } from "@selvage/pipeline";
-import type { App, Here } from "./app.ts";
-import { binding } from "./apps/binding.ts";
-import { carriage } from "./apps/carriage.ts";
-import { dhcp } from "./apps/dhcp.ts";
-import { flood } from "./apps/flood.ts";
-import { guard } from "./apps/guard.ts";
-import { neighbours } from "./apps/neighbours.ts";
-import { routers } from "./apps/routers.ts";
-import { securityGroups } from "./apps/security-groups.ts";
-import { tunnels } from "./apps/tunnels.ts";
-import { unicast } from "./apps/unicast.ts";
-
+/** The compiler's face: all apps, the derivations that they make for one host, the host's engine, and what its rows are of. */
 export type { App, Here } from "./app.ts";
+export { apps, derivationsFor } from "./derivations.ts";
 export { dhcpMac, dhcpServer } from "./dhcp.ts";
+export { hostEngine, viewIndexes, viewResources } from "./host-engine.ts";
 export { hostKey, hostTunnel, networkKey, networkOn } from "./intent.ts";
-
-export const apps: readonly App[] = Object.freeze([
-  binding,
-  guard,
-  neighbours,
-  dhcp,
-  carriage,
-  unicast,
-  flood,
-  routers,
-  tunnels,
-  securityGroups,
-]);
-
-/** Every derivation of every app, for one host; each is named `app: derivation`, which is what provenance shows. */
-export const derivationsFor = (here: Here): readonly Derivation<Row>[] =>
-  apps.flatMap((app) => app.derivations(here).map((each) => ({ ...each, name: `${app.name}: ${each.name}` })));
+export { protocolOf } from "./policy/service.ts";
+export { type IntentObject, intentOf } from "./provenance.ts";
+export { advertisedSubnets } from "./router-advertisement.ts";

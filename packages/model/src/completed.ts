@@ -6,14 +6,14 @@ type Defaults = readonly (readonly [name: string, value: unknown])[];
 
 const defaultsOf = ({ fields }: AnyResource): Defaults =>
   Object.entries(fields as Readonly<Record<string, Field<unknown, FieldMode>>>)
-    .filter(([, field]) => field.mode === "stored" && field.default !== undefined)
-    .map(([name, field]) => [name, field.default]);
+    .map(([name, field]) => [name, field.mode === "stored" ? (field.earlier ?? field.default) : undefined] as const)
+    .filter(([, value]) => value !== undefined);
 
 const declared: ReadonlyMap<string, Defaults> = new Map(
   resources.map((resource) => [resource.kind, defaultsOf(resource)]),
 );
 
-/** Takes an object as the store has it, gives it with every stored field that has a default; the same object where nothing is missing. */
+/** Takes an object as the store has it, gives it with every stored field that has a default, or a value for such objects; the same object where nothing is missing. */
 export function completed(kind: string, object: StoredObject): StoredObject {
   const missing = (declared.get(kind) ?? []).filter(([name]) => !(name in object));
   return missing.length === 0 ? object : { ...object, ...Object.fromEntries(missing) };

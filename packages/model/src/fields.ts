@@ -12,6 +12,11 @@ interface Opened {
   readonly projected?: ProjectedTo;
 }
 
+interface StoredValues<T> {
+  readonly default?: T;
+  readonly earlier?: T;
+}
+
 const closed = {
   create: "refused",
   update: "refused",
@@ -23,7 +28,7 @@ const closed = {
 } as const;
 
 /** A stored field. */
-export function field<T>(type: FieldType<T>, opened: Opened & { readonly default?: T } = {}): Field<T, "stored"> {
+export function field<T>(type: FieldType<T>, opened: Opened & StoredValues<T> = {}): Field<T, "stored"> {
   return { ...closed, ...opened, type, mode: "stored" };
 }
 
@@ -32,7 +37,7 @@ export function reference<T>(
   type: FieldType<T>,
   kind: string,
   onDelete: OnDelete,
-  opened: Opened & { readonly default?: T } = {},
+  opened: Opened & StoredValues<T> = {},
 ): Field<T, "stored"> & { readonly references: Reference } {
   return { ...closed, ...opened, type, mode: "stored", references: { kind, onDelete } };
 }

@@ -20,10 +20,11 @@ export {
   violationsOf,
 } from "./integrity.ts";
 export { Overlay } from "./overlay.ts";
+export { protocolNumber, protocolNumbers, protocolOf } from "./protocols.ts";
 export { QueryCycle } from "./queries.ts";
 export { Replica, type ReplicaObject, type ReplicaOptions } from "./replica.ts";
 export * from "./resource.ts";
-export { AddressScope } from "./resources/address-scope.ts";
+export { AddressScope, scopeKeys } from "./resources/address-scope.ts";
 export { resources } from "./resources/all.ts";
 export { Attachment } from "./resources/facts.ts";
 export { defaultZone, Host, hostKeys, JoinToken } from "./resources/host.ts";
@@ -52,10 +53,12 @@ export {
 export { Router, routerKeys } from "./resources/router.ts";
 export {
   AddressGroup,
+  type RuleSaying,
   ruleKeys,
   SecurityGroup,
   SecurityGroupRule,
   SecurityGroupSet,
+  sayingOf,
   setKeys,
 } from "./resources/security-group.ts";
 export { type AllocationPool, type HostRoute, Subnet } from "./resources/subnet.ts";

@@ -30,6 +30,8 @@ export interface Field<T = unknown, Mode extends FieldMode = FieldMode> {
   readonly update: "allowed" | "refused";
   /** Value when POST leaves it out. Absent: the resource's rules decide (an address, a gateway). */
   readonly default?: T;
+  /** Of objects that were stored before it was declared, where that is not the default. */
+  readonly earlier?: T;
   readonly readers: Readers;
   readonly writers: Writers;
   readonly filter: boolean;

@@ -99,7 +99,7 @@ interface Layout {
 }
 
 const checksumOffset = { tcp: 16, udp: 6, icmp: 2, icmpv6: 2 } as const;
-const upperHeader = { tcp: 20, udp: 8, sctp: 12, icmp: 4, icmpv6: 4 } as const;
+const upperHeader = { tcp: 20, udp: 8, sctp: 12, icmp: 8, icmpv6: 8 } as const;
 
 /**
  * A frame whose fields can be read and set. It owns a copy of the bytes it was made from. Setting a field corrects the checksums over it

@@ -5,6 +5,7 @@
  */
 import { fail, randomBigintBelow } from "@selvage/base";
 import {
+  AddressScope,
   type AllocationPool,
   Host,
   hostKeys,
@@ -19,8 +20,13 @@ import {
   portKeys,
   Router,
   routerKeys,
+  ruleKeys,
+  SecurityGroupRule,
+  SecurityGroupSet,
   type StoredObject,
   type Subnet,
+  scopeKeys,
+  setKeys,
   textOfIp,
   type View,
   valueOfIp,
@@ -100,6 +106,30 @@ export function pickPortKey(
 export function pickRouterKey(choosing: Choosing): number {
   const key = pickKey(choosing, routerKeys, Router.index.key);
   if (key === undefined) throw fail("NumbersExhausted", { what: "router key", size: routerKeys.last });
+  return key;
+}
+
+/** A free number for a security group rule. Throws NumbersExhausted. */
+export function pickRuleKey(choosing: Choosing): number {
+  const key = pickKey(choosing, ruleKeys, SecurityGroupRule.index.key);
+  if (key === undefined) throw fail("NumbersExhausted", { what: "security group rule key", size: ruleKeys.last });
+  return key;
+}
+
+/** A free number for a combination of security groups. Throws NumbersExhausted. */
+export function pickSetKey(
+  choosing: Choosing,
+  range: { readonly first: number; readonly last: number } = setKeys,
+): number {
+  const key = pickKey(choosing, range, SecurityGroupSet.index.key);
+  if (key === undefined) throw fail("NumbersExhausted", { what: "security group set key", size: range.last });
+  return key;
+}
+
+/** A free number for an address scope. Throws NumbersExhausted. */
+export function pickScopeKey(choosing: Choosing): number {
+  const key = pickKey(choosing, scopeKeys, AddressScope.index.key);
+  if (key === undefined) throw fail("NumbersExhausted", { what: "address scope key", size: scopeKeys.last });
   return key;
 }
 

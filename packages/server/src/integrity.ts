@@ -60,6 +60,10 @@ function missing(kind: string, id: string): SelvageError {
       return fail("SubnetPoolNotFound", { subnetpool_id: id });
     case "address_scope":
       return fail("AddressScopeNotFound", { address_scope_id: id });
+    case "security_group":
+      return fail("SecurityGroupNotFound", { id });
+    case "address_group":
+      return fail("AddressGroupNotFound", { address_group_id: id });
     default:
       return fail("IdentityNotFound", { kind, id });
   }
@@ -79,6 +83,10 @@ function inUse(kind: string, id: string, { refusedBy }: Extract<DeletionPlan, { 
       return fail("SubnetPoolDeleteError", { reason: "Subnet pool has existing allocations" });
     case "address_scope":
       return fail("AddressScopeInUse", { address_scope_id: id });
+    case "security_group":
+      return fail("SecurityGroupInUse", { id });
+    case "address_group":
+      return fail("AddressGroupInUse", { address_group_id: id });
     default:
       return fail("IdentityConflict", { kind, details: `it still has ${holders.length} ${kinds}` });
   }

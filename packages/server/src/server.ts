@@ -12,6 +12,7 @@ import { type ConnectionHandlers, listen } from "./http/listener.ts";
 import { bootstrap } from "./identity/bootstrap.ts";
 import { createIdentity } from "./identity/service.ts";
 import { measure } from "./own/measure.ts";
+import { Tracer } from "./own/tracer.ts";
 import { checkRunAs, dropRoot, giveDirectory, type RunAs } from "./privileges.ts";
 import { defaultSettings, type ServerSettings } from "./settings.ts";
 import { upgrade } from "./upgrade.ts";
@@ -34,8 +35,12 @@ export interface ServerPart {
   readonly tls?: (socket: Socket) => void;
   /** Answers paths under a prefix (`/v1/join`), before anything else does. It authenticates by itself. */
   readonly routes?: Readonly<Record<string, Handler>>;
+  /** What of intent a host is told of: by this a server can say what a packet meets there. */
+  readonly needOf?: NeedOf;
   close?(): Promise<void>;
 }
+
+export type NeedOf = (hostId: string) => Iterable<{ readonly kind: string; readonly id: string }>;
 
 export type ServerPlugin = (core: ServerCore) => ServerPart | Promise<ServerPart>;
 
@@ -117,10 +122,13 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     }
     closing.push(keepHistory(core));
     const observe = measure(core);
+    const needOf = parts.find((part) => part.needOf)?.needOf;
+    const tracer = needOf === undefined ? undefined : await Tracer.open(core, needOf);
     const app = await createApp({
       core,
       identity,
       observe,
+      tracer,
       routes: parts.flatMap((part) => Object.entries(part.routes ?? {})),
     });
     if (options.runAs !== undefined) {

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
   AddressGroup,
+  AddressScope,
   Host,
   Network,
   Port,
@@ -12,9 +13,11 @@ import {
   SecurityGroupRule,
   SecurityGroupSet,
   Subnet,
+  Subnetpool,
 } from "@selvage/model";
 import {
   makeAddressGroup,
+  makeAddressScope,
   makeHost,
   makeNetwork,
   makePort,
@@ -23,12 +26,15 @@ import {
   makeSecurityGroupRule,
   makeSecurityGroupSet,
   makeSubnet,
+  makeSubnetpool,
 } from "@selvage/model/testing";
 import { dependsOnHost, isLocal, project, projectedResources } from "./projection.ts";
 
 const objects = [
   [Host, makeHost({ certificate_fingerprint: "secret" })],
   [Network, makeNetwork({ name: "secret", description: "secret" })],
+  [AddressScope, makeAddressScope({ name: "secret" })],
+  [Subnetpool, makeSubnetpool({ name: "secret" })],
   [Subnet, makeSubnet({ name: "secret" })],
   [Router, makeRouter({ name: "secret" })],
   [SecurityGroup, makeSecurityGroup({ name: "secret", description: "secret" })],

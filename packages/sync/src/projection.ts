@@ -5,6 +5,7 @@
 import { createHash } from "node:crypto";
 import {
   AddressGroup,
+  AddressScope,
   type AnyResource,
   type Field,
   Host,
@@ -16,12 +17,15 @@ import {
   SecurityGroupSet,
   type StoredObject,
   Subnet,
+  Subnetpool,
 } from "@selvage/model";
 
 /** The kinds that hosts get, in the order in which a view is best loaded. */
 export const projectedResources: readonly AnyResource[] = Object.freeze([
   Host,
   Network,
+  AddressScope,
+  Subnetpool,
   Subnet,
   Router,
   SecurityGroup,

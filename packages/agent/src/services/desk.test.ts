@@ -19,7 +19,7 @@ function discover(key: number): Punt {
     udp: { src: 68, dst: 67 },
     dhcp: { op: "request", xid: key, chaddr: macOf(key), options: { messageType: "discover" } },
   });
-  return { kind: "dhcp4", attachment: `p${key}`, net: 1, srcPort: key, frame };
+  return { kind: "dhcp4", attachment: `p${key}`, net: 1, vrf: 0, srcPort: key, frame };
 }
 
 async function deskWith(send: (port: string) => Promise<void>) {

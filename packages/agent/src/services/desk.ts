@@ -6,6 +6,8 @@ import type { Answer } from "./answer.ts";
 import { Buckets } from "./buckets.ts";
 import { answerDhcp4, type Dhcp4Settings } from "./dhcp4.ts";
 import { answerNd } from "./nd.ts";
+import { answerSolicitation } from "./router-advertisement.ts";
+import { answerRouterError } from "./router-errors.ts";
 
 export interface DeskOptions {
   readonly view: View;
@@ -16,17 +18,36 @@ export interface DeskOptions {
   readonly metrics: Metrics;
 }
 
-/** Questions a second and at once, of one port. */
-const limits = { dhcp4: { rate: 5, burst: 20 }, nd: { rate: 20, burst: 40 } } as const satisfies Record<
-  Punt["kind"],
-  object
->;
+/** Packets a second and at once, of one port; what a machine learns the size of its packets from does not go under in other errors. */
+const limits = {
+  dhcp: { rate: 5, burst: 20 },
+  nd: { rate: 20, burst: 40 },
+  rs: { rate: 5, burst: 20 },
+  error: { rate: 10, burst: 20 },
+  size: { rate: 10, burst: 20 },
+} as const;
+type Measure = keyof typeof limits;
+
+/** The measure that a kind is of. */
+const measures: Readonly<Record<Punt["kind"], Measure>> = {
+  dhcp4: "dhcp",
+  nd: "nd",
+  rs: "rs",
+  "ttl-expired": "error",
+  "no-route": "error",
+  "host-unreachable": "error",
+  "port-unreachable": "error",
+  "mtu-exceeded": "size",
+};
 
 export class Desk {
   readonly #options: DeskOptions;
-  readonly #buckets: Readonly<Record<Punt["kind"], Buckets>> = {
-    dhcp4: new Buckets(limits.dhcp4),
+  readonly #buckets: Readonly<Record<Measure, Buckets>> = {
+    dhcp: new Buckets(limits.dhcp),
     nd: new Buckets(limits.nd),
+    rs: new Buckets(limits.rs),
+    error: new Buckets(limits.error),
+    size: new Buckets(limits.size),
   };
   /** Notices are logged as sparingly as they are asked for. */
   readonly #notices = new Buckets({ rate: 0.1, burst: 3 });
@@ -47,14 +68,14 @@ export class Desk {
     const { kind, attachment } = punt;
     const count = (outcome: string): void => this.#served.inc({ kind, outcome });
     const now = clock.monotonic();
-    if (!this.#buckets[kind].take(attachment, now)) {
+    if (!this.#buckets[measures[kind]].take(attachment, now)) {
       count("limited");
       return;
     }
     try {
       const answer = this.#answer(punt);
       count(answer.answer === "reply" ? answer.what : answer.answer);
-      if (answer.answer === "reply") await datapath.send(attachment, answer.frame);
+      if (answer.answer === "reply") for (const frame of answer.frames) await datapath.send(attachment, frame);
       else if (answer.answer === "silence")
         log.debug("a packet is not answered", { kind, port: attachment, why: answer.why });
       else if (this.#notices.take(attachment, now))
@@ -68,7 +89,7 @@ export class Desk {
 
   /** Forgets the measures of ports that are plugged in no more. */
   keepOnly(attached: ReadonlySet<string>): void {
-    for (const buckets of [this.#buckets.dhcp4, this.#buckets.nd, this.#notices])
+    for (const buckets of [...Object.values(this.#buckets), this.#notices])
       buckets.forget((port) => !attached.has(port));
   }
 
@@ -79,6 +100,14 @@ export class Desk {
         return answerDhcp4(view, punt, dhcp4);
       case "nd":
         return answerNd(view, punt);
+      case "rs":
+        return answerSolicitation(view, punt);
+      case "ttl-expired":
+      case "no-route":
+      case "host-unreachable":
+      case "port-unreachable":
+      case "mtu-exceeded":
+        return answerRouterError(view, { ...punt, kind: punt.kind });
     }
   }
 }

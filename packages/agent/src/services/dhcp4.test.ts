@@ -54,7 +54,7 @@ function ask(
     udp: { src: UdpPort.dhcpClient, dst: UdpPort.dhcpServer },
     dhcp: { op: "request", xid: 0xdeadbeef, chaddr: mac, options: {}, ...dhcp },
   });
-  const punt = { kind: "dhcp4", attachment: "port", net: 1, srcPort: more.srcPort ?? 7, frame } as const;
+  const punt = { kind: "dhcp4", attachment: "port", net: 1, vrf: 0, srcPort: more.srcPort ?? 7, frame } as const;
   return answerDhcp4(view, punt, {
     ...settings,
     ...(more.domainName === undefined ? {} : { domainName: more.domainName }),
@@ -68,7 +68,7 @@ interface Received {
 
 function received(answer: Answer): Received {
   assert.equal(answer.answer, "reply", JSON.stringify(answer));
-  const decoded = decode(answer.answer === "reply" ? answer.frame : new Uint8Array());
+  const decoded = decode((answer.answer === "reply" ? answer.frames[0] : undefined) ?? new Uint8Array());
   assert.ok(decoded.ok && decoded.packet.dhcp !== undefined);
   return { packet: decoded.packet, dhcp: decoded.packet.dhcp };
 }
@@ -234,7 +234,11 @@ test("no bytes whatever make it throw, and none that say another hardware addres
   const view = viewOf();
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 400 }), (frame) => {
-      const answer = answerDhcp4(view, { kind: "dhcp4", attachment: "port", net: 1, srcPort: 7, frame }, settings);
+      const answer = answerDhcp4(
+        view,
+        { kind: "dhcp4", attachment: "port", net: 1, vrf: 0, srcPort: 7, frame },
+        settings,
+      );
       assert.notEqual(answer.answer, "reply");
     }),
   );

@@ -59,12 +59,12 @@ function ask(
       options: from === "::" ? [] : [{ kind: "source-link-layer", mac: asker.mac }],
     },
   });
-  return answerNd(view, { kind: "nd", attachment: "asker", net: 1, srcPort: more.srcPort ?? 1, frame });
+  return answerNd(view, { kind: "nd", attachment: "asker", net: 1, vrf: 0, srcPort: more.srcPort ?? 1, frame });
 }
 
 function packetOf(answer: ReturnType<typeof ask>): Packet {
   assert.equal(answer.answer, "reply", JSON.stringify(answer));
-  const decoded = decode(answer.answer === "reply" ? answer.frame : new Uint8Array());
+  const decoded = decode((answer.answer === "reply" ? answer.frames[0] : undefined) ?? new Uint8Array());
   assert.ok(decoded.ok);
   return decoded.packet;
 }

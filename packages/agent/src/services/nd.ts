@@ -29,7 +29,7 @@ export function answerNd(view: View, punt: Punt): Answer {
     ipv6: { src: icmpv6.target, dst: probing ? allNodes : ipv6.src },
     icmpv6: {
       kind: "neighbor-advertisement",
-      router: false,
+      router: target.router_id !== null,
       solicited: !probing,
       override: true,
       target: icmpv6.target,

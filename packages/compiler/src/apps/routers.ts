@@ -30,6 +30,7 @@ import {
 import { addressesOf, ipVersion } from "../addresses.ts";
 import { app } from "../app.ts";
 import { networkKey, networkOn } from "../intent.ts";
+import { isAdvertising } from "../router-advertisement.ts";
 
 const routerKey = query("router key", (view, id) => view.get(Router, id)?.key);
 const routerUp = query("router up", (view, id) => view.get(Router, id)?.admin_state_up ?? false);
@@ -134,13 +135,11 @@ export const routers = app("routers", [ToRouter, RouterIn, Route, NextHops, Rout
     }
     return rows;
   }),
-  /** Solicitations are for a router that speaks IPv6 on the network (RFC 4861, section 6.2.6). */
+  /** Solicitations are for the agent where a router has something to advertise on the network; else they are for whoever of its machines routes. */
   deriveKey("solicited", Port.index.routedNetwork, (networkId, view) => {
     const net = view.ask(networkKey, networkId);
     if (net === undefined || !networkOn(view, networkId, here.name)) return [];
-    const speaks = view
-      .by(Port.index.routedNetwork, networkId)
-      .some((port) => port.fixed_ips.some((fixed) => ipVersion(fixed.ip_address) === 6));
-    return speaks ? [row(RouterSolicitation, { net }, "answer")] : [];
+    const isAnswered = view.by(Port.index.routedNetwork, networkId).some((port) => isAdvertising(view, port));
+    return isAnswered ? [row(RouterSolicitation, { net }, "answer")] : [];
   }),
 ]);

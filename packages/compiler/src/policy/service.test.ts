@@ -1,10 +1,10 @@
 /** A rule's service as clauses: ranges of ports cut into masks, protocols by name and number, ICMP, later fragments. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { SecurityGroupRule } from "@selvage/model";
+import { protocolOf, type SecurityGroupRule } from "@selvage/model";
 import { makeSecurityGroupRule } from "@selvage/model/testing";
 import fc from "fast-check";
-import { portMasks, protocolOf, serviceClauses } from "./service.ts";
+import { portMasks, serviceClauses } from "./service.ts";
 
 const meets = (mask: string, port: number): boolean => {
   const [value = Number.NaN, bits = Number.NaN] = mask.split("/").map(Number);

@@ -2,7 +2,7 @@
  * What a security group rule says of a packet besides whose it is, as clauses: protocol, ports as value and mask, ICMP type and code; and of a fragment that is
  * not the first, which bears none of these, those of its connection (pipeline design, 3.4 and 4.2).
  */
-import type { SecurityGroupRule } from "@selvage/model";
+import { protocolOf, type SecurityGroupRule } from "@selvage/model";
 import { EthType, IpProto } from "@selvage/pipeline";
 
 /** A clause in the columns of both policy tables; `untracked`: only of packets whose connection is not tracked. */
@@ -21,43 +21,6 @@ export interface ServiceClause {
   readonly ctDst?: string;
   readonly ctType?: number;
   readonly untracked?: true;
-}
-
-/** Names of protocols as the Networking API takes them (IANA's protocol numbers). */
-const numbers: Readonly<Record<string, number>> = {
-  hopopt: 0,
-  icmp: 1,
-  igmp: 2,
-  ip: 4,
-  ipip: 4,
-  tcp: 6,
-  egp: 8,
-  udp: 17,
-  dccp: 33,
-  "ipv6-encap": 41,
-  "ipv6-route": 43,
-  "ipv6-frag": 44,
-  rsvp: 46,
-  gre: 47,
-  esp: 50,
-  ah: 51,
-  icmpv6: 58,
-  "ipv6-icmp": 58,
-  "ipv6-nonxt": 59,
-  "ipv6-opts": 60,
-  ospf: 89,
-  vrrp: 112,
-  pgm: 113,
-  sctp: 132,
-  udplite: 136,
-};
-
-/** A rule's protocol: a number, `any`, or undefined for what is none. ICMP in a rule for IPv6 is ICMPv6, as Neutron reads it. */
-export function protocolOf({ protocol, ethertype }: SecurityGroupRule): number | "any" | undefined {
-  if (protocol === null || protocol === "any" || protocol === "") return "any";
-  const number = /^\d{1,3}$/.test(protocol) ? Number(protocol) : numbers[protocol.toLowerCase()];
-  if (number === undefined || number > 255) return undefined;
-  return ethertype === "IPv6" && number === IpProto.icmp ? IpProto.icmp6 : number;
 }
 
 const lastPort = 0xffff;

@@ -16,7 +16,7 @@ import { actionsText, matchText } from "./text.ts";
 /** Buckets in one message: it stays far below 64 KiB. */
 const chunk = 200;
 
-/** A group's number and what it does with its buckets: the switch wants both said with each change. */
+/** A group's number and what it does with its buckets: the switch wants the type said with each change, and what it chooses by only with the whole group. */
 export type Grouping = Pick<GroupMod, "group" | "type" | "selection">;
 
 /** A flow's identity in the switch: no two have the same. */
@@ -98,14 +98,14 @@ export class Plan {
   insertBuckets(row: string, group: Grouping, buckets: readonly Bucket[]): void {
     for (let at = 0; at < buckets.length; at += chunk) {
       this.#additions += 1;
-      const part = { ...group, bucket: BucketId.last, buckets: buckets.slice(at, at + chunk) };
+      const part = { ...group, selection: null, bucket: BucketId.last, buckets: buckets.slice(at, at + chunk) };
       this.#note(row, this.#groupsFirst, groupMod({ command: "insertBucket", ...part }));
     }
   }
 
   removeBucket(row: string, group: Grouping, id: number): void {
     this.#others += 1;
-    this.#note(row, this.#groupsFirst, groupMod({ command: "removeBucket", ...group, bucket: id }));
+    this.#note(row, this.#groupsFirst, groupMod({ command: "removeBucket", ...group, selection: null, bucket: id }));
   }
 
   removeGroup(row: string, group: number): void {

@@ -1,6 +1,7 @@
 /** Security groups and routers on real switches, with real machines: what connection tracking, clauses of rules, routes and reports come to. */
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, test } from "node:test";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { decode } from "@selvage/packet";
 import {
   Carriage,
@@ -25,7 +26,7 @@ import { Recorder } from "../testing/fabric.ts";
 import { udp } from "../testing/frames.ts";
 import { fragmentsOf, udpBetween } from "../testing/ip-frames.ts";
 import { Late } from "../testing/journal.ts";
-import { OvsHosts } from "../testing/ovs-fabric.ts";
+import { OvsHosts, ovsTestFabric } from "../testing/ovs-fabric.ts";
 import type { Machine, OvsHost } from "../testing/ovs-host.ts";
 import { rowsFor, type TestPort, testPort } from "../testing/topology.ts";
 import { delta } from "../testing/world.ts";
@@ -117,7 +118,11 @@ const lost = (pinged: string): string =>
 /** Asks for a fact until it is so; each question waits for the switch to count. Throws Late. */
 async function settled(what: string, fact: () => Promise<boolean>): Promise<void> {
   const end = performance.now() + deadline;
-  while (!(await fact())) if (performance.now() > end) throw new Late(what, deadline);
+  while (!(await fact())) {
+    if (performance.now() > end) throw new Late(what, deadline);
+    // What is waited for comes in turns of its own.
+    await nextTurn();
+  }
 }
 
 /** What a machine's program prints; what it says when it fails is part of that. */
@@ -392,6 +397,45 @@ describe("Open vSwitch tracks connections", () => {
     );
   });
 
+  test("a clause that is lost behind the driver's back is told with its rule, and put again", async () => {
+    const fabric = await ovsTestFabric(hosts);
+    const [host = assert.fail()] = fabric.hosts;
+    const heard = new Recorder();
+    await host.datapath.open(heard);
+    try {
+      await heard.life.first((event) => event === "ready", "ready", deadline);
+      const rules = [...ruleIn(51, a, ping), ...ruleIn(52, c, ping), ...ruleIn(53, a, anyIp, c)];
+      const wanted = [...base(0), ...policed(a), ...policed(c), ...rules];
+      await host.datapath.adopt(wanted);
+      const installed = async () =>
+        (await host.datapath.installed()).flatMap(({ row: each }) => (each === null ? ["nobody's"] : [each.id])).sort();
+      const whole = await installed();
+      assert.deepEqual(
+        rules.filter(({ id }) => !whole.includes(id)),
+        [],
+      );
+      assert.ok(!whole.includes("nobody's"));
+      // Both rules ask the same of a service: they share the flow.
+      const lostOne = rules.find(
+        ({ table, rank, key }) => table === "policy_in" && rank === "service" && key.rule === 51,
+      );
+      assert.ok(lostOne !== undefined);
+      await host.lose(lostOne);
+      assert.deepEqual(
+        await installed(),
+        whole.filter((id) => id !== lostOne.id),
+      );
+      const { differences, kept, ...counts } = await host.datapath.adopt(wanted);
+      assert.deepEqual(counts, { added: 1, changed: 0, removed: 0 });
+      assert.deepEqual([kept, differences?.length], [wanted.length - 1, 1]);
+      assert.deepEqual([differences?.[0]?.what, differences?.[0]?.row], ["missing", lostOne.id]);
+      assert.match(differences?.[0]?.wanted ?? "", /conjunction\(51,2\/2\),conjunction\(52,2\/2\)/);
+      assert.deepEqual(await installed(), whole);
+    } finally {
+      await fabric.dispose();
+    }
+  });
+
   describe("zones", () => {
     test("a port keeps its zone, limited, through restarts of the driver; one that goes is forgotten", {
       timeout: 60_000,
@@ -422,6 +466,22 @@ describe("Open vSwitch tracks connections", () => {
         await hostAt(0).appctl("dpctl/ct-get-limits", "netdev@ovs-netdev"),
         new RegExp(`zone=${zones[1]},`),
       );
+    });
+
+    test("who has as many connections as a port can has no others, and no other port is the worse for it", {
+      timeout: 60_000,
+    }, async () => {
+      const { left, there } = await machines([...ruleIn(21, b, ping), ...ruleIn(22, c, ping)]);
+      const running = left.exec("ping", "-i", "0.02", "-c", "150", "-q", b.ip4);
+      await settled("it goes", async () => /icmp/.test(await connections(b)));
+      const full = `zone=${await zoneOf(b)},limit=1`;
+      await hostAt(1).appctl("dpctl/ct-set-limits", "netdev@ovs-netdev", full);
+      // What asks is let in, and not kept: what answers is then of no connection.
+      assert.equal(lost(await pings(left, b.ip6)), "3 sent, 0");
+      assert.equal(await counted(there, "ct-invalid"), 3);
+      assert.match(await hostAt(1).appctl("dpctl/ct-get-limits", "netdev@ovs-netdev"), new RegExp(`${full},count=1`));
+      assert.equal(lost(await pings(left, c.ip4)), "3 sent, 3");
+      assert.equal(lost(await running), "150 sent, 150", "what it has goes on");
     });
 
     test("where there are none left a port waits, which is told, and has one when another's has rested", {

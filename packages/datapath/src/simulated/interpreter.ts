@@ -30,8 +30,8 @@ export interface Visit {
   readonly nearest?: readonly NearRule[];
 }
 
-/** Rules that a visit tells of when none was met. */
-const mostNearest = 3;
+/** Rules that a visit tells of when none was met: as many as a reader who knows more of them needs to choose from. */
+const mostNearest = 100;
 
 /** How one copy of the packet ended. */
 export type Outcome =

@@ -1,6 +1,6 @@
 /** A packet on its way through the program: its frame, what its tunnel carried, where it came in and what is remembered of it. */
 import { Fragment, type Frame, type FieldName as FrameField } from "@selvage/packet";
-import { type Encapsulation, EthType, type Field } from "@selvage/pipeline";
+import { type Encapsulation, EthType, F, type Field } from "@selvage/pipeline";
 import type { Tracked } from "./connections.ts";
 import { type Datagram, datagramOf } from "./datagram.ts";
 import { type FieldValue, fitted } from "./values.ts";
@@ -112,7 +112,15 @@ export class Packet {
         if (frame.get("icmpv6_code") !== 0) return undefined;
         break;
     }
-    return frame.getBits(frameFieldOf(field));
+    const value = frame.getBits(frameFieldOf(field));
+    if (value !== undefined || field.name === "ndTarget") return value;
+    // Of a header that is cut short, or that a later fragment does not bear, a switch reads zeros.
+    const { ipProto, ethType } = field.requires;
+    const isThere =
+      ipProto !== undefined &&
+      this.#readFrame(F.ipProto) === BigInt(ipProto) &&
+      (ethType === undefined || this.#readFrame(F.ethType) === BigInt(ethType));
+    return isThere ? 0n : undefined;
   }
 
   /** Bytes of the frame as a switch measures it: what pads an IP datagram does not count. Found by the comparison with a real one. */

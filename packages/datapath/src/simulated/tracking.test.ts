@@ -131,7 +131,7 @@ describe("connection tracking", () => {
   type Told = Omit<Sample, "frame" | "number"> & { readonly turn: Turn };
 
   function samplesOf(all: readonly Told[]): readonly Sample[] {
-    const conversation = new Conversation(one, two, firstId);
+    const conversation = new Conversation(one, two, { firstId });
     let number = 0;
     firstId = (firstId + 2 * all.length) & 0xffff;
     return all.flatMap(({ turn, ...rest }) =>

@@ -1,7 +1,17 @@
-/** The same random frames on the simulated switches and on others: all that comes out, is punted or dropped must be the same. */
+/** The same random frames and conversations on the simulated switches and on others: all that comes out, is punted or dropped must be the same. */
 import assert from "node:assert/strict";
-import { GuardMac, row } from "@selvage/pipeline";
+import {
+  FabricVni,
+  GuardMac,
+  HoldersHere,
+  HoldersThere,
+  L2,
+  RouterSolicitation,
+  type Row,
+  row,
+} from "@selvage/pipeline";
 import fc from "fast-check";
+import { assertConversations } from "./agreement-conversations.ts";
 import type { MakeFabric } from "./fabric.ts";
 import {
   arpProbe,
@@ -12,11 +22,12 @@ import {
   gratuitousArp,
   neighbourAdvertisement,
   neighbourSolicitation,
+  routerSolicitation,
   udp,
   udpToAll,
 } from "./frames.ts";
 import { simulatedTestFabric } from "./simulated-fabric.ts";
-import { type TestPort, testPort, vxlanNet } from "./topology.ts";
+import { hostKeyOf, type TestPort, testPort, vxlanNet } from "./topology.ts";
 import { World } from "./world.ts";
 
 const ports: readonly TestPort[] = [
@@ -30,6 +41,8 @@ const ports: readonly TestPort[] = [
   testPort(8, vxlanNet, 1),
   testPort(9, vxlanNet, 1),
 ];
+/** A MAC that several ports may have, by an address pair of each. */
+const sharedMac = "02:00:00:00:00:55";
 /** Sends what it likes. */
 const open = testPort(4, 1, 2);
 
@@ -44,6 +57,7 @@ const kinds = [
   "detect",
   "advertise",
   "dhcp",
+  "rs",
   "other",
 ] as const;
 
@@ -53,7 +67,7 @@ interface Shot {
   readonly to: number;
   readonly version: 4 | 6;
   /** What is not as it should be: another's MAC or addresses in the sender's place, a VLAN tag, an address that nobody has. */
-  readonly twist: "none" | "mac" | "addresses" | "tag" | "nobody" | "flip";
+  readonly twist: "none" | "mac" | "addresses" | "tag" | "nobody" | "shared" | "flip";
   /** Where a flipped frame differs from a sound one, in the headers down to an ICMPv6 code, and in which bits. Never the byte of the IP version, at which not every switch looks. */
   readonly flip: readonly [at: number, bits: number];
 }
@@ -64,7 +78,7 @@ const shots: fc.Arbitrary<Shot> = fc.record({
   from: place,
   to: place,
   version: fc.constantFrom<4 | 6>(4, 6),
-  twist: fc.constantFrom<Shot["twist"]>("none", "none", "none", "mac", "addresses", "tag", "nobody", "flip"),
+  twist: fc.constantFrom<Shot["twist"]>("none", "none", "none", "mac", "addresses", "tag", "nobody", "shared", "flip"),
   flip: fc.tuple(
     fc.nat(55).filter((at) => at !== 14),
     fc.integer({ min: 1, max: 255 }),
@@ -86,7 +100,8 @@ function frameOf(shot: Shot, mark: number): Uint8Array {
     ...(twist === "mac" ? { mac: asked.mac } : {}),
     ...(twist === "addresses" ? { ip4: asked.ip4, ip6: asked.ip6 } : {}),
   };
-  const to = twist === "nobody" ? { mac: "02:00:00:00:00:77", ip4: "10.0.1.222", ip6: "2001:db8:1::222" } : asked;
+  const nobody = { mac: "02:00:00:00:00:77", ip4: "10.0.1.222", ip6: "2001:db8:1::222" };
+  const to = twist === "nobody" ? nobody : twist === "shared" ? { ...asked, mac: sharedMac } : asked;
   const made: Readonly<Record<Shot["kind"], () => Uint8Array>> = {
     udp: () => udp(version, from, to, mark),
     all: () => udpToAll(version, from, mark),
@@ -98,6 +113,7 @@ function frameOf(shot: Shot, mark: number): Uint8Array {
     detect: () => duplicateDetection(from, to.ip6),
     advertise: () => neighbourAdvertisement(from, to.ip6),
     dhcp: () => dhcpDiscover(from.mac, mark),
+    rs: () => routerSolicitation(from),
     other: () => otherThanIp(udp(version, from, to, mark)),
   };
   const frame = made[kind]();
@@ -122,7 +138,11 @@ async function shown(world: World) {
   return {
     arrived: Object.fromEntries(ports.map((port) => [port.id, texts(world.arrived(port).all)])),
     punts: places.map((at) =>
-      texts(world.heard(at).punts.all.map((punt) => ({ ...punt, frame: Buffer.from(punt.frame).toString("hex") }))),
+      texts(
+        world.heard(at).punts.all.map(({ kind, attachment, net, vrf, srcPort, frame }) => {
+          return { kind, attachment, net, vrf, srcPort, frame: Buffer.from(frame).toString("hex") };
+        }),
+      ),
     ),
     drops: await Promise.all(
       places.map(async (at) => texts([...(await world.datapath(at).drops())].filter(([, count]) => count > 0))),
@@ -130,11 +150,31 @@ async function shown(world: World) {
   };
 }
 
+/** What the ports have beside `rowsFor`: one is not guarded, all of two networks may bear one MAC more, and on one routers are asked for. */
+function moreRows(here: number): readonly Row[] {
+  const shared = [1, vxlanNet].flatMap((net) => {
+    const holders = ports.filter((port) => port.net === net);
+    if (!holders.some(({ host }) => host === here)) return [];
+    const key = { net, ethDst: `${sharedMac}/ff:ff:ff:ff:ff:ff` };
+    const others = new Set(holders.flatMap(({ host }) => (host === here ? [] : [hostKeyOf(host)])));
+    return [
+      row(L2, key, "holders", {}, "port"),
+      row(FabricVni, key, "holders", {}, "port"),
+      ...holders.flatMap(({ host, key: port }) =>
+        host === here ? [row(HoldersHere, { net, mac: sharedMac, port }, "copy", { port })] : [],
+      ),
+      ...[...others].map((host) => row(HoldersThere, { net, mac: sharedMac, host }, "copy", { host })),
+    ];
+  });
+  const unguarded = row(GuardMac, { srcPort: open.key }, "unguarded", {}, "any");
+  return [...shared, row(RouterSolicitation, { net: 2 }, "answer"), ...(here === open.host ? [unguarded] : [])];
+}
+
 /** Builds the topology and sends the shots; then one more frame to each port, so that what was to come has come. */
 async function play(world: World, all: readonly Shot[], arrivals: ReadonlyMap<string, number>): Promise<void> {
   await world.build(ports);
-  const rows = [...world.rows(open.host, ports), row(GuardMac, { srcPort: open.key }, "unguarded", {}, "any")];
-  await world.datapath(open.host).adopt(rows);
+  for (const place of world.placesOf(ports))
+    await world.datapath(place).adopt([...world.rows(place, ports), ...moreRows(place)]);
   for (const [at, shot] of all.entries()) await world.send(portAt(shot.from), frameOf(shot, 0x10000 + at));
   for (const port of ports) {
     const wanted = arrivals.get(port.id) ?? 0;
@@ -146,10 +186,20 @@ async function play(world: World, all: readonly Shot[], arrivals: ReadonlyMap<st
 }
 
 /**
- * Sends `count` random frames, drawn by `seed`, through the simulated fabric and the one that `make` gives. Throws AssertionError where they
- * differ, or Late when the other fabric does not bring forth what the simulated one did.
+ * Sends `count` random frames, drawn by `seed`, through the simulated fabric and the one that `make` gives, and lets machines converse through random
+ * security groups and a router, one chapter for every twenty-five. Throws AssertionError where they differ, or Late when the other fabric does not bring
+ * forth what the simulated one did.
  */
 export async function assertAgreement(
+  make: MakeFabric,
+  { seed, count }: { readonly seed: number; readonly count: number },
+): Promise<void> {
+  await assertFrames(make, { seed, count });
+  const chapters = Math.ceil(count / 25);
+  for (const fragments of [false, true]) await assertConversations(make, { seed, count: chapters, fragments });
+}
+
+async function assertFrames(
   make: MakeFabric,
   { seed, count }: { readonly seed: number; readonly count: number },
 ): Promise<void> {

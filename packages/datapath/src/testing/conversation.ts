@@ -109,15 +109,24 @@ const errorTypes = {
 const portsOf = (flow: number, back: boolean) =>
   back ? { src: 80 + flow, dst: 40_000 + flow } : { src: 40_000 + flow, dst: 80 + flow };
 
+export interface ConversationOptions {
+  /** Datagrams are numbered from here on: a switch remembers fragments of other conversations for a while. */
+  readonly firstId?: number;
+  /** The two as they address each other, where a router is between them. */
+  readonly seen?: readonly [Speaker, Speaker];
+}
+
 export class Conversation {
+  /** Each as it is, and as the other addresses it. */
   readonly #speakers: readonly [Speaker, Speaker];
+  readonly #seen: readonly [Speaker, Speaker];
   readonly #sides = new Map<string, TcpSide>();
   readonly #last = new Map<string, Uint8Array>();
   #id: number;
 
-  /** Datagrams are numbered from `firstId` on: a switch remembers fragments of other conversations for a while. */
-  constructor(first: Speaker, second: Speaker, firstId = 0) {
+  constructor(first: Speaker, second: Speaker, { firstId = 0, seen = [first, second] }: ConversationOptions = {}) {
     this.#speakers = [first, second];
+    this.#seen = seen;
     this.#id = firstId;
   }
 
@@ -128,8 +137,8 @@ export class Conversation {
   }
 
   #frameOf(turn: Turn): Uint8Array {
-    const [one, two] = this.#speakers;
-    const [from, to] = turn.back ? [two, one] : [one, two];
+    const from = this.#speakers[turn.back ? 1 : 0];
+    const to = this.#seen[turn.back ? 0 : 1];
     const { version, back, flow } = turn;
     const ports = { ...portsOf(flow, back), ...(turn.twist === "noPort" ? { dst: 0 } : {}) };
     const payload = payloadOf(turn, this.#id);

@@ -12,7 +12,9 @@ export interface ForgedPacket {
   readonly key: number;
   readonly srcPort: number;
   readonly dstPort: number;
-  /** Geneve unless told; VXLAN bears no ports. */
+  /** The sender's set of security groups; 0 unless told. */
+  readonly srcSet?: number;
+  /** Geneve unless told; VXLAN bears no ports and no set. */
   readonly by?: Encapsulation;
   readonly frame: Uint8Array;
 }

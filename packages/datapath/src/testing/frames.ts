@@ -94,3 +94,11 @@ export const dhcpDiscover = (mac: string, xid: number): Uint8Array =>
     udp: { src: 68, dst: 67 },
     dhcp: { op: "request", xid, chaddr: mac, options: { messageType: "discover" } },
   });
+
+/** A machine's question for the routers of its network (RFC 4861, section 4.1). */
+export const routerSolicitation = (from: Speaker): Uint8Array =>
+  encode({
+    eth: { src: from.mac, dst: multicastMac("ff02::2") },
+    ipv6: { src: from.ip6, dst: "ff02::2" },
+    icmpv6: { kind: "router-solicitation", options: [{ kind: "source-link-layer", mac: from.mac }] },
+  });

@@ -1,4 +1,5 @@
 /** Hosts with real switches as a fabric of the conformance suite: the underlay is a hub in this process, which sees and counts every packet. */
+import { Connection, connectSocket, flowMod } from "@selvage/openflow";
 import { decode, encode } from "@selvage/packet";
 import type { Row } from "@selvage/pipeline";
 import { probeKey, selvageProgram } from "@selvage/pipeline";
@@ -83,10 +84,11 @@ export class OvsHosts {
    * A tunnelled packet from whomever it says. Who claims to be a host bears its MAC: a switch learns the MAC of a tunnel's other end from what comes out
    * of it, as from ARP, and would send to the forger from then on.
    */
-  inject({ from, to, key, srcPort, dstPort, by = "geneve", frame }: ForgedPacket): void {
+  inject({ from, to, key, srcPort, dstPort, srcSet = 0, by = "geneve", frame }: ForgedPacket): void {
     const data = Buffer.alloc(12);
     data.writeUIntBE(dstPort, 0, 3);
     data.writeUIntBE(srcPort, 4, 3);
+    data.writeUIntBE(srcSet, 8, 3);
     const place = this.hosts.findIndex(({ plan }) => plan.address === to);
     const claims = this.hosts.findIndex(({ plan }) => plan.address === from);
     const eth = { src: claims < 0 ? strangerMac : macOf(claims), dst: macOf(place) };
@@ -161,8 +163,32 @@ class OvsTestHost implements TestHost {
   }
 
   async lose(row: Row): Promise<void> {
-    const cookie = new Renderer(selvageProgram).cookieOf(row);
+    const renderer = new Renderer(selvageProgram);
+    if (renderer.isClause(row)) return this.#loseClause(renderer, row);
+    const cookie = renderer.cookieOf(row);
     await this.host.ofctl("del-flows", `cookie=0x${cookie.toString(16)}/-1`);
+  }
+
+  /** Takes one clause out of the flows that it is a part of. */
+  async #loseClause(renderer: Renderer, row: Row): Promise<void> {
+    const connection = await Connection.open(await connectSocket({ path: `${this.host.directory}/br-int.mgmt` }));
+    try {
+      for (const { table, match, conjunction } of renderer.clauses(row)) {
+        const { priority, cookie } = renderer.clauseFlow(table, match, []);
+        for await (const flow of connection.flowStats({ table })) {
+          if (flow.cookie !== cookie) continue;
+          const actions = flow.instructions
+            .flatMap((each) => (each.kind === "apply" ? each.actions : []))
+            .filter((each) => each.kind !== "conjunction" || each.id !== conjunction.id);
+          const command = actions.length === 0 ? "deleteStrict" : "add";
+          const instructions = [{ kind: "apply", actions } as const];
+          await connection.send([flowMod({ command, table, match, priority, cookie, instructions })]);
+        }
+      }
+      await connection.barrier();
+    } finally {
+      connection.close();
+    }
   }
 
   /** Leaves the switch as a new one is: no machine, no rows. */

@@ -1,10 +1,9 @@
 /** Checks of routers: what they send on and how it looks then, what they answer, what they refuse and report, and how several next hops are shared. */
 import assert from "node:assert/strict";
-import { encode } from "@selvage/packet";
 import { IpProto, row, ToRouter } from "@selvage/pipeline";
 import type { Punt } from "../datapath.ts";
 import type { Check } from "./check.ts";
-import { neighbourSolicitation, type Speaker, udpOfSize } from "./frames.ts";
+import { neighbourSolicitation, routerSolicitation, type Speaker, udpOfSize } from "./frames.ts";
 import { ping, tcp, udpBetween } from "./ip-frames.ts";
 import { onePort, policyRows, type TestMember } from "./policy-topology.ts";
 import { type RouterPlan, routerRowsFor, testInterface } from "./router-topology.ts";
@@ -363,11 +362,7 @@ export const routerChecks: readonly Check[] = [
     name: "a router solicitation is the agent's to answer",
     run: async (world) => {
       await route(world, plain);
-      const frame = encode({
-        eth: { src: a.mac, dst: "33:33:00:00:00:02" },
-        ipv6: { src: a.ip6, dst: "ff02::2" },
-        icmpv6: { kind: "router-solicitation", options: [] },
-      });
+      const frame = routerSolicitation(a);
       const punt = await reports(world, a, frame, "rs");
       assert.equal(punt.net, 1);
       assert.ok(sameBytes(punt.frame, frame));

@@ -1,7 +1,10 @@
 /** A space in which addresses are unique (Networking v2.0, `/v2.0/address-scopes`; extension `address-scope`). */
 import { alias, computed, field, reference } from "../fields.ts";
 import { type ObjectOf, resource } from "../resource.ts";
-import { boolean, oneOf, text, uuid } from "../types.ts";
+import { boolean, integer, oneOf, text, uuid } from "../types.ts";
+
+/** Scopes' numbers take 24 bits of a packet's memory; 0 is no scope. */
+export const scopeKeys = { first: 1, last: 0xffffff } as const;
 
 export const AddressScope = resource({
   kind: "address_scope",
@@ -21,6 +24,8 @@ export const AddressScope = resource({
       filter: true,
       sort: true,
     }),
+    key: field(integer(scopeKeys.first, scopeKeys.last), { readers: "hidden", projected: "all" }),
   },
+  unique: { key: (scope) => [String(scope.key)] },
 });
 export type AddressScope = ObjectOf<typeof AddressScope>;

@@ -7,6 +7,8 @@ import {
   boolean,
   dictionary,
   emptyForNull,
+  type FieldType,
+  InvalidValue,
   integer,
   list,
   mac,
@@ -28,6 +30,20 @@ export interface AddressPair {
   readonly ip_address: string;
   readonly mac_address: string;
 }
+
+const pair = record<Partial<AddressPair>>({ ip_address: text(64), mac_address: mac() }, ["ip_address", "mac_address"]);
+
+/** Pairs as a request says them; what they lack and what is wrong with them together is for the port's rules, which know the port. */
+const addressPairs: FieldType<readonly AddressPair[]> = {
+  name: "address pairs",
+  schema: { type: "array", items: pair.schema },
+  parse: (input) => {
+    if (input === null) return [];
+    if (!Array.isArray(input)) throw new InvalidValue("Allowed address pairs must be a list.");
+    // The rules put only whole pairs.
+    return input.map((each) => pair.parse(each)) as AddressPair[];
+  },
+};
 
 /** Port keys travel in 24 bits of the tunnel option; 0 means a flooded copy (pipeline, section 2). */
 export const portKeys = { first: 1, last: 0xffffff } as const;
@@ -59,16 +75,18 @@ export const Port = resource({
     security_groups: reference(list(uuid()), "security_group", "refuse", {
       create: "optional",
       update: "allowed",
-      default: [],
+      earlier: [],
       filter: true,
     }),
     /** The number of the set of its groups; 0: not policed, as without port security. */
     security_group_set: field(integer(0, setKeys.last), { readers: "hidden", default: 0, projected: "all" }),
     /** Addresses that it may speak for besides its own (VRRP, a guest that routes). */
-    allowed_address_pairs: field(
-      list(record<AddressPair>({ ip_address: text(64), mac_address: mac() }, ["ip_address", "mac_address"])),
-      { create: "optional", update: "allowed", default: [], projected: "all" },
-    ),
+    allowed_address_pairs: field(addressPairs, {
+      create: "optional",
+      update: "allowed",
+      default: [],
+      projected: "all",
+    }),
     /** The router whose interface it is; null: none. */
     router_id: reference(nullable(uuid()), "router", "refuse", { readers: "hidden", default: null, projected: "all" }),
     device_id: field(text(255), { create: "optional", update: "allowed", default: "", filter: true, sort: true }),

@@ -43,6 +43,7 @@ export const Subnetpool = resource({
       default: null,
       filter: true,
       sort: true,
+      projected: "all",
     }),
     /** Whether an RBAC policy lets the project that asks use it. */
     shared: computed(boolean(), { create: "optional", writers: "admin", default: false, filter: true, sort: true }),

@@ -3,6 +3,7 @@ export { type HistoryOptions, randomHistory, type Step, shuffled } from "./histo
 export {
   epoch,
   makeAddressGroup,
+  makeAddressScope,
   makeAttachment,
   makeHost,
   makeNetwork,
@@ -13,6 +14,7 @@ export {
   makeSecurityGroupRule,
   makeSecurityGroupSet,
   makeSubnet,
+  makeSubnetpool,
   put,
   remove,
   testId,

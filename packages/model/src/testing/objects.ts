@@ -1,6 +1,7 @@
 /** Objects for tests, whole and valid: each maker fills in what the test does not care about. */
 
 import type { AnyResource, ObjectOf } from "../resource.ts";
+import type { AddressScope } from "../resources/address-scope.ts";
 import type { Attachment } from "../resources/facts.ts";
 import type { Host } from "../resources/host.ts";
 import type { Project } from "../resources/identity.ts";
@@ -9,6 +10,7 @@ import type { Port } from "../resources/port.ts";
 import type { Router } from "../resources/router.ts";
 import type { AddressGroup, SecurityGroup, SecurityGroupRule, SecurityGroupSet } from "../resources/security-group.ts";
 import type { Subnet } from "../resources/subnet.ts";
+import type { Subnetpool } from "../resources/subnetpool.ts";
 import type { Change } from "../view.ts";
 
 /** A fixed moment: tests never read a clock. */
@@ -161,6 +163,28 @@ export function makeRouter(partial: Partial<Router> = {}): Router {
     routes: [],
     availability_zone_hints: [],
     key: 1,
+    ...partial,
+  };
+}
+
+export function makeAddressScope(partial: Partial<AddressScope> = {}): AddressScope {
+  return { id: testId("address scope", 1), project_id: project, name: "", ip_version: 4, key: 1, ...partial };
+}
+
+/** Of no scope unless told. */
+export function makeSubnetpool(partial: Partial<Subnetpool> = {}): Subnetpool {
+  return {
+    ...tagged,
+    id: testId("subnetpool", 1),
+    name: "pool",
+    prefixes: ["10.0.0.0/8"],
+    ip_version: 4,
+    default_prefixlen: "24",
+    min_prefixlen: "8",
+    max_prefixlen: "32",
+    default_quota: null,
+    is_default: false,
+    address_scope_id: null,
     ...partial,
   };
 }

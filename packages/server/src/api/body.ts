@@ -1,6 +1,6 @@
 /** A request's body against a declaration: Neutron's order of checks, conversions and wording (`neutron.api.v2.base`, neutron-lib `attributes`). */
-import { fail, type SelvageError } from "@selvage/base";
-import { type AnyResource, type Field, type FieldMode, InvalidValue } from "@selvage/model";
+import { fail, pythonString, type SelvageError } from "@selvage/base";
+import { type AnyResource, type Field, type FieldMode, InvalidValue, protocolNumbers } from "@selvage/model";
 import { type Caller, isAdmin } from "./policy.ts";
 
 export type Values = Readonly<Record<string, unknown>>;
@@ -91,6 +91,9 @@ export function updateValues(resource: AnyResource, item: Values): ParsedBody {
   return { values, given };
 }
 
+/** The names of protocols as Neutron lists them. */
+const protocols = `[None, ${Object.keys(protocolNumbers).map(pythonString).join(", ")}]`;
+
 /** The error of a value that its type refused: conversions (booleans, CIDRs) say InvalidInput, validators HTTPBadRequest. */
 export function invalidValue(attribute: string, typeName: string, input: unknown, refused: InvalidValue): SelvageError {
   const reason = refused.reason.replace(/\.$/, "");
@@ -99,6 +102,16 @@ export function invalidValue(attribute: string, typeName: string, input: unknown
       return fail("InvalidInput", { error_message: reason }, { field: attribute });
     case "cidr":
       return fail("InvalidInput", { error_message: `${String(input)} is not in a CIDR format` }, { field: attribute });
+    case "port number":
+      return fail("SecurityGroupInvalidPortValue", { port: String(input) }, { field: attribute });
+    case "protocol":
+      return fail(
+        "SecurityGroupRuleInvalidProtocol",
+        { protocol: String(input), values: protocols },
+        { field: attribute },
+      );
+    case "ip prefix":
+      return fail("InvalidCIDR", { input: String(input) }, { field: attribute });
     default:
       return fail("AttributeInvalid", { attribute, reason }, { field: attribute });
   }

@@ -167,6 +167,7 @@ function create(asked: Asked, rules: ResourceRules): Promise<Reply> {
   const { resource } = rules;
   const { bulk, items } = elementsOf(resource, parseJson(exchange.body));
   const parsed = items.map((item) => createValues(resource, item, caller));
+  if (bulk) rules.together?.(parsed.map(({ values }) => values));
   const replyOf = (objects: readonly StoredObject[]): Reply => {
     const shown = objects.map((object) => render(rules, object, caller, worldOf(api)));
     return { status: 201, body: bulk ? { [resource.plural]: shown } : { [resource.kind]: shown[0] } };

@@ -9,6 +9,7 @@ import { identity, identityError, identityRoutes } from "../identity/routes.ts";
 import { callerOf, type IdentityService } from "../identity/service.ts";
 import type { Observe } from "../own/measure.ts";
 import { own, ownError, ownRoutes } from "../own/own.ts";
+import type { Tracer } from "../own/tracer.ts";
 import type { ServerCore } from "../server.ts";
 import type { Exchange, Handler, Reply } from "./exchange.ts";
 import { parseQuery } from "./query.ts";
@@ -25,6 +26,8 @@ export interface AppOptions {
   readonly core: ServerCore;
   readonly identity: IdentityService;
   readonly observe: Observe;
+  /** Absent: no hosts are told of intent by this server, and none can be spoken of. */
+  readonly tracer: Tracer | undefined;
   readonly routes: readonly (readonly [prefix: string, handler: Handler])[];
 }
 
@@ -107,7 +110,10 @@ export async function createApp(options: AppOptions): Promise<App> {
 }
 
 /** `callers`: where it is noted who a request's token belongs to, for the log. */
-function areasOf({ core, identity: service, routes }: AppOptions, callers: WeakMap<Exchange, Caller>): readonly Area[] {
+function areasOf(
+  { core, identity: service, routes, tracer }: AppOptions,
+  callers: WeakMap<Exchange, Caller>,
+): readonly Area[] {
   const { writer, hosts, settings, store } = core;
   const authenticate = async (exchange: Exchange): Promise<Caller> => {
     const caller = await callerOf(service, exchange);
@@ -134,7 +140,7 @@ function areasOf({ core, identity: service, routes }: AppOptions, callers: WeakM
     {
       name: "own",
       owns: under("/v1"),
-      answer: (exchange) => own({ writer, store, hosts, settings, now, authenticate }, exchange),
+      answer: (exchange) => own({ writer, store, hosts, settings, tracer, now, authenticate }, exchange),
       refuse: ownError,
     },
     ...openRoutes.map(

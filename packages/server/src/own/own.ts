@@ -12,12 +12,16 @@ import type { Writer } from "../writer.ts";
 import { createHost, deleteHost, hostWire, listHosts, showHost, sortedHosts } from "./hosts.ts";
 import { replaceKey } from "./keys.ts";
 import { requireOwnAdmin } from "./request.ts";
+import { tracePacket } from "./trace.ts";
+import type { Tracer } from "./tracer.ts";
 
 export interface OwnApi {
   readonly writer: Writer;
   readonly store: Pick<Store, "driver" | "durable" | "bounds" | "tail">;
   readonly hosts: HostStates;
   readonly settings: ServerSettings;
+  /** Undefined where no host is served by this server. */
+  readonly tracer: Tracer | undefined;
   readonly now: () => number;
   readonly authenticate: (exchange: Exchange) => Promise<Caller>;
 }
@@ -35,6 +39,12 @@ export const ownRoutes: readonly Route<Asked>[] = Object.freeze([
     path: "/v1/history",
     access: "admin",
     answer: ({ api, caller }, exchange) => history(api, exchange, caller),
+  },
+  {
+    method: "POST",
+    path: "/v1/trace",
+    access: "policy",
+    answer: ({ api, caller }, exchange) => tracePacket(api, exchange, caller),
   },
   { method: "GET", path: "/v1/hosts", access: "admin", answer: ({ api, caller }) => listHosts(api, caller) },
   {

@@ -53,6 +53,7 @@ export function relay(options: RelayPluginOptions = {}): ServerPlugin {
     });
     return {
       tls: (socket) => endpoint.accept(socket),
+      needOf: (hostId) => feed.needOf(hostId),
       close: async () => {
         renewal.cancel();
         stop();

@@ -13,7 +13,7 @@ import {
   protocolVersions,
 } from "@selvage/sync";
 import { inParts, turn } from "../turns.ts";
-import { type ObjectKey, objectKey, Scopes } from "./scopes.ts";
+import { type ObjectKey, objectKey, partsOf, Scopes } from "./scopes.ts";
 import { type Channel, Session, type Source } from "./session.ts";
 
 /** What the relay reads: the server's replica and its committed entries, in order. */
@@ -140,9 +140,9 @@ export class Relay {
     return this.#sessions.get(hostId)?.inForce;
   }
 
-  /** Every object that a host needs now: for tests and for `explain`. */
-  needOf(hostId: string): ReadonlySet<ObjectKey> {
-    return this.#scopes.needOf(hostId);
+  /** Every object that a host needs now, each once. */
+  *needOf(hostId: string): Iterable<{ readonly kind: string; readonly id: string }> {
+    for (const key of this.#scopes.needOf(hostId)) yield partsOf(key);
   }
 
   get counters() {

@@ -5,6 +5,7 @@
 import { createHash } from "node:crypto";
 import {
   AddressGroup,
+  AddressScope,
   type Change,
   type Derivation,
   derive,
@@ -15,6 +16,7 @@ import {
   keyOf,
   Network,
   Port,
+  query,
   type ReplicaObject,
   type Revision,
   Router,
@@ -24,6 +26,7 @@ import {
   SecurityGroupSet,
   type StoredObject,
   Subnet,
+  Subnetpool,
 } from "@selvage/model";
 import { project } from "@selvage/sync";
 
@@ -72,13 +75,33 @@ function content(scope: string, kind: string, object: StoredObject): ScopeRow {
 /** A host's own scope, which holds the host itself. */
 const ownScope = (hostId: string): string => `host:${hostId}`;
 
+/** Of the pool that a subnet is of: itself and its address scope, as hosts see them; nothing where it has none, for all such pools are alike. */
+const scopeOfPool = query(
+  "scope of pool",
+  (view, id): readonly { readonly kind: string; readonly object: StoredObject }[] => {
+    const pool = view.get(Subnetpool, id);
+    const scope = pool?.address_scope_id == null ? undefined : view.get(AddressScope, pool.address_scope_id);
+    if (pool === undefined || scope === undefined) return [];
+    return [
+      { kind: Subnetpool.kind, object: project(Subnetpool.kind, pool, "near") },
+      { kind: AddressScope.kind, object: project(AddressScope.kind, scope, "near") },
+    ];
+  },
+  (one, other) => JSON.stringify(one) === JSON.stringify(other),
+);
+
 const derivations: readonly Derivation<ScopeRow>[] = [
   derive("own host", Host, (host) => [
     scopeRow("member", ownScope(host.id), host.id, ""),
     content(ownScope(host.id), Host.kind, host),
   ]),
   derive("network", Network, (network) => [content(network.id, Network.kind, network)]),
-  derive("subnet", Subnet, (subnet) => [content(subnet.network_id, Subnet.kind, subnet)]),
+  derive("subnet", Subnet, (subnet, view) => [
+    content(subnet.network_id, Subnet.kind, subnet),
+    ...view
+      .ask(scopeOfPool, subnet.subnetpool_id ?? "")
+      .map(({ kind, object }) => content(subnet.network_id, kind, object)),
+  ]),
   derive("bound port", Port, (port) =>
     port["binding:host_id"] === "" && port.router_id === null ? [] : [content(port.network_id, Port.kind, port)],
   ),
@@ -172,7 +195,19 @@ export class Scopes {
   /** What scopes are derived from and nothing more: this engine stands beside the server's own replica. */
   readonly #engine = new Engine<ScopeRow>({
     derivations: [...derivations, ...policyDerivations],
-    resources: [Host, Network, Subnet, Router, Port, SecurityGroup, SecurityGroupRule, AddressGroup, SecurityGroupSet],
+    resources: [
+      Host,
+      Network,
+      AddressScope,
+      Subnetpool,
+      Subnet,
+      Router,
+      Port,
+      SecurityGroup,
+      SecurityGroupRule,
+      AddressGroup,
+      SecurityGroupSet,
+    ],
     indexes: [
       Host.index.name,
       Port.index.networkHost,

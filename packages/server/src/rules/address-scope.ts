@@ -7,6 +7,7 @@ import {
   Subnetpool,
   type View,
 } from "@selvage/model";
+import { pickScopeKey } from "../allocate.ts";
 import { anyOf, type Caller, isAdmin, member, reader, shared } from "../api/policy.ts";
 import { ownerOf, type ResourceRules } from "./rules.ts";
 import { isSharedWith, share, sharedField, sharedObjects, sharingOf } from "./sharing.ts";
@@ -39,6 +40,7 @@ export const addressScopeRules: ResourceRules<typeof AddressScope> = {
       project_id: ownerOf(writing, values),
       name: String(values.name),
       ip_version: values.ip_version === 6 ? 6 : 4,
+      key: pickScopeKey(writing.transaction),
     });
     if (values.shared === true) share(writing, "address_scope", scope);
     return scope;

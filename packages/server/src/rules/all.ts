@@ -1,4 +1,5 @@
 /** The resources of the Networking API, in the order in which `/v2.0/` lists them. */
+import { addressGroupRules } from "./address-group.ts";
 import { addressScopeRules } from "./address-scope.ts";
 import { agentRules } from "./agent.ts";
 import { ipAvailabilityRules } from "./ip-availability.ts";
@@ -7,6 +8,8 @@ import { portRules } from "./port.ts";
 import { rbacPolicyRules } from "./rbac-policy.ts";
 import { routerRules } from "./router.ts";
 import { pathOf, type ResourceRules } from "./rules.ts";
+import { securityGroupRules } from "./security-group.ts";
+import { securityGroupRuleRules } from "./security-group-rule.ts";
 import { subnetRules } from "./subnet.ts";
 import { subnetpoolRules } from "./subnetpool.ts";
 import { availabilityZoneRules } from "./zones.ts";
@@ -21,6 +24,9 @@ const ownRules = [
   addressScopeRules,
   subnetpoolRules,
   portRules,
+  securityGroupRules,
+  securityGroupRuleRules,
+  addressGroupRules,
   routerRules,
   agentRules,
   availabilityZoneRules,

@@ -107,6 +107,8 @@ export interface ResourceRules<R extends AnyResource = AnyResource> {
   readonly sharing?: Sharing<ObjectOf<R>>;
   /** Special filters: of one attribute's raw values, whether an object passes. */
   readonly filters?: Readonly<Record<string, (values: readonly string[]) => (object: ObjectOf<R>) => boolean>>;
+  /** Throws what stands against the values of one POST of many, taken together. */
+  readonly together?: (values: readonly Values[]) => void;
   readonly create: (writing: Writing, values: Values) => ObjectOf<R>;
   readonly update: (writing: Writing, before: ObjectOf<R>, values: Values) => ObjectOf<R>;
   /** Checks and removes. `precondition` says 412 where the request carried one: a conflict of the resource's own wins over it. */

@@ -1,5 +1,4 @@
 /** The engine of one host: every app's derivations over the projected kinds, what is plugged in, and the indexes that a projection can fill. */
-import { derivationsFor, type Here } from "@selvage/compiler";
 import {
   type AnyResource,
   Attachment,
@@ -7,12 +6,15 @@ import {
   Host,
   type Index,
   Port,
+  Router,
   SecurityGroupRule,
   SecurityGroupSet,
   Subnet,
 } from "@selvage/model";
 import type { Row } from "@selvage/pipeline";
 import { projectedResources } from "@selvage/sync";
+import type { Here } from "./app.ts";
+import { derivationsFor } from "./derivations.ts";
 
 /** The kinds in a host's view: intent as projected, and its own facts. */
 export const viewResources: readonly AnyResource[] = Object.freeze([...projectedResources, Attachment]);
@@ -24,6 +26,7 @@ export const viewResources: readonly AnyResource[] = Object.freeze([...projected
 export const viewIndexes: readonly Index[] = Object.freeze([
   Host.index.name,
   Subnet.index.network_id,
+  Router.index.key,
   Port.index.networkHost,
   Port.index.networkMac,
   Port.index.address,

@@ -1,0 +1,31 @@
+/** All apps, and the derivations that they make for one host. */
+import type { Derivation } from "@selvage/model";
+import type { Row } from "@selvage/pipeline";
+import type { App, Here } from "./app.ts";
+import { binding } from "./apps/binding.ts";
+import { carriage } from "./apps/carriage.ts";
+import { dhcp } from "./apps/dhcp.ts";
+import { flood } from "./apps/flood.ts";
+import { guard } from "./apps/guard.ts";
+import { neighbours } from "./apps/neighbours.ts";
+import { routers } from "./apps/routers.ts";
+import { securityGroups } from "./apps/security-groups.ts";
+import { tunnels } from "./apps/tunnels.ts";
+import { unicast } from "./apps/unicast.ts";
+
+export const apps: readonly App[] = Object.freeze([
+  binding,
+  guard,
+  neighbours,
+  dhcp,
+  carriage,
+  unicast,
+  flood,
+  routers,
+  tunnels,
+  securityGroups,
+]);
+
+/** Every derivation of every app, for one host; each is named `app: derivation`, which is what provenance shows. */
+export const derivationsFor = (here: Here): readonly Derivation<Row>[] =>
+  apps.flatMap((app) => app.derivations(here).map((each) => ({ ...each, name: `${app.name}: ${each.name}` })));

@@ -1,0 +1,169 @@
+/** One host as a trace needs it: an engine over the part of its intent that the packet can meet, and a simulated switch that holds the rows. */
+import { hostEngine } from "@selvage/compiler";
+import { SimulatedDatapath } from "@selvage/datapath";
+import {
+  type AnyResource,
+  Attachment,
+  type Change,
+  type Engine,
+  Host,
+  ipOf,
+  isLinkLocalIp,
+  keyOf,
+  linkLocalOf,
+  macOf,
+  Port,
+  type Revision,
+  Router,
+  type StoredObject,
+  Subnet,
+  textOfIp,
+  type View,
+} from "@selvage/model";
+import type { Row } from "@selvage/pipeline";
+import { isLocal, project, projectedResources } from "@selvage/sync";
+
+/** All intent, and what of it each host is told. */
+export interface Intent {
+  readonly view: View & { readonly revision: Revision };
+  /** Kind and id of every object that a host is told of. */
+  readonly needOf: (hostId: string) => Iterable<{ readonly kind: string; readonly id: string }>;
+}
+
+export interface TracedHost {
+  readonly host: Host;
+  readonly engine: Pick<Engine<Row>, "origins" | "rows">;
+  readonly datapath: Pick<SimulatedDatapath, "receive">;
+}
+
+const byKind: ReadonlyMap<string, AnyResource> = new Map(projectedResources.map((each) => [each.kind, each]));
+
+/** What a packet may meet: by these addresses and ports, other ports are known to it. */
+export interface Meeting {
+  readonly addresses: ReadonlySet<string>;
+  readonly ports: ReadonlySet<string>;
+}
+
+/**
+ * Of what a host is told the part that can matter to a packet. Of ports, which are nearly all of it, these: the packet's ends, whoever has an address that it may
+ * pass, routers' interfaces, whoever may speak for others, and of each network and each set of groups one on each host, for what matters of the rest is only
+ * that there is one. A test holds that a packet meets the same rows among all of it.
+ */
+export function partThatMatters(
+  { view, needOf }: Intent,
+  host: Pick<Host, "id">,
+  meeting: Meeting,
+): readonly (readonly [AnyResource, StoredObject])[] {
+  const kept: (readonly [AnyResource, StoredObject])[] = [];
+  const ports: Port[] = [];
+  const addresses = new Set(meeting.addresses);
+  for (const { kind, id } of needOf(host.id)) {
+    const resource = byKind.get(kind);
+    const object = resource === undefined ? undefined : view.get(resource, id);
+    if (resource === undefined || object === undefined) continue;
+    if (kind === Port.kind) {
+      ports.push(object as Port);
+      continue;
+    }
+    kept.push([resource, object]);
+    if (kind === Router.kind) for (const { nexthop } of (object as Router).routes) addresses.add(nexthop);
+    if (kind === Subnet.kind) {
+      const { gateway_ip, host_routes } = object as Subnet;
+      if (gateway_ip !== null) addresses.add(gateway_ip);
+      for (const { nexthop } of host_routes) addresses.add(nexthop);
+    }
+  }
+  const pairMacs = new Set(ports.flatMap((port) => port.allowed_address_pairs.map((pair) => pair.mac_address)));
+  const linkLocals = new Set([...addresses].filter((address) => isLinkLocalIp(ipOf(address))));
+  const seen = new Set<string>();
+  const isFirst = (key: string): boolean => !seen.has(key) && seen.add(key) !== undefined;
+  for (const port of ports) {
+    const where = port["binding:host_id"];
+    // Both are asked: a port may be the first of its network, and of its set.
+    const firsts = [
+      isFirst(keyOf("network", port.network_id, where)),
+      isFirst(keyOf("set", port.security_group_set, where)),
+    ];
+    const isMet =
+      firsts.includes(true) ||
+      port.router_id !== null ||
+      port.allowed_address_pairs.length > 0 ||
+      pairMacs.has(port.mac_address) ||
+      meeting.ports.has(port.id) ||
+      port.fixed_ips.some(({ ip_address }) => addresses.has(ip_address)) ||
+      (linkLocals.size > 0 && linkLocals.has(textOfIp(linkLocalOf(macOf(port.mac_address)))));
+    if (isMet) kept.push([Port, port]);
+  }
+  return kept;
+}
+
+/** Everything that a host is told of. */
+export function everything({ view, needOf }: Intent, host: Pick<Host, "id">): ReturnType<typeof partThatMatters> {
+  return [...needOf(host.id)].flatMap(({ kind, id }) => {
+    const resource = byKind.get(kind);
+    const object = resource === undefined ? undefined : view.get(resource, id);
+    return resource === undefined || object === undefined ? [] : [[resource, object] as const];
+  });
+}
+
+/** Compiles for a host, with every port that is bound to it plugged in, and puts the rows into a switch of its own. */
+export async function buildHost(
+  host: Host,
+  objects: ReturnType<typeof partThatMatters>,
+  revision: Revision,
+): Promise<TracedHost> {
+  const engine = hostEngine({ name: host.name });
+  const changes: Change[] = [];
+  for (const [{ kind }, object] of objects) {
+    const distance = isLocal(kind, object, host.name) ? "near" : "far";
+    changes.push({ kind, id: object.id, object: project(kind, object, distance) });
+    if (kind === Port.kind && distance === "near")
+      changes.push({ kind: Attachment.kind, id: object.id, object: { id: object.id } });
+  }
+  const { added } = engine.apply(changes, revision);
+  const datapath = new SimulatedDatapath();
+  await datapath.apply({ added, removed: [], modified: [] });
+  return { host, engine, datapath };
+}
+
+/** The hosts that a packet has met so far, each built when it is met first. */
+export class MetHosts {
+  readonly #intent: Intent;
+  readonly #meeting: Meeting;
+  readonly #turn: () => Promise<void>;
+  readonly #built = new Map<string, Promise<TracedHost>>();
+
+  /** `turn`: waited for before each host, for others to have theirs. */
+  constructor(intent: Intent, meeting: Meeting, turn: () => Promise<void>) {
+    this.#intent = intent;
+    this.#meeting = meeting;
+    this.#turn = turn;
+  }
+
+  /** The host of this name; undefined: there is none. */
+  async named(name: string): Promise<TracedHost | undefined> {
+    return this.#build(this.#intent.view.by(Host.index.name, name)[0]);
+  }
+
+  /** The host whose tunnels end at an address. */
+  async at(tunnelIp: string): Promise<TracedHost | undefined> {
+    return this.#build(this.#intent.view.by(Host.index.tunnelIp, tunnelIp)[0]);
+  }
+
+  get hosts(): readonly string[] {
+    return [...this.#built.keys()];
+  }
+
+  async #build(host: Host | undefined): Promise<TracedHost | undefined> {
+    if (host === undefined) return undefined;
+    const found = this.#built.get(host.id);
+    if (found !== undefined) return found;
+    const build = async (): Promise<TracedHost> => {
+      await this.#turn();
+      return buildHost(host, partThatMatters(this.#intent, host, this.#meeting), this.#intent.view.revision);
+    };
+    const made = build();
+    this.#built.set(host.id, made);
+    return made;
+  }
+}

@@ -1,0 +1,140 @@
+/** POST /v1/trace: what becomes of a packet that a port sends, by present intent; for admins, and for readers of the port's project. */
+import { fail, isError } from "@selvage/base";
+import type { Probe, Question } from "@selvage/explain";
+import { canonicalIp, ipOf, isMulticastIp, isUnspecifiedIp, Port } from "@selvage/model";
+import { type Caller, isAdmin, reader } from "../api/policy.ts";
+import type { Exchange, Reply } from "../http/exchange.ts";
+import type { OwnApi } from "./own.ts";
+import { type Attributes, readOwnBody, textOf } from "./request.ts";
+import type { Tracer } from "./tracer.ts";
+
+const known = [
+  "from",
+  "to",
+  "protocol",
+  "ip_version",
+  "source_port",
+  "destination_port",
+  "icmp_type",
+  "icmp_code",
+  "size",
+  "ttl",
+] as const;
+
+const protocols: ReadonlyMap<string, number> = new Map([
+  ["icmp", 1],
+  ["tcp", 6],
+  ["udp", 17],
+  ["icmpv6", 58],
+  ["sctp", 132],
+]);
+/** The first of the ports that machines send from (RFC 6335, section 6). */
+const sendingPort = 49_152;
+/** What a machine that is asked serves, where nobody said which port. */
+const askedPort = 80;
+
+const invalid = (field: string, reason: string): Error => fail("FieldInvalid", { field, reason }, { field });
+
+/**
+ * POST /v1/trace `{from, to, protocol?, ip_version?, source_port?, destination_port?, icmp_type?, icmp_code?, size?, ttl?}`: `from` a port's id or name, `to` the
+ * same or an address. Throws FieldInvalid, NameUnknown for a port that there is not or that is not the caller's, NameAmbiguous, HostsNotServed.
+ */
+export async function tracePacket(api: OwnApi, exchange: Exchange, caller: Caller): Promise<Reply> {
+  const body = readOwnBody(exchange);
+  for (const name of Object.keys(body)) {
+    if (!(known as readonly string[]).includes(name)) throw invalid(name, `it is none of ${known.join(", ")}`);
+  }
+  const from = portOf(api, caller, textOf(body, "from"));
+  const target = textOf(body, "to");
+  const address = canonicalIp(target);
+  if (address !== undefined && (isMulticastIp(ipOf(address)) || isUnspecifiedIp(ipOf(address))))
+    throw invalid("to", "it must be the address of one machine");
+  const to = address === undefined ? portOf(api, caller, target) : undefined;
+  if (api.tracer === undefined) throw fail("HostsNotServed");
+  const question = questionOf(api, api.tracer, body, from, to, address);
+  const everything = isAdmin(caller, { projectId: "" });
+  const project = (projectId: string): boolean => everything || reader(caller, { projectId });
+  try {
+    return { status: 200, body: { trace: await api.tracer.ask(question, { everything, project }) } };
+  } catch (error) {
+    if (isError(error) || !(error instanceof Error) || error.name !== "EncodeError") throw error;
+    throw fail(
+      "FieldInvalid",
+      { field: "body", reason: `there is no such packet (${error.message})` },
+      { cause: error },
+    );
+  }
+}
+
+/** A port by id, or by name where just one that the caller sees has it. */
+function portOf({ writer: { replica } }: OwnApi, caller: Caller, word: string): Port {
+  const sees = (port: Port): boolean =>
+    isAdmin(caller, { projectId: "" }) || reader(caller, { projectId: port.project_id });
+  const byId = replica.get(Port, word);
+  if (byId !== undefined && sees(byId)) return byId;
+  const named = word === "" ? [] : [...replica.objects(Port)].filter((port) => port.name === word && sees(port));
+  const [only, second] = named;
+  if (second !== undefined) throw fail("NameAmbiguous", { kind: "port", name: word });
+  if (only === undefined) throw fail("NameUnknown", { kind: "port", name: word });
+  return only;
+}
+
+/** A whole number of the body, or what it is where it is not given. Throws FieldInvalid. */
+function numberOf<D>(body: Attributes, name: string, least: number, most: number, otherwise: D): number | D {
+  const value = body[name];
+  if (value === undefined) return otherwise;
+  if (typeof value === "number" && Number.isInteger(value) && value >= least && value <= most) return value;
+  throw invalid(name, `it must be a whole number from ${least} to ${most}`);
+}
+
+function questionOf(
+  { writer: { replica } }: OwnApi,
+  { explain }: Tracer,
+  body: Attributes,
+  from: Port,
+  to: Port | undefined,
+  address: string | undefined,
+): Question {
+  const asked = numberOf(body, "ip_version", 4, 6, undefined);
+  if (asked === 5) throw invalid("ip_version", "it must be 4 or 6");
+  const versions = ([4, 6] as const).filter((version) => asked === undefined || asked === version);
+  const destination =
+    address ??
+    versions
+      .filter((version) => explain.addressesOf(from, version).length > 0)
+      .flatMap((version) => (to === undefined ? [] : explain.addressesOf(to, version)))[0];
+  if (destination === undefined) throw invalid("to", "the ports have no addresses of one IP version");
+  const version = destination.includes(":") ? 6 : 4;
+  if (!versions.includes(version)) throw invalid("ip_version", `${destination} is of the other`);
+  const source = explain.sourceFor(replica, from, destination);
+  if (source === undefined) throw invalid("from", `the port has no IPv${version} address`);
+  if (source === destination) throw invalid("to", "it is the sender's own address");
+  const probe = probeOf(explain, body, version);
+  return { from, ...(to === undefined ? {} : { to }), source, destination, probe };
+}
+
+function protocolOf(value: unknown, version: 4 | 6): number {
+  if (value === undefined || value === "icmp") return version === 4 ? 1 : 58;
+  const number =
+    typeof value === "string" ? (protocols.get(value) ?? (/^\d{1,3}$/.test(value) ? Number(value) : -1)) : value;
+  if (typeof number === "number" && Number.isInteger(number) && number >= 0 && number <= 255) return number;
+  throw invalid("protocol", `it must be one of ${[...protocols.keys()].join(", ")}, or a number from 0 to 255`);
+}
+
+/** The largest IP packet there is. */
+const largest = 65_535;
+
+function probeOf(explain: Tracer["explain"], body: Attributes, version: 4 | 6): Probe {
+  const probe: Probe = {
+    version,
+    protocol: protocolOf(body.protocol, version),
+    sourcePort: numberOf(body, "source_port", 0, 65_535, sendingPort),
+    destinationPort: numberOf(body, "destination_port", 0, 65_535, askedPort),
+    icmpType: numberOf(body, "icmp_type", 0, 255, explain.echo[version].request),
+    icmpCode: numberOf(body, "icmp_code", 0, 255, 0),
+    ttl: numberOf(body, "ttl", 0, 255, 64),
+  };
+  const least = explain.smallest(probe);
+  const size = numberOf(body, "size", least, largest, undefined);
+  return size === undefined ? probe : { ...probe, size };
+}

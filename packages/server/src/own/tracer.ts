@@ -1,0 +1,62 @@
+/** Packets traced one after the other: what each host makes of intent is compiled for it, a host at a time, with turns for requests between. */
+import type { Question, Sight, ToldTrace } from "@selvage/explain";
+import { Host, type Port } from "@selvage/model";
+import type { NeedOf, ServerCore } from "../server.ts";
+
+type Explain = typeof import("@selvage/explain");
+
+export class Tracer {
+  readonly #core: Pick<ServerCore, "writer" | "hosts">;
+  readonly #needOf: NeedOf;
+  /** Its code is loaded while the program's files can be read, and by servers of hosts alone. */
+  readonly explain: Explain;
+  #last: Promise<unknown> = Promise.resolve();
+
+  private constructor(core: Pick<ServerCore, "writer" | "hosts">, needOf: NeedOf, explain: Explain) {
+    this.#core = core;
+    this.#needOf = needOf;
+    this.explain = explain;
+  }
+
+  /** To be called before the server gives up root. */
+  static async open(core: Pick<ServerCore, "writer" | "hosts">, needOf: NeedOf): Promise<Tracer> {
+    return new Tracer(core, needOf, await import("@selvage/explain"));
+  }
+
+  /** Traces a question behind those that were asked before, and tells it to whoever sees this much. Throws EncodeError. */
+  ask(question: Question, sight: Sight): Promise<ToldTrace> {
+    const mine = this.#last.then(() => this.#run(question, sight));
+    this.#last = mine.catch(() => undefined);
+    return mine;
+  }
+
+  async #run(question: Question, sight: Sight): Promise<ToldTrace> {
+    const { replica } = this.#core.writer;
+    const { trace, Teller, hostsOf } = this.explain;
+    const turn = (): Promise<void> => new Promise((done) => void setImmediate(done));
+    await turn();
+    const conversation = await trace({ view: replica, needOf: this.#needOf }, question, turn);
+    const notes = hostsOf(replica, conversation).flatMap((host) => this.#notesOn(host, sight));
+    const ends = [question.from, ...(question.to === undefined ? [] : [question.to])];
+    const down = ends.flatMap((port) => this.#notesOnPort(port));
+    return new Teller(replica, sight).tell(conversation, [...notes, ...down]);
+  }
+
+  /** How a host is otherwise than a trace takes it to be. */
+  #notesOn({ id, name }: Host, sight: Sight): readonly string[] {
+    const word = sight.everything ? `Host ${name}` : "A host on its way";
+    const { alive, inForce } = this.#core.hosts.of(id);
+    const { revision } = this.#core.writer.replica;
+    if (!alive) return [`${word} is not heard from: what it holds may be older than this.`];
+    if (inForce === undefined || inForce < revision)
+      return [`${word} is ${inForce === undefined ? "not in force yet" : "behind"}: this is how it will be.`];
+    return [];
+  }
+
+  #notesOnPort({ id, name, "binding:host_id": hostName }: Port): readonly string[] {
+    const { replica } = this.#core.writer;
+    const host = replica.by(Host.index.name, hostName)[0];
+    if (host === undefined || this.#core.hosts.portUp(host.id, id)) return [];
+    return [`Port ${name === "" ? id : name} is not up: nothing is plugged in there, and here it is taken to be.`];
+  }
+}

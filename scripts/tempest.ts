@@ -1,0 +1,188 @@
+/** Runs OpenStack's own test suite of the Networking API against a fresh server (`npm run test:tempest`): Tempest, Debian's package, `tempest.api.network`. */
+
+import { spawn } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { startTestServer, type TestServer } from "@selvage/server/testing";
+import {
+  emptyOutcomes,
+  figuresLine,
+  judgeOutcome,
+  type Outcome,
+  type Outcomes,
+  parseAllowed,
+  parseLine,
+} from "./tempest/outcomes.ts";
+
+const ROOT = fileURLToPath(new URL("..", import.meta.url));
+const RUNNER = fileURLToPath(new URL("tempest/run.py", import.meta.url));
+const ALLOWED = fileURLToPath(new URL("tempest/allowed.json", import.meta.url));
+const PACKAGE = "tempest.api.network";
+const DEBIAN = ["python3-tempest", "tempest"];
+const MODULE = "/usr/lib/python3/dist-packages/tempest/__init__.py";
+
+const HELP = `Usage: npm run test:tempest -- [options] [pattern…]
+
+Runs ${PACKAGE} of Tempest against a server of its own with a fresh data directory. When Tempest is not there, installs Debian's
+packages ${DEBIAN.join(" and ")} (as root, by apt, no service is started).
+
+  pattern…     regular expressions: only tests whose name matches one
+  --json FILE  writes every test's outcome there
+  --verbose    also tell each test that passed, and why each was skipped
+
+Prints how many passed, failed and were skipped, and every failure with its cause. scripts/tempest/allowed.json lists the tests that need
+what this server does not have, each with its reason; an entry counts only while the extension that it waits for is not listed.
+Exit code: 0 everything else passed, 1 a test failed or was skipped that is not in the list, 64 wrong use.
+`;
+
+/** Brings Debian's packages when they are not there. Throws when they cannot be had. */
+async function bringTempest(): Promise<void> {
+  if (existsSync(MODULE)) return;
+  process.stdout.write(`installing Debian's ${DEBIAN.join(" and ")} (apt; no service is started)\n`);
+  const script = join(ROOT, "packages/lab/src/apt-install.sh");
+  const child = spawn(script, DEBIAN, { stdio: ["ignore", "ignore", "inherit"] });
+  const code = await new Promise<number | null>((resolve, reject) => {
+    child.once("error", reject);
+    child.once("close", resolve);
+  });
+  if (code !== 0 || !existsSync(MODULE)) {
+    throw new Error(`Tempest could not be installed; by hand: apt-get install ${DEBIAN.join(" ")}`);
+  }
+}
+
+/** tempest.conf for a server: accounts are made as the tests need them; no compute, image or volume service; the extensions that the server lists. */
+function configuration(server: TestServer, directory: string, extensions: readonly string[]): string {
+  const sections: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+    DEFAULT: { log_dir: directory, log_file: "tempest.log", debug: "false" },
+    auth: {
+      use_dynamic_credentials: "true",
+      admin_username: "admin",
+      admin_password: server.adminPassword,
+      admin_project_name: "admin",
+      admin_domain_name: "Default",
+      tempest_roles: "member",
+    },
+    identity: {
+      uri_v3: `${server.url}/identity/v3`,
+      auth_version: "v3",
+      region: server.running.core.settings.region,
+    },
+    "identity-feature-enabled": { api_v2: "false", api_v3: "true" },
+    network: { region: server.running.core.settings.region, project_network_cidr: "10.100.0.0/16" },
+    "network-feature-enabled": {
+      api_extensions: extensions.join(","),
+      ipv6: "true",
+      ipv6_subnet_attributes: "true",
+      floating_ips: String(extensions.includes("external-net")),
+      port_security: String(extensions.includes("port-security")),
+    },
+    service_available: { neutron: "true", nova: "false", glance: "false", cinder: "false", swift: "false" },
+    oslo_concurrency: { lock_path: directory },
+  };
+  return Object.entries(sections)
+    .map(([name, settings]) => {
+      const lines = Object.entries(settings).map(([key, value]) => `${key} = ${value}`);
+      return `[${name}]\n${lines.join("\n")}\n`;
+    })
+    .join("\n");
+}
+
+async function runTempest(
+  server: TestServer,
+  extensions: readonly string[],
+  patterns: readonly string[],
+  heard: (outcome: Outcome) => void,
+): Promise<void> {
+  const directory = mkdtempSync(join(tmpdir(), "selvage-tempest-"));
+  try {
+    writeFileSync(join(directory, "tempest.conf"), configuration(server, directory, extensions), { mode: 0o600 });
+    const env = {
+      ...process.env,
+      TEMPEST_CONFIG_DIR: directory,
+      TEMPEST_CONFIG: "tempest.conf",
+      PYTHONWARNINGS: "ignore",
+    };
+    const child = spawn("/usr/bin/python3", [RUNNER, PACKAGE, ...patterns], {
+      env,
+      cwd: directory,
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    const words: string[] = [];
+    createInterface({ input: child.stderr }).on("line", (line) => {
+      words.push(line);
+      if (words.length > 30) words.shift();
+    });
+    let listed = 0;
+    createInterface({ input: child.stdout }).on("line", (line) => {
+      const read = parseLine(line);
+      if (read === undefined) return;
+      if (read.kind === "listed") listed = read.count;
+      else heard(read.outcome);
+    });
+    const code = await new Promise<number | null>((resolve, reject) => {
+      child.once("error", reject);
+      child.once("close", resolve);
+    });
+    if (code !== 0) throw new Error(`Tempest ended with ${code}:\n${words.join("\n")}`);
+    if (listed === 0) throw new Error("Tempest found no test");
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+function tell(outcomes: Outcomes, verbose: boolean): void {
+  const say = (text: string): void => void process.stdout.write(`${text}\n`);
+  for (const { outcome, allowed } of outcomes.judged) {
+    const why = outcome.why.replaceAll("\n", "\n      ");
+    if (outcome.outcome === "failed") {
+      say(`${allowed === undefined ? "FAILED " : "failed, allowed "} ${outcome.test} ${outcome.where}\n      ${why}`);
+      if (allowed !== undefined) say(`      allowed: ${allowed.reason}`);
+    } else if (outcome.outcome === "skipped" && (verbose || allowed === undefined)) {
+      say(`${allowed === undefined ? "SKIPPED" : "skipped, allowed"} ${outcome.test}\n      ${why}`);
+    }
+  }
+}
+
+async function main(): Promise<number> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      json: { type: "string" },
+      verbose: { type: "boolean", default: false },
+      help: { type: "boolean", short: "h", default: false },
+    },
+  });
+  if (values.help) {
+    process.stdout.write(HELP);
+    return 0;
+  }
+  await bringTempest();
+  const allowed = parseAllowed(readFileSync(ALLOWED, "utf8"));
+  await using server = await startTestServer({ on: "sqlite" });
+  // The tests of agents want one; here a host is one.
+  await server.host("tempest-host");
+  const listed = (await server.admin.get("/v2.0/extensions")).body.extensions;
+  const extensions = (listed as readonly { readonly alias: string }[]).map(({ alias }) => alias);
+  const outcomes = emptyOutcomes();
+  const begun = performance.now();
+  await runTempest(server, extensions, positionals, (outcome) => {
+    judgeOutcome(outcomes, outcome, allowed, extensions);
+    if (values.verbose) process.stderr.write(`${outcome.outcome} ${outcome.test}\n`);
+  });
+  tell(outcomes, values.verbose);
+  if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(outcomes.judged, undefined, 2)}\n`);
+  process.stdout.write(`${figuresLine(outcomes, (performance.now() - begun) / 1000)}\n`);
+  return outcomes.unexpected > 0 ? 1 : 0;
+}
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  process.stderr.write(`test:tempest: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = code.startsWith("ERR_PARSE_ARGS") ? 64 : 1;
+}
