@@ -128,42 +128,34 @@ export async function buildHost(
 
 /** The hosts that a packet has met so far, each built when it is met first. */
 export class MetHosts {
-  readonly #intent: Intent;
-  readonly #meeting: Meeting;
-  readonly #turn: () => Promise<void>;
+  readonly #view: View;
+  readonly #build: (host: Host) => Promise<TracedHost>;
   readonly #built = new Map<string, Promise<TracedHost>>();
 
-  /** `turn`: waited for before each host, for others to have theirs. */
-  constructor(intent: Intent, meeting: Meeting, turn: () => Promise<void>) {
-    this.#intent = intent;
-    this.#meeting = meeting;
-    this.#turn = turn;
+  constructor(view: View, build: (host: Host) => Promise<TracedHost>) {
+    this.#view = view;
+    this.#build = build;
   }
 
   /** The host of this name; undefined: there is none. */
   async named(name: string): Promise<TracedHost | undefined> {
-    return this.#build(this.#intent.view.by(Host.index.name, name)[0]);
+    return this.#take(this.#view.by(Host.index.name, name)[0]);
   }
 
   /** The host whose tunnels end at an address. */
   async at(tunnelIp: string): Promise<TracedHost | undefined> {
-    return this.#build(this.#intent.view.by(Host.index.tunnelIp, tunnelIp)[0]);
+    return this.#take(this.#view.by(Host.index.tunnelIp, tunnelIp)[0]);
   }
 
+  /** Their ids. */
   get hosts(): readonly string[] {
     return [...this.#built.keys()];
   }
 
-  async #build(host: Host | undefined): Promise<TracedHost | undefined> {
+  #take(host: Host | undefined): Promise<TracedHost> | undefined {
     if (host === undefined) return undefined;
-    const found = this.#built.get(host.id);
-    if (found !== undefined) return found;
-    const build = async (): Promise<TracedHost> => {
-      await this.#turn();
-      return buildHost(host, partThatMatters(this.#intent, host, this.#meeting), this.#intent.view.revision);
-    };
-    const made = build();
-    this.#built.set(host.id, made);
-    return made;
+    const held = this.#built.get(host.id) ?? this.#build(host);
+    this.#built.set(host.id, held);
+    return held;
   }
 }

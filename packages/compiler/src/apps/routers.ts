@@ -3,6 +3,7 @@
  * routes, the longest prefix first (RFC 1812; design, section 5). A router's interfaces are ports with `router_id`, and are on no host.
  */
 import {
+  AddressScope,
   cidrContains,
   cidrOf,
   derive,
@@ -15,6 +16,7 @@ import {
   query,
   Router,
   Subnet,
+  Subnetpool,
 } from "@selvage/model";
 import {
   EthType,
@@ -25,6 +27,7 @@ import {
   RouterSolicitation,
   type Row,
   row,
+  Scopes,
   ToRouter,
 } from "@selvage/pipeline";
 import { addressesOf, ipVersion } from "../addresses.ts";
@@ -36,11 +39,18 @@ const routerKey = query("router key", (view, id) => view.get(Router, id)?.key);
 const routerUp = query("router up", (view, id) => view.get(Router, id)?.admin_state_up ?? false);
 const subnetCidr = query("subnet cidr", (view, id) => view.get(Subnet, id)?.cidr);
 
+/** The number of the address scope that a subnet's pool is of; 0: of none. */
+const subnetScope = query("subnet scope", (view, id) => {
+  const pool = view.get(Subnetpool, view.get(Subnet, id)?.subnetpool_id ?? "");
+  return view.get(AddressScope, pool?.address_scope_id ?? "")?.key ?? 0;
+});
+
 /** Where a router stands: an interface's network and MAC, and the prefix that is reached through it. */
 interface Interface {
   readonly net: number;
   readonly mac: string;
   readonly cidr: string;
+  readonly scope: number;
 }
 
 /** A whole address as a prefix. */
@@ -66,7 +76,7 @@ function* interfacesOf(view: QueryingView, routerId: string): Iterable<Interface
     if (net === undefined) continue;
     for (const fixed of port.fixed_ips) {
       const cidr = view.ask(subnetCidr, fixed.subnet_id);
-      if (cidr !== undefined) yield { net, mac: port.mac_address, cidr };
+      if (cidr !== undefined) yield { net, mac: port.mac_address, cidr, scope: view.ask(subnetScope, fixed.subnet_id) };
     }
   }
 }
@@ -92,7 +102,25 @@ function routesOf(routes: readonly HostRoute[], interfaces: readonly Interface[]
   return byDestination;
 }
 
-export const routers = app("routers", [ToRouter, RouterIn, Route, NextHops, RouterSolicitation], (here) => [
+/**
+ * What keeps networks of different scopes apart, in one family: where a packet came from tells its scope, unless that is none, and each network refuses the
+ * scopes of the router's others. All subnets of a family on one network are in one scope; the first says which.
+ */
+function scopeRows(vrf: number, ethType: number, interfaces: readonly Interface[]): readonly Row[] {
+  const scopes = new Map<number, number>();
+  for (const { net, scope } of interfaces) if (!scopes.has(net)) scopes.set(net, scope);
+  const all = new Set(scopes.values());
+  return [...scopes].flatMap(([net, own]) => [
+    ...(own === 0 ? [] : [row(RouterIn, { vrf, net, ethType }, "from", { scope: own }, "scope")]),
+    ...[...all]
+      .filter((scope) => scope !== own)
+      .map((scope) => row(Scopes, { vrf, scope, net, ethType }, "other", {}, "other")),
+  ]);
+}
+
+const written = [ToRouter, RouterIn, Route, NextHops, Scopes, RouterSolicitation] as const;
+
+export const routers = app("routers", written, (here) => [
   derive("interface", Port, (port, view) => {
     if (port.router_id === null || !isNear(view, port.network_id, here.name)) return [];
     const net = view.ask(networkKey, port.network_id);
@@ -134,6 +162,13 @@ export const routers = app("routers", [ToRouter, RouterIn, Route, NextHops, Rout
       for (const [hop, each] of hops.entries()) rows.push(row(NextHops, { vrf, route, hop }, "via", each));
     }
     return rows;
+  }),
+  derive("scopes", Router, (router, view) => {
+    const ports = view.by(Port.index.router_id, router.id);
+    if (!router.admin_state_up || !ports.some((port) => isNear(view, port.network_id, here.name))) return [];
+    const interfaces = [...interfacesOf(view, router.id)];
+    const of = (version: 4 | 6) => interfaces.filter(({ cidr }) => ipVersion(cidr) === version);
+    return [...scopeRows(router.key, EthType.ipv4, of(4)), ...scopeRows(router.key, EthType.ipv6, of(6))];
   }),
   /** Solicitations are for the agent where a router has something to advertise on the network; else they are for whoever of its machines routes. */
   deriveKey("solicited", Port.index.routedNetwork, (networkId, view) => {

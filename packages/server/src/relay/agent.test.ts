@@ -18,6 +18,7 @@ import {
   randomHistory,
   remove,
   type Step,
+  withRouters,
 } from "@selvage/model/testing";
 import { decode, encode, multicastMac, solicitedNode } from "@selvage/packet";
 import { type Row, rowText } from "@selvage/pipeline";
@@ -253,7 +254,7 @@ async function play(world: World, step: Step): Promise<void> {
 test("each host's switch holds what a full recompute of its need yields, whatever was cut, slow, restarted or gone", async () => {
   await fc.assert(
     fc.asyncProperty(
-      randomHistory({ steps: 25 }).chain((steps) =>
+      withRouters(randomHistory({ steps: 25 })).chain((steps) =>
         fc.array(fates, { minLength: steps.length, maxLength: steps.length }).map((all) => ({ steps, all })),
       ),
       async ({ steps, all }) => {
