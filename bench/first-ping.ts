@@ -4,7 +4,7 @@ import { type ApiClient, type Json, makeNetwork } from "./api-client.ts";
 import { type Bench, inDirectory, type Size, until } from "./bench.ts";
 import { agentMetrics, type Fabric, openBenchFabric, SwitchDatabase } from "./fabric.ts";
 import { numberText, percentile, type Report, spread } from "./figures.ts";
-import { type GuestPlan, leaseTime, makeGuest, preciseNow, removeGuest, startProbe } from "./guest.ts";
+import { type GuestPlan, leaseTime, makeGuest, removeGuest, startProbe } from "./guest.ts";
 
 interface Plan {
   readonly hosts: readonly number[];
@@ -110,8 +110,7 @@ async function sample(scene: Scene, guest: GuestPlan, lease: "asked" | "not aske
   let made: string | undefined;
   try {
     await probe.sending;
-    const now = preciseNow();
-    const begin = now();
+    const begin = performance.now();
     const { id } = await api.create("port", {
       network_id: network,
       mac_address: guest.mac,
@@ -119,9 +118,9 @@ async function sample(scene: Scene, guest: GuestPlan, lease: "asked" | "not aske
       "binding:host_id": guest.host,
     });
     made = id;
-    const replied = now();
+    const replied = performance.now();
     await database.name(guest.name, id);
-    const named = now();
+    const named = performance.now();
     const answered = await probe.answered(10_000);
     await probe.stop();
     const leased = lease === "asked" ? await leaseTime(fabric, guest) : undefined;

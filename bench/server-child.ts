@@ -1,5 +1,4 @@
 /** A server in a process of its own, as `selvage server run` starts it, that can be asked for its memory and its stalls. */
-import { monitorEventLoopDelay } from "node:perf_hooks";
 import { noQuotas, type RunningServer, relay, startServer } from "@selvage/server";
 import { answerQuestions } from "./child.ts";
 import { type MemoryUse, memoryUse } from "./memory-use.ts";
@@ -21,9 +20,18 @@ export interface StartServer {
 }
 
 let server: RunningServer | undefined;
-const resolution = 5;
-const delay = monitorEventLoopDelay({ resolution });
-delay.enable();
+
+/** A timer's period: what lies between two of its turns beyond that is a stall. */
+const period = 5;
+let turn = performance.now();
+let longest = 0;
+/** Notes the time since the last turn; `monitorEventLoopDelay` was seen to miss stalls of seconds. */
+function note(): void {
+  const now = performance.now();
+  longest = Math.max(longest, now - turn - period);
+  turn = now;
+}
+setInterval(note, period).unref();
 
 answerQuestions(
   {
@@ -46,10 +54,10 @@ answerQuestions(
       return (user + system) / 1000;
     },
     stall: () => {
-      // The histogram counts from timer to timer: what is beyond its resolution is the stall.
-      const longest = Math.max(0, delay.max / 1e6 - resolution);
-      delay.reset();
-      return longest;
+      note();
+      const stall = longest;
+      longest = 0;
+      return stall;
     },
   },
   () => server?.close(),

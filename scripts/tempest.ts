@@ -100,7 +100,12 @@ async function runTempest(
   const directory = mkdtempSync(join(tmpdir(), "selvage-tempest-"));
   try {
     writeFileSync(join(directory, "tempest.conf"), configuration(server, directory, extensions), { mode: 0o600 });
-    const env = { ...process.env, TEMPEST_CONFIG_DIR: directory, TEMPEST_CONFIG: "tempest.conf", PYTHONWARNINGS: "ignore" };
+    const env = {
+      ...process.env,
+      TEMPEST_CONFIG_DIR: directory,
+      TEMPEST_CONFIG: "tempest.conf",
+      PYTHONWARNINGS: "ignore",
+    };
     const child = spawn("/usr/bin/python3", [RUNNER, PACKAGE, ...patterns], {
       env,
       cwd: directory,

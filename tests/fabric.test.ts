@@ -2,9 +2,11 @@
 
 import assert from "node:assert/strict";
 import { type SpawnSyncReturns, spawn, spawnSync } from "node:child_process";
-import { chmodSync, mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { get } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { at } from "@selvage/lab";
@@ -19,10 +21,10 @@ const data = join(place, "data");
 
 function selvage(...words: readonly string[]): SpawnSyncReturns<string> {
   const [first = "", ...rest] = words;
-  const nested = ["lab", "host"].includes(first)
+  const nested = ["lab", "host", "server"].includes(first)
     ? [first, rest[0] ?? "", "--data", data, ...rest.slice(1)]
     : [first, "--data", data, ...rest];
-  return spawnSync(process.execPath, [MAIN, ...nested], { encoding: "utf8", timeout: 180_000 });
+  return spawnSync(process.execPath, [MAIN, ...nested], { encoding: "utf8", timeout: 600_000 });
 }
 
 function ok(result: SpawnSyncReturns<string>): string {
@@ -41,7 +43,7 @@ function list(value: unknown, key: string): readonly unknown[] {
 }
 
 const untilTrue = async (what: string, holds: () => boolean | Promise<boolean>): Promise<void> => {
-  await until(`not seen: ${what}`, 60_000, async () => ((await holds()) ? true : undefined));
+  await until(`not seen: ${what}`, 240_000, async () => ((await holds()) ? true : undefined));
 };
 
 let environment: Readonly<Record<string, string>> = {};
@@ -63,7 +65,7 @@ function quietOpenstack(...words: readonly string[]): void {
 const pidsOf = (): string =>
   JSON.stringify(list(json(selvage("lab", "hosts", "--json")), "hosts").map((host) => at(host, "pids")));
 const pinged = (from: string, address: string): boolean =>
-  selvage("lab", "exec", from, "--", "ping", "-n", "-c", "1", "-W", "1", address).status === 0;
+  selvage("lab", "exec", from, "--", "ping", "-n", "-c", "1", "-W", "5", address).status === 0;
 const allAlive = (): boolean => {
   const result = selvage("status", "--json");
   if (result.stdout === "") return false;
@@ -124,13 +126,15 @@ test("a second up is harmless: the same processes go on", { skip }, () => {
 });
 
 test("the server does not run as root", { skip }, () => {
-  const status: unknown = JSON.parse(ok(selvage("status", "--json")));
-  assert.equal(typeof at(status, "url"), "string");
+  assert.equal(typeof at(json(selvage("status", "--json")), "url"), "string");
   const server = processesNaming(data).filter((line) => line.includes(" server run "));
   assert.equal(server.length, 1, server.join("\n"));
   const pid = server[0]?.split(" ")[0] ?? "";
   const uid = spawnSync("stat", ["-c", "%u %g", `/proc/${pid}`], { encoding: "utf8" }).stdout.trim();
   assert.equal(uid, "61616 61616");
+  const status = readFileSync(`/proc/${pid}/status`, "utf8");
+  assert.match(status, /^NoNewPrivs:\t1$/m, "no program that it starts could give it root back");
+  assert.match(status, /^CapEff:\t0+$/m);
 });
 
 test("a tenant's own network with the stock client: made, plugged, reached, shown, deleted", { skip }, async () => {
@@ -173,6 +177,43 @@ test("a tenant's own network with the stock client: made, plugged, reached, show
   assert.deepEqual(machines.toSorted(), ["blue-1", "blue-2", "red-1", "red-2"]);
 });
 
+test("a machine whose port was deleted is told as such at once; unplug pulls it out, and so does the next up", {
+  skip,
+}, () => {
+  const machines = (): ReadonlyMap<string, unknown> =>
+    new Map(
+      list(json(selvage("lab", "machines", "--json")), "machines").map((machine) => [
+        `${String(at(machine, "name"))} ${String(at(machine, "port"))}`,
+        at(machine, "port_deleted"),
+      ]),
+    );
+  const before = [...machines().keys()];
+  openstack("port", "create", "--network", "red-net", "brief");
+  ok(selvage("lab", "plug", "brief", "--host", "h1"));
+  quietOpenstack("port", "delete", "brief", "red-2");
+  assert.deepEqual(
+    [...machines()].filter(([, deleted]) => deleted === true).map(([name]) => name.split(" ")[0]),
+    ["brief", "red-2"],
+  );
+  const shown = selvage("lab", "machines");
+  assert.match(shown.stdout, /^brief .*\(port deleted\)$/m);
+  assert.doesNotMatch(shown.stdout, /^red-1 .*\(port deleted\)$/m);
+  ok(selvage("lab", "unplug", "brief"));
+  assert.equal(
+    [...machines().keys()].some((name) => name.startsWith("brief ")),
+    false,
+  );
+  const up = selvage("up", "--json");
+  assert.equal(at(json(up), "ok"), true, "the demo's own port is made anew, and its machine with it");
+  assert.match(up.stderr, /unplugged, for their ports were deleted: red-2/);
+  const after = machines();
+  assert.deepEqual([...after.values()], [false, false, false, false]);
+  assert.deepEqual(
+    before.filter((name) => !after.has(name)).map((name) => name.split(" ")[0]),
+    ["red-2"],
+  );
+});
+
 test("a port's interface that turns up on another host stays dead there and is reported; the port's own host forwards on", {
   skip,
 }, async () => {
@@ -205,6 +246,34 @@ test("a port's interface that turns up on another host stays dead there and is r
   assert.ok(pinged("red-1", "10.0.0.12"), "the port's own host forwards on");
   vsctl("del-port", "br-int", "thief");
   await untilTrue("the report is withdrawn", () => unbound().length === 0);
+});
+
+/** What an agent answers on its own socket. */
+function agentSays(host: unknown, path: string): Promise<string> {
+  const socketPath = join(String(at(host, "ovsdb")).replace(/^unix:/, ""), "..", "..", "agent", "agent.sock");
+  return new Promise((resolve, reject) => {
+    get({ socketPath, path }, (response) => resolve(text(response))).on("error", reject);
+  });
+}
+
+test("what a switch drops is counted by reason: in its agent's metrics and in the status", { skip }, async () => {
+  const [h1] = list(json(selvage("lab", "hosts", "--json")), "hosts");
+  const spoofed = async (): Promise<number> => {
+    const line = /^selvage_drops_total\{.*reason="arp-spoof".*\} (\d+)$/m.exec(await agentSays(h1, "/metrics"));
+    return Number(line?.[1] ?? 0);
+  };
+  const before = await spoofed();
+  const spoof =
+    "ip addr add 10.0.0.99/24 dev eth0; ping -n -c 2 -w 3 -I 10.0.0.99 10.0.0.77; ip addr del 10.0.0.99/24 dev eth0";
+  selvage("lab", "exec", "red-1", "--", "sh", "-c", spoof);
+  await untilTrue("the spoofed questions are counted", async () => (await spoofed()) > before);
+  const dropped = (): number => {
+    const [host] = list(json(selvage("status", "--json")), "hosts");
+    const found = list(host, "drops").find((one) => at(one, "reason") === "arp-spoof");
+    return Number(at(found, "packets") ?? 0);
+  };
+  await untilTrue("the status tells of them", () => dropped() > 0);
+  assert.match(ok(selvage("status")), /^h1 +.*arp-spoof \d+/m);
 });
 
 test("a host that the lab does not have is refused", { skip }, () => {
@@ -255,6 +324,29 @@ const agentStarts = (): number =>
     (sum, host) => sum + Number(at(at(host, "starts"), "agent")),
     0,
   );
+
+test("the key of tokens is replaced while the fabric runs; a lab's authority is not", { skip }, async () => {
+  const url = String(at(json(selvage("status", "--json")), "url"));
+  const words = ok(selvage("env"));
+  const variable = (name: string): string => new RegExp(`^export ${name}=(.*)$`, "m").exec(words)?.[1] ?? "";
+  const domain = { id: "default" };
+  const identity = {
+    methods: ["password"],
+    password: { user: { name: variable("OS_USERNAME"), password: variable("OS_PASSWORD"), domain } },
+  };
+  const scope = { project: { name: variable("OS_PROJECT_NAME"), domain } };
+  const body = JSON.stringify({ auth: { identity, scope } });
+  const login = await fetch(`${url}/identity/v3/auth/tokens`, { method: "POST", body });
+  const headers = { "x-auth-token": login.headers.get("x-subject-token") ?? "" };
+  const asked = async (): Promise<number> => (await fetch(`${url}/v2.0/networks`, { headers })).status;
+  assert.equal(await asked(), 200);
+  assert.match(ok(selvage("server", "rotate-keys")), /signed with a new key/);
+  assert.equal(await asked(), 401);
+  const refused = selvage("server", "rotate-keys", "--authority");
+  assert.equal(refused.status, 69);
+  assert.match(refused.stderr, /the hosts of a lab join once/);
+  assert.ok(allAlive(), "commands sign in anew, hosts are not touched");
+});
 
 test("all agents killed with SIGKILL under a 10 ms ping: nothing is lost, and they come back", { skip }, async () => {
   const starts = agentStarts();

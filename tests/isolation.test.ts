@@ -24,7 +24,7 @@ import { Capture, runIn, sendDatagram, sendFrames } from "./support/lab-wire.ts"
 
 const MAIN = fileURLToPath(new URL("../packages/cli/src/main.ts", import.meta.url));
 const GENEVE = 6081;
-const WAIT_MS = 30_000;
+const WAIT_MS = 120_000;
 const skip = (await whyNoLab()) ?? false;
 const place = mkdtempSync(join(tmpdir(), "selvage-isolation-"));
 // The server's user must be able to pass.
@@ -131,7 +131,7 @@ before(async () => {
   if (skip !== false) return;
   const up = spawnSync(process.execPath, [MAIN, "up", "--data", data, "--hosts", "2", "--port", "0", "--json"], {
     encoding: "utf8",
-    timeout: 180_000,
+    timeout: 600_000,
   });
   assert.equal(up.status, 0, up.stderr);
   const { api, paths } = await openFabric(data);
@@ -142,7 +142,7 @@ before(async () => {
 });
 
 after(() => {
-  spawnSync(process.execPath, [MAIN, "down", "--purge", "--data", data], { encoding: "utf8", timeout: 60_000 });
+  spawnSync(process.execPath, [MAIN, "down", "--purge", "--data", data], { encoding: "utf8", timeout: 600_000 });
   rmSync(place, { recursive: true, force: true });
 });
 

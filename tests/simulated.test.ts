@@ -2,16 +2,18 @@
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { chmodSync, chownSync, mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { at } from "@selvage/lab";
+import { at, SERVER_UID } from "@selvage/lab";
 import { processesNaming } from "@selvage/lab/testing";
 
 const MAIN = fileURLToPath(new URL("../packages/cli/src/main.ts", import.meta.url));
 const NOBODY = 65_534;
+/** Not a deadline: what takes so long on any machine is stuck. */
+const HANGS_MS = 600_000;
 
 /** Why another user cannot try it from this tree, or undefined. */
 function whyNotAsNobody(): string | undefined {
@@ -36,7 +38,7 @@ function fabric(person: Person) {
     const [first = "", second = "", ...rest] = words;
     const line =
       first === "lab" ? [first, second, "--data", data, ...rest] : [first, "--data", data, ...words.slice(1)];
-    return spawnSync(process.execPath, [MAIN, ...line], { encoding: "utf8", timeout: 120_000, env, cwd: "/", ...ids });
+    return spawnSync(process.execPath, [MAIN, ...line], { encoding: "utf8", timeout: HANGS_MS, env, cwd: "/", ...ids });
   };
   return {
     data,
@@ -72,11 +74,20 @@ function provedOnce(person: Person, why: RegExp): void {
   assert.equal(entered.status, 125);
   assert.match(entered.stderr, /simulated datapath: it has no machines to enter/);
 
+  // Clients hold the URL: the port that was chosen stays, after a kill, after `down`, and where any free one is asked for again.
+  const run: unknown = JSON.parse(readFileSync(join(place.data, "run.json"), "utf8"));
+  const pid = at(at(run, "server"), "pid");
+  assert.ok(typeof pid === "number");
+  assert.match(readFileSync(`/proc/${pid}/status`, "utf8"), /^NoNewPrivs:\t1$/m);
+  process.kill(pid, "SIGKILL");
+  const mended = place.selvage("up", "--port", "0", "--json");
+  assert.equal(mended.status, 0, mended.stderr);
+  assert.equal(at(JSON.parse(mended.stdout), "url"), at(report, "url"));
   assert.equal(place.selvage("down").status, 0);
   assert.deepEqual(processesNaming(place.data), []);
   const again = place.selvage("up");
   assert.equal(again.status, 0, again.stderr);
-  assert.match(again.stdout, /^datapath: simulated /m);
+  assert.match(again.stdout, new RegExp(`^datapath: simulated {3}server: ${String(at(report, "url"))} `, "m"));
 }
 
 test("asked for with SELVAGE_DATAPATH, it serves the same demo and says why", () => {
@@ -90,4 +101,23 @@ test("a user who may make no namespaces gets it with the machine's own words", {
     { uid: NOBODY, env: { HOME: "/nonexistent" } },
     /this machine refuses namespaces \(unshare: .*not permitted/,
   );
+});
+
+test("it says that it is ready only when its machines can be asked for, not as soon as the API answers", () => {
+  const root = mkdtempSync(join(tmpdir(), "selvage-ready-"));
+  try {
+    const data = join(root, "d");
+    // What `up` asks next, the control channel, cannot be served here: a folder has its name.
+    mkdirSync(join(data, "lab.sock", "taken"), { recursive: true });
+    chmodSync(root, 0o755);
+    if (process.getuid?.() === 0) chownSync(data, SERVER_UID, SERVER_UID);
+    const ready = join(data, "ready.json");
+    const words = ["lab", "simulate", "--data", data, "--port", "0", "--ready-file", ready];
+    const ended = spawnSync(process.execPath, [MAIN, ...words], { encoding: "utf8", timeout: HANGS_MS, cwd: "/" });
+    assert.equal(ended.status, 1, ended.stderr);
+    assert.match(ended.stderr, /lab\.sock/);
+    assert.equal(existsSync(ready), false);
+  } finally {
+    rmSync(root, { recursive: true, force: true });
+  }
 });

@@ -20,7 +20,7 @@ function temporary() {
 }
 
 function run(file: string, ...words: readonly string[]) {
-  return spawnSync(file, words, { encoding: "utf8", timeout: 60_000 });
+  return spawnSync(file, words, { encoding: "utf8", timeout: 600_000 });
 }
 
 const complaint = (stderr: string): string => stderr.split("\n").find((line) => line.startsWith("selvage: ")) ?? stderr;

@@ -60,7 +60,10 @@ export function parseAllowed(text: string): readonly Allowed[] {
 /** A line of the runner; undefined for what a test printed itself. */
 export function parseLine(
   line: string,
-): { readonly kind: "listed"; readonly count: number } | { readonly kind: "outcome"; readonly outcome: Outcome } | undefined {
+):
+  | { readonly kind: "listed"; readonly count: number }
+  | { readonly kind: "outcome"; readonly outcome: Outcome }
+  | undefined {
   let read: unknown;
   try {
     read = JSON.parse(line);

@@ -75,7 +75,7 @@ async function adminOf(disk: DiskServer): Promise<TestClient> {
 
 test("a full disk: 503 that says so, nothing acknowledged is lost, reads go on, and room is enough to heal", {
   skip,
-  timeout: 120_000,
+  timeout: 600_000,
 }, async () => {
   await using disk = await DiskServer.start(12);
   const admin = await adminOf(disk);
@@ -100,7 +100,7 @@ test("a full disk: 503 that says so, nothing acknowledged is lost, reads go on, 
 
 test("a disk that turns read-only: 503 that says so, reads go on, and it heals when it may be written again", {
   skip,
-  timeout: 120_000,
+  timeout: 600_000,
 }, async () => {
   await using disk = await DiskServer.start(12);
   const admin = await adminOf(disk);

@@ -10,7 +10,7 @@ function busy({ kind, acknowledged, reads, lostReplies, repeated, entries }: Rep
   assert.ok(lostReplies > 0 && repeated > 0, `${kind}: ${lostReplies} replies lost, ${repeated} repeated`);
 }
 
-test("two servers on one store, each killed in turn, retries to either", { timeout: 120_000 }, async () => {
+test("two servers on one store, each killed in turn, retries to either", { timeout: 600_000 }, async () => {
   const report = await durabilityRun({ seed: 5, kind: "child", servers: 2, kills: 2, workerEnds: 1 });
   assert.deepEqual(report.violations, []);
   assert.ok(
@@ -24,7 +24,7 @@ for (const [kind, seed] of [
   ["child", 2],
 ] as const) {
   test(`${kind}: three kills${kind === "child" ? " and three ends of the store's thread" : ""}, seed ${seed}`, {
-    timeout: 120_000,
+    timeout: 600_000,
   }, async () => {
     const report = await durabilityRun({ seed, kind });
     assert.deepEqual(report.violations, []);
@@ -33,7 +33,7 @@ for (const [kind, seed] of [
   });
 }
 
-test("a server that acknowledges before it is durable is found out", { timeout: 120_000 }, async () => {
+test("a server that acknowledges before it is durable is found out", { timeout: 600_000 }, async () => {
   const report = await durabilityRun({ seed: 4, kind: "hasty", kills: 2 });
   assert.ok(
     report.violations.some((each) => /was acknowledged and is lost|stands at/.test(each)),

@@ -7,7 +7,7 @@ import type { Target } from "../../scripts/fuzz/target.ts";
 import { type Limits, Trial, usualLimits } from "../../scripts/fuzz/trial.ts";
 
 /** Other tests run beside these: only what is slow beyond doubt is a fault here. */
-const limits: Limits = { ms: 5_000, bytes: usualLimits.bytes, patience: 30_000 };
+const limits: Limits = { ms: 30_000, bytes: usualLimits.bytes, patience: 120_000 };
 
 /** Declares the tests of a target. */
 export async function replay(target: Target): Promise<void> {
@@ -31,7 +31,7 @@ export async function replay(target: Target): Promise<void> {
   test(`${target.name}: ${target.testRuns} inputs made from its corpus meet no fault that is not known`, async () => {
     const corpus = await readCorpus(target.name);
     const runs = target.testRuns;
-    const report = await fuzz(target, { seed: 1, runs, corpus, guided: false, limits, endlessMs: 60_000 });
+    const report = await fuzz(target, { seed: 1, runs, corpus, guided: false, limits, endlessMs: 300_000 });
     const known = open.map(({ name }) => name);
     const news = report.findings.filter(({ fault }) => !known.includes(fault.name));
     assert.deepEqual(

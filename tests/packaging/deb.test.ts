@@ -34,7 +34,7 @@ after(async () => {
 });
 
 const holds = (what: string, fact: () => boolean): Promise<true> =>
-  until(`not seen: ${what}; the agent said ${agent?.output()}; the server said ${server?.output()}`, 60_000, () =>
+  until(`not seen: ${what}; the agent said ${agent?.output()}; the server said ${server?.output()}`, 240_000, () =>
     Promise.resolve(fact() ? true : undefined),
   );
 

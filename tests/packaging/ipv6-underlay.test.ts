@@ -19,7 +19,7 @@ const data = join(place, "data");
 const encoding = "utf8";
 
 function selvage(...words: readonly string[]): SpawnSyncReturns<string> {
-  return spawnSync(process.execPath, [main, ...words], { encoding, timeout: 180_000 });
+  return spawnSync(process.execPath, [main, ...words], { encoding, timeout: 600_000 });
 }
 
 const inMachine = (port: string, ...words: readonly string[]) =>

@@ -57,7 +57,7 @@ const namesIn = (expr: string): readonly string[] =>
 
 test("what the sources declare is what a running server shows", async () => {
   const nova = { authUrl: "http://127.0.0.1:9/v3", endpoint: "", username: "", passwordFile: "/dev/null", project: "" };
-  const more = { userDomain: "", projectDomain: "", region: "", gather: 1, batch: 1, timeout: 1000 };
+  const more = { userDomain: "", projectDomain: "", region: "", gather: 1, batch: 1, timeout: 60_000 };
   await using server = await startTestServer({ plugins: [relay(), novaEvents({ ...nova, ...more })] });
   const shown = [...(await server.running.core.metrics.text()).matchAll(/^# TYPE (\S+)/gm)].map(
     ([, name = ""]) => name,

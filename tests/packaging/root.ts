@@ -77,7 +77,7 @@ export class DebianRoot implements AsyncDisposable {
 
   /** Runs a command in the system and gives what came of it. */
   run(argv: readonly string[], input = ""): SpawnSyncReturns<string> {
-    return spawnSync("nsenter", this.#words(argv), { encoding: "utf8", env: this.#env, input, timeout: 120_000 });
+    return spawnSync("nsenter", this.#words(argv), { encoding: "utf8", env: this.#env, input, timeout: 600_000 });
   }
 
   /** Runs a command that must succeed and gives its output. */

@@ -162,6 +162,7 @@ function caseOf({ method, path }: RouteShape): Case {
     "POST /identity/v3/users/{user}/password": { user: { original_password: testPassword, password: "taken" } },
     "POST /identity/v3/roles": { role: { name: "taken" } },
     "POST /v1/hosts": { name: "taken" },
+    "POST /v1/keys": { key: "authority" },
   };
   const needsBody = method === "POST" || method === "PATCH" || (method === "PUT" && path.startsWith("/v2.0"));
   const body = bodies[`${method} ${path}`] ?? (needsBody ? networkingBody(method, path) : undefined);

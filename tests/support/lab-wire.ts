@@ -7,7 +7,7 @@ import { until } from "@selvage/lab/testing";
 
 const FILE_HEADER = 24;
 const RECORD_HEADER = 16;
-const WAIT_MS = 20_000;
+const WAIT_MS = 120_000;
 
 /** Everything that passes an interface from the moment it is opened; `await using` ends it. */
 export class Capture implements AsyncDisposable {

@@ -10,7 +10,7 @@ import { makeHost, makeNetwork, makePort, makeSubnet, testMac } from "@selvage/m
 import { type Facts, isLocal, project, readFromAgent } from "@selvage/sync";
 
 /** How long a fact may be waited for, ms. */
-export const patience = 20_000;
+export const patience = 120_000;
 
 /** A port of the one network, on the host of this place; its addresses are made of its number. */
 export interface Guest {

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { type Clock, createLog, createMetrics, type Log, type Metrics, realClock } from "@selvage/base";
 import type { Datapath } from "@selvage/datapath";
 import { endpointOf, longestPause } from "./endpoint.ts";
+import type { DatapathType } from "./facts.ts";
 import { type Health, type HealthAddress, serveHealth } from "./health.ts";
 import { type AgentStatus, HostAgent } from "./host-agent.ts";
 import { type HostCredentials, IdentityKeeper, readIdentity } from "./identity.ts";
@@ -16,6 +17,8 @@ export interface AgentOptions {
   /** Where other hosts' tunnels reach this one. */
   readonly tunnelIp: string;
   readonly datapath: Datapath;
+  /** Type of its bridge's datapath, where that is known: told to Nova with each port. */
+  readonly datapathType?: DatapathType;
   readonly settings?: Partial<AgentSettings>;
   /** Where to answer probes; absent: the unix socket `agent.sock` in the data directory, where that can be had. */
   readonly health?: HealthAddress;
@@ -52,6 +55,7 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
     host,
     tunnelIp,
     datapath,
+    ...(options.datapathType === undefined ? {} : { datapathType: options.datapathType }),
     dial: dialWebSocket({
       endpoint,
       ca,

@@ -106,9 +106,8 @@ export class Client {
 
   tell(facts: Omit<Facts, "type">): void {
     if (this.#state !== "up") return;
-    const { drift, ...first } = facts;
-    const known = drift === undefined || this.#protocol < logVersion ? first : { ...first, drift };
-    this.#link?.send(JSON.stringify({ type: "facts", ...known }));
+    const { drift: _drift, drops: _drops, datapath_type: _type, ...first } = facts;
+    this.#link?.send(JSON.stringify({ type: "facts", ...(this.#protocol < logVersion ? first : facts) }));
   }
 
   /** Ends the present connection and comes again at once: for a new certificate. */

@@ -15,7 +15,7 @@ export function endpointOf(url: string): Endpoint {
   if (url.startsWith("unix:/")) return { by: "unix", path: url.slice("unix:".length) };
   const parsed = URL.canParse(url) ? new URL(url) : undefined;
   if (parsed?.protocol !== "https:" || parsed.hostname === "") {
-    throw fail("UsageInvalid", { reason: `"${url}" is not https://host:port or unix:/path` });
+    throw fail("UsageInvalid", { reason: `the server's URL "${url}" is not https://host:port or unix:/path` });
   }
   const port = parsed.port === "" ? usualPort : Number(parsed.port);
   return { by: "tcp", host: parsed.hostname.replace(/^\[(.*)\]$/, "$1"), port };

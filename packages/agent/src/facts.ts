@@ -3,7 +3,7 @@
 import type { SwitchDifference } from "@selvage/datapath";
 import { Attachment, type Engine, Port } from "@selvage/model";
 import type { Row } from "@selvage/pipeline";
-import { type Drift, type Facts, mostDrift } from "@selvage/sync";
+import { type Drift, type DropCount, type Facts, mostDrift } from "@selvage/sync";
 import type { RefusedRow } from "./installer.ts";
 
 /** Facts that hold once the rows of this moment are in force. */
@@ -61,5 +61,26 @@ export function factsOf(
     quarantined: [...derived, ...installed]
       .slice(0, mostQuarantined)
       .map(({ unit, reason }) => ({ unit: cut(unit, 512), reason: cut(reason, 1024) })),
+  };
+}
+
+/** Of an Open vSwitch bridge: the kernel's datapath, or the switch's own in user space. */
+export type DatapathType = NonNullable<Facts["datapath_type"]>;
+
+/** The message with what is told only where there is something of it. */
+export function withMore(
+  facts: Omit<Facts, "type">,
+  more: {
+    readonly drift: readonly Drift[];
+    readonly drops: readonly DropCount[];
+    readonly datapathType: DatapathType | undefined;
+  },
+): Omit<Facts, "type"> {
+  const { drift, drops, datapathType } = more;
+  return {
+    ...facts,
+    ...(drift.length === 0 ? {} : { drift: [...drift] }),
+    ...(drops.length === 0 ? {} : { drops: [...drops] }),
+    ...(datapathType === undefined ? {} : { datapath_type: datapathType }),
   };
 }

@@ -15,11 +15,12 @@ import { hostEngine } from "@selvage/compiler";
 import type { AttachedInterface, Datapath, SwitchDifference } from "@selvage/datapath";
 import { Attachment, type Change, type Delta, type Engine, type Revision } from "@selvage/model";
 import type { Row } from "@selvage/pipeline";
-import type { Changes, Drift, Facts, HostName, Welcome } from "@selvage/sync";
+import type { Changes, Drift, DropCount, Facts, HostName, Welcome } from "@selvage/sync";
 import { CacheWriter, readCache } from "./cache.ts";
 import { Client, type Dial } from "./client.ts";
 import { Copy, type Difference } from "./copy.ts";
-import { factsOf, keptDrift, type Plugged, plugged } from "./facts.ts";
+import { DropWatch } from "./drop-watch.ts";
+import { type DatapathType, factsOf, keptDrift, type Plugged, plugged, withMore } from "./facts.ts";
 import { Installer } from "./installer.ts";
 import { Desk } from "./services/desk.ts";
 import type { AgentSettings } from "./settings.ts";
@@ -28,6 +29,7 @@ export interface HostAgentOptions {
   readonly host: Pick<HostName, "id" | "name">;
   readonly tunnelIp: string;
   readonly datapath: Datapath;
+  readonly datapathType?: DatapathType;
   readonly dial: Dial;
   /** The file of the cached snapshot. */
   readonly cachePath: string;
@@ -59,6 +61,8 @@ export interface AgentStatus {
   readonly quarantined: Facts["quarantined"];
   /** What audits found on the switch that nobody asked for, and mended; the newest last. */
   readonly drift: readonly Drift[];
+  /** Packets that the switch dropped since it started, by reason, most first. */
+  readonly drops: readonly DropCount[];
 }
 
 /** What holds of the moment at which a step begins, to be told when its rows are in force. */
@@ -83,6 +87,7 @@ export class HostAgent {
   readonly #installer: Installer<Moment>;
   readonly #desk: Desk;
   readonly #drift: Counter;
+  readonly #drops: DropWatch;
   readonly #installTime: Histogram;
   readonly #watchers = new Set<() => void>();
   readonly #timers: { cancel(): void }[] = [];
@@ -158,6 +163,8 @@ export class HostAgent {
       name: "drift_rows_total",
       help: "Rows that an audit found missing, wrong or strange",
     });
+    const isHere = (): boolean => this.#switch === "here";
+    this.#drops = new DropWatch({ datapath, clock, log, metrics, isHere, changed: () => this.#tell() });
     this.#installTime = metrics.histogram({
       name: "install_seconds",
       help: "Time from a change of the wanted rows to their being in force",
@@ -188,6 +195,7 @@ export class HostAgent {
       },
     });
     agent.#client.start();
+    agent.#drops.start();
     agent.#timers.push(options.clock.every(options.settings.auditInterval, () => agent.#installer.audit()));
     return agent;
   }
@@ -203,7 +211,7 @@ export class HostAgent {
   }
 
   get status(): AgentStatus {
-    const { datapath: _driver, ports_up, unbound, quarantined, drift = [] } = this.#facts();
+    const { datapath: _driver, ports_up, unbound, quarantined, drift = [], drops = [] } = this.#facts();
     return {
       host: this.#options.host.name,
       connected: this.#client.up,
@@ -215,6 +223,7 @@ export class HostAgent {
       unbound,
       quarantined,
       drift,
+      drops,
     };
   }
 
@@ -239,10 +248,16 @@ export class HostAgent {
     this.#installer.audit();
   }
 
+  /** Counts now what the switch has dropped. */
+  countDrops(): Promise<void> {
+    return this.#drops.look();
+  }
+
   /** Ends the agent; the switch forwards on. Idempotent. */
   async close(): Promise<void> {
     for (const timer of this.#timers) timer.cancel();
     this.#client.close();
+    await this.#drops.close();
     await this.#installer.settled();
     await this.#options.datapath.close();
     await this.#cache.close();
@@ -346,11 +361,11 @@ export class HostAgent {
   }
 
   #facts(): Omit<Facts, "type"> {
-    const { datapath } = this.#options;
+    const { datapath, datapathType } = this.#options;
     const driver = this.#switch === "here" ? datapath.driver : "none";
     const state = this.#told?.plugged ?? { portsUp: [], unbound: [] };
     const facts = factsOf(driver, state, this.#engine, this.#installer.refused);
-    return this.#found.length === 0 ? facts : { ...facts, drift: [...this.#found] };
+    return withMore(facts, { drift: this.#found, drops: this.#drops.counts, datapathType });
   }
 
   /** Tells the server the facts, when they are others than it was told. */

@@ -52,7 +52,7 @@ export const agentOptions = Type.Object(
     }),
     datapathType: Type.String({
       description:
-        "Datapath of a bridge that is made: system (the kernel's) or netdev; empty: the switch's own default",
+        "Datapath of a bridge that is made, and told to Nova with each port (binding:vif_details): system (the kernel's) or netdev (in user space); empty: the switch's own default, which is the kernel's",
       default: "",
       pattern: "^(|system|netdev)$",
     }),

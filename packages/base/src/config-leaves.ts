@@ -139,13 +139,19 @@ export function nearest(name: string, names: readonly string[]): string | undefi
   return best !== undefined && best.distance <= Math.max(1, Math.floor(name.length / 3)) ? best.candidate : undefined;
 }
 
-/** Levenshtein's distance. */
+/** Damerau's distance (optimal string alignment): what was left out, put in, exchanged, and two neighbours in the wrong order count 1 each. */
 function editDistance(a: string, b: string): number {
+  let before: readonly number[] = [];
   let row = Array.from({ length: b.length + 1 }, (_, at) => at);
   for (const [i, char] of [...a].entries()) {
     const next = [i + 1];
-    for (const [j, other] of [...b].entries())
-      next.push(Math.min((next[j] ?? 0) + 1, (row[j + 1] ?? 0) + 1, (row[j] ?? 0) + (char === other ? 0 : 1)));
+    for (const [j, other] of [...b].entries()) {
+      const isTurned = i > 0 && j > 0 && char === b[j - 1] && a[i - 1] === other;
+      const turned = isTurned ? (before[j - 1] ?? 0) + 1 : Number.POSITIVE_INFINITY;
+      const exchanged = (row[j] ?? 0) + (char === other ? 0 : 1);
+      next.push(Math.min((next[j] ?? 0) + 1, (row[j + 1] ?? 0) + 1, exchanged, turned));
+    }
+    before = row;
     row = next;
   }
   return row[b.length] ?? 0;

@@ -67,9 +67,18 @@ test("every mistake is told at once, with file, line, column, field and the near
     "selvage.yaml:3:3: server.listen_port: it is not a setting; did you mean listenPort?",
     "selvage.yaml:10:5: peers.1.hst: it is not a setting; did you mean host?",
     "selvage.yaml:1:1: name: it is required",
-    "selvage.yaml:7:7: server.addresses.1: must be string",
-    "selvage.yaml:4:3: server.tls: must be boolean",
+    "selvage.yaml:7:7: server.addresses.1: must be string; it is 5",
+    "selvage.yaml:4:3: server.tls: must be boolean; it is 3",
     "selvage.yaml:10:5: peers.1.host: it is required",
+  ]);
+});
+
+test("two letters in the wrong order, and a setting of a section outside it, are told with their name", async () => {
+  const told = await mistakes(yaml("anme: a\nlistenPort: 5\nname: a\nserver:\n  tsl: true\n"));
+  assert.deepEqual(told, [
+    "selvage.yaml:1:1: anme: it is not a setting; did you mean name?",
+    "selvage.yaml:2:1: listenPort: it is not a setting; did you mean server.listenPort?",
+    "selvage.yaml:5:3: server.tsl: it is not a setting; did you mean tls?",
   ]);
 });
 
@@ -82,10 +91,10 @@ test("a value of the environment or of a flag is blamed on its name", async () =
     'SELVAGE_SERVER_LISTEN_PORT: server.listenPort: "ninety" does not stand for an integer',
     'SELVAGE_SERVER_TLS: server.tls: "maybe" does not stand for a boolean',
     "--log-levl: log-levl: it is not a setting; did you mean log-level?",
-    "--name: name: must NOT have fewer than 1 characters",
+    '--name: name: must NOT have fewer than 1 characters; it is ""',
   ]);
   assert.deepEqual(await mistakes({ flags: { name: "a", "server-listen-port": 65536 } }), [
-    "--server-listen-port: server.listenPort: must be <= 65535",
+    "--server-listen-port: server.listenPort: must be <= 65535; it is 65536",
   ]);
 });
 

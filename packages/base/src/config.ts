@@ -65,7 +65,8 @@ export async function loadConfig<S extends TObject>(schema: S, sources: ConfigSo
 
   reportUnknown(root, value, [], (path, known) => {
     const field = path.join(".");
-    issues.push({ field, origin: placeOf(file, path), message: unknownText(path.at(-1) ?? "", known) });
+    const elsewhere = leaves.filter((leaf) => leaf.path.length > 1 && !known.includes(leaf.path.at(-1) ?? ""));
+    issues.push({ field, origin: placeOf(file, path), message: unknownText(path.at(-1) ?? "", known, elsewhere) });
   });
   for (const { path } of leaves)
     if (valueAt(value, path) !== undefined) origins.set(path.join("."), placeOf(file, path));
@@ -236,8 +237,9 @@ function reportUnknown(
   }
 }
 
-function unknownText(name: string, known: readonly string[]): string {
-  const near = nearest(name, known);
+/** `elsewhere` are settings of other sections: one that bears the very name is told where no name beside it is near. */
+function unknownText(name: string, known: readonly string[], elsewhere: readonly Leaf[] = []): string {
+  const near = nearest(name, known) ?? elsewhere.find(({ path }) => path.at(-1) === name)?.path.join(".");
   return `it is not a setting${near === undefined ? "" : `; did you mean ${near}?`}`;
 }
 
@@ -264,17 +266,18 @@ async function validate(
   value: unknown,
 ): Promise<readonly { readonly path: readonly string[]; readonly message: string }[]> {
   const { Ajv } = await import("ajv");
-  const check = new Ajv({ allErrors: true, strict: false, validateFormats: false }).compile(schema);
+  const check = new Ajv({ allErrors: true, strict: false, validateFormats: false, verbose: true }).compile(schema);
   if (check(value)) return [];
   return (check.errors ?? [])
     .filter(({ keyword }) => keyword !== "additionalProperties" && keyword !== "if")
-    .map(({ instancePath, keyword, params, message }) => {
+    .map(({ instancePath, keyword, params, message, data }) => {
       const path = instancePath
         .split("/")
         .slice(1)
         .map((part) => part.replaceAll("~1", "/").replaceAll("~0", "~"));
       if (keyword === "required") return { path: [...path, String(params.missingProperty)], message: "it is required" };
-      return { path, message: message ?? "it is not valid" };
+      const shown = typeof data === "string" || typeof data === "number" ? `; it is ${JSON.stringify(data)}` : "";
+      return { path, message: `${message ?? "it is not valid"}${shown}` };
     });
 }
 

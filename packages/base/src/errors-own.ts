@@ -9,6 +9,12 @@ export const ownErrors = {
   FieldInvalid: own(400, "request", "%(field)s: %(reason)s.", "Correct the field as the message says."),
   BodyTooLarge: own(413, "request", "The body is larger than %(limit)s bytes.", "Split the request."),
   AdminRequired: own(403, "request", "%(action)s needs the admin role.", "Ask as an administrator."),
+  IdempotencyKeyReused: own(
+    409,
+    "request",
+    "The Idempotency-Key '%(key)s' belongs to another request, of %(at)s.",
+    "Use a new key for another request; repeat a request as it was, method, path and body.",
+  ),
   HostsNotServed: own(
     503,
     "request",

@@ -29,6 +29,7 @@ export function exitCodeOf(cause: unknown): number {
     case "port-in-use":
     case "underlay-overlap":
     case "data-dir":
+    case "setting":
     case "not-running":
     case "busy":
     case "setup-failed":

@@ -11,7 +11,7 @@ export interface Description {
 }
 
 function codeOf(type: string): number {
-  if (type === "ConfigInvalid") return Exit.usage;
+  if (type === "ConfigInvalid" || type === "UsageInvalid") return Exit.usage;
   return type === "ConfigUnreadable" ? Exit.unavailable : Exit.failed;
 }
 

@@ -78,7 +78,7 @@ test("a wrong underlay or a data directory that cannot be is refused before anyt
   try {
     const underlay = selvage("up", "--underlay", "10.0.0.300/8", "--data", data);
     assert.equal(underlay.status, 64, underlay.stderr);
-    assert.match(underlay.stderr, /"10\.0\.0\.300\/8" is not an address range/);
+    assert.match(underlay.stderr, /underlay: "10\.0\.0\.300\/8" is not an address range/);
     assert.equal(selvage("up", "--data", "/run/selvage").status, 69);
   } finally {
     rmSync(data, { recursive: true, force: true });
@@ -94,18 +94,45 @@ test("the version is printed, and output that nobody reads any more is no failur
   assert.deepEqual([piped.status, piped.stderr], [0, ""]);
 });
 
-test("server and agent want a data directory typed, or a file that says it", () => {
-  for (const words of [
-    ["server", "run"],
-    ["lab", "simulate"],
-    ["agent", "run", "--tunnel-ip", "192.0.2.1"],
-    ["agent", "join", "https://192.0.2.1", "token"],
+test("what has no default must be typed, or stand in a file", () => {
+  for (const [option, ...words] of [
+    ["--data <dir>", "lab", "simulate"],
+    ["--tunnel-ip <text>", "agent", "run"],
+    ["--tunnel-ip <text>", "agent", "join", "https://192.0.2.1", "token"],
   ]) {
     const { status, stderr } = selvage(...words);
     assert.equal(status, 64, words.join(" "));
-    assert.match(stderr, /required option '--data <dir>' not specified/, words.join(" "));
+    assert.ok(stderr.includes(`required option '${option}' not specified`), `${words.join(" ")}: ${stderr}`);
   }
   const { status, stderr } = selvage("server", "run", "--config", join(tmpdir(), "selvage-no-such-file.yaml"));
   assert.equal(status, 69);
   assert.match(stderr, /selvage-no-such-file\.yaml/);
+});
+
+test("a join that is written wrongly is wrong use, and nothing is asked of any server", () => {
+  const data = join(tmpdir(), "selvage-no-such-host");
+  for (const [url, token, says] of [
+    ["https://127.0.0.1:9", "", /the join token is empty/],
+    ["https://127.0.0.1:9", "secret", /the token bears no fingerprint: give TOKEN\.FINGERPRINT/],
+    ["https://127.0.0.1:9", "secret.abc", /the authority's fingerprint is not 64 hex digits/],
+    ["127.0.0.1:9", "secret", /the server's URL "127\.0\.0\.1:9" is not https:\/\/host:port or unix:\/path/],
+  ] as const) {
+    const { status, stderr } = selvage(
+      "agent",
+      "join",
+      "--no-config",
+      url,
+      token,
+      "--tunnel-ip",
+      "192.0.2.1",
+      "--data",
+      data,
+    );
+    assert.equal(status, 64, stderr);
+    assert.match(stderr, says);
+  }
+  // Written rightly, but nobody is there: tried and failed.
+  const token = `secret.${"a".repeat(64)}`;
+  const words = ["--no-config", "https://127.0.0.1:9", token, "--tunnel-ip", "192.0.2.1", "--data", data];
+  assert.equal(selvage("agent", "join", ...words).status, 1);
 });

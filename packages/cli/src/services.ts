@@ -110,13 +110,27 @@ export function addServices(program: Command, finish: (code: number) => void, de
     server.command("run").description("run the server until it is ended; started as root it becomes user 61616"),
     "server",
     ofServer,
-    ["data"],
+    [],
   )
     .option("--ready-file <path>", "write {pid, port, url} there once it listens (default: ready.json in its data)")
     .addOption(olderLog())
     .action(async (options, command: Command) =>
       finish(await (await import("./commands/service.ts")).serverRun(givenOf(command, ofServer), options)),
     );
+
+  server
+    .command("rotate-keys")
+    .description(
+      "sign tokens with a new key: all that are out end at once; with --authority, replace the hosts' authority",
+    )
+    .option(
+      "--authority",
+      "a new certificate authority instead: every host has to join anew, and forwards on until it has",
+    )
+    .option("--data <dir>", "data directory of the server that runs (default: as for selvage status)")
+    .option("--json", "print JSON for programs")
+    .addHelpText("after", example("selvage server rotate-keys", "selvage server rotate-keys --authority --json"))
+    .action(async (options) => finish(await (await import("./commands/keys.ts")).rotateKeys(options)));
 
   const agent = program.command("agent").description("one host's agent");
   const ofJoin = ofAgent.filter(({ field }) => field === "data" || field === "tunnelIp");
@@ -128,7 +142,7 @@ export function addServices(program: Command, finish: (code: number) => void, de
       ),
     "agent",
     ofJoin,
-    ["data", "tunnelIp"],
+    ["tunnelIp"],
   )
     .addHelpText(
       "after",
@@ -138,7 +152,6 @@ export function addServices(program: Command, finish: (code: number) => void, de
       finish(await (await import("./commands/service.ts")).agentJoin(url, token, givenOf(command, ofJoin))),
     );
   configured(agent.command("run").description("keep this host's switch as the server intends"), "agent", ofAgent, [
-    "data",
     "tunnelIp",
   ]).action(async (_options, command: Command) =>
     finish(await (await import("./commands/service.ts")).agentRun(givenOf(command, ofAgent))),

@@ -205,6 +205,20 @@ export async function portsOf(api: Api, host: string): Promise<readonly ApiPort[
   return listAt(await api.ask("GET", `/v2.0/ports?binding:host_id=${encodeURIComponent(host)}`), "ports").map(readPort);
 }
 
+/** Ids of one question: its path stays well below what servers take. */
+const IDS_AT_ONCE = 50;
+
+/** Those of the ids that no port bears: the ports were deleted. */
+export async function deletedPorts(api: Api, ids: readonly string[]): Promise<ReadonlySet<string>> {
+  const left = new Set(ids);
+  for (let at = 0; at < ids.length; at += IDS_AT_ONCE) {
+    const some = ids.slice(at, at + IDS_AT_ONCE).map((id) => `id=${encodeURIComponent(id)}`);
+    const reply = await api.ask("GET", `/v2.0/ports?fields=id&${some.join("&")}`);
+    for (const port of listAt(reply, "ports")) left.delete(textAt(port, "id") ?? "");
+  }
+  return left;
+}
+
 /** All subnets of a network. */
 export async function subnetsOf(api: Api, networkId: string): Promise<readonly ApiSubnet[]> {
   const reply = await api.ask("GET", `/v2.0/subnets?network_id=${encodeURIComponent(networkId)}`);

@@ -49,7 +49,7 @@ const TRIES: Readonly<Record<Ability, string>> = {
 
 async function probe(ability: Ability): Promise<Probe> {
   try {
-    const result = await attempt([...UNSHARE, "sh", "-c", TRIES[ability]], { timeoutMs: 10_000 });
+    const result = await attempt([...UNSHARE, "sh", "-c", TRIES[ability]], { timeoutMs: 60_000 });
     if (result.code === 0) return { ability, works: true, reason: null };
     return { ability, works: false, reason: result.stderr.trim().split("\n")[0] || `exit code ${result.code}` };
   } catch (cause) {

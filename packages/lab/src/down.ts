@@ -40,7 +40,7 @@ export async function takeDown(options: DownOptions): Promise<DownReport> {
     if (known !== undefined) {
       if (known.lab !== null) {
         options.onStep("ending the lab");
-        await stopLab(known.lab, paths.labSocket, 6_000);
+        await stopLab(known.lab, paths.labSocket, 20_000);
       }
       options.onStep("ending the server");
       await stopServerProcess(known.server);

@@ -6,13 +6,14 @@ import { askControl, type LabState } from "./control.ts";
 import { type DemoProject, demoPlan, ensureDemo } from "./demo.ts";
 import { LabError } from "./failure.ts";
 import { ensureGround, labRuns } from "./ground.ts";
-import { rebind, tokenFor } from "./joining.ts";
+import { portIsHeld } from "./holder.ts";
+import { forgetDeleted, rebind, tokenFor } from "./joining.ts";
 import { settledLab } from "./lab-process.ts";
 import { emptyLab, type LabRecord, readLabRecord, writeLabRecord } from "./lab-record.ts";
 import { type DataPaths, dataPaths } from "./paths.ts";
 import { plug } from "./plugging.ts";
 import { type PingResult, prove } from "./proof.ts";
-import { lockData, readRunRecord } from "./run-record.ts";
+import { lockData, type RunRecord, readRunRecord } from "./run-record.ts";
 import { adminApi } from "./running.ts";
 import { missingTools, setUp } from "./setup.ts";
 import { askStatus, type FabricStatus } from "./status.ts";
@@ -60,9 +61,16 @@ function hostNames(count: number): readonly string[] {
   return Array.from({ length: count }, (_, index) => `h${index + 1}`);
 }
 
+/** The port to ask for: where any free one will do, the one of the last time if it is free, for clients have its URL. */
+function portFor(wished: number | undefined, last: number | undefined): number {
+  const port = wished ?? last ?? DEFAULT_PORT;
+  return port === 0 && last !== undefined && !portIsHeld(last) ? last : port;
+}
+
 async function prepareRecord(
   paths: DataPaths,
   options: UpOptions,
+  running: RunRecord | undefined,
   runs: boolean,
 ): Promise<{ record: LabRecord; count: number }> {
   const known = await readLabRecord(paths.labRecord);
@@ -87,13 +95,16 @@ async function prepareRecord(
   if (count > range.capacity)
     throw new LabError("host-count", `${underlay} has room for ${range.capacity} hosts`, "give a wider --underlay");
   if (!runs) refuseOverlap(range, await machineRoutes());
-  const port = options.port ?? known?.port ?? DEFAULT_PORT;
-  const record: LabRecord = { ...(known ?? emptyLab(underlay)), underlay, port };
+  const record: LabRecord = {
+    ...(known ?? emptyLab(underlay)),
+    underlay,
+    port: portFor(options.port, running?.port ?? known?.port),
+  };
   return { record, count };
 }
 
-const HOSTS_TIMEOUT_MS = 90_000;
-const LEASE_TIMEOUT_MS = 30_000;
+const HOSTS_TIMEOUT_MS = 240_000;
+const LEASE_TIMEOUT_MS = 90_000;
 
 /**
  * Brings the fabric up, or repairs what of it is not running; when all runs it only proves it again.
@@ -113,7 +124,7 @@ export async function bringUp(options: UpOptions): Promise<FabricReport> {
     });
     const known = await readRunRecord(paths.runRecord);
     const runs = labRuns(known);
-    const { record, count } = await prepareRecord(paths, options, runs);
+    const { record, count } = await prepareRecord(paths, options, known, runs);
     const ground = await ensureGround(
       paths,
       {
@@ -126,7 +137,7 @@ export async function bringUp(options: UpOptions): Promise<FabricReport> {
         runningMarks: options.runningMarks,
         onStep,
         // A running lab writes its record itself.
-        keep: async () => (runs ? undefined : writeLabRecord(paths.labRecord, record)),
+        keep: async (port) => (runs ? undefined : writeLabRecord(paths.labRecord, { ...record, port })),
       },
       known,
     );
@@ -148,6 +159,9 @@ export async function bringUp(options: UpOptions): Promise<FabricReport> {
       return status.hosts.filter((host) => host.alive).length >= count ? status : undefined;
     });
 
+    // Before the demo makes a port anew that bears the same name.
+    const forgotten = await forgetDeleted(api, socket);
+    if (forgotten.length > 0) onStep(`unplugged, for their ports were deleted: ${forgotten.join(", ")}`);
     onStep("making the demo: two projects with the same addresses");
     const plan = demoPlan(hostNames(count));
     await ensureDemo(api, plan, paths);

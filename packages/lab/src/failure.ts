@@ -9,6 +9,7 @@ export type LabErrorCode =
   | "underlay-overlap"
   | "underlay-invalid"
   | "data-dir"
+  | "setting"
   | "not-running"
   | "busy"
   | "unknown-host"

@@ -21,8 +21,11 @@ export interface GroundWish {
   readonly selvage: readonly string[];
   readonly runningMarks: string;
   readonly onStep: (step: string) => void;
-  /** Keeps what was asked for; called once nothing refuses it any more, before anything starts. */
-  readonly keep: () => Promise<void>;
+  /**
+   * Keeps what was asked for, with the server's port; called once nothing refuses it any more, before anything starts, and again when the
+   * server has chosen a port by itself.
+   */
+  readonly keep: (port: number) => Promise<void>;
 }
 
 /** The ground of a running fabric. */
@@ -49,11 +52,11 @@ async function ensureServer(
         "./selvage down, then up with the other port",
       );
     }
-    await wish.keep();
+    await wish.keep(known.port);
     return { identity: known.server, port: known.port, url: known.url };
   }
   refuseHeldPort(port);
-  await wish.keep();
+  await wish.keep(port);
   wish.onStep("starting the server");
   const overhead = TUNNEL_OVERHEAD[parseUnderlay(underlay).version];
   const argv = [
@@ -65,7 +68,9 @@ async function ensureServer(
     ...["--underlay-mtu", String(TENANT_MTU + overhead), "--tunnel-overhead", String(overhead)],
   ];
   try {
-    return await startServerProcess(argv, paths);
+    const server = await startServerProcess(argv, paths);
+    if (server.port !== port) await wish.keep(server.port);
+    return server;
   } catch (cause) {
     // Someone may have taken the port meanwhile: say that rather than what the server says of it.
     if (port !== 0 && portIsHeld(port)) refuseHeldPort(port);

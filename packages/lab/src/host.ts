@@ -127,7 +127,7 @@ async function waitFor(what: string, holds: () => Promise<boolean>, timeoutMs: n
   }
 }
 
-const START_TIMEOUT_MS = 30_000;
+const START_TIMEOUT_MS = 120_000;
 
 /**
  * Starts a host and resolves when its switch forwards on the underlay and its agent, if any, serves.
@@ -146,7 +146,7 @@ export async function startHost(plan: HostPlan, output: HostOutput): Promise<Lab
     OVS_LOGDIR: plan.directory,
   };
   const vsctl = (...words: readonly string[]): Promise<string> =>
-    run(["ovs-vsctl", `--db=${remote}`, "-t", "20", ...words]);
+    run(["ovs-vsctl", `--db=${remote}`, "-t", "60", ...words]);
   const ready = async (control: string): Promise<boolean> =>
     (await attempt(["ovs-appctl", "-T", "5", "-t", control, "version"], { env: ovsEnv })).code === 0;
 

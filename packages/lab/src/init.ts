@@ -30,7 +30,7 @@ export interface LabLaunch {
   readonly serverSocket: string;
 }
 
-const HOST_TIMEOUT_MS = 60_000;
+const HOST_TIMEOUT_MS = 180_000;
 
 function processState(supervised: Supervised): ProcessState {
   return { pid: supervised.pid ?? null, starts: supervised.starts };
@@ -157,7 +157,8 @@ export async function startLabInit(launch: LabLaunch, onStop: () => void): Promi
       argv: [
         ...selvage,
         ...["agent", "run", "--no-config", "--data", data, "--ovsdb", `unix:${hostPaths(directory).databaseSocket}`],
-        ...["--tunnel-ip", tunnelIp],
+        // As the lab makes its bridges (host.ts).
+        ...["--tunnel-ip", tunnelIp, "--datapath-type", "netdev"],
       ],
       env: {},
     };

@@ -2,7 +2,7 @@
 
 import { access } from "node:fs/promises";
 import { join } from "node:path";
-import { type Api, ApiError, needText, portsOf } from "./api.ts";
+import { type Api, ApiError, deletedPorts, needText, portsOf } from "./api.ts";
 import { askControl } from "./control.ts";
 import { LabError } from "./failure.ts";
 import { JOINED } from "./paths.ts";
@@ -37,6 +37,18 @@ export async function tokenFor(api: Api, hosts: string, name: string): Promise<s
   }
 }
 
+/** Pulls out the machines whose ports were deleted, and forgets them. Gives their names. */
+export async function forgetDeleted(api: Api, socket: string): Promise<readonly string[]> {
+  const { machines } = await askControl(socket, { op: "state" });
+  const deleted = await deletedPorts(
+    api,
+    machines.map((machine) => machine.port),
+  );
+  const gone = machines.filter((machine) => deleted.has(machine.port));
+  for (const { port } of gone) await askControl(socket, { op: "unplug", port });
+  return gone.map((machine) => machine.name);
+}
+
 /** Binds again what machines are plugged into, where a host that lost its key had to be freed of its ports. */
 export async function rebind(api: Api, socket: string): Promise<void> {
   const { machines, hosts } = await askControl(socket, { op: "state" });
@@ -44,7 +56,7 @@ export async function rebind(api: Api, socket: string): Promise<void> {
     (await Promise.all(hosts.map((host) => portsOf(api, host.name)))).flat().map((port) => port.id),
   );
   for (const machine of machines.filter((one) => !bound.has(one.port))) {
-    // A port that was deleted meanwhile leaves its machine plugged into nothing, as a real one would be.
+    // One that is deleted at this very moment: the next `up` forgets its machine.
     await plug(api, socket, machine.port, machine.host, 0).catch((cause: unknown) => {
       if (!(cause instanceof LabError) || cause.code !== "unknown-machine") throw cause;
     });

@@ -23,6 +23,11 @@ import {
 const INIT_SCRIPT = fileURLToPath(new URL("init.sh", import.meta.url));
 const INIT_MAIN = fileURLToPath(new URL("init-main.ts", import.meta.url));
 
+/** One that ends is seen at once: this is only for one that hangs, on the slowest of machines. */
+const START_TIMEOUT_MS = 120_000;
+/** Until what was killed is gone: the kernel has namespaces to take apart. */
+const KILLED_MS = 30_000;
+
 /** A lab that was started. */
 export interface LabProcess {
   /** The process outside that holds it. */
@@ -95,16 +100,16 @@ export async function startLab(launch: LabLaunch): Promise<LabProcess> {
       return firstPid === undefined ? undefined : identify(firstPid);
     },
     () => !ended,
-    10_000,
+    START_TIMEOUT_MS,
   );
   if (first === undefined) throw refuse();
   const answered = await until(
     () => askControl(paths.labSocket, { op: "state" }).catch(() => undefined),
     () => !ended,
-    20_000,
+    START_TIMEOUT_MS,
   );
   if (answered === undefined) {
-    await endProcess(first, "SIGKILL", 5_000);
+    await endProcess(first, "SIGKILL", KILLED_MS);
     throw refuse();
   }
   return { holder, first };
@@ -120,8 +125,8 @@ export async function stopLab(lab: LabProcess, socket: string, graceMs: number):
       graceMs,
     );
   }
-  await endProcess(lab.first, "SIGKILL", 5_000);
-  await endProcess(lab.holder, "SIGKILL", 5_000);
+  await endProcess(lab.first, "SIGKILL", KILLED_MS);
+  await endProcess(lab.holder, "SIGKILL", KILLED_MS);
 }
 
 /** Waits until the lab has brought back all that was recorded and gives its state. */

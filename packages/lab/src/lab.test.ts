@@ -27,7 +27,7 @@ function plan(number: number, host: string, over: Partial<MachinePlan> = {}): Ma
 }
 
 const untilTrue = async (what: string, holds: () => Promise<boolean>): Promise<void> => {
-  await until(`not seen: ${what}`, 20_000, async () => ((await holds()) ? true : undefined));
+  await until(`not seen: ${what}`, 240_000, async () => ((await holds()) ? true : undefined));
 };
 
 /** Joins two hosts' integration bridges by a Geneve tunnel and lets them learn, as a stand-in for agents. */

@@ -107,7 +107,7 @@ async function hold(
       ...["sh", "-c", `${inside} && echo ready && exec sleep infinity`],
     ],
     settle: async () => {
-      await once(ready, "ready", { signal: AbortSignal.timeout(10_000) });
+      await once(ready, "ready", { signal: AbortSignal.timeout(60_000) });
     },
     onLine: (line) => {
       if (line === "ready") ready.emit("ready");

@@ -1,6 +1,6 @@
 /** The face of `lab`: setup of the machine, hosts in network namespaces with a switch each, the whole fabric up and down. */
 
-export { type Api, ApiError, type ApiPort, at, findPort, openApi } from "./api.ts";
+export { type Api, ApiError, type ApiPort, at, deletedPorts, findPort, openApi } from "./api.ts";
 export { LOG_LIMIT } from "./bounded-log.ts";
 export { type Ability, abilities, type Capability, type Probe, probeCapability } from "./capability.ts";
 export { askControl, type HostState, type LabState, type MachineState, type ProcessState } from "./control.ts";
@@ -36,6 +36,6 @@ export {
   switchVersion,
 } from "./setup.ts";
 export { type SimulatedRun, simulate } from "./simulate.ts";
-export { askStatus, type DriftStatus, type FabricStatus, type HostStatus } from "./status.ts";
+export { askStatus, type DriftStatus, type DropStatus, type FabricStatus, type HostStatus } from "./status.ts";
 export { message } from "./supervise.ts";
 export { DEFAULT_UNDERLAY, parseUnderlay, type Underlay } from "./underlay.ts";

@@ -7,7 +7,7 @@ import type { Ground } from "./ground.ts";
 import { captureInLab, findMachine, placeOf } from "./plugging.ts";
 import { until } from "./waiting.ts";
 
-const REACH_TIMEOUT_MS = 20_000;
+const REACH_TIMEOUT_MS = 60_000;
 
 /** A ping of the demo and what came of it. */
 export interface PingResult extends DemoPing {
@@ -34,7 +34,7 @@ async function ask(ground: Ground, state: LabState, ping: DemoPing): Promise<Ans
     return { reached: milliseconds !== null, milliseconds };
   }
   const words = ping.expected === "reached" ? ["-c", "3", "-i", "0.2", "-W", "1"] : ["-c", "2", "-i", "0.2", "-w", "1"];
-  const result = await captureInLab(lab.first.pid, placeOf(from), ["ping", "-n", ...words, ping.address], 15_000);
+  const result = await captureInLab(lab.first.pid, placeOf(from), ["ping", "-n", ...words, ping.address], 60_000);
   const average = /= [\d.]+\/([\d.]+)\//.exec(result.stdout)?.[1];
   const received = Number(/, (\d+) received/.exec(result.stdout)?.[1] ?? 0);
   // Reach means every echo answered; silence means none.

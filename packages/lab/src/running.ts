@@ -31,22 +31,26 @@ export async function adminApi(paths: DataPaths, url: string): Promise<Api> {
   return openApi({ url, user: "admin", password: await adminPassword(paths), project: "admin" });
 }
 
-/** The file that a server which runs by itself (a service) leaves in its data directory: `{pid, port, url}`. */
+/** The file that a server which runs by itself (a service) leaves in its data directory: `{pid, port, url, host}`. */
 const SERVICE_RECORD = "ready.json";
 
 /** A server that runs as a service on this very data directory: what `up` would have recorded of it. */
-async function serviceRecord(root: string): Promise<RunRecord | undefined> {
+async function serviceRecord(root: string): Promise<(RunRecord & { readonly listens: string }) | undefined> {
   const value = await readRecord(join(root, SERVICE_RECORD));
   const [pid, port, url] = [at(value, "pid"), at(value, "port"), at(value, "url")];
   const server = typeof pid === "number" ? identify(pid) : undefined;
   if (server === undefined || typeof port !== "number" || typeof url !== "string") return undefined;
-  return { version: 1, datapath: "ovs", why: null, port, url, server, lab: null };
+  const host = at(value, "host");
+  const listens = typeof host === "string" ? host : new URL(url).hostname.replace(/^\[(.*)\]$/, "$1");
+  return { version: 1, datapath: "ovs", why: null, port, url, server, lab: null, listens };
 }
 
 /** A fabric whose server answers. */
 export interface RunningFabric {
   readonly paths: DataPaths;
   readonly record: RunRecord;
+  /** The address that its server listens on. */
+  readonly listens: string;
   readonly api: Api;
 }
 
@@ -78,7 +82,8 @@ export async function openFabric(dataDirectory: string): Promise<RunningFabric> 
   const record = service ?? (await recordOf(paths));
   if (!isAlive(record.server))
     throw new LabError("not-running", "the fabric's server has ended", "repair it: ./selvage up");
-  return { paths, record, api: await adminApi(paths, record.url) };
+  // What `up` starts listens on the loopback address alone.
+  return { paths, record, listens: service?.listens ?? "127.0.0.1", api: await adminApi(paths, record.url) };
 }
 
 /**

@@ -49,12 +49,16 @@ export async function serve(options: ServeOptions, more: readonly ServerPlugin[]
     plugins: [relay(), ...more],
     ...(process.getuid?.() === 0 ? { runAs: { uid: SERVER_UID, gid: SERVER_UID } } : {}),
   });
-  if (readyFile !== undefined) {
-    const next = `${readyFile}.new`;
-    writeFileSync(next, JSON.stringify({ pid: process.pid, port: server.port, url: server.url }));
-    renameSync(next, readyFile);
-  }
+  announce(readyFile, server);
   return server;
+}
+
+/** Says in a file where a server listens, for whoever waits for it: to be called once all that the waiter may ask next is served. */
+export function announce(readyFile: string | undefined, { port, url }: Pick<RunningServer, "port" | "url">): void {
+  if (readyFile === undefined) return;
+  const next = `${readyFile}.new`;
+  writeFileSync(next, JSON.stringify({ pid: process.pid, port, url }));
+  renameSync(next, readyFile);
 }
 
 /** Resolves when this process is asked to end (SIGTERM, SIGINT, SIGHUP). */

@@ -7,6 +7,7 @@ import { dirname, join } from "node:path";
 import { LabError } from "./failure.ts";
 import { type DataPaths, readRecord } from "./paths.ts";
 import { endProcess, identify, isAlive, type ProcessIdentity } from "./processes.ts";
+import { findCommand } from "./setup.ts";
 
 /** The numeric user and group that the server becomes when it is started as root; no name in /etc/passwd is needed. */
 export const SERVER_UID = 61616;
@@ -44,6 +45,16 @@ export function refuseClosedParents(directory: string): void {
   }
 }
 
+/**
+ * A command that, with all it starts, can gain no rights that it does not have: no set-user-ID program gives it any
+ * (PR_SET_NO_NEW_PRIVS, prctl(2)), as the unit of the service has it. setpriv becomes the command, so its id stays. Where there is no
+ * setpriv the command runs as it is.
+ */
+function withoutNewPrivileges(argv: readonly string[]): readonly string[] {
+  const setpriv = findCommand("setpriv");
+  return setpriv === undefined ? argv : [setpriv, "--no-new-privs", ...argv];
+}
+
 interface Ready {
   readonly pid: number;
   readonly port: number;
@@ -54,7 +65,8 @@ function isReady(value: unknown): value is Ready {
   return typeof value === "object" && value !== null && "pid" in value && "port" in value && "url" in value;
 }
 
-const START_TIMEOUT_MS = 60_000;
+/** One that ends is seen at once: this is only for one that hangs, on the slowest of machines. */
+const START_TIMEOUT_MS = 180_000;
 
 /**
  * Starts the server and resolves when it listens.
@@ -77,7 +89,7 @@ export async function startServerProcess(argv: readonly string[], paths: DataPat
   const log = openSync(logFile, "a+", 0o600);
   const older = openSync(`${logFile}.1`, "a", 0o600);
   const { size } = statSync(logFile);
-  const [file = "", ...args] = argv;
+  const [file = "", ...args] = withoutNewPrivileges(argv);
   const child = spawn(file, args, { detached: true, stdio: ["ignore", log, log, older], cwd: "/" });
   closeSync(log);
   closeSync(older);
@@ -110,6 +122,6 @@ export async function startServerProcess(argv: readonly string[], paths: DataPat
 /** Ends the server, kindly first. Harmless when it is gone. */
 export async function stopServerProcess(identity: ProcessIdentity): Promise<void> {
   if (!isAlive(identity)) return;
-  if (await endProcess(identity, "SIGTERM", 5_000)) return;
-  await endProcess(identity, "SIGKILL", 5_000);
+  if (await endProcess(identity, "SIGTERM", 20_000)) return;
+  await endProcess(identity, "SIGKILL", 30_000);
 }

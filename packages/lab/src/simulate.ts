@@ -17,7 +17,7 @@ import type { Guest } from "./guest.ts";
 import { emptyLab, type LabRecord, type RecordedHost, readLabRecord, writeLabRecord } from "./lab-record.ts";
 import { type MachinePlan, machinePlaces } from "./machine.ts";
 import { JOINED } from "./paths.ts";
-import { type ServeOptions, serve } from "./serve.ts";
+import { announce, type ServeOptions, serve } from "./serve.ts";
 import { DEFAULT_UNDERLAY } from "./underlay.ts";
 
 interface SimulatedHost {
@@ -47,7 +47,9 @@ export async function simulate(options: ServeOptions): Promise<SimulatedRun> {
   const { joinHost, startAgent } = await import("@selvage/agent");
   const { SimulatedFabric } = await import("@selvage/datapath");
   const { startGuest } = await import("./guest.ts");
-  const server = await serve(options);
+  // Whoever waits for the ready file asks the control channel next: it is written when both are served.
+  const { readyFile, ...listening } = options;
+  const server = await serve(listening);
   let record: LabRecord = (await readLabRecord(recordPath)) ?? emptyLab(DEFAULT_UNDERLAY);
   let saved: Promise<void> = Promise.resolve();
   const save = (next: LabRecord): Promise<void> => {
@@ -84,7 +86,8 @@ export async function simulate(options: ServeOptions): Promise<SimulatedRun> {
 
   const ensureHost = (known: RecordedHost, token: string | null): Promise<SimulatedHost> => {
     const before = starting.get(known.name);
-    if (before !== undefined) return before;
+    // One that is brought back without a token, and had not joined, fails for that reason: with a token it is tried again.
+    if (before !== undefined) return token === null ? before : before.catch(() => ensureHost(known, token));
     const now = startHost(known, token);
     starting.set(known.name, now);
     now.catch(() => starting.delete(known.name));
@@ -187,7 +190,10 @@ export async function simulate(options: ServeOptions): Promise<SimulatedRun> {
     }
   };
 
-  const control = await serveControl(join(options.dataDir, "lab.sock"), handle);
+  const control = await serveControl(join(options.dataDir, "lab.sock"), handle).catch(async (cause: unknown) => {
+    await server.close();
+    throw cause;
+  });
   const restore = async (): Promise<void> => {
     await Promise.allSettled(
       record.hosts.map(async (known) => {
@@ -198,6 +204,7 @@ export async function simulate(options: ServeOptions): Promise<SimulatedRun> {
     settled = true;
   };
   void restore();
+  announce(readyFile, server);
 
   return {
     async close() {

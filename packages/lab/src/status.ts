@@ -16,6 +16,13 @@ export interface HostStatus {
   readonly problems: readonly string[];
   /** What the host's audits found on its switch that nobody asked for, and mended; the newest last. */
   readonly drift: readonly DriftStatus[];
+  /** Packets that its switch dropped since it started, by reason (docs/drop-reasons.md), most first. */
+  readonly drops: readonly DropStatus[];
+}
+
+export interface DropStatus {
+  readonly reason: string;
+  readonly packets: number;
 }
 
 /** One thing on a switch that was otherwise than it had been left; texts are the switch's words. */
@@ -58,6 +65,14 @@ function driftOf(value: unknown): readonly DriftStatus[] {
   }));
 }
 
+function dropsOf(value: unknown): readonly DropStatus[] {
+  if (!Array.isArray(value)) return [];
+  return value.map((one: unknown) => ({
+    reason: text(at(one, "reason")) ?? "",
+    packets: count(at(one, "packets")) ?? 0,
+  }));
+}
+
 /** Asks the server for hosts alive or not, the revision in force on each, ports up and down. */
 export async function askStatus(api: Api): Promise<FabricStatus> {
   const reply = await api.ask("GET", "/v1/status");
@@ -73,6 +88,7 @@ export async function askStatus(api: Api): Promise<FabricStatus> {
       unbound: texts(at(host, "unbound")),
       problems: texts(at(host, "problems")),
       drift: driftOf(at(host, "drift")),
+      drops: dropsOf(at(host, "drops")),
     })),
     ports: { up: count(at(at(reply, "ports"), "up")) ?? 0, down: count(at(at(reply, "ports"), "down")) ?? 0 },
   };

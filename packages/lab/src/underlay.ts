@@ -48,13 +48,17 @@ export function parseUnderlay(text: string): Underlay {
   if (cidr === undefined) {
     throw new LabError(
       "underlay-invalid",
-      `"${text}" is not an address range`,
+      `underlay: "${text}" is not an address range`,
       "write it like 198.18.0.0/15 or fd00:5e1::/64",
     );
   }
   const size = sizeOfCidr(cidr);
   if (size < 4n) {
-    throw new LabError("underlay-invalid", `${text} has no room for two hosts`, "give a wider range, such as a /24");
+    throw new LabError(
+      "underlay-invalid",
+      `underlay: ${text} has no room for two hosts`,
+      "give a wider range, such as a /24",
+    );
   }
   const capacity = size > MOST_HOSTS ? Number(MOST_HOSTS) : Number(size) - 2;
   return {

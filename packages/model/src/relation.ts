@@ -3,9 +3,13 @@
  * contributors are all this one structure (ENGINE.md, section 1). 20 bytes an entry, no object an entry.
  */
 
-/** A copy of `column` with room for `length` words, half as large again so that growing is rare. */
+/** Columns of fewer words grow by half, so that growing is rare; larger ones by an eighth, so that little of them is room. */
+const large = 1 << 14;
+
+/** A copy of `column` with room for `length` words at least. */
 export function grown(column: Int32Array<ArrayBuffer>, length: number): Int32Array<ArrayBuffer> {
-  const larger = new Int32Array(Math.max(length, Math.ceil(column.length * 1.5)));
+  const factor = column.length < large ? 1.5 : 1.125;
+  const larger = new Int32Array(Math.max(length, Math.ceil(column.length * factor)));
   larger.set(column);
   return larger;
 }

@@ -3,7 +3,7 @@
  * nothing of who reads it. A change costs O(keys of the object), whatever the size of the buckets it is in.
  */
 import { NodeTable } from "./nodes.ts";
-import { Relation } from "./relation.ts";
+import { grown, Relation } from "./relation.ts";
 import type { AnyResource, Index, ObjectOf, StoredObject } from "./resource.ts";
 import { resources as allResources } from "./resources/all.ts";
 import { sameJson } from "./same.ts";
@@ -49,8 +49,11 @@ export class Replica implements View {
   readonly #nodes: NodeTable;
   readonly #kinds = new Map<string, KindSlot>();
   readonly #indexes = new Map<string, IndexSlot>();
-  readonly #objects: (StoredObject | undefined)[] = [];
-  readonly #revisions: Revision[] = [];
+  /** Where a node's object lies, 0 for none: most nodes are of buckets, so that objects and revisions lie in columns of their own. */
+  #places = new Int32Array(64);
+  readonly #objects: (StoredObject | undefined)[] = [undefined];
+  readonly #revisions: Revision[] = [0];
+  readonly #free: number[] = [];
   readonly #members = new Relation();
   #revision: Revision = 0;
 
@@ -101,7 +104,7 @@ export class Replica implements View {
     }
     for (const { resource, objects: nodeClass } of this.#kinds.values()) {
       for (const node of [...this.#nodes.nodesOf(nodeClass)]) {
-        if (given.has(node) || this.#objects[node] === undefined) continue;
+        if (given.has(node) || this.objectAt(node) === undefined) continue;
         this.swap({ kind: resource.kind, id: this.#nodes.keyOf(node), object: null }, revision);
       }
     }
@@ -129,24 +132,25 @@ export class Replica implements View {
     const slot = this.#kinds.get(change.kind);
     if (slot === undefined) return false;
     const known = this.#nodes.find(slot.objects, change.id);
-    const before = this.#objects[known];
+    const before = this.objectAt(known);
     if (change.object === null) {
       if (before === undefined) return false;
       observer?.object(known, true);
       this.#relink(known, [], observer);
-      this.#objects[known] = undefined;
+      this.#vacate(known);
       this.#nodes.release(known);
       return true;
     }
     if (before !== undefined && sameJson(before, change.object)) {
-      this.#revisions[known] = revision;
+      this.#revisions[this.#placeOf(known)] = revision;
       return false;
     }
     const keys = keysOf(slot, change.object);
     const node = before === undefined ? this.#nodes.hold(slot.objects, change.id) : known;
     observer?.object(node, before !== undefined);
-    this.#objects[node] = change.object;
-    this.#revisions[node] = revision;
+    const place = before === undefined ? this.#occupy(node) : this.#placeOf(node);
+    this.#objects[place] = change.object;
+    this.#revisions[place] = revision;
     const buckets = keys.map(({ buckets, key }) => this.#nodes.hold(buckets, key));
     this.#relink(node, buckets, observer);
     return true;
@@ -154,11 +158,11 @@ export class Replica implements View {
 
   get<R extends AnyResource>(resource: R, id: string): ObjectOf<R> | undefined {
     // Objects are held under the kind that they were put as, which is the resource's.
-    return this.#objects[this.objectNode(resource, id)] as ObjectOf<R> | undefined;
+    return this.objectAt(this.objectNode(resource, id)) as ObjectOf<R> | undefined;
   }
 
   has(resource: AnyResource, id: string): boolean {
-    return this.#objects[this.objectNode(resource, id)] !== undefined;
+    return this.objectAt(this.objectNode(resource, id)) !== undefined;
   }
 
   by<O extends StoredObject>(index: Index<O>, key: string): readonly O[] {
@@ -166,7 +170,7 @@ export class Replica implements View {
     if (bucket < 0) return [];
     // A bucket holds objects of its index's kind only.
     const members: O[] = [];
-    this.#members.eachOfRight(bucket, (node) => members.push(this.#objects[node] as O));
+    this.#members.eachOfRight(bucket, (node) => members.push(this.objectAt(node) as O));
     return members.length < 2 ? members : this.ordered(members);
   }
 
@@ -181,7 +185,7 @@ export class Replica implements View {
   /** Every object of a kind, in no particular order: for lists. Not part of View, since nothing can depend on it finely. */
   *objects<R extends AnyResource>(resource: R): Iterable<ObjectOf<R>> {
     for (const node of this.#nodes.nodesOf(this.slot(resource).objects)) {
-      const object = this.#objects[node];
+      const object = this.objectAt(node);
       if (object !== undefined) yield object as ObjectOf<R>;
     }
   }
@@ -190,9 +194,10 @@ export class Replica implements View {
   *snapshot(): Iterable<ReplicaObject> {
     for (const { resource, objects } of this.#kinds.values()) {
       for (const node of this.#nodes.nodesOf(objects)) {
-        const object = this.#objects[node];
+        const place = this.#placeOf(node);
+        const object = this.#objects[place];
         if (object === undefined) continue;
-        yield { kind: resource.kind, id: this.#nodes.keyOf(node), revision: this.#revisions[node] ?? 0, object };
+        yield { kind: resource.kind, id: this.#nodes.keyOf(node), revision: this.#revisions[place] ?? 0, object };
       }
     }
   }
@@ -201,13 +206,13 @@ export class Replica implements View {
   revisionOf(kind: string, id: string): Revision | undefined {
     const slot = this.#kinds.get(kind);
     if (slot === undefined) return undefined;
-    const node = this.#nodes.find(slot.objects, id);
-    return this.#objects[node] === undefined ? undefined : this.#revisions[node];
+    const place = this.#placeOf(this.#nodes.find(slot.objects, id));
+    return this.#objects[place] === undefined ? undefined : this.#revisions[place];
   }
 
-  /** The object at a node of an object class, for the engine. */
+  /** The object at a node, for the engine; none at a bucket's, nor at -1. */
   objectAt(node: number): StoredObject | undefined {
-    return this.#objects[node];
+    return this.#objects[this.#placeOf(node)];
   }
 
   /** How many members a bucket's node has, for the engine; none at -1. */
@@ -240,6 +245,24 @@ export class Replica implements View {
   /** Id order is a law: the order of a bucket's list is its history's, which no result may depend on. */
   protected ordered<O extends StoredObject>(members: O[]): readonly O[] {
     return members.sort(byId);
+  }
+
+  #placeOf(node: number): number {
+    return this.#places[node] ?? 0;
+  }
+
+  #occupy(node: number): number {
+    if (node >= this.#places.length) this.#places = grown(this.#places, node + 1);
+    const place = this.#free.pop() ?? this.#objects.length;
+    this.#places[node] = place;
+    return place;
+  }
+
+  #vacate(node: number): void {
+    const place = this.#placeOf(node);
+    this.#objects[place] = undefined;
+    this.#places[node] = 0;
+    this.#free.push(place);
   }
 
   /** Takes the object's new buckets, each held once; those that it was in already give that hold back. */

@@ -205,9 +205,20 @@ test("a packet on its way through a routing header is rewritten without touching
     payload: Uint8Array.of(0, 1, 0, 2, 0, 8, 0x12, 0x34),
   });
   const [under, arrived] = [new Frame(encode(hops(1))), new Frame(encode(hops(0)))];
-  assert.deepEqual([under.get("ip_proto"), under.get("udp_dst"), arrived.get("udp_dst")], [17, undefined, 2]);
-  under.set("ipv6_dst", ip6("2001:db8::3"));
-  assert.deepEqual([...under.toBytes().subarray(-2)], [0x12, 0x34]);
+  for (const frame of [under, arrived]) {
+    assert.deepEqual([frame.get("ip_proto"), frame.get("udp_src"), frame.get("udp_dst")], [17, 1, 2]);
+    frame.set("ipv6_dst", ip6("2001:db8::3"));
+  }
+  const sums = () => [under, arrived].map((frame) => [...frame.toBytes().subarray(-2)]);
+  assert.deepEqual(sums(), [
+    [0x12, 0x34],
+    [0x12, 0x33],
+  ]);
+  for (const frame of [under, arrived]) frame.set("ipv6_src", ip6("2001:db8::3"));
+  assert.deepEqual(sums(), [
+    [0x12, 0x32],
+    [0x12, 0x31],
+  ]);
 });
 
 test("a UDP checksum that is absent stays absent", () => {

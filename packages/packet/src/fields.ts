@@ -86,6 +86,8 @@ interface Layout {
   readonly ipv6At?: number;
   readonly protocolAt?: number;
   readonly fragment?: number;
+  /** On its way to another hop of a routing header: the sum is that of its last one's address (RFC 8200, section 8.1). */
+  readonly isRouted?: true;
   readonly upper?: UpperKind;
   readonly upperAt?: number;
   readonly checksumAt?: number;
@@ -126,6 +128,11 @@ export class Frame {
 
   get length(): number {
     return this.#bytes.length;
+  }
+
+  /** Offset of what the EtherType names: behind a tag and a SNAP header, where there are such. */
+  get networkOffset(): number {
+    return this.#layout.typeAt + 2;
   }
 
   has(name: FieldName): boolean {
@@ -208,9 +215,9 @@ export class Frame {
   }
 
   #inPseudoHeader(at: number): boolean {
-    const { ipv4At, ipv6At, upper: kind } = this.#layout;
+    const { ipv4At, ipv6At, isRouted, upper: kind } = this.#layout;
     if (ipv4At !== undefined) return at >= ipv4At + 12 && at < ipv4At + 20 && kind !== "icmp";
-    return ipv6At !== undefined && at >= ipv6At + 8 && at < ipv6At + 40;
+    return ipv6At !== undefined && at >= ipv6At + 8 && at < ipv6At + (isRouted ? 24 : 40);
   }
 
   #correctUpper(before: number, after: number): void {
@@ -298,10 +305,27 @@ function placeOf(layout: Layout, name: Exclude<FieldName, "ip_frag">): Place | u
   return places[name](layout);
 }
 
-/** Finds the headers. Lengths that lie are cut to what is there; a header that is not there in full has no fields. */
+/** Of a customer's or a provider's tag (IEEE 802.1Q, clause 9.5). */
+const isTag = (type: number): boolean => type === EtherType.vlan || type === 0x88a8;
+
+/** Where the type is: a length in its place (IEEE 802.3, under 1536) may be followed by a SNAP header that has it (RFC 1042). */
+function typeAtOf(bytes: Uint8Array, at: number): number {
+  const isSnap =
+    readU16(bytes, at) < 0x600 &&
+    bytes.length >= at + 10 &&
+    readU32(bytes, at + 2) === 0xaaaa0300 &&
+    readU16(bytes, at + 6) === 0 &&
+    readU16(bytes, at + 8) >= 0x600;
+  return isSnap ? at + 8 : at;
+}
+
+/**
+ * Finds the headers. Lengths that lie are cut to what is there; a header that is not there in full has no fields. The EtherType says which version of IP
+ * it is; the number in the header itself is not looked at, as by no switch.
+ */
 function layoutOf(bytes: Uint8Array): Layout {
-  const tagged = readU16(bytes, 12) === EtherType.vlan && bytes.length >= 18;
-  const link = { typeAt: tagged ? 16 : 12, ...(tagged ? { tagAt: 14 } : {}) };
+  const tagged = isTag(readU16(bytes, 12)) && bytes.length >= 18;
+  const link = { typeAt: typeAtOf(bytes, tagged ? 16 : 12), ...(tagged ? { tagAt: 14 } : {}) };
   const at = link.typeAt + 2;
   switch (readU16(bytes, link.typeAt)) {
     case EtherType.arp: {
@@ -320,7 +344,7 @@ function layoutOf(bytes: Uint8Array): Layout {
 type IpLayout = Omit<Layout, "typeAt">;
 
 function ipv4Layout(bytes: Uint8Array, at: number): IpLayout {
-  if (bytes.length < at + 20 || bytes[at]! >>> 4 !== 4) return {};
+  if (bytes.length < at + 20) return {};
   const upperAt = at + (bytes[at]! & 0xf) * 4;
   if (upperAt < at + 20 || upperAt > bytes.length) return {};
   const word = readU16(bytes, at + 6);
@@ -331,7 +355,7 @@ function ipv4Layout(bytes: Uint8Array, at: number): IpLayout {
 }
 
 function ipv6Layout(bytes: Uint8Array, at: number): IpLayout {
-  if (bytes.length < at + 40 || bytes[at]! >>> 4 !== 6) return {};
+  if (bytes.length < at + 40) return {};
   const end = Math.min(bytes.length, at + 40 + readU16(bytes, at + 4));
   let protocolAt = at + 6;
   let next = at + 40;
@@ -347,10 +371,8 @@ function ipv6Layout(bytes: Uint8Array, at: number): IpLayout {
     protocolAt = next;
     next += extensionLength(kind, bytes[next + 1]!);
   }
-  const layout = { ipv6At: at, protocolAt, fragment };
-  return fragment === Fragment.later || routed
-    ? layout
-    : { ...layout, ...upperLayout(bytes, bytes[protocolAt]!, next, end, 6) };
+  const layout = { ipv6At: at, protocolAt, fragment, ...(routed ? { isRouted: true as const } : {}) };
+  return fragment === Fragment.later ? layout : { ...layout, ...upperLayout(bytes, bytes[protocolAt]!, next, end, 6) };
 }
 
 const upperKinds: ReadonlyMap<number, UpperKind> = new Map([

@@ -8,7 +8,7 @@ import { checkWidth, EncodeError, type Reader, type Writer } from "./bytes.ts";
  * `authentication` all behind it likewise (RFC 4302 counts it in words). A fragment's `offset` is in bytes.
  */
 export type Ipv6Extension =
-  | { readonly kind: "hop-by-hop" | "routing" | "destination" | "mobility"; readonly data: Uint8Array }
+  | { readonly kind: "hop-by-hop" | "routing" | "destination"; readonly data: Uint8Array }
   | { readonly kind: "authentication"; readonly data: Uint8Array }
   | { readonly kind: "fragment"; readonly offset: number; readonly more: boolean; readonly id: number };
 
@@ -39,7 +39,6 @@ const kindOf: ReadonlyMap<number, Ipv6Extension["kind"]> = new Map([
   [44, "fragment"],
   [51, "authentication"],
   [60, "destination"],
-  [135, "mobility"],
 ]);
 
 const numberOf: Readonly<Record<Ipv6Extension["kind"], number>> = {
@@ -48,10 +47,12 @@ const numberOf: Readonly<Record<Ipv6Extension["kind"], number>> = {
   fragment: 44,
   authentication: 51,
   destination: 60,
-  mobility: 135,
 };
 
-/** Whether a next-header number is that of an extension header that can be stepped over. */
+/**
+ * Whether a next-header number is that of an extension header that can be stepped over. A mobility header is none here: nothing may follow it (RFC 6275,
+ * section 6.1.1), and neither switches nor hosts look for it.
+ */
 export function isExtension(nextHeader: number): boolean {
   return kindOf.has(nextHeader);
 }
@@ -129,7 +130,6 @@ export function isWhole(ipv6: Pick<Ipv6Spec, "extensions">): boolean {
         break;
       case "hop-by-hop":
       case "destination":
-      case "mobility":
       case "authentication":
         break;
     }
@@ -181,7 +181,6 @@ function writeExtension(writer: Writer, extension: Ipv6Extension, next: number):
     case "hop-by-hop":
     case "routing":
     case "destination":
-    case "mobility":
       if (extension.data.length < 6 || (extension.data.length + 2) % 8 !== 0)
         throw new EncodeError(`ipv6.${extension.kind}`, "not a multiple of 8 bytes");
       writer.u8((extension.data.length + 2) / 8 - 1, `ipv6.${extension.kind}.length`);

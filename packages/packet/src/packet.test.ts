@@ -261,6 +261,9 @@ test("IPv6 extension headers are stepped over, and upper layers of fragments and
     encode({ eth, ipv6: { ...ip6, protocol: 6, extensions: [{ kind: "routing", data: bytesOf("020100000000") }] } }),
   );
   assert.deepEqual([routed.ipv6?.protocol, routed.tcp], [6, undefined]);
+  const mobility = bytesOf("3a01000000000000");
+  const ended = good(encode({ eth, ipv6: { ...ip6, protocol: 135 }, payload: mobility }));
+  assert.deepEqual([ended.ipv6?.extensions, ended.ipv6?.protocol, ended.payload], [[], 135, mobility]);
   // Fragments may not end beyond 65,535 bytes: the offsets are the largest that there are.
   const last = encode({ eth, ipv4: { ...ip4, protocol: 17, fragmentOffset: 65528 }, payload: new Uint8Array(7) });
   last[17] = 28;

@@ -3,7 +3,7 @@
  * and whether they are heard from. Never written to the log: facts come and go with the host's stream (architecture, "State").
  */
 import type { Revision } from "@selvage/model";
-import type { Drift } from "@selvage/sync";
+import type { Drift, DropCount, Facts } from "@selvage/sync";
 
 export type HostDatapath = "ovs" | "simulated" | "none";
 
@@ -21,6 +21,10 @@ export interface HostReport {
   readonly problems?: readonly string[];
   /** What its audits found on the switch that nobody asked for, and mended; the newest last. */
   readonly drift?: readonly Drift[];
+  /** Packets that its switch dropped since it started, by reason, most first. */
+  readonly drops?: readonly DropCount[];
+  /** The type of its bridge's datapath, where it said it. */
+  readonly datapathType?: Facts["datapath_type"];
 }
 
 export interface HostState {
@@ -35,6 +39,8 @@ export interface HostState {
   readonly datapath: HostDatapath | undefined;
   readonly problems: readonly string[];
   readonly drift: readonly Drift[];
+  readonly drops: readonly DropCount[];
+  readonly datapathType: Facts["datapath_type"];
 }
 
 /** Told which host's state differs now. */
@@ -66,6 +72,8 @@ interface Kept {
   readonly datapath: HostDatapath | undefined;
   readonly problems: readonly string[];
   readonly drift: readonly Drift[];
+  readonly drops: readonly DropCount[];
+  readonly datapathType: Facts["datapath_type"];
 }
 
 const nothing: Kept = {
@@ -77,6 +85,8 @@ const nothing: Kept = {
   datapath: undefined,
   problems: [],
   drift: [],
+  drops: [],
+  datapathType: undefined,
 };
 
 /** Host states in memory. A host is alive while its stream is open and it was heard from less than `lease` ms ago. */
@@ -102,6 +112,8 @@ export class MemoryHostStates implements HostStates {
       datapath: report.datapath ?? before.datapath,
       problems: report.problems ?? before.problems,
       drift: report.drift ?? before.drift,
+      drops: report.drops ?? before.drops,
+      datapathType: report.datapathType ?? before.datapathType,
     });
     this.#tell(hostId);
   }

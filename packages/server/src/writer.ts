@@ -11,6 +11,7 @@ import { type Random, secureRandom } from "./allocate.ts";
 import { differenceTo, pause } from "./catch-up.ts";
 import { AlreadyLogged, isSame, type NamedRequest } from "./history/named.ts";
 import { Transaction } from "./transaction.ts";
+import { inParts, turn } from "./turns.ts";
 
 /** A request's rules: reads and writes through the transaction, synchronously; throws what the caller shall be told. */
 export type Rules<T> = (transaction: Transaction) => T;
@@ -97,8 +98,12 @@ export class Writer {
   static async open(store: Store, options: WriterOptions = {}): Promise<Writer> {
     const snapshot = await store.snapshot();
     const replica = new Replica();
-    const objects = snapshot.objects.map((each) => ({ ...each, object: completed(each.kind, each.object) }));
-    replica.load(objects, snapshot.revision);
+    for (const part of inParts(snapshot.objects)) {
+      for (const { revision, ...change } of part)
+        replica.swap({ ...change, object: completed(change.kind, change.object) }, revision);
+      await turn();
+    }
+    replica.rewind(snapshot.revision);
     const writer = new Writer(store, replica, options);
     writer.#tailing = writer.#follow();
     return writer;

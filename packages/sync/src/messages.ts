@@ -58,6 +58,16 @@ export const Drift = Type.Object(
 );
 export type Drift = Static<typeof Drift>;
 
+/** Reasons that facts tell of, at most. */
+export const mostDrops = 64;
+
+/** Packets that a switch dropped for one reason since it started. */
+export const DropCount = Type.Object(
+  { reason: Type.String({ minLength: 1, maxLength: 64 }), packets: Type.Integer({ minimum: 0 }) },
+  { additionalProperties: false },
+);
+export type DropCount = Static<typeof DropCount>;
+
 /** What is so on the host; always the whole of it. */
 export const Facts = Type.Object(
   {
@@ -77,6 +87,10 @@ export const Facts = Type.Object(
     ),
     /** What audits found on the switch that nobody asked for, and mended; the newest, in order (version 2). */
     drift: Type.Optional(Type.Array(Drift, { maxItems: mostDrift })),
+    /** Packets dropped, by reason, most first; none is absent (version 2). */
+    drops: Type.Optional(Type.Array(DropCount, { maxItems: mostDrops })),
+    /** The type of the bridge's datapath, where the agent is told it (version 2). */
+    datapath_type: Type.Optional(Type.Union([Type.Literal("system"), Type.Literal("netdev")])),
   },
   { additionalProperties: false },
 );

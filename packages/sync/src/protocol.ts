@@ -3,12 +3,13 @@
  *
  * - 1 (2026-11-21): hello, welcome, changes, refused; ack, facts. JSON messages in WebSocket text frames over mutual TLS. A server of this
  *   version refuses a message of an agent with a field that it does not know.
- * - 2 (2026-11-21): `welcome` names the log, `hello` the log of what is held: what is of another log does not count. Facts tell of drift.
+ * - 2 (2026-11-21): `welcome` names the log, `hello` the log of what is held: what is of another log does not count. Facts tell of drift,
+ *   of drops and of the type of the datapath.
  *   Fields of `hello` that a server does not know are passed over.
  */
 export const protocolVersions: readonly number[] = Object.freeze([1, 2]);
 
-/** From this version on `hello` and `welcome` name logs, and facts tell of drift. */
+/** From this version on `hello` and `welcome` name logs, and facts tell of drift, drops and the type of the datapath. */
 export const logVersion = 2;
 
 /** The highest version both sides speak, or undefined. */

@@ -15,6 +15,7 @@ const host = (name: string, drift: FabricStatus["hosts"][number]["drift"]): Fabr
   unbound: [],
   problems: [],
   drift,
+  drops: [],
 });
 const at = "2026-11-21T05:00:00.000Z";
 const changed = { at, what: "changed", row: "l2(net=1)", wanted: "actions=output:2", found: "actions=drop" };

@@ -1,5 +1,7 @@
 /** `selvage host add|list|delete`: which hosts may join. */
 
+import { isIP } from "node:net";
+import { networkInterfaces } from "node:os";
 import { at, LabError, openFabric } from "@selvage/lab";
 import { dataDirectory } from "../context.ts";
 import { Exit } from "../exit.ts";
@@ -15,20 +17,43 @@ function text(value: unknown, key: string): string | null {
   return typeof found === "string" && found !== "" ? found : null;
 }
 
+type Interfaces = ReturnType<typeof networkInterfaces>;
+
+/** URLs at which other hosts reach a server that listens on an address; none when it is on the loopback address alone. */
+export function reachableUrls(listens: string, port: number, interfaces: Interfaces): readonly string[] {
+  const url = (address: string): string => `https://${isIP(address) === 6 ? `[${address}]` : address}:${port}`;
+  if (listens === "localhost" || /^127\.|^::1$/.test(listens)) return [];
+  if (listens !== "0.0.0.0" && listens !== "::") return [url(listens)];
+  return Object.values(interfaces)
+    .flatMap((all) => all ?? [])
+    .filter(({ internal, family }) => !internal && (family === "IPv4" || listens === "::"))
+    .filter(({ address }) => !/^fe80:|^169\.254\./i.test(address))
+    .sort((a, b) => a.family.localeCompare(b.family))
+    .map(({ address }) => url(address));
+}
+
 /** Runs `selvage host add NAME`: the token is shown once and kept by nobody. */
 export async function hostAdd(name: string, flags: HostFlags, output: Output = standardOutput): Promise<number> {
-  const { api, record } = await openFabric(dataDirectory(flags.data));
+  const { api, record, listens } = await openFabric(dataDirectory(flags.data));
   const reply = await api.ask("POST", "/v1/hosts", { name });
+  const urls = reachableUrls(listens, record.port, networkInterfaces());
   if (flags.json === true) {
-    printJson(output, reply);
+    printJson(output, { ...(typeof reply === "object" ? reply : {}), urls });
     return Exit.ok;
   }
   const token = text(reply, "token") ?? "-";
   const fingerprint = text(reply, "ca_fingerprint") ?? "-";
   output.text(`token:          ${token}\nCA fingerprint: ${fingerprint}\n`);
   output.text(`\nGood for one hour and one host. On ${name}:\n`);
-  const url = record.url.replace(/^http:/, "https:");
+  const [url = record.url.replace(/^http:/, "https:"), ...others] = urls;
   output.text(`  selvage agent join ${url} ${token}.${fingerprint} --data DIR --tunnel-ip ADDRESS\n`);
+  if (others.length > 0) output.text(`\nThe server is reached as well at ${others.join(", ")}\n`);
+  if (urls.length === 0) {
+    output.note(
+      `\nThe server listens on ${listens}: only this machine reaches it. For others set host in its settings to\n`,
+    );
+    output.note("an address that they reach, or to ::, and start it again (docs/operating.md)\n");
+  }
   return Exit.ok;
 }
 

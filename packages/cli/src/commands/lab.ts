@@ -2,6 +2,7 @@
 
 import {
   askControl,
+  deletedPorts,
   execInLab,
   findMachine,
   LabError,
@@ -23,7 +24,7 @@ export interface LabFlags {
   readonly json?: boolean;
 }
 
-const LEASE_WAIT_MS = 20_000;
+const LEASE_WAIT_MS = 60_000;
 
 function byName(a: { readonly name: string }, b: { readonly name: string }): number {
   return a.name.localeCompare(b.name, "en", { numeric: true });
@@ -126,11 +127,30 @@ export async function labHosts(flags: LabFlags, output: Output = standardOutput)
   return Exit.ok;
 }
 
+/** The ports that were deleted under machines; null while there is no server to ask. */
+async function deletedUnder(data: string, machines: readonly MachineState[]): Promise<ReadonlySet<string> | null> {
+  try {
+    const { api } = await openFabric(data);
+    return await deletedPorts(
+      api,
+      machines.map(({ port }) => port),
+    );
+  } catch (cause) {
+    if (cause instanceof LabError && cause.code === "not-running") return null;
+    throw cause;
+  }
+}
+
 /** Runs `selvage lab machines`. */
 export async function labMachines(flags: LabFlags, output: Output = standardOutput): Promise<number> {
   const { paths } = await openLab(dataDirectory(flags.data));
   const machines = (await askControl(paths.labSocket, { op: "state" })).machines.toSorted(byName);
-  if (flags.json === true) printJson(output, { machines: machines.map(machineJson) });
+  const deleted = await deletedUnder(paths.root, machines);
+  const isDeleted = (port: string): boolean | null => deleted?.has(port) ?? null;
+  if (flags.json === true)
+    printJson(output, {
+      machines: machines.map((one) => ({ ...machineJson(one), port_deleted: isDeleted(one.port) })),
+    });
   else {
     printTable(output, {
       columns: ["machine", "host", "ipv4", "ipv6", "mac", "port"],
@@ -140,9 +160,14 @@ export async function labMachines(flags: LabFlags, output: Output = standardOutp
         machine.ipv4,
         machine.ipv6[0] ?? null,
         machine.mac,
-        machine.port,
+        `${machine.port}${isDeleted(machine.port) === true ? " (port deleted)" : ""}`,
       ]),
     });
   }
+  const gone = machines.filter(({ port }) => isDeleted(port) === true).map(({ name }) => name);
+  if (gone.length > 0)
+    output.note(
+      `ports deleted: ${gone.join(", ")}; ./selvage lab unplug pulls such a machine out, ./selvage up all of them\n`,
+    );
   return Exit.ok;
 }

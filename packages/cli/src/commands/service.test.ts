@@ -21,7 +21,7 @@ import { LOG_LIMIT } from "@selvage/lab";
 import { until } from "@selvage/lab/testing";
 
 const MAIN = fileURLToPath(new URL("../main.ts", import.meta.url));
-const WAIT_MS = 30_000;
+const WAIT_MS = 240_000;
 const folder = mkdtempSync(join(tmpdir(), "selvage-service-"));
 // The server's own user must be able to pass.
 chmodSync(folder, 0o755);

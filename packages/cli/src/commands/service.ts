@@ -41,8 +41,10 @@ function userOf(data: string): RunAs | undefined {
 export async function serverRun(given: Given, start: ServerStart): Promise<number> {
   const { novaEvents, relay, settingsOf, startServer } = await import("@selvage/server");
   const { openLog, readConfig } = await import("../config/parts.ts");
+  const { underItsSetting } = await import("../config/system-errors.ts");
   const { serverPart } = await import("../config/server.ts");
-  const { value: config, warnings } = await readConfig(serverPart, given);
+  const read = await readConfig(serverPart, given);
+  const { value: config, warnings } = read;
   const { data, host, port, socket, store, certificate, nova } = config;
   const { olderLog } = start;
   const destination = olderLog === undefined ? {} : { destination: boundedStandardError(olderLog) };
@@ -52,6 +54,7 @@ export async function serverRun(given: Given, start: ServerStart): Promise<numbe
     ...(nova.authUrl === "" ? [] : [novaEvents(nova)]),
   ];
   const runAs = userOf(data);
+  const asked = { data, host, port, socket, store, "nova.passwordFile": nova.passwordFile };
   const server = await startServer({
     dataDir: data,
     host,
@@ -62,11 +65,13 @@ export async function serverRun(given: Given, start: ServerStart): Promise<numbe
     ...(socket === "" ? {} : { socket }),
     ...(store === "" ? {} : { storeUrl: store }),
     ...(runAs === undefined ? {} : { runAs }),
+  }).catch((cause: unknown) => {
+    throw underItsSetting(cause, asked, read);
   });
   try {
     // Tells other commands where this one listens.
     const ready = start.readyFile === undefined ? join(data, "ready.json") : resolve(start.readyFile);
-    const words = { pid: process.pid, port: server.port, url: askableUrl(host, server.port) };
+    const words = { pid: process.pid, port: server.port, url: askableUrl(host, server.port), host };
     writeFileSync(`${ready}.new`, JSON.stringify(words), { mode: 0o600 });
     renameSync(`${ready}.new`, ready);
     await askedToEnd();
@@ -83,8 +88,10 @@ export async function agentRun(given: Given): Promise<number> {
   const { agentSettingsOf, startAgent } = await import("@selvage/agent");
   const { OvsDatapath } = await import("@selvage/datapath");
   const { openLog, readConfig } = await import("../config/parts.ts");
+  const { underItsSetting } = await import("../config/system-errors.ts");
   const { agentPart } = await import("../config/agent.ts");
-  const { value: config, warnings } = await readConfig(agentPart, given);
+  const read = await readConfig(agentPart, given);
+  const { value: config, warnings } = read;
   const { tunnelIp, data, ovsdb: database, bridge, datapathType, healthPort } = config;
   const log = await openLog("agent", config.log, warnings);
   const datapath = new OvsDatapath({ database, bridge, datapathType, tunnelIp, log: log.child("datapath") });
@@ -92,9 +99,12 @@ export async function agentRun(given: Given): Promise<number> {
     dataDir: data,
     tunnelIp,
     datapath,
+    ...(datapathType === "system" || datapathType === "netdev" ? { datapathType } : {}),
     settings: agentSettingsOf(config),
     log,
     ...(healthPort === 0 ? {} : { health: { port: healthPort } }),
+  }).catch((cause: unknown) => {
+    throw underItsSetting(cause, { data, healthPort }, read);
   });
   await askedToEnd();
   await agent.close();

@@ -15,6 +15,7 @@ const quiet: FabricStatus["hosts"][number] = {
   unbound: [],
   problems: [],
   drift: [],
+  drops: [],
 };
 
 function shown(hosts: FabricStatus["hosts"], how: Running = running): { readonly text: string; readonly note: string } {
@@ -59,12 +60,25 @@ test("interfaces whose port is not bound, objects set aside and a switch that is
   assert.match(text, /^h2 +fd00::1 +alive +none /m);
 });
 
+test("what a switch dropped is told by reason, most first, only of hosts that dropped something", () => {
+  const drops = ["a", "own-copy", "c", "d", "e", "f", "g", "h"].map((reason, at) => ({ reason, packets: 10 - at }));
+  const { text } = shown([
+    { ...quiet, drops },
+    { ...quiet, name: "h2", drops: [{ reason: "own-copy", packets: 5 }] },
+  ]);
+  assert.match(text, /^HOST +PACKETS DROPPED, MOST FIRST \(docs\/drop-reasons\.md\)$/im);
+  assert.match(text, /^h1 +a 10, c 8, d 7, e 6, f 5, others 7$/m);
+  assert.equal([...text.matchAll(/^h2 /gm)].length, 1);
+  assert.doesNotMatch(shown([quiet]).text, /DROPPED/i);
+});
+
 test("a host never heard of shows dashes; a dead lab says what repairs it; programs get all of it", () => {
   const unheard = { ...quiet, alive: false, tunnelIp: null, datapath: null, inForce: null };
   const { text, note } = shown([unheard], { ...running, lab: "dead" });
   assert.match(text, /^h1 +- +dead +- +- +-$/m);
   assert.match(note, /selvage up repairs it/);
-  const hosts = [{ ...quiet, unbound: ["p"], problems: ["x"], drift: [] }];
+  const drops = [{ reason: "port-not-bound", packets: 3 }];
+  const hosts = [{ ...quiet, unbound: ["p"], problems: ["x"], drift: [], drops }];
   assert.deepEqual(statusJson(running, { revision: 7, hosts, ports: { up: 1, down: 0 } }), {
     ...running,
     revision: 7,
@@ -78,6 +92,7 @@ test("a host never heard of shows dashes; a dead lab says what repairs it; progr
         unbound: ["p"],
         problems: ["x"],
         drift: [],
+        drops,
       },
     ],
     ports: { up: 1, down: 0 },

@@ -1,5 +1,6 @@
 /** `selvage status`: what the server knows of its hosts and ports. */
 
+import type { ReasonCode } from "@selvage/base";
 import { askStatus, type FabricStatus, labAlive, openFabric } from "@selvage/lab";
 import { dataDirectory } from "../context.ts";
 import { Exit } from "../exit.ts";
@@ -37,6 +38,7 @@ export function statusJson(running: Running, fabric: FabricStatus): unknown {
       unbound: host.unbound,
       problems: host.problems,
       drift: host.drift,
+      drops: host.drops,
     })),
     ports: fabric.ports,
   };
@@ -52,6 +54,17 @@ function driftNote({ name, drift }: FabricStatus["hosts"][number]): readonly (re
       `${times} on its switch ${drift.length === 1 ? "was" : "were"} changed by another hand and mended, last at ${last.at}: selvage drift ${name}`,
     ],
   ];
+}
+
+/** Counted once for each broadcast that a port sends: nothing to look at. */
+const usual: ReadonlySet<string> = new Set<ReasonCode>(["own-copy"]);
+/** Reasons that one line names. */
+const namedReasons = 5;
+
+function dropsText(drops: FabricStatus["hosts"][number]["drops"]): string {
+  const named = drops.slice(0, namedReasons).map(({ reason, packets }) => `${reason} ${packets}`);
+  const rest = drops.slice(namedReasons).reduce((sum, { packets }) => sum + packets, 0);
+  return [...named, ...(rest === 0 ? [] : [`others ${rest}`])].join(", ");
 }
 
 /** The answer for people: a line a host, and below whatever an operator has to look at. */
@@ -81,6 +94,14 @@ export function showStatus(running: Running, fabric: FabricStatus, output: Outpu
   if (notes.length > 0) {
     output.text("\n");
     printTable(output, { columns: ["host", "to look at"], rows: notes });
+  }
+  const dropping = fabric.hosts
+    .map(({ name, drops }) => ({ name, drops: drops.filter(({ reason }) => !usual.has(reason)) }))
+    .filter(({ drops }) => drops.length > 0);
+  if (dropping.length > 0) {
+    output.text("\n");
+    const rows = dropping.map(({ name, drops }) => [name, dropsText(drops)]);
+    printTable(output, { columns: ["host", "packets dropped, most first (docs/drop-reasons.md)"], rows });
   }
   if (lab === "dead") output.note("the lab has ended: ./selvage up repairs it\n");
 }

@@ -1,7 +1,9 @@
 /** Tests of the configurations with real files, most through the command line: who wins, where each value came from, mistakes with their places. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
@@ -145,6 +147,34 @@ test("a process does not start on a wrong file, variable or flag; each is named,
   const none = selvage(["server", "run", "--config", "no-such.yaml"]);
   assert.equal(none.status, 69);
   assert.match(none.stderr, /no-such\.yaml cannot be read/);
+});
+
+test("prot is told as port, and what the system refuses is told under the setting that asked for it", async () => {
+  const misspelt = selvage(["server", "run", "--config", file("prot.yaml", "prot: 0\n")]);
+  assert.equal(misspelt.status, 64);
+  assert.match(misspelt.stderr, /prot\.yaml:1:1: prot: it is not a setting; did you mean port\?/);
+  const holder = createServer().listen(0, "127.0.0.1");
+  await once(holder, "listening");
+  const { port } = holder.address() as AddressInfo;
+  const data = join(folder, "asked");
+  const run = file(
+    "asked.yaml",
+    `data: ${data}\nport: 0\nnova: { authUrl: "http://k/v3", passwordFile: ${folder}/none }\n`,
+  );
+  const nova = ["--nova-auth-url", ""];
+  for (const [words, status, says] of [
+    [["--port", String(port), ...nova], 69, new RegExp(`--port: port: .*EADDRINUSE.*:${port}`)],
+    [["--host", "203.0.113.9", ...nova], 69, /--host: host: .*EADDRNOTAVAIL.* 203\.0\.113\.9/],
+    [["--socket", join(folder, "none", "s"), ...nova], 69, /--socket: socket: .*\/none\/s/],
+    [["--store", "foo:bar", ...nova], 64, /--store: store: 'foo:bar' names no store/],
+    [["--data", join(folder, "prot.yaml", "d"), ...nova], 69, /--data: data: ENOTDIR/],
+    [[], 69, /asked\.yaml:3:\d+: nova\.passwordFile: ENOENT.*\/none/],
+  ] as const) {
+    const ended = selvage(["server", "run", "--config", run, ...words]);
+    assert.equal(ended.status, status, `${words.join(" ")}: ${ended.stderr}`);
+    assert.match(ended.stderr, says);
+  }
+  holder.close();
 });
 
 test("the usual file counts where it exists, a named one in its place, and none where that is said", () => {

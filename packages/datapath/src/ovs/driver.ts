@@ -2,27 +2,18 @@
 import { setImmediate } from "node:timers/promises";
 import { backoffDelay, type Clock, type Log, type ReasonCode, realClock, silentLog, type Timer } from "@selvage/base";
 import type { Delta } from "@selvage/model";
-import {
-  type Address,
-  act,
-  type Connection,
-  type FlowRemoved,
-  type Message,
-  MeterId,
-  Port,
-  packetOut,
-} from "@selvage/openflow";
+import { type Address, act, type Connection, type FlowRemoved, type Message, Port, packetOut } from "@selvage/openflow";
 import { fabricIngress, type Program, type Row, selvageProgram, vxlanIngress } from "@selvage/pipeline";
 import type { Adoption, Datapath, DatapathEvents, InstalledRow } from "../datapath.ts";
 import { planAdoption } from "./adoption.ts";
 import { pluggedIn } from "./bridge.ts";
 import { provenanceOf } from "./cookie.ts";
+import { count, dropsOf } from "./drops.ts";
 import { NotReady, RefusedRows, refusalsIn } from "./errors.ts";
 import type { Installation } from "./installation.ts";
-import { reasonOfMeter } from "./measured.ts";
 import { flowModOf, type Plan } from "./plan.ts";
 import { Ports } from "./ports.ts";
-import { pulseFlow, puntOf, refusesPackets } from "./punts.ts";
+import { pulseFlow, puntOf } from "./punts.ts";
 import { readInstalled } from "./read-back.ts";
 import { Renderer } from "./render.ts";
 import { openSession, type Session, type SessionPlan } from "./session.ts";
@@ -178,14 +169,7 @@ export class OvsDatapath implements Datapath {
   async drops(): Promise<ReadonlyMap<ReasonCode, number>> {
     const { connection, control } = this.#live();
     await control?.revalidated().catch((error: Error) => this.#cannotTell(error));
-    const counts = new Map<ReasonCode, number>();
-    for await (const { cookie, statistics } of connection.flowStats()) {
-      const reason = provenanceOf(cookie)?.reason ?? null;
-      if (reason !== null) count(counts, reason, Number(statistics.packets ?? 0n));
-    }
-    for (const [reason, packets] of this.#gone) count(counts, reason, packets);
-    for (const [reason, packets] of await metered(connection)) count(counts, reason, packets);
-    return counts;
+    return dropsOf(connection, this.#gone);
   }
 
   async close(): Promise<void> {
@@ -244,6 +228,9 @@ export class OvsDatapath implements Datapath {
       },
       this.#closing.signal,
     );
+    // Who closed the driver meanwhile waits for the end of whatever session there was, and this one would have none.
+    if (this.#closing.signal.aborted) session.close();
+    this.#closing.signal.throwIfAborted();
     this.#session = session;
     this.#installation = undefined;
     this.#ports = this.#plugged(session);
@@ -427,7 +414,7 @@ export class OvsDatapath implements Datapath {
     const timer = this.#clock.after(patience, () => {
       session.connection.send([flowModOf(pulseFlow)]).catch((error: Error) => this.#cannotTell(error));
     });
-    await session.control.revalidated().catch((error: Error) => this.#cannotTell(error));
+    await session.control.inForce().catch((error: Error) => this.#cannotTell(error));
     timer.cancel();
   }
 
@@ -457,22 +444,4 @@ async function batch(connection: Connection, messages: readonly Message[]): Prom
   if (messages.length === 0) return;
   await connection.send(messages);
   await connection.barrier();
-}
-
-const count = (counts: Map<ReasonCode, number>, reason: ReasonCode, packets: number): void => {
-  if (packets > 0) counts.set(reason, (counts.get(reason) ?? 0) + packets);
-};
-
-/** Packets that were above the rate of a meter, and those that a meter counts because they are dropped behind it. */
-async function metered(connection: Connection): Promise<ReadonlyMap<ReasonCode, number>> {
-  const counts = new Map<ReasonCode, number>();
-  for await (const part of connection.ask({ of: "meterCounters", meter: MeterId.all })) {
-    if (part.of !== "meterCounters") continue;
-    for (const { meter, packets, bands } of part.meters) {
-      const reason = reasonOfMeter(meter);
-      if (reason !== undefined) count(counts, reason, Number(packets));
-      else if (refusesPackets(meter)) for (const band of bands) count(counts, "punt-rate", Number(band.packets));
-    }
-  }
-  return counts;
 }

@@ -90,11 +90,18 @@ export function matchesOf(id: string, given: readonly Condition[], steps: readon
     meet(alternativesOf(field));
   }
   if (forks.length === 0) throw new TypeError(`${id}: no packet can match it`);
-  return forks.map(matched);
+  const code = given.some((one) => one.kind === "bits" && one.field === F.ndTarget) ? [noCode] : [];
+  return forks.map((fork) => matched(fork, code));
 }
 
 /** Steps that the switch takes for IP alone. */
 const ofIpOnly: ReadonlySet<Step["do"]> = new Set<Step["do"]>(["track", "commit", "decrementTtl"]);
+
+/**
+ * Neighbour discovery's code is 0 (RFC 4861, section 4); the target of a message with another one is not read. It is said all the same: of such a message
+ * Open vSwitch's userspace datapath caches what became of it without the target (`flow_wc_map`), and would treat all others of the machine like it.
+ */
+const noCode: FieldMatch = { field: "icmpv6_code", value: 0 };
 
 const nameOf = (one: Condition): string => (one.kind === "number" ? one.of : one.field.name);
 
@@ -111,8 +118,8 @@ function needed(field: Field, value: number): Condition {
 }
 
 /** Conditions as the switch takes them: one a field of its own, prerequisites before what needs them. */
-function matched(fork: ReadonlyMap<string, Condition>): Match {
-  const match: FieldMatch[] = [];
+function matched(fork: ReadonlyMap<string, Condition>, also: readonly FieldMatch[]): Match {
+  const match: FieldMatch[] = [...also];
   const parts = new Map<FieldName, [Spread, ...Spread[]]>();
   for (const one of fork.values()) {
     if (one.kind === "number") {
@@ -129,7 +136,7 @@ function matched(fork: ReadonlyMap<string, Condition>): Match {
 
 const order = [
   ...["in_port", "metadata", "eth_src", "eth_dst", "vlan_vid", "eth_type", "nw_frag", "ip_proto"],
-  ...["icmp_type", "icmpv6_type", "ct_state"],
+  ...["icmp_type", "icmpv6_type", "icmpv6_code", "ct_state"],
 ];
 const rankOf = ({ field }: FieldMatch): number => {
   const rank = order.indexOf(field);

@@ -78,7 +78,7 @@ describe("rows become flows", () => {
       row(Nd, { srcPort: 7, ndTarget: "2001:db8::1" }, "own", {}, "own"),
       [135, 136].map(
         (type) =>
-          `table=11, priority=300,eth_type=0x86dd,icmpv6_type=${type},ip_proto=58,nd_target=2001:db8::1,reg0=0x7 actions=resubmit(,29)`,
+          `table=11, priority=300,eth_type=0x86dd,icmpv6_code=0,icmpv6_type=${type},ip_proto=58,nd_target=2001:db8::1,reg0=0x7 actions=resubmit(,29)`,
       ),
     ],
     [

@@ -84,7 +84,11 @@ export async function openSession(plan: SessionPlan, events: SessionEvents, sign
   }
 }
 
-/** Whole packets with what the program knew of them, the ports of first fragments (ovs-ofctl(8), `set-frags`), and our option where the tunnels' options are mapped. */
+/**
+ * Whole packets with what the program knew of them, and our option where the tunnels' options are mapped. A first fragment has the ports and the type of its
+ * upper layer, a later one has none (ovs-ofctl(8), `set-frags nx-match`): as a switch is by itself neither has, and what no machine may send, as a DHCP
+ * server's answers, could be sent in fragments.
+ */
 async function greet(connection: Connection): Promise<void> {
   const flags = ConfigFlag.fragmentsNxMatch;
   await connection.post({ kind: "setConfig", flags, missSendLength: 0xffff });

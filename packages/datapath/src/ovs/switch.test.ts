@@ -1,5 +1,7 @@
 /** What is Open vSwitch's own, against real switches: its configuration, restarts under traffic, limits, drift, and what it refuses. */
 import assert from "node:assert/strict";
+import { connect, createServer } from "node:net";
+import { join } from "node:path";
 import { after, afterEach, before, describe, test } from "node:test";
 import { createLog, type Log, ManualClock, realClock } from "@selvage/base";
 import { act, bucket, Connection, connectSocket, flowMod, groupMod } from "@selvage/openflow";
@@ -31,6 +33,8 @@ import { NotReady, RefusedRows } from "./errors.ts";
 import { probePeriod } from "./tunnel-ends.ts";
 
 const deadline = 10_000;
+/** Version and type of the message that sets a switch's configuration (OpenFlow 1.5.1, section 7.3.2). */
+const setConfigHeader = Buffer.of(6, 9);
 const a = testPort(1, 1, 0);
 const b = testPort(2, 1, 1);
 
@@ -97,9 +101,11 @@ describe("Open vSwitch", () => {
       await heard.attached.first((all) => all.length === 1, `the machine of host ${place} is attached`, deadline);
       await driver.adopt(rows(place, [a, b]));
     }
-    await left.exec("ping", "-c", "1", "-W", "5", b.ip4);
+    await talk(left);
     return { left, right, driver: one.driver };
   };
+  /** Resolves with the first answer that a machine gets from the other; it asks every second. */
+  const talk = (machine: Machine): Promise<string> => machine.exec("ping", "-c", "1", "-w", "10", b.ip4);
   const lost = (pinged: string): string =>
     /(\d+) packets transmitted, (\d+) received/.exec(pinged)?.slice(1).join(" sent, ") ?? pinged;
 
@@ -319,10 +325,11 @@ describe("Open vSwitch", () => {
         await last.apply(delta({ added: [other] }));
       }
       assert.equal(lost(await ping), "300 sent, 300");
-      const counted = (await last.installed()).find(
-        (each) => each.row?.table === "classify" && each.row.key.ingress === a.id,
-      );
-      assert.ok((counted?.packets ?? 0) >= 200, `the flow kept its count through all that: ${counted?.packets}`);
+      await settled("the flow kept its count through all that", async () => {
+        const all = await last.installed();
+        const counted = all.find((each) => each.row?.table === "classify" && each.row.key.ingress === a.id);
+        return (counted?.packets ?? 0) >= 300;
+      });
     });
 
     test("a ping of the network's MTU that may not be fragmented is answered, one byte more is not; no packet is looked up twice for it", {
@@ -334,7 +341,7 @@ describe("Open vSwitch", () => {
       await right.exec("ip", "neighbour", "replace", a.ip6, "lladdr", a.mac, "dev", "eth0");
       const ping = (bytes: number, to: string, headers: number) =>
         left
-          .exec(...["ping", "-M", "do", "-c", "3", "-i", "0.1", "-W", "1", "-q", "-s", String(bytes - headers), to])
+          .exec(...["ping", "-M", "do", "-c", "3", "-i", "0.1", "-W", "3", "-q", "-s", String(bytes - headers), to])
           .catch((error: { readonly stdout: string }) => error.stdout);
       for (const [to, headers] of [
         [b.ip4, 28],
@@ -373,31 +380,31 @@ describe("Open vSwitch", () => {
       await hostAt(1).plugWire(b.id, (frame) => arrived.add(frame));
       for (const { attached: plugged } of heard)
         await plugged.first((each) => each.length === 1, "the wire is attached", deadline);
-      // A cached flow would hide an answer from the switch; after 15 minutes there is none.
-      const forget = async () => {
-        for (const command of ["tnl/neigh/flush", "revalidator/purge"])
-          await Promise.all(hosts.hosts.map((host) => host.appctl(command)));
-      };
+      const everywhere = (command: string) => Promise.all(hosts.hosts.map((host) => host.appctl(command)));
       const met = async () => (await hostAt(0).appctl("tnl/neigh/show")).includes(hostAt(1).plan.address);
+      // As after 15 minutes of silence. Cached flows go first: a switch translates them anew when its neighbours change, and then asks for those it misses.
+      const forgotten = () =>
+        settled("the hosts have forgotten each other", async () => {
+          for (const command of ["revalidator/purge", "tnl/neigh/flush"]) await everywhere(command);
+          return !(await met());
+        });
       const first = async (mark: number) => {
         const frame = udp(4, a, b, mark);
         hostAt(0).send(wire, frame);
         await arrived.first((each) => Buffer.compare(each, frame) === 0, "the first packet arrives", deadline);
       };
-      await forget();
-      assert.equal(await met(), false);
+      await forgotten();
       for (const [place, driver] of drivers.entries()) await driver.adopt(rows(place, [a, b]));
       await settled("the hosts have met", met);
       await first(1);
-      await forget();
-      assert.equal(await met(), false);
+      await forgotten();
       manual.advance(probePeriod);
       await settled("the hosts have met again", met);
       await first(2);
       const there = row(TunnelOut, { host: 2, encapsulation: 0 }, "geneve", { to: hostAt(1).plan.address });
       const [driver = assert.fail()] = drivers;
       await driver.apply(delta({ removed: [there] }));
-      await forget();
+      await forgotten();
       await driver.apply(delta({ added: [there] }));
       await settled("a host that returns is met", met);
       await first(3);
@@ -439,7 +446,7 @@ describe("Open vSwitch", () => {
       await heard.life.first((event) => event === "ready", "ready again", deadline, from);
       const { kept, added } = await driver.adopt(rows(0, [a, b]));
       assert.deepEqual([kept, added], [0, rows(0, [a, b]).length]);
-      await left.exec("ping", "-c", "1", "-W", "5", b.ip4);
+      await talk(left);
     });
 
     test("one port cannot ask more than its share, and does not take another's", async () => {
@@ -450,12 +457,16 @@ describe("Open vSwitch", () => {
       await attached(heard, first, second);
       await driver.adopt(rows(0, [a, c]));
       const sent = 200;
+      const start = performance.now();
       for (let n = 0; n < sent; n += 1) host.send(first, dhcpDiscover(a.mac, n));
       host.send(second, dhcpDiscover(c.mac, 1));
       await heard.punts.first((each) => each.attachment === c.id, "the other is heard", deadline);
-      const mine = heard.punts.all.filter((each) => each.attachment === a.id).length;
-      assert.ok(mine >= 1 && mine <= 30, `of ${sent} questions ${mine} were heard`);
-      assert.ok(((await driver.drops()).get("punt-rate") ?? 0) >= sent - 30);
+      const mine = () => heard.punts.all.filter((each) => each.attachment === a.id).length;
+      const refused = async () => (await driver.drops()).get("punt-rate") ?? 0;
+      await settled("each question is heard or refused", async () => (await refused()) + mine() === sent);
+      // Twenty at once, and five a second.
+      const share = 20 + 5 * Math.ceil((performance.now() - start) / 1000);
+      assert.ok(mine() >= 1 && mine() <= share, `of ${sent} questions ${mine()} were heard, with a share of ${share}`);
     });
   });
 
@@ -548,6 +559,34 @@ describe("Open vSwitch", () => {
         [changed.body],
       );
     });
+  });
+
+  test("a driver that is closed while it greets the switch is closed", { timeout: 30_000 }, async () => {
+    await ready(0);
+    const closing = Promise.withResolvers<void>();
+    const path = join(hostAt(0).directory, "between");
+    // Stands between the driver and the switch, and has the driver closed when its first message after the hello comes by.
+    const between = createServer((driverSide) => {
+      const switchSide = connect(join(hostAt(0).directory, "br-int.mgmt"));
+      switchSide.pipe(driverSide);
+      driverSide.on("data", (bytes: Buffer) => {
+        if (bytes.includes(setConfigHeader)) closing.resolve(driver.close());
+        switchSide.write(bytes);
+      });
+      for (const side of [driverSide, switchSide]) side.on("error", () => side.destroy());
+      driverSide.on("close", () => switchSide.destroy());
+    });
+    const driver = hosts.driver(0, { openflow: { path } });
+    await new Promise<void>((resolve) => between.listen(path, resolve));
+    try {
+      const heard = new Recorder();
+      await driver.open(heard);
+      await closing.promise;
+      assert.deepEqual(heard.life.all, [], "it never became ready");
+      await assert.rejects(driver.adopt([]), NotReady);
+    } finally {
+      between.close();
+    }
   });
 
   test("a driver that is opened while the switch is away comes to it when it is there", async () => {

@@ -98,7 +98,7 @@ export class Packet {
 
   #readFrame(field: Field): bigint | undefined {
     const { frame } = this;
-    if (field.name === "tagged") return isTagged(frame) ? 1n : 0n;
+    if (field.name === "tagged") return frame.has("vlan_vid") ? 1n : 0n;
     if (isBehindIp(field) && this.#end === undefined) return undefined;
     switch (field.name) {
       case "later":
@@ -199,9 +199,6 @@ function readConnection(field: Field, tracked: Tracked | undefined): bigint {
   }
 }
 
-/** IEEE 802.1Q: a customer's tag, or a provider's (0x88a8), behind which the codec does not look. */
-const isTagged = (frame: Frame): boolean => frame.has("vlan_vid") || frame.get("eth_type") === 0x88a8;
-
 const linkFields: ReadonlySet<string> = new Set([
   "ethSrc",
   "ethDst",
@@ -220,7 +217,7 @@ const isBehindIp = (field: Field): boolean => !linkFields.has(field.name);
  */
 function datagramEnd(frame: Frame): number | undefined {
   const bytes = frame.toBytes();
-  const at = frame.has("vlan_vid") ? 18 : 14;
+  const at = frame.networkOffset;
   const left = bytes.length - at;
   const word = (offset: number): number => (bytes[at + offset] ?? 0) * 256 + (bytes[at + offset + 1] ?? 0);
   switch (frame.get("eth_type")) {

@@ -80,14 +80,18 @@ export class OvsHosts {
     return new OvsDatapath({ database, tunnelIp: plan.address, datapathType: "netdev", ...options });
   }
 
-  /** A tunnelled packet from whomever it says. */
+  /**
+   * A tunnelled packet from whomever it says. Who claims to be a host bears its MAC: a switch learns the MAC of a tunnel's other end from what comes out
+   * of it, as from ARP, and would send to the forger from then on.
+   */
   inject({ from, to, key, srcPort, dstPort, srcSet = 0, by = "geneve", frame }: ForgedPacket): void {
     const data = Buffer.alloc(12);
     data.writeUIntBE(dstPort, 0, 3);
     data.writeUIntBE(srcPort, 4, 3);
     data.writeUIntBE(srcSet, 8, 3);
     const place = this.hosts.findIndex(({ plan }) => plan.address === to);
-    const eth = { src: strangerMac, dst: macOf(place) };
+    const claims = this.hosts.findIndex(({ plan }) => plan.address === from);
+    const eth = { src: claims < 0 ? strangerMac : macOf(claims), dst: macOf(place) };
     const geneve = { vni: key, options: [{ class: 0xff53, type: 1, critical: true, data }] };
     const ports = { src: 50_000, dst: genevePort };
     const plain = { ...ports, dst: vxlanPort };

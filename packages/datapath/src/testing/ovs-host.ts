@@ -256,13 +256,16 @@ export class OvsHost {
     // Counters are brought in by every look through the cached flows: five times as often as by default, for tests wait for them.
     const often = "other_config:max-revalidator=100";
     await this.vsctl("set", "open_vswitch", ".", `external_ids:starts=${this.#starts}`, often);
+    this.#uplink = await wireTo(join(this.directory, "uplink.wire"), this.plan.underlay);
+    // What a kernel says when an interface comes up (RFC 4861, RFC 3810) would be lost, and counted, until the switch has taken the wire: which it has done
+    // when it has gone round twice.
+    for (let round = 0; round < 2; round += 1) await this.appctl("version");
     const { address } = this.plan;
     const v6 = address.includes(":");
     const length = v6 ? "64" : "24";
     await this.exec("ip", "address", "replace", `${address}/${length}`, "dev", uplinkBridge, ...(v6 ? ["nodad"] : []));
     await this.exec("ip", "link", "set", uplinkBridge, "up");
     await this.exec("ethtool", "-K", uplinkBridge, "tx", "off");
-    this.#uplink = await wireTo(join(this.directory, "uplink.wire"), this.plan.underlay);
     for (const [name, held] of this.#wires)
       held.wire = await wireTo(join(this.directory, `${name}.wire`), held.receive);
   }

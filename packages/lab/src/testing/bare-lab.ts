@@ -54,7 +54,7 @@ export async function bareLab(options: BareLabOptions): Promise<BareLab> {
   const host = (number: number): Promise<HostState> =>
     askControl(socket, { op: "host", name: `h${number}`, number, tunnelIp: underlay.addressOf(number), token: null });
   const dispose = async (): Promise<void> => {
-    await stopLab(running, socket, 6_000);
+    await stopLab(running, socket, 20_000);
     await rm(root, { recursive: true, force: true });
   };
   try {
@@ -74,9 +74,9 @@ export async function bareLab(options: BareLabOptions): Promise<BareLab> {
     unplug: async (port) => (await askControl(socket, { op: "unplug", port })).removed,
     run: (place, ...argv) => captureInLab(running.first.pid, "kind" in place ? place : placeOf(place), argv),
     async restart() {
-      await stopLab(running, socket, 6_000);
+      await stopLab(running, socket, 20_000);
       running = await start();
-      await settledLab(socket, 30_000);
+      await settledLab(socket, 240_000);
     },
     [Symbol.asyncDispose]: dispose,
   };

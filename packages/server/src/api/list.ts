@@ -1,9 +1,10 @@
 /** Lists: which objects a caller sees, filters, sorting and pages, as Neutron's `api_common` and `filter-validation` have them. */
 import { fail, pythonList } from "@selvage/base";
 import { type Index, InvalidValue, type Replica, type StoredObject } from "@selvage/model";
-import type { Exchange } from "../http/exchange.ts";
+import type { Exchange, Reply } from "../http/exchange.ts";
 import { formatQuery, type Query } from "../http/query.ts";
 import type { ResourceRules, World } from "../rules/rules.ts";
+import { inParts, turn } from "../turns.ts";
 import { type AnyField, fieldOf, type Values } from "./body.ts";
 import { type Caller, isAdmin } from "./policy.ts";
 import { fieldValueOf, readable, render } from "./render.ts";
@@ -31,19 +32,50 @@ export interface ListWorld extends World {
   readonly view: Replica;
 }
 
-/** Answers `GET /v2.0/<collection>`: the body with the collection and, for a page, its links. Throws the 400 of a wrong parameter. */
-export function listBody(rules: ResourceRules, exchange: Exchange, caller: Caller, world: ListWorld): Values {
+/**
+ * Answers `GET /v2.0/<collection>`: the collection and, for a page, its links. A long list is rendered in turns: its objects are those of the moment
+ * at which it was asked for, fields that are computed may be newer. Throws the 400 of a wrong parameter.
+ */
+export function listReply(
+  rules: ResourceRules,
+  exchange: Exchange,
+  caller: Caller,
+  world: ListWorld,
+): Reply | Promise<Reply> {
   const { query } = exchange;
   const passes = filtersOf(rules, query, caller, world);
-  const order = orderOf(rules, query, caller);
+  const compare = comparison(rules, orderOf(rules, query, caller), world, caller);
   const page = pageOf(query);
   const objects = [...candidates(rules, query, caller, world)].filter((object) => passes.every((each) => each(object)));
-  objects.sort(comparison(rules, order, world, caller));
+  const shown = cut(rules, objects, page, compare);
   const { plural } = rules.resource;
-  const shown = cut(rules, objects, page);
-  const rendered = shown.map((object) => render(rules, object, caller, world, query.all("fields")));
-  if (page.limit === 0) return { [plural]: rendered };
-  return { [plural]: rendered, [`${plural}_links`]: linksOf(exchange, shown, page) };
+  const links = page.limit === 0 ? {} : { [`${plural}_links`]: linksOf(exchange, shown, page) };
+  const fields = query.all("fields");
+  const rendered = (part: readonly StoredObject[]): readonly Values[] =>
+    part.map((object) => render(rules, object, caller, world, fields));
+  if (shown.length <= wholeAtOnce) return { status: 200, body: { [plural]: rendered(shown), ...links } };
+  return inTurns(plural, shown, rendered, links);
+}
+
+/** Objects of a list that is rendered at once. */
+const wholeAtOnce = 2_000;
+
+async function inTurns(
+  plural: string,
+  shown: readonly StoredObject[],
+  rendered: (part: readonly StoredObject[]) => readonly Values[],
+  links: Values,
+): Promise<Reply> {
+  const pieces: Buffer[] = [];
+  for (const part of inParts(shown)) {
+    const before = pieces.length === 0 ? `{${JSON.stringify(plural)}:[` : ",";
+    // The part's own brackets are left out.
+    pieces.push(Buffer.from(before + JSON.stringify(rendered(part)).slice(1, -1)));
+    await turn();
+  }
+  const ends = Object.entries(links).map(([name, value]) => `,${JSON.stringify(name)}:${JSON.stringify(value)}`);
+  pieces.push(Buffer.from(`]${ends.join("")}}`));
+  return { status: 200, body: Buffer.concat(pieces), headers: { "content-type": "application/json" } };
 }
 
 /** The objects that the caller may see, narrowed by an index where a filter names its key. Nothing else guards a list. */
@@ -144,12 +176,7 @@ function orderOf(rules: ResourceRules, query: Query, caller: Caller): readonly O
 }
 
 /** Each order in turn, and the id at last: pages need a total order. */
-function comparison(
-  rules: ResourceRules,
-  orders: readonly Order[],
-  world: World,
-  caller: Caller,
-): (a: StoredObject, b: StoredObject) => number {
+function comparison(rules: ResourceRules, orders: readonly Order[], world: World, caller: Caller): Compare {
   return (a, b) => {
     for (const { name, field, sign } of orders) {
       const difference = compareValues(
@@ -165,6 +192,7 @@ function comparison(
 /** Null first, then by value; text by code unit, so that the order is the same everywhere. */
 function compareValues(a: unknown, b: unknown): number {
   if (a === null || b === null) return (a === null ? 0 : 1) - (b === null ? 0 : 1);
+  if (typeof a === "string" && typeof b === "string") return a < b ? -1 : a > b ? 1 : 0;
   if (typeof a === "number" && typeof b === "number") return a - b;
   if (typeof a === "boolean" && typeof b === "boolean") return Number(a) - Number(b);
   const [left, right] = [textOf(a), textOf(b)];
@@ -181,21 +209,46 @@ function pageOf(query: Query): Page {
   return { limit, marker: query.last("marker"), reverse };
 }
 
-/** The page's objects. Throws the resource's 404 for a marker that is not in the list. */
-function cut(rules: ResourceRules, objects: readonly StoredObject[], page: Page): readonly StoredObject[] {
-  const { limit, marker, reverse } = page;
-  let start = 0;
-  let end = objects.length;
-  if (marker !== undefined && marker !== "" && limit > 0) {
-    const at = objects.findIndex((object) => object.id === marker);
-    if (at < 0) throw rules.notFound(marker);
-    if (reverse) end = at;
-    else start = at + 1;
+type Compare = (a: StoredObject, b: StoredObject) => number;
+
+/** The page's objects, in order. Throws the resource's 404 for a marker that is not in the list. */
+function cut(
+  rules: ResourceRules,
+  objects: readonly StoredObject[],
+  { limit, marker, reverse }: Page,
+  compare: Compare,
+): readonly StoredObject[] {
+  if (limit === 0) return objects.toSorted(compare);
+  const onwards: Compare = reverse ? (a, b) => compare(b, a) : compare;
+  const page = first(limit, behind(rules, objects, marker, onwards), onwards);
+  return reverse ? page.toReversed() : page;
+}
+
+/** The objects behind the marker's; all of them without one. */
+function behind(
+  rules: ResourceRules,
+  objects: readonly StoredObject[],
+  marker: string | undefined,
+  compare: Compare,
+): readonly StoredObject[] {
+  if (marker === undefined || marker === "") return objects;
+  const marked = objects.find((object) => object.id === marker);
+  if (marked === undefined) throw rules.notFound(marker);
+  return objects.filter((object) => compare(object, marked) > 0);
+}
+
+/** The first `count` of a total order: what lies behind them is compared with the last of them and no more, so that a page of many costs little. */
+function first(count: number, objects: readonly StoredObject[], compare: Compare): readonly StoredObject[] {
+  let kept: StoredObject[] = [];
+  let last: StoredObject | undefined;
+  for (const object of objects) {
+    if (last !== undefined && compare(object, last) > 0) continue;
+    kept.push(object);
+    if (kept.length < 2 * count) continue;
+    kept = kept.sort(compare).slice(0, count);
+    last = kept.at(-1);
   }
-  if (limit === 0) return objects;
-  return reverse
-    ? objects.slice(Math.max(start, end - limit), end)
-    : objects.slice(start, Math.min(end, start + limit));
+  return kept.sort(compare).slice(0, count);
 }
 
 /** The page's neighbours: the one ahead only behind a full page, the one behind always (a quirk that clients know). */

@@ -311,6 +311,31 @@ for (const name of ["memory", "sqlite"] as const) {
     );
   });
 
+  test(`${name}: pages of any size are what stands there in the whole list, and a list too long for one turn is whole`, async () => {
+    const project = await server.project(`long-${name}`);
+    await server.admin.put(`/v2.0/quotas/${project.id}`, { quota: { network: -1 } });
+    const wanted = Array.from({ length: 2_100 }, (_, n) => ({ name: `n${(n * 7) % 5}`, mtu: 1280 + (n % 3) }));
+    for (let at = 0; at < wanted.length; at += 500)
+      await project.member.post("/v2.0/networks", { networks: wanted.slice(at, at + 500) });
+    const order = "sort_key=name&sort_dir=desc&sort_key=mtu&sort_dir=asc";
+    const whole = await project.member.list("networks", `project_id=${project.id}&${order}`);
+    assert.equal(whole.length, 2_100);
+    const key = ({ name: text, mtu, id }: Json) => `${9 - Number(String(text).at(-1))} ${mtu} ${id}`;
+    assert.deepEqual(whole.map(key), whole.map(key).toSorted());
+    assert.deepEqual(await project.member.show("network", String(whole[2_099]?.id)), whole[2_099]);
+    const page = async (query: string) =>
+      (await project.member.list("networks", `project_id=${project.id}&${order}&${query}`)).map(({ id }) => id);
+    const ids = whole.map(({ id }) => id);
+    assert.deepEqual(await page("limit=2050"), ids.slice(0, 2050));
+    assert.deepEqual(await page(`limit=100&marker=${ids[999]}`), ids.slice(1000, 1100));
+    assert.deepEqual(await page(`limit=100&marker=${ids[999]}&page_reverse=True`), ids.slice(899, 999));
+    assert.deepEqual(await page("limit=3&page_reverse=True"), ids.slice(-3));
+    assert.deepEqual(await page(`limit=100&marker=${ids[2_098]}`), ids.slice(2_099));
+    const { body } = await project.member.get(`/v2.0/networks?limit=2050&${order}`);
+    const [link] = body.networks_links as readonly Json[];
+    assert.match(String(link?.href), new RegExp(`marker=${ids[2049]}`));
+  });
+
   test(`${name}: filters: repeated keys are alternatives, different keys narrow, booleans and numbers are read as such`, async () => {
     const { id } = await network({ name: "f1", admin_state_up: false, mtu: 1300 });
     await network({ name: "f2", mtu: 1300 });

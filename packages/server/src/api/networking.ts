@@ -12,7 +12,7 @@ import { type Asked, checkIfMatch, found, foundIn, type NetworkingApi, shownOf, 
 import { createValues, elementOf, elementsOf, type ParsedBody, parseJson, updateValues } from "./body.ts";
 import { extensions } from "./extensions.ts";
 import { freeRoutes } from "./free.ts";
-import { listBody } from "./list.ts";
+import { listReply } from "./list.ts";
 import { checkDelete, checkWrite } from "./policy.ts";
 import { prepareCreate, prepareRead } from "./prepare.ts";
 import { render } from "./render.ts";
@@ -81,7 +81,7 @@ export async function networking(api: NetworkingApi, exchange: Exchange): Promis
     case "GET":
       requireVerb(rules, id === undefined ? "list" : "show");
       await prepareRead(asked, rules);
-      return { status: 200, body: id === undefined ? list(asked, rules) : show(asked, rules, id) };
+      return id === undefined ? list(asked, rules) : { status: 200, body: show(asked, rules, id) };
     case "POST":
       if (id !== undefined) throw fail("HTTPNotFound");
       requireVerb(rules, "create");
@@ -152,8 +152,8 @@ function extensionsReply(alias: string | undefined): Reply {
   return { status: 404, body: { message, code: "404 Not Found", title: "Not Found" } };
 }
 
-function list({ api, exchange, caller }: Asked, rules: ResourceRules): Values {
-  return listBody(rules, exchange, caller, worldOf(api));
+function list({ api, exchange, caller }: Asked, rules: ResourceRules): Reply | Promise<Reply> {
+  return listReply(rules, exchange, caller, worldOf(api));
 }
 
 function show({ api, exchange, caller }: Asked, rules: ResourceRules, id: string): Values {

@@ -110,7 +110,8 @@ test("a key that belongs to another request is refused, and nothing is done", as
     await red.member.delete(`/v2.0/networks/${String(id)}`, headers),
   ]) {
     assert.equal(answer.status, 409);
-    assert.match(errorOf(answer).message, /Idempotency-Key 'key \d+' belongs to another request/);
+    assert.equal(errorOf(answer).type, "IdempotencyKeyReused");
+    assert.match(errorOf(answer).message, /^The Idempotency-Key 'key \d+' belongs to another request, of \d{4}-/);
   }
   assert.equal(await countOf("not mine"), 0);
   assert.equal(await countOf("mine"), 1);

@@ -28,7 +28,7 @@ export class Retries {
 
   /**
    * `run` unless the log holds the request, else what `repeat` makes of its entry. A request of the same name that is on its way is
-   * waited for. Throws what `run` throws (a request that was refused left no trace: its retry runs), IdentityConflict when the name
+   * waited for. Throws what `run` throws (a request that was refused left no trace: its retry runs), IdempotencyKeyReused when the name
    * belongs to another request, StoreUnavailable.
    */
   async once(
@@ -84,10 +84,7 @@ export class Retries {
 function repeated(name: RequestName, entry: LoggedEntry, repeat: (entry: NamedEntry) => Reply): Reply {
   const { request } = entry;
   if (request === undefined || request.digest !== name.digest) {
-    throw fail("IdentityConflict", {
-      kind: "the request",
-      details: `its Idempotency-Key '${name.key}' belongs to another request, of ${entry.at}; use a new key`,
-    });
+    throw fail("IdempotencyKeyReused", { key: name.key, at: entry.at });
   }
   const reply = repeat({ ...entry, request });
   return { ...reply, headers: { ...reply.headers, ...replayed } };

@@ -236,10 +236,10 @@ function send(reply: FastifyReply, exchange: Exchange, { status, body, headers }
   reply.code(status).header("x-openstack-request-id", exchange.requestId);
   if (headers !== undefined) reply.headers(headers);
   if (body === undefined) return reply.send();
-  const text = typeof body === "string" ? body : JSON.stringify(body);
+  const bytes = body instanceof Uint8Array ? body : Buffer.from(typeof body === "string" ? body : JSON.stringify(body));
   if (headers?.["content-type"] === undefined) reply.header("content-type", "application/json");
   // Bytes, not text: fastify would add a charset that JSON does not have (RFC 8259, section 11).
-  return reply.send(exchange.method === "HEAD" ? undefined : Buffer.from(text));
+  return reply.send(exchange.method === "HEAD" ? undefined : bytes);
 }
 
 /** The error that the caller is told: one of ours as it is, everything else as a fault of ours, with its cause in the log. */

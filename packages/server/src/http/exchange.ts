@@ -19,7 +19,7 @@ export interface Exchange {
 
 export interface Reply {
   readonly status: number;
-  /** A value for JSON, or text with its own content type; absent: no body. */
+  /** A value for JSON, or text or bytes with their own content type; absent: no body. */
   readonly body?: unknown;
   readonly headers?: Readonly<Record<string, string>>;
 }

@@ -272,3 +272,18 @@ test("the admin's password is random, in a file that only its owner reads, and o
     "a token outlives it, too",
   );
 });
+
+test("with a new key every token that is out ends at once, those that were just looked at as well; signing in again works", async () => {
+  await using server = await startTestServer();
+  const red = await server.project("red");
+  assert.equal((await red.member.get("/v2.0/networks")).status, 200);
+  for (const key of ["none", 7, undefined])
+    assert.equal((await server.admin.post("/v1/keys", { key })).status, 400, String(key));
+  assert.equal((await red.member.post("/v1/keys", { key: "tokens" })).status, 403);
+  assert.equal((await red.member.get("/v2.0/networks")).status, 200, "what was refused changed nothing");
+  assert.equal((await server.admin.post("/v1/keys", { key: "tokens" })).status, 200);
+  for (const client of [red.member, red.reader, server.admin])
+    assert.equal((await client.get("/v2.0/networks")).status, 401);
+  const anew = await server.login(red.memberName, testPassword, "red");
+  assert.equal((await anew.get("/v2.0/networks")).status, 200);
+});

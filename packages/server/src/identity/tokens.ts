@@ -38,6 +38,8 @@ export class Tokens {
   readonly #lifetime: number;
   /** Tokens whose signature was found good; what they claim is checked anew each time. */
   readonly #verified = new Map<string, Claims>();
+  /** The key by which they were found good. */
+  #verifiedBy = "";
 
   constructor(options: TokenOptions) {
     this.#view = options.view;
@@ -82,8 +84,12 @@ export class Tokens {
   /** What a token says, if it holds now. Gives undefined for one that is forged, expired, revoked or out of date. */
   async verify(token: string | undefined): Promise<Claims | undefined> {
     if (token === undefined || token === "") return undefined;
+    this.#forgetOfAnotherKey();
+    const key = this.#verifiedBy;
     const claims = this.#verified.get(token) ?? (await this.#signed(token));
-    if (claims === undefined || !this.#holds(claims)) {
+    this.#forgetOfAnotherKey();
+    // The key may have been replaced while the signature was looked at.
+    if (claims === undefined || key !== this.#verifiedBy || !this.#holds(claims)) {
       this.#verified.delete(token);
       return undefined;
     }
@@ -123,6 +129,14 @@ export class Tokens {
       // Whatever is wrong with it, it is not a token of ours: the caller answers 401 and no more.
       return undefined;
     }
+  }
+
+  /** Tokens of a key that was replaced hold no more. */
+  #forgetOfAnotherKey(): void {
+    const key = this.#view.get(Secret, tokenKeyId)?.value ?? "";
+    if (key === this.#verifiedBy) return;
+    this.#verified.clear();
+    this.#verifiedBy = key;
   }
 
   #holds(claims: Claims): boolean {

@@ -70,7 +70,7 @@ async function fakeCloud(answer: (seen: Seen, count: number) => { readonly statu
     region: "here",
     gather: 5,
     batch: 100,
-    timeout: 5_000,
+    timeout: 600_000,
   };
   return {
     seen,
@@ -193,8 +193,16 @@ test("of a 207 each event is judged by itself, and a 404 gives all of them up", 
 
 test("what Nova reads of a bound port: vif_type ovs and the details that its plugging needs", async () => {
   await using cloud = await fakeCloud(takeAll);
-  const { running, port } = await fabric(cloud.options);
+  const { running, hostId, port } = await fabric(cloud.options);
   await using _ = running;
+  const typeThen = async (): Promise<unknown> => {
+    const { "binding:vif_details": details } = await running.admin.show("port", port.id);
+    return isRecord(details) ? details.datapath_type : undefined;
+  };
+  assert.equal(await typeThen(), "system", "of a host that does not say it");
+  running.running.core.hosts.report(hostId, { datapathType: "netdev" });
+  assert.equal(await typeThen(), "netdev");
+  running.running.core.hosts.report(hostId, { datapathType: "system" });
   const shown = await running.admin.show("port", port.id);
   assert.equal(shown["binding:vif_type"], "ovs");
   assert.equal(shown["binding:vnic_type"], "normal");

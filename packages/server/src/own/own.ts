@@ -10,6 +10,7 @@ import { type Route, routeFor } from "../http/route.ts";
 import type { ServerSettings } from "../settings.ts";
 import type { Writer } from "../writer.ts";
 import { createHost, deleteHost, hostWire, listHosts, showHost, sortedHosts } from "./hosts.ts";
+import { replaceKey } from "./keys.ts";
 import { requireOwnAdmin } from "./request.ts";
 import { tracePacket } from "./trace.ts";
 import type { Tracer } from "./tracer.ts";
@@ -64,6 +65,12 @@ export const ownRoutes: readonly Route<Asked>[] = Object.freeze([
     access: "admin",
     answer: ({ api, caller }, exchange, host = "") => deleteHost(api, exchange, caller, host),
   },
+  {
+    method: "POST",
+    path: "/v1/keys",
+    access: "admin",
+    answer: ({ api, caller }, exchange) => replaceKey(api, exchange, caller),
+  },
 ] as const satisfies readonly Route<Asked>[]);
 
 /** Answers everything under `/v1`. Throws the error to answer with. */
@@ -101,6 +108,7 @@ function status(api: OwnApi, caller: Caller): Reply {
       unbound: state.unbound,
       problems: state.problems,
       drift: state.drift,
+      drops: state.drops,
       heard_at: state.heardAt === 0 ? null : new Date(state.heardAt).toISOString(),
     };
   });

@@ -248,16 +248,16 @@ test("only the certificate that a host was given last opens its stream", async (
   assert.match(await upgrade(port, own), /403 .*HostUnknown/s);
 });
 
-test("a removed host's stream ends within a second", async () => {
-  await using deployment = await Deployment.make();
+test("a removed host's stream ends at once: no clock has to go by for it", { timeout: 600_000 }, async () => {
+  // Neither server nor agent sees time pass, so nothing of either that looks from time to time ends it.
+  const clock = new ManualClock(Date.now());
+  await using deployment = await Deployment.make(clock);
   const id = await deployment.joined("h1", "198.18.0.1");
-  const agent = await deployment.run("h1", "198.18.0.1");
+  const agent = await deployment.run("h1", "198.18.0.1", clock);
   await until(agent, connected);
   const gone = until(agent, (status) => !status.connected);
-  const before = performance.now();
   await deployment.server.admin.delete(`/v1/hosts/${id}`);
   await gone;
-  assert.ok(performance.now() - before < 1_000);
   assert.equal(deployment.server.running.core.hosts.alive(id), false);
 });
 
@@ -326,4 +326,60 @@ test("probes are answered on the agent's own socket", async () => {
   assert.equal((await ask("/readyz")).status, 200);
   assert.equal(((await (await ask("/v1/status")).json()) as AgentStatus).host, "h1");
   assert.match(await (await ask("/metrics")).text(), /^selvage_connected\{host="h1"\} 1$/m);
+});
+
+test("with a new authority no old certificate or token counts; hosts that join anew are the same, with their ports and addresses", async () => {
+  await using deployment = await Deployment.make();
+  const { admin } = deployment.server;
+  const id = await deployment.joined("h1", "198.18.0.1");
+  const old = await deployment.run("h1", "198.18.0.1");
+  await until(old, connected);
+  const project = await deployment.server.project("red");
+  const network = await project.member.create("network", { name: "n" });
+  const port = await project.member.create("port", { network_id: network.id });
+  await admin.put(`/v2.0/ports/${port.id}`, { port: { "binding:host_id": "h1" } });
+  const waiting = await deployment.add("h2");
+  const before = fingerprintOf(authorityOf(deployment.view).certificatePem);
+
+  const cut = until(old, (status) => !status.connected);
+  const answer = await admin.post("/v1/keys", { key: "authority" });
+  assert.deepEqual([answer.status, answer.body.key, answer.body.hosts], [200, "authority", ["h1"]]);
+  const fingerprint = fingerprintOf(authorityOf(deployment.view).certificatePem);
+  assert.notEqual(fingerprint, before);
+  assert.equal(answer.body.ca_fingerprint, fingerprint);
+  await cut;
+  await old.close();
+
+  // The server shows its new authority in its own time, soon: until then a host that compares fingerprints sends nothing.
+  const again = async () => {
+    for (;;) {
+      const { token } = await deployment.add("h1");
+      try {
+        return await joinHost({
+          url: deployment.url,
+          token,
+          dataDir: deployment.dataDir("h1"),
+          tunnelIp: "198.18.0.1",
+        });
+      } catch (error) {
+        if (!isError(error, "CertificateInvalid")) throw error;
+      }
+    }
+  };
+  assert.equal((await again()).host.id, id);
+  await assert.rejects(
+    joinHost({ url: deployment.url, token: waiting.token, dataDir: deployment.dataDir("h2") }),
+    code("CertificateInvalid"),
+    "a token of before names the old authority",
+  );
+  const [secret = ""] = waiting.token.split(".");
+  await assert.rejects(
+    joinHost({ url: deployment.url, token: `${secret}.${fingerprint}`, dataDir: deployment.dataDir("h2") }),
+    code("JoinTokenInvalid"),
+  );
+  const anew = await deployment.run("h1", "198.18.0.1");
+  await until(anew, connected);
+  assert.equal(deployment.view.get(Host, id)?.tunnel_ip, "198.18.0.1");
+  const shown = await admin.show("port", port.id);
+  assert.deepEqual([shown["binding:host_id"], shown["binding:vif_type"]], ["h1", "ovs"]);
 });

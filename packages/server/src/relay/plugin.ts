@@ -1,11 +1,12 @@
 /** The relay as a part of the server: join, renewal and streams of the hosts on the server's own listener, over TLS. */
 import { hostname } from "node:os";
-import { type Authority, type Clock, expiryOf, type KeyPair, serverCertificate, type Timer } from "@selvage/base";
+import { type Authority, type Clock, expiryOf, serverCertificate } from "@selvage/base";
+import { Secret } from "@selvage/model";
 import { serverName } from "@selvage/sync";
-import { authorityOf } from "../identity/bootstrap.ts";
+import { authorityId, authorityOf } from "../identity/bootstrap.ts";
 import type { ServerPart, ServerPlugin } from "../server.ts";
 import { Admission } from "./admission.ts";
-import { Endpoint } from "./endpoint.ts";
+import { type Credentials, Endpoint } from "./endpoint.ts";
 import { Peers } from "./peers.ts";
 import { Relay } from "./relay.ts";
 import { Streams } from "./streams.ts";
@@ -27,16 +28,24 @@ export function relay(options: RelayPluginOptions = {}): ServerPlugin {
     const { writer, hosts, clock, metrics } = core;
     const log = core.log.child("relay");
     const peers = new Peers(writer.replica);
-    const feed = new Relay(writer, { logId: core.store.logId });
+    const feed = await Relay.begin(writer, { logId: core.store.logId });
     const streams = new Streams({ writer, relay: feed, peers, hosts, clock, log });
     const admission = new Admission({ writer, peers, now: () => clock.now(), log, metrics });
-    const authority = authorityOf(writer.replica);
-    const own = new OwnCertificate(authority, options, clock);
-    const endpoint = new Endpoint(
-      { peers, admission, streams, clock, log },
-      { server: await own.make(), authorityPem: authority.certificatePem },
-    );
-    const renewal = own.keep((server) => endpoint.renew({ server, authorityPem: authority.certificatePem }));
+    const own = new OwnCertificate(() => authorityOf(writer.replica), options, clock);
+    const endpoint = new Endpoint({ peers, admission, streams, clock, log }, await own.make());
+    const trouble = (error: unknown): void => log.error("the server's certificate could not be made", { error });
+    const renew = (): void =>
+      void own.make().then((credentials) => {
+        // One that was replaced meanwhile is of no use: the newer is on its way.
+        if (credentials.authorityPem === authorityOf(writer.replica).certificatePem) endpoint.renew(credentials);
+      }, trouble);
+    const renewal = clock.every(certificateCheck, () => {
+      if (own.isDue) renew();
+    });
+    // The authority may be replaced by a request to any server of the store.
+    const stop = writer.onCommitted((entry) => {
+      if (entry.changes.some(({ kind, id }) => kind === Secret.kind && id === authorityId)) renew();
+    });
     metrics.gauge({
       name: "sync_streams",
       help: "Hosts whose stream is open on this server",
@@ -47,6 +56,7 @@ export function relay(options: RelayPluginOptions = {}): ServerPlugin {
       needOf: (hostId) => feed.needOf(hostId),
       close: async () => {
         renewal.cancel();
+        stop();
         feed.close();
         streams.close();
         endpoint.close();
@@ -57,30 +67,31 @@ export function relay(options: RelayPluginOptions = {}): ServerPlugin {
 
 /** The server's own certificate: made at the start, made again long before its end. */
 class OwnCertificate {
-  readonly #authority: Authority;
+  readonly #authority: () => Authority;
   readonly #options: RelayPluginOptions;
   readonly #clock: Clock;
   #expiresAt = 0;
 
-  constructor(authority: Authority, options: RelayPluginOptions, clock: Clock) {
+  constructor(authority: () => Authority, options: RelayPluginOptions, clock: Clock) {
     this.#authority = authority;
     this.#options = options;
     this.#clock = clock;
   }
 
-  async make(): Promise<KeyPair> {
-    const pair = await serverCertificate(this.#authority, {
+  /** Signed by the authority of this moment, which goes with it. */
+  async make(): Promise<Credentials> {
+    const authority = this.#authority();
+    const server = await serverCertificate(authority, {
       names: [...new Set([serverName, "localhost", hostname(), ...(this.#options.names ?? [])])],
       ips: [...new Set(["127.0.0.1", "::1", ...(this.#options.ips ?? [])])],
       now: this.#clock.now(),
     });
-    this.#expiresAt = expiryOf(pair.certificatePem);
-    return pair;
+    this.#expiresAt = expiryOf(server.certificatePem);
+    return { server, authorityPem: authority.certificatePem };
   }
 
-  keep(use: (pair: KeyPair) => void): Timer {
-    return this.#clock.every(certificateCheck, () => {
-      if (this.#expiresAt - this.#clock.now() < certificateMargin) void this.make().then(use);
-    });
+  /** Whether little of its life is left. */
+  get isDue(): boolean {
+    return this.#expiresAt - this.#clock.now() < certificateMargin;
   }
 }

@@ -304,6 +304,23 @@ test("every connected host holds exactly what it needs after every step, whateve
   );
 });
 
+test("a relay that is begun while the log goes on needs what one that is made afterwards does", async () => {
+  const log = new Log();
+  log.append([...hosts.map((each) => put(Host.kind, each)), ...networks.map((each) => put(Network.kind, each))]);
+  const ports = Array.from({ length: 4_100 }, (_, at) => ({ ...portOn(1, at % 3, 2, ""), id: `p${at}` }));
+  log.append(ports.map((each) => put(Port.kind, each)));
+  const beginning = Relay.begin(log, { schedule: (flush) => flush() });
+  log.append([put(Port.kind, portOn(0, 0, 0, "moved")), { kind: Port.kind, id: "p4099", object: null }]);
+  const relay = await beginning;
+  log.append([put(Port.kind, portOn(7, 1, 1, "later"))]);
+  const other = new Relay(log);
+  for (const { id } of hosts) assert.deepEqual([...relay.needOf(id)], [...other.needOf(id)]);
+  assert.equal([...relay.needOf("host-3")].length, 4_099 + networks.length + hosts.length);
+  const client = new Client();
+  client.connect(relay, "host-1");
+  assert.equal(client.held.has("port|p0"), true);
+});
+
 type Past = Step | { readonly do: "back"; readonly to: number };
 const past: fc.Arbitrary<Past> = fc.oneof(
   { weight: 8, arbitrary: step },

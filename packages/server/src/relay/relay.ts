@@ -12,6 +12,7 @@ import {
   projectionFingerprint,
   protocolVersions,
 } from "@selvage/sync";
+import { inParts, turn } from "../turns.ts";
 import { type ObjectKey, objectKey, partsOf, Scopes } from "./scopes.ts";
 import { type Channel, Session, type Source } from "./session.ts";
 
@@ -32,7 +33,7 @@ export interface RelayOptions {
 
 export class Relay {
   readonly #feed: Feed;
-  readonly #scopes = new Scopes();
+  readonly #scopes: Scopes;
   readonly #sessions = new Map<string, Session>();
   readonly #waiting = new Set<Session>();
   readonly #far = new Map<ObjectKey, { readonly revision: Revision; readonly text: string }>();
@@ -43,12 +44,14 @@ export class Relay {
   readonly #stop: () => void;
   #scheduled = false;
 
-  constructor(feed: Feed, options: RelayOptions = {}) {
+  /** `scopes`: those of the feed as it is now; absent: they are derived here and now. */
+  constructor(feed: Feed, options: RelayOptions = {}, scopes?: Scopes) {
     this.#feed = feed;
     this.#schedule = options.schedule ?? ((flush) => void setImmediate(flush));
     this.#logId = options.logId;
     this.#versions = options.versions ?? protocolVersions;
-    this.#scopes.load(feed.replica.snapshot(), feed.replica.revision);
+    this.#scopes = scopes ?? new Scopes();
+    if (scopes === undefined) this.#scopes.load(feed.replica.snapshot(), feed.replica.revision);
     this.#source = {
       get revision() {
         return feed.replica.revision;
@@ -59,6 +62,24 @@ export class Relay {
       cut: (hostId, kind, id) => this.#cut(hostId, kind, id),
     };
     this.#stop = feed.onCommitted((entry) => this.#take(entry));
+  }
+
+  /** A relay of a feed with many objects: their scopes are derived in turns, so that nobody waits for all of them. */
+  static async begin(feed: Feed, options: RelayOptions = {}): Promise<Relay> {
+    const scopes = new Scopes();
+    const missed: LoggedEntry[] = [];
+    const stop = feed.onCommitted((entry) => missed.push(entry));
+    try {
+      const { revision } = feed.replica;
+      for (const part of inParts([...feed.replica.snapshot()])) {
+        scopes.load(part, revision);
+        await turn();
+      }
+      for (const entry of missed) scopes.apply(entry.changes, entry.revision, () => undefined);
+      return new Relay(feed, options, scopes);
+    } finally {
+      stop();
+    }
   }
 
   /**

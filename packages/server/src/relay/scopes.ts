@@ -40,6 +40,15 @@ export function partsOf(key: ObjectKey): { readonly kind: string; readonly id: s
   return { kind: key.slice(0, at), id: key.slice(at + 1) };
 }
 
+/** What belongs to one scope only, of which there are many: needs no other name than its own. A change of scope is told by the row's digest. */
+const inOneScope: ReadonlySet<string> = new Set([
+  Network.kind,
+  Subnet.kind,
+  Port.kind,
+  SecurityGroup.kind,
+  SecurityGroupRule.kind,
+]);
+
 /** `member`: a host is in a scope. `content`: an object belongs to one, with a digest of all that any host may see of it. */
 interface ScopeRow extends EngineRow {
   readonly what: "member" | "content";
@@ -53,7 +62,7 @@ const scopeRow = (what: ScopeRow["what"], scope: string, subject: string, body: 
   scope,
   subject,
   body,
-  id: keyOf(what, scope, subject),
+  id: what === "content" && inOneScope.has(partsOf(subject).kind) ? subject : keyOf(what, scope, subject),
 });
 
 function content(scope: string, kind: string, object: StoredObject): ScopeRow {
@@ -215,7 +224,7 @@ export class Scopes {
   readonly #contents = new Map<string, Set<ObjectKey>>();
   readonly #scopesOfObject = new Map<ObjectKey, ScopesOf>();
 
-  /** Begins from the whole of intent at one revision. */
+  /** Begins from the whole of intent at one revision, or takes a part of it: the last makes it whole. */
   load(objects: Iterable<ReplicaObject>, revision: Revision): void {
     const changes: Change[] = [];
     for (const { kind, id, object } of objects) changes.push({ kind, id, object });
@@ -224,8 +233,11 @@ export class Scopes {
 
   /** Takes one entry's changes; `touched` is called for each host and object whose need may differ (more than once is harmless). */
   apply(changes: Iterable<Change>, revision: Revision, touched: Touched): void {
-    const delta = this.#engine.apply(changes, revision);
-    for (const row of delta.removed) {
+    const { added, removed, modified } = this.#engine.apply(changes, revision);
+    const moved = modified.filter(({ before, after }) => before.scope !== after.scope);
+    const gone = [...removed, ...moved.map(({ before }) => before)];
+    const come = [...added, ...moved.map(({ after }) => after)];
+    for (const row of gone) {
       if (row.what === "member") {
         untouch(this.#members, row.scope, row.subject);
         untouch(this.#scopesOfHost, row.subject, row.scope);
@@ -234,7 +246,7 @@ export class Scopes {
         removeScope(this.#scopesOfObject, row.subject, row.scope);
       }
     }
-    for (const row of delta.added) {
+    for (const row of come) {
       if (row.what === "member") {
         touch(this.#members, row.scope).add(row.subject);
         touch(this.#scopesOfHost, row.subject).add(row.scope);
@@ -243,12 +255,12 @@ export class Scopes {
         addScope(this.#scopesOfObject, row.subject, row.scope);
       }
     }
-    for (const row of [...delta.added, ...delta.removed, ...delta.modified.map(({ after }) => after)]) {
+    for (const row of [...come, ...gone, ...modified.map(({ after }) => after)]) {
       if (row.what === "member") {
         for (const key of this.#contents.get(row.scope) ?? []) touched(row.subject, key);
         // Removed together with the membership, and so no longer among the contents.
-        for (const gone of delta.removed)
-          if (gone.what === "content" && gone.scope === row.scope) touched(row.subject, gone.subject);
+        for (const each of gone)
+          if (each.what === "content" && each.scope === row.scope) touched(row.subject, each.subject);
       } else {
         for (const hostId of this.#members.get(row.scope) ?? []) touched(hostId, row.subject);
       }

@@ -191,6 +191,8 @@ class Stream implements StreamEnd {
           datapath: message.datapath,
           problems: problemsOf(message),
           drift: message.drift ?? [],
+          drops: message.drops ?? [],
+          datapathType: message.datapath_type,
         });
     }
   }

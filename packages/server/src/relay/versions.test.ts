@@ -106,6 +106,7 @@ class Rig implements AsyncDisposable {
       host,
       tunnelIp: "198.18.0.1",
       datapath: this.datapath,
+      datapathType: "netdev",
       dial: this.#dial,
       cachePath: this.cachePath,
       settings: defaultAgentSettings,
@@ -178,6 +179,17 @@ for (const { server, agent, spoken } of adjacent) {
     rig.datapath.plug(port.id, () => undefined);
     assert.equal(await rig.follows(1401), true);
     assert.deepEqual([...rig.states.of(host.id).portsUp], [port.id]);
+    // From version 2 on: what the switch dropped, and what its datapath is.
+    await rig.datapath.receive(port.id, new Uint8Array(60));
+    await rig.agent.countDrops();
+    await rig.settle();
+    const dropped = rig.agent.status.drops;
+    assert.equal(
+      dropped.reduce((sum, { packets }) => sum + packets, 0),
+      1,
+    );
+    const { drops, datapathType } = rig.states.of(host.id);
+    assert.deepEqual([drops, datapathType], spoken === 1 ? [[], undefined] : [dropped, "netdev"]);
   });
 }
 

@@ -102,7 +102,7 @@ export const portRules: ResourceRules<typeof Port> = {
       return host !== undefined && world.hosts.portUp(host.id, port.id) ? "ACTIVE" : "DOWN";
     },
     "binding:vif_type": vifType,
-    "binding:vif_details": (port, world) => (vifType(port, world) === "ovs" ? vifDetails : {}),
+    "binding:vif_details": (port, world) => (vifType(port, world) === "ovs" ? vifDetails(port, world) : {}),
   },
   shown: { "binding:host_id": (port) => (port.failed_host === "" ? port["binding:host_id"] : port.failed_host) },
   filters: {
@@ -190,13 +190,18 @@ function checkRouterPort(port: PortObject, values: Values): void {
   }
 }
 
-const vifDetails = {
-  connectivity: "l2",
-  port_filter: true,
-  ovs_hybrid_plug: false,
-  datapath_type: "system",
-  bridge_name: "br-int",
-} as const;
+/** What Nova plugs a machine's interface by (Neutron, `mech_openvswitch`): the type of the datapath is the host's, as its agent is told it. */
+function vifDetails(port: PortObject, world: World) {
+  const host = hostOf(port, world.view);
+  const said = host === undefined ? undefined : world.hosts.of(host.id).datapathType;
+  return {
+    connectivity: "l2",
+    port_filter: true,
+    ovs_hybrid_plug: false,
+    datapath_type: said ?? "system",
+    bridge_name: "br-int",
+  };
+}
 
 function hostOf(port: PortObject, view: View): HostObject | undefined {
   const name = port["binding:host_id"];

@@ -1,0 +1,64 @@
+/** What becomes of a packet: what came out of which interface, was punted and tunnelled; and on its way there, which rows it met and why it was dropped. */
+import type { Punt } from "@selvage/datapath";
+import type { Encapsulation } from "@selvage/pipeline";
+import { hostName } from "./topology.ts";
+
+const hex = (frame: Uint8Array): string => Buffer.from(frame).toString("hex");
+
+/** A tunnelled frame as it crossed the underlay; addresses in canonical text. VXLAN has no room for the ports' keys: they are 0. */
+export interface Crossing {
+  readonly by: Encapsulation;
+  readonly from: string;
+  readonly to: string;
+  readonly key: number;
+  readonly srcPort: number;
+  readonly dstPort: number;
+  readonly frame: Uint8Array;
+}
+
+/** Everything that became of one packet on all hosts. */
+export class Ending {
+  readonly #ends: string[] = [];
+  readonly #way: string[] = [];
+
+  delivered(host: number, port: string, frame: Uint8Array): void {
+    this.#ends.push(`${hostName(host)} delivers to ${port}: ${hex(frame)}`);
+  }
+
+  punted(host: number, { kind, attachment, net, srcPort, frame }: Punt): void {
+    this.#ends.push(`${hostName(host)} punts ${kind} of ${attachment}, network ${net}, port ${srcPort}: ${hex(frame)}`);
+  }
+
+  crossed({ by, from, to, key, srcPort, dstPort, frame }: Crossing): void {
+    this.#ends.push(`${by} ${from} to ${to}, key ${key}, port ${srcPort} to ${dstPort}: ${hex(frame)}`);
+  }
+
+  dropped(host: number, reason: string): void {
+    this.#way.push(`${hostName(host)} drops: ${reason}`);
+  }
+
+  /** A table that was looked up, and what matched: a row's or a miss's id, or nothing. */
+  met(host: number, table: string, row: string): void {
+    this.#way.push(`${hostName(host)} ${table}: ${row}`);
+  }
+
+  /** What there is to see of it outside of the switches. */
+  get ends(): readonly string[] {
+    return [...this.#ends].sort();
+  }
+
+  /** What the switches say of it. */
+  get way(): readonly string[] {
+    return [...this.#way].sort();
+  }
+}
+
+/** What stands in one list and not, or less often, in the other: `-` for the first's, `+` for the second's. */
+export function difference(first: readonly string[], second: readonly string[]): readonly string[] {
+  const counts = new Map<string, number>();
+  for (const fact of first) counts.set(fact, (counts.get(fact) ?? 0) + 1);
+  for (const fact of second) counts.set(fact, (counts.get(fact) ?? 0) - 1);
+  return [...counts].flatMap(([fact, count]) =>
+    Array.from({ length: Math.abs(count) }, () => `${count > 0 ? "-" : "+"} ${fact}`),
+  );
+}

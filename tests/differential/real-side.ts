@@ -1,0 +1,221 @@
+/** Hosts with real switches and the underlay between them, which is this process: packets are really sent, and what comes of each is told apart exactly. */
+import type { ReasonCode } from "@selvage/base";
+import type { Punt, Trace } from "@selvage/datapath";
+import { uplinkBridge } from "@selvage/datapath/testing";
+import { ipOf, textOfIp } from "@selvage/model";
+import { decode, encode, type PacketSpec, UdpPort } from "@selvage/packet";
+import { probeKey } from "@selvage/pipeline";
+import { type Crossing, Ending } from "./ending.ts";
+import { RealHost } from "./real-host.ts";
+import type { Entry } from "./simulated-side.ts";
+import { hostCount, hostName, type Topology } from "./topology.ts";
+import { type Measured, RowNames, readTrace } from "./trace.ts";
+
+const optionClass = 0xff53;
+export const underlays = {
+  4: { addresses: ["192.0.2.1", "192.0.2.2", "192.0.2.3"], stranger: "192.0.2.250" },
+  6: { addresses: ["2001:db8:ffff::1", "2001:db8:ffff::2", "2001:db8:ffff::3"], stranger: "2001:db8:ffff::fa" },
+} as const;
+const macOf = (place: number): string => `02:5e:17:00:00:0${place + 1}`;
+const strangerMac = "02:5e:17:00:00:fa";
+/** Seconds for which a switch believes who is where on the underlay: longer than any run. */
+const aging = "3600";
+
+export class RealSide {
+  readonly version: 4 | 6;
+  readonly hosts: RealHost[] = [];
+  #ending = new Ending();
+  #names: readonly RowNames[] = [];
+  /** Hosts that were fed something since they settled. */
+  readonly #busy = new Set<RealHost>();
+  traces = 0;
+
+  private constructor(version: 4 | 6) {
+    this.version = version;
+  }
+
+  /** Starts the hosts on an underlay of IPv4 or IPv6. Needs root and Open vSwitch. */
+  static async start(version: 4 | 6): Promise<RealSide> {
+    const side = new RealSide(version);
+    try {
+      for (const [place, address] of underlays[version].addresses.slice(0, hostCount).entries()) {
+        const events = {
+          delivered: (name: string, frame: Uint8Array) => side.#ending.delivered(place, name, frame),
+          punted: (punt: Punt) => side.#ending.punted(place, punt),
+          underlay: (frame: Uint8Array) => side.#carry(place, frame),
+        };
+        side.hosts.push(await RealHost.start(place, address, macOf(place), events));
+      }
+      for (const host of side.hosts) await side.#meet(host);
+      return side;
+    } catch (error) {
+      await side.dispose();
+      throw error;
+    }
+  }
+
+  get addresses(): readonly string[] {
+    return underlays[this.version].addresses;
+  }
+
+  /** A switch asks for its neighbours itself, and loses the packet that made it ask. */
+  async #meet(host: RealHost): Promise<void> {
+    await host.host.appctl("tnl/neigh/aging", aging);
+    for (const [place, { address }] of this.hosts.entries())
+      if (address !== host.address) await host.host.appctl("tnl/neigh/set", uplinkBridge, address, macOf(place));
+  }
+
+  /** Has all switches hold a topology. */
+  async install(topology: Topology, change: "adopt" | "apply"): Promise<void> {
+    await Promise.all(this.hosts.map((host) => host.install(topology, change)));
+    await this.#settled();
+    this.#names = this.hosts.map((host) => new RowNames(host.rows));
+  }
+
+  /** A frame into a wire of a host, and what becomes of it. */
+  send(host: number, wire: number, frame: Uint8Array): Promise<Ending> {
+    return this.#follow((ending) => {
+      const sender = this.#at(host);
+      this.#busy.add(sender);
+      sender.send(wire, frame);
+      return ending;
+    });
+  }
+
+  /** A packet on the underlay, from whomever it says, and what becomes of it. */
+  inject(crossing: Crossing): Promise<Ending> {
+    return this.#follow((ending) => {
+      this.#reach(crossing.to, this.#outer(crossing));
+      return ending;
+    });
+  }
+
+  async #follow(act: (ending: Ending) => Ending): Promise<Ending> {
+    this.#ending = new Ending();
+    const ending = act(this.#ending);
+    await this.#settled();
+    return ending;
+  }
+
+  /** Frames that one host puts on the underlay make others busy in turn. */
+  async #settled(): Promise<void> {
+    for (let [host] = this.#busy; host !== undefined; [host] = this.#busy) {
+      this.#busy.delete(host);
+      await host.settled();
+    }
+  }
+
+  /** Has the switches tell which rows a packet meets wherever it enters; `wireOf` gives the interface. */
+  async explain(entries: readonly Entry[], wireOf: (entry: Entry) => number): Promise<Ending> {
+    const texts = await this.#trace(entries, wireOf);
+    const explained = new Ending();
+    for (const [at, { host, trace }] of entries.entries())
+      readTrace(texts[at] ?? "", measuredIn(trace), host, this.#names[host] as RowNames, explained);
+    this.traces += texts.length;
+    return explained;
+  }
+
+  /** The switches' own words for the same. */
+  async words(entries: readonly Entry[], wireOf: (entry: Entry) => number): Promise<readonly string[]> {
+    const texts = await this.#trace(entries, wireOf);
+    return entries.map((entry, at) => `${hostName(entry.host)}, ${comingFrom(entry, wireOf)}\n${texts[at]}`);
+  }
+
+  async #trace(entries: readonly Entry[], wireOf: (entry: Entry) => number): Promise<readonly string[]> {
+    return Promise.all(entries.map((entry) => this.#at(entry.host).trace(comingFrom(entry, wireOf), entry.frame)));
+  }
+
+  /** A packet that is traced goes its way indeed (ovs-vswitchd(8): with a packet given there are side effects): that is waited for, and forgotten. */
+  async forget(): Promise<void> {
+    for (const host of this.hosts) this.#busy.add(host);
+    await this.#settled();
+    this.#ending = new Ending();
+  }
+
+  #at(place: number): RealHost {
+    const host = this.hosts[place];
+    if (host === undefined) throw new RangeError(`no host ${place}`);
+    return host;
+  }
+
+  /** Packets dropped since the topology was installed, by reason, of each host. */
+  drops(): Promise<readonly ReadonlyMap<ReasonCode, number>[]> {
+    return Promise.all(this.hosts.map((host) => host.drops()));
+  }
+
+  #carry(from: number, frame: Uint8Array): void {
+    const crossing = crossingIn(frame);
+    // The drivers look for the way to each other now and then: that is no packet of a machine's.
+    if (crossing !== undefined && crossing.key !== probeKey) this.#ending.crossed(crossing);
+    for (const host of this.hosts) {
+      if (host.place === from) continue;
+      this.#busy.add(host);
+      host.receive(frame);
+    }
+  }
+
+  #reach(address: string, frame: Uint8Array): void {
+    const host = this.hosts.find((each) => each.address === address);
+    if (host === undefined) return;
+    this.#busy.add(host);
+    host.receive(frame);
+  }
+
+  #outer({ by, from, to, key, srcPort, dstPort, frame }: Crossing): Uint8Array {
+    const claims = this.addresses.indexOf(from);
+    // A switch learns the MAC of a tunnel's other end from what comes out of it, as from ARP: a forger with a MAC of its own would draw traffic to itself.
+    const src = claims < 0 || from === to ? strangerMac : macOf(claims);
+    const data = Buffer.alloc(12);
+    data.writeUIntBE(dstPort, 0, 3);
+    data.writeUIntBE(srcPort, 4, 3);
+    const eth = { src, dst: macOf(this.addresses.indexOf(to)) };
+    const ip = this.version === 4 ? { ipv4: { src: from, dst: to } } : { ipv6: { src: from, dst: to } };
+    const tunnel =
+      by === "vxlan"
+        ? { udp: { src: 50_000, dst: UdpPort.vxlan }, vxlan: { vni: key } }
+        : {
+            udp: { src: 50_000, dst: UdpPort.geneve },
+            geneve: { vni: key, options: [{ class: optionClass, type: 1, critical: true, data }] },
+          };
+    return encode({ eth, ...ip, ...tunnel, payload: frame } as PacketSpec);
+  }
+
+  async dispose(): Promise<void> {
+    for (const host of this.hosts) await host.dispose();
+  }
+}
+
+const measuredIn = ({ visits }: Trace): Measured =>
+  visits.some(({ row }) => row?.key.oversize === 1) ? "larger" : "not larger";
+
+/** What a frame of the underlay carries in a tunnel; undefined for any other. */
+function crossingIn(frame: Uint8Array): Crossing | undefined {
+  const read = decode(frame);
+  if (!read.ok) return undefined;
+  const { ipv4, ipv6, geneve, vxlan, payload } = read.packet;
+  const [from = "", to = ""] = [ipv4?.src ?? ipv6?.src, ipv4?.dst ?? ipv6?.dst].map((each) =>
+    textOfIp(ipOf(each ?? "")),
+  );
+  if (vxlan !== undefined) return { by: "vxlan", from, to, key: vxlan.vni, srcPort: 0, dstPort: 0, frame: payload };
+  if (geneve === undefined) return undefined;
+  const ours = geneve.options.find((option) => option.class === optionClass);
+  const data = Buffer.from(ours?.data ?? new Uint8Array(12));
+  const [dstPort, srcPort] = [data.readUIntBE(0, 3), data.readUIntBE(4, 3)];
+  return { by: "geneve", from, to, key: geneve.vni, srcPort, dstPort, frame: payload };
+}
+
+const comingFrom = (entry: Entry, wireOf: (entry: Entry) => number): string =>
+  entry.tunnel === null ? `in_port=wire${wireOf(entry)}` : tunnelled(entry.tunnel);
+
+/** A packet out of a tunnel, as `ofproto/trace` is told of it (ovs-fields(7), "Tunnel Fields"). */
+function tunnelled({ by, from, to, key, srcPort, dstPort }: Crossing): string {
+  const hex = (value: number): string => value.toString(16).padStart(6, "0");
+  const v6 = from.includes(":") ? "ipv6_" : "";
+  return [
+    `in_port=selvage-${by}`,
+    `tun_id=${key}`,
+    `tun_${v6}src=${from}`,
+    `tun_${v6}dst=${to}`,
+    ...(by === "vxlan" ? [] : [`tun_metadata0=0x${hex(dstPort)}00${hex(srcPort)}0000000000`]),
+  ].join(",");
+}

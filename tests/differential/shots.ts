@@ -1,0 +1,325 @@
+/** Random packets, biased to what the program tells apart: every kind of every protocol, from whom it should come and from whom not, whole and damaged. */
+import { encode, type Icmpv6, multicastMac, type Packet, type PacketSpec, solicitedNode } from "@selvage/packet";
+import { packets } from "@selvage/packet/testing";
+import type { Encapsulation } from "@selvage/pipeline";
+import fc from "fast-check";
+import { type Damage, damaged, damages, mostly } from "./damage.ts";
+import { hostCount, type Speaker, speakerOf, type Topology } from "./topology.ts";
+
+const kinds = [
+  "udp",
+  "tcp",
+  "ping",
+  "everyone",
+  "arp-request",
+  "arp-reply",
+  "arp-announcement",
+  "arp-probe",
+  "arp-other",
+  "solicitation",
+  "solicitation-unicast",
+  "duplicate-detection",
+  "advertisement",
+  "redirect",
+  "router-solicitation",
+  "router-advertisement",
+  "listener-report",
+  "dhcp-request",
+  "dhcp-renewal",
+  "dhcp-reply",
+  "dhcpv6-request",
+  "dhcpv6-reply",
+  "drawn",
+] as const;
+type Kind = (typeof kinds)[number];
+
+/** A frame as it was found once. */
+interface GivenFrame {
+  readonly kind: "given";
+  readonly hex: string;
+}
+
+export type FramePlan = MadeFrame | GivenFrame;
+
+interface MadeFrame {
+  readonly kind: Kind;
+  readonly version: 4 | 6;
+  /** The port whose words the frame bears, unless sent by a bound port's machine; and the port that it is for. */
+  readonly from: number;
+  readonly to: number;
+  /** Whose words it bears: the sender's, another's MAC or addresses, those of nobody, none yet, or the link-local one. */
+  readonly claim: "own" | "mac" | "addresses" | "nobody" | "unspecified" | "link-local";
+  /** Where the frame goes: to whom its kind says, or to a MAC that is not of the address. */
+  readonly towards: "usual" | "broadcast" | "multicast" | "nobody" | "itself" | "zero";
+  /** Bytes of a drawn packet count as they are, or with the addresses of the machines in them. */
+  readonly drawn: Packet;
+  readonly placed: boolean;
+  readonly damage: readonly Damage[];
+}
+
+/** How a packet enters: by an interface, or out of a tunnel that anyone may have forged. */
+export type Shot =
+  | {
+      readonly enters: "interface";
+      /** Whether by one of the interfaces of bound ports only. */
+      readonly bound: boolean;
+      readonly interface: number;
+      readonly frame: FramePlan;
+    }
+  | {
+      readonly enters: "tunnel";
+      readonly by: Encapsulation;
+      /** Place of the host that it claims to come from; `hostCount` for an address of nobody's. */
+      readonly from: number;
+      readonly to: number;
+      /** Whether the key is that of the receiving port's network. */
+      readonly fitting: boolean;
+      readonly net: number;
+      readonly srcPort: number;
+      readonly dstPort: number;
+      readonly frame: FramePlan;
+    };
+
+const frames: fc.Arbitrary<MadeFrame> = fc.record({
+  kind: fc.constantFrom(...kinds, "udp", "drawn", "drawn", "drawn"),
+  version: fc.constantFrom<4 | 6>(4, 6),
+  from: fc.nat(9),
+  to: fc.nat(9),
+  claim: mostly<MadeFrame["claim"]>("own", "mac", "addresses", "nobody", "unspecified", "link-local"),
+  towards: mostly<MadeFrame["towards"]>("usual", "broadcast", "multicast", "nobody", "itself", "zero"),
+  drawn: packets,
+  placed: fc.constantFrom(true, true, true, false),
+  damage: fc.oneof(
+    { weight: 3, arbitrary: fc.constant([]) },
+    { weight: 2, arbitrary: fc.array(damages, { maxLength: 2 }) },
+  ),
+});
+
+export const shots: fc.Arbitrary<Shot> = fc.oneof(
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      enters: fc.constant("interface" as const),
+      bound: mostly(true, false),
+      interface: fc.nat(hostCount * 8),
+      frame: frames,
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      enters: fc.constant("tunnel" as const),
+      by: mostly<Encapsulation>("geneve", "vxlan"),
+      from: fc.nat(hostCount),
+      to: fc.nat(hostCount - 1),
+      fitting: mostly(true, false),
+      net: fc.nat(4),
+      srcPort: fc.nat(11),
+      dstPort: fc.nat(11),
+      frame: frames,
+    }),
+  },
+);
+
+const nobody: Speaker = { mac: "02:00:00:00:00:77", ip4: "10.0.0.250", ip6: "2001:db8::fa", linkLocal: "fe80::77:77" };
+const noMac = "00:00:00:00:00:00";
+const broadcast = "ff:ff:ff:ff:ff:ff";
+/** Widens a literal: of the messages only some have options. */
+const said = (message: Icmpv6): Icmpv6 => message;
+const bytes = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text));
+
+/** The frame of a plan, in bytes. `sender` is the port whose machine sends it, where one does. */
+export function frameOf(plan: FramePlan, topology: Topology, sender: string | null): Uint8Array {
+  if (plan.kind === "given") return Uint8Array.from(Buffer.from(plan.hex, "hex"));
+  const { ports } = topology;
+  const speaker = (place: number): Speaker => {
+    const port = ports[place % Math.max(1, ports.length)];
+    return port === undefined ? nobody : speakerOf(port);
+  };
+  const place = ports.findIndex(({ id }) => id === sender);
+  const own = speaker(place < 0 ? plan.from : place);
+  const to = plan.towards === "nobody" ? nobody : speaker(plan.to);
+  const from = claimed(plan.claim, own, to);
+  const spec = specOf(plan, from, to);
+  const eth = { ...spec.eth, dst: destination(plan.towards, spec.eth.dst, own) };
+  return plan.damage.reduce(damaged, encode({ ...spec, eth } as PacketSpec));
+}
+
+function claimed(claim: MadeFrame["claim"], own: Speaker, other: Speaker): Speaker {
+  switch (claim) {
+    case "own":
+      return own;
+    case "mac":
+      return { ...own, mac: other.mac };
+    case "addresses":
+      return { ...other, mac: own.mac };
+    case "nobody":
+      return { ...nobody, mac: own.mac };
+    case "unspecified":
+      return { ...own, ip4: "0.0.0.0", ip6: "::" };
+    case "link-local":
+      return { ...own, ip4: "169.254.1.1", ip6: own.linkLocal };
+  }
+}
+
+function destination(towards: MadeFrame["towards"], usual: string, own: Speaker): string {
+  switch (towards) {
+    case "usual":
+      return usual;
+    case "broadcast":
+      return broadcast;
+    case "multicast":
+      return "01:00:5e:00:00:fb";
+    case "nobody":
+      return nobody.mac;
+    case "itself":
+      return own.mac;
+    case "zero":
+      return noMac;
+  }
+}
+
+function specOf({ kind, version, drawn, placed }: MadeFrame, from: Speaker, to: Speaker): PacketSpec {
+  const eth = { src: from.mac, dst: to.mac };
+  const ipv4 = { src: from.ip4, dst: to.ip4 };
+  const ipv6 = { src: from.ip6, dst: to.ip6 };
+  const payload = bytes("payload");
+  const all = { eth: { ...eth, dst: multicastMac("ff02::1") }, ipv6: { ...ipv6, dst: "ff02::1" } };
+  const routers = { eth: { ...eth, dst: multicastMac("ff02::2") }, ipv6: { ...ipv6, dst: "ff02::2", hopLimit: 255 } };
+  const solicited = {
+    eth: { ...eth, dst: multicastMac(solicitedNode(to.ip6)) },
+    ipv6: { ...ipv6, dst: solicitedNode(to.ip6), hopLimit: 255 },
+  };
+  const servers = { eth: { ...eth, dst: multicastMac("ff02::1:2") }, ipv6: { ...ipv6, dst: "ff02::1:2" } };
+  const source = { kind: "source-link-layer" as const, mac: from.mac };
+  const arp = (op: number, part: Partial<{ spa: string; tha: string; tpa: string }>, dst = broadcast): PacketSpec => ({
+    eth: { ...eth, dst },
+    arp: { op, sha: from.mac, spa: from.ip4, tha: noMac, tpa: to.ip4, ...part },
+  });
+  const dhcp = { op: "request", xid: 7, chaddr: from.mac, options: { messageType: "discover" } } as const;
+  switch (kind) {
+    case "udp":
+      return version === 4
+        ? { eth, ipv4, udp: { src: 40_000, dst: 40_001 }, payload }
+        : { eth, ipv6, udp: { src: 0, dst: 0 }, payload };
+    case "tcp":
+      return version === 4
+        ? { eth, ipv4, tcp: { src: 1, dst: 80, flags: 2 }, payload }
+        : { eth, ipv6, tcp: { src: 1, dst: 80, flags: 2 }, payload };
+    case "ping":
+      return version === 4
+        ? { eth, ipv4, icmp: { kind: "echo-request", id: 0, sequence: 1 }, payload }
+        : { eth, ipv6, icmpv6: { kind: "echo-request", id: 0, sequence: 1 }, payload };
+    case "everyone":
+      return version === 4
+        ? {
+            eth: { ...eth, dst: broadcast },
+            ipv4: { ...ipv4, dst: "255.255.255.255" },
+            udp: { src: 1, dst: 2 },
+            payload,
+          }
+        : { ...all, udp: { src: 1, dst: 2 }, payload };
+    case "arp-request":
+      return arp(1, {});
+    case "arp-reply":
+      return arp(2, { tha: to.mac }, to.mac);
+    case "arp-announcement":
+      return arp(version === 4 ? 1 : 2, { tpa: from.ip4 });
+    case "arp-probe":
+      return arp(1, { spa: "0.0.0.0" });
+    case "arp-other":
+      return arp(version === 4 ? 0 : 3, {});
+    case "solicitation":
+      return { ...solicited, icmpv6: said({ kind: "neighbor-solicitation", target: to.ip6, options: [source] }) };
+    case "solicitation-unicast":
+      return {
+        eth,
+        ipv6: { ...ipv6, hopLimit: 255 },
+        icmpv6: said({ kind: "neighbor-solicitation", target: to.ip6, options: [] }),
+      };
+    case "duplicate-detection":
+      return {
+        ...solicited,
+        ipv6: { ...solicited.ipv6, src: "::" },
+        icmpv6: said({ kind: "neighbor-solicitation", target: from.ip6, options: [] }),
+      };
+    case "advertisement": {
+      const target = version === 4 ? from.ip6 : to.ip6;
+      const options = [{ kind: "target-link-layer" as const, mac: from.mac }];
+      return {
+        ...all,
+        icmpv6: said({
+          kind: "neighbor-advertisement",
+          router: false,
+          solicited: false,
+          override: true,
+          target,
+          options,
+        }),
+      };
+    }
+    case "redirect":
+      return { eth, ipv6, icmpv6: said({ kind: "other", type: 137, code: 0, rest: 0 }), payload: new Uint8Array(32) };
+    case "router-solicitation":
+      return { ...routers, icmpv6: said({ kind: "router-solicitation", options: version === 4 ? [] : [source] }) };
+    case "router-advertisement":
+      return {
+        ...all,
+        icmpv6: said({
+          kind: "router-advertisement",
+          hopLimit: 64,
+          managed: false,
+          otherConfig: false,
+          preference: "medium",
+          lifetime: 0,
+          reachableTime: 0,
+          retransTimer: 0,
+          options: [source],
+        }),
+      };
+    case "listener-report":
+      return {
+        ...all,
+        icmpv6: said({ kind: "other", type: version === 4 ? 131 : 143, code: 0, rest: 0 }),
+        payload: new Uint8Array(20),
+      };
+    case "dhcp-request":
+      return {
+        eth: { ...eth, dst: broadcast },
+        ipv4: { src: "0.0.0.0", dst: "255.255.255.255" },
+        udp: { src: 68, dst: 67 },
+        dhcp,
+      };
+    case "dhcp-renewal":
+      return {
+        eth,
+        ipv4,
+        udp: { src: 68, dst: 67 },
+        dhcp: { ...dhcp, ciaddr: from.ip4, options: { messageType: "request" } },
+      };
+    case "dhcp-reply":
+      return {
+        eth,
+        ipv4,
+        udp: { src: 67, dst: 68 },
+        dhcp: { ...dhcp, op: "reply", options: { messageType: "offer" } },
+      };
+    case "dhcpv6-request":
+      return { ...servers, udp: { src: 546, dst: 547 }, payload: bytes("\x01abc") };
+    case "dhcpv6-reply":
+      return { eth, ipv6, udp: { src: 547, dst: 546 }, payload: bytes("\x02abc") };
+    case "drawn":
+      return placed ? withAddresses(drawn, from, to) : drawn;
+  }
+}
+
+/** A drawn packet with the machines' own addresses in its headers. */
+function withAddresses(drawn: Packet, from: Speaker, to: Speaker): PacketSpec {
+  return {
+    ...drawn,
+    eth: { ...drawn.eth, src: from.mac, dst: to.mac },
+    ...(drawn.ipv4 === undefined ? {} : { ipv4: { ...drawn.ipv4, src: from.ip4, dst: to.ip4 } }),
+    ...(drawn.ipv6 === undefined ? {} : { ipv6: { ...drawn.ipv6, src: from.ip6, dst: to.ip6 } }),
+    ...(drawn.arp === undefined ? {} : { arp: { ...drawn.arp, sha: from.mac, spa: from.ip4, tpa: to.ip4 } }),
+  } as PacketSpec;
+}

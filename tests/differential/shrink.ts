@@ -1,0 +1,78 @@
+/** Seeks the least scenario that still diverges: greedily, one simplification after the other (Zeller and Hildebrandt 2002, for the packets). */
+import type { Scenario } from "./comparison.ts";
+import type { FramePlan, Shot } from "./shots.ts";
+import type { TopologyPlan } from "./topology.ts";
+
+/** Simpler scenarios, the boldest first. */
+export function* simpler(scenario: Scenario): Generator<Scenario> {
+  const { plan, shots } = scenario;
+  for (const fewer of parts(shots)) yield { plan, shots: fewer };
+  for (const less of simplerPlans(plan)) yield { plan: less, shots };
+  for (const [at, shot] of shots.entries())
+    for (const less of simplerShots(shot)) yield { plan, shots: shots.with(at, less) };
+}
+
+/** All but a part: one half or the other, then quarters, and so on to all but one. */
+function* parts<T>(list: readonly T[]): Generator<readonly T[]> {
+  for (let size = list.length; size > 1; ) {
+    size = Math.ceil(size / 2);
+    for (let at = list.length; at > 0; at -= size) {
+      const less = list.toSpliced(Math.max(0, at - size), Math.min(size, at));
+      if (less.length > 0) yield less;
+    }
+  }
+}
+
+function* simplerPlans(plan: TopologyPlan): Generator<TopologyPlan> {
+  for (const ports of parts(plan.ports)) yield { ...plan, ports };
+  for (const networks of parts(plan.networks)) yield { ...plan, networks };
+  yield* changes(plan, { silent: false, change: "adopt" });
+  for (const [at, port] of plan.ports.entries())
+    for (const less of changes(port, { up: true, addresses: "one", plug: "own" }))
+      yield { ...plan, ports: plan.ports.with(at, less) };
+  for (const [at, network] of plan.networks.entries())
+    for (const less of changes(network, { up: true, families: "both", type: "geneve", mtu: 1442, gateway: true }))
+      yield { ...plan, networks: plan.networks.with(at, less) };
+}
+
+function* simplerShots(shot: Shot): Generator<Shot> {
+  for (const frame of simplerFrames(shot.frame)) yield { ...shot, frame };
+}
+
+function* simplerFrames(frame: FramePlan): Generator<FramePlan> {
+  if (frame.kind === "given") return;
+  for (const at of frame.damage.keys()) yield { ...frame, damage: frame.damage.toSpliced(at, 1) };
+  yield* changes(frame, { claim: "own", towards: "usual" });
+}
+
+/** The object with one property at a time as it mostly is. */
+function* changes<T extends object>(object: T, usual: Partial<T>): Generator<T> {
+  for (const key of Object.keys(usual) as (keyof T)[])
+    if (object[key] !== usual[key]) yield { ...object, [key]: usual[key] };
+}
+
+/**
+ * Takes a scenario that diverges and gives the least that was found, with what it tells. `diverges` plays one and gives what differs, or null; it is called
+ * `tries` times at most.
+ */
+export async function least(
+  found: { readonly scenario: Scenario; readonly text: string },
+  diverges: (scenario: Scenario) => Promise<string | null>,
+  tries: number,
+): Promise<{ readonly scenario: Scenario; readonly text: string }> {
+  let best = found;
+  let tried = 0;
+  for (let isBetter = true; isBetter; ) {
+    isBetter = false;
+    for (const scenario of simpler(best.scenario)) {
+      if (tried >= tries) return best;
+      tried += 1;
+      const text = await diverges(scenario);
+      if (text === null) continue;
+      best = { scenario, text };
+      isBetter = true;
+      break;
+    }
+  }
+  return best;
+}
