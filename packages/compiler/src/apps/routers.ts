@@ -21,6 +21,7 @@ import {
 import {
   EthType,
   echoRequest,
+  F,
   NextHops,
   Route,
   RouterIn,
@@ -81,11 +82,17 @@ function* interfacesOf(view: QueryingView, routerId: string): Iterable<Interface
   }
 }
 
-/** FNV-1a: a number for a route of several next hops, from what it leads to. */
-function numberOf(text: string): number {
+/**
+ * A number of so many bits for a text, which none of the `taken` has, and takes it (FNV-1a): a route of several next hops keeps its own, and each of these too,
+ * whatever comes and goes beside it, so that no flow moves without need.
+ */
+function numberOf(text: string, bits: number, taken: Set<number>): number {
   let hash = 0x811c9dc5;
   for (let at = 0; at < text.length; at += 1) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193) >>> 0;
-  return hash;
+  let number = (bits < 32 ? (hash ^ (hash >>> bits)) >>> 0 : hash) % 2 ** bits;
+  while (taken.has(number)) number = (number + 1) % 2 ** bits;
+  taken.add(number);
+  return number;
 }
 
 /** The next hops of each destination, in order; a destination that an interface has itself is not among them. */
@@ -149,17 +156,17 @@ export const routers = app("routers", written, (here) => [
     const taken = new Set<number>();
     for (const [cidr, hops] of routesOf(router.routes, [...interfacesOf(view, router.id)])) {
       const key = { vrf, ...destination(cidr) };
-      const [first, ...others] = hops;
+      const [first] = hops;
       if (first === undefined) continue;
-      if (others.length === 0) {
+      if (hops.length === 1) {
         rows.push(row(Route, key, "via", first));
         continue;
       }
-      let route = numberOf(cidr);
-      while (taken.has(route)) route = (route + 1) >>> 0;
-      taken.add(route);
+      const route = numberOf(cidr, F.route.bits, taken);
       rows.push(row(Route, key, "several", { route }));
-      for (const [hop, each] of hops.entries()) rows.push(row(NextHops, { vrf, route, hop }, "via", each));
+      const others = new Set<number>();
+      for (const each of hops)
+        rows.push(row(NextHops, { vrf, route, hop: numberOf(each.nh, F.host.bits, others) }, "via", each));
     }
     return rows;
   }),
