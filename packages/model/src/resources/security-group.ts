@@ -152,14 +152,15 @@ export const SecurityGroupRule = resource({
       sort: true,
       projected: "all",
     }),
-    remote_group_id: reference(nullable(uuid()), "security_group", "cascade", {
+    /** Not held to the form of an id: one that names nobody is not found, whatever it looks like. */
+    remote_group_id: reference(nullable(text(36)), "security_group", "cascade", {
       create: "optional",
       default: null,
       filter: true,
       sort: true,
       projected: "all",
     }),
-    remote_address_group_id: reference(nullable(uuid()), "address_group", "refuse", {
+    remote_address_group_id: reference(nullable(text(36)), "address_group", "refuse", {
       create: "optional",
       default: null,
       filter: true,

@@ -149,13 +149,13 @@ export const portRules: ResourceRules<typeof Port> = {
   update: (writing, before, values) => {
     const network = writing.transaction.view.get(Network, before.network_id);
     if (network === undefined) throw fail("NetworkNotFound", { id: before.network_id });
-    if (before.router_id !== null) checkRouterPort(before, values);
     const wanted = values.fixed_ips as readonly WantedIp[] | undefined;
     const mac = typeof values.mac_address === "string" ? unicast(values.mac_address) : before.mac_address;
     const owner = String(values.device_owner ?? before.device_owner);
     const { view } = writing.transaction;
     const { fixed_ips: held } = before;
     const given = wanted === undefined ? held : addresses(writing, network, wanted, { held, mac, owner });
+    if (before.router_id !== null) checkRouterPort(before, { ...values, fixed_ips: given });
     const moved = wanted !== undefined || mac !== before.mac_address;
     const host = values["binding:host_id"];
     const again = host === before["binding:host_id"] && before.failed_host === "";
@@ -179,16 +179,26 @@ export const portRules: ResourceRules<typeof Port> = {
   },
 };
 
-/** What makes a port a router's interface is changed by the router's own actions. Throws InvalidInput. */
-function checkRouterPort(port: PortObject, values: Values): void {
+/**
+ * What makes a port a router's interface is changed by the router's own actions: to which subnets it belongs, that is, not which of
+ * their addresses it has. Throws InvalidInput.
+ */
+function checkRouterPort(port: PortObject, values: Values & Pick<PortObject, "fixed_ips">): void {
   for (const name of ["fixed_ips", "device_id", "device_owner", "binding:host_id"] as const) {
-    const value = values[name];
-    if (value === undefined || JSON.stringify(value) === JSON.stringify(port[name])) continue;
+    const value = name === "fixed_ips" ? subnetsIn(values.fixed_ips) : values[name];
+    const held = name === "fixed_ips" ? subnetsIn(port.fixed_ips) : port[name];
+    if (value === undefined || value === held) continue;
     throw fail("InvalidInput", {
       error_message: `${name} of a router's interface cannot be changed: remove the interface from router ${port.router_id} and add it again`,
     });
   }
 }
+
+const subnetsIn = (fixed: readonly FixedIp[]): string =>
+  fixed
+    .map((each) => each.subnet_id)
+    .sort()
+    .join();
 
 /** What Nova plugs a machine's interface by (Neutron, `mech_openvswitch`): the type of the datapath is the host's, as its agent is told it. */
 function vifDetails(port: PortObject, world: World) {
