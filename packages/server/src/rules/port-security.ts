@@ -3,7 +3,14 @@
  * `security-group`, `allowed-address-pairs`, `port-security`; neutron `Ml2Plugin._portsec_ext_port_*_processing`).
  */
 import { fail } from "@selvage/base";
-import { type AddressPair, canonicalIp, keyOf, type Port as PortObject, parseCidrLoose, textOfCidr } from "@selvage/model";
+import {
+  type AddressPair,
+  canonicalIp,
+  keyOf,
+  type Port as PortObject,
+  parseCidrLoose,
+  textOfCidr,
+} from "@selvage/model";
 import type { Values, Writing } from "./rules.ts";
 import { defaultGroup, visibleGroup } from "./security-group.ts";
 import { isPlatforms } from "./security-group-sets.ts";
