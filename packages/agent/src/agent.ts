@@ -82,7 +82,7 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
     await agent.close();
     await keeper.settled();
   };
-  const answering = serveHealth(options.health ?? { socket: join(dataDir, "agent.sock") }, () => agent.status, metrics);
+  const answering = serveHealth(options.health ?? { socket: join(dataDir, "agent.sock") }, agent, metrics);
   const health = await answering.catch(async (error: unknown) => {
     if (options.health !== undefined) {
       await undo();
