@@ -32,6 +32,7 @@ import {
 } from "./facts.ts";
 import { flowsOf, type InstalledFlows } from "./installed.ts";
 import { Installer } from "./installer.ts";
+import { Advertiser } from "./services/advertiser.ts";
 import { Desk } from "./services/desk.ts";
 import type { AgentSettings } from "./settings.ts";
 
@@ -96,6 +97,7 @@ export class HostAgent {
   readonly #client: Client;
   readonly #installer: Installer<Moment>;
   readonly #desk: Desk;
+  readonly #advertiser: Advertiser;
   readonly #drift: Counter;
   readonly #drops: DropWatch;
   readonly #installTime: Histogram;
@@ -167,6 +169,15 @@ export class HostAgent {
       datapath,
       dhcp4: { leaseTime: dhcpLeaseTime, ...(dhcpDomain === "" ? {} : { domainName: dhcpDomain }) },
       clock,
+      log: log.child("services"),
+      metrics,
+    });
+    this.#advertiser = new Advertiser({
+      view: this.#engine.view,
+      hostName: host.name,
+      datapath,
+      clock,
+      random: options.random ?? Math.random,
       log: log.child("services"),
       metrics,
     });
@@ -273,6 +284,7 @@ export class HostAgent {
   /** Ends the agent; the switch forwards on. Idempotent. */
   async close(): Promise<void> {
     for (const timer of this.#timers) timer.cancel();
+    this.#advertiser.close();
     this.#client.close();
     await this.#drops.close();
     await this.#installer.settled();
@@ -355,6 +367,7 @@ export class HostAgent {
       log.warn("objects contradict each other", { row: id, of: contributions.map(({ origin }) => origin.key) });
     }
     this.#installer.push(delta);
+    this.#advertiser.changed();
     this.#changed();
   }
 
