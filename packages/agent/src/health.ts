@@ -2,7 +2,8 @@
 import { rm } from "node:fs/promises";
 import { createServer, type RequestListener } from "node:http";
 import type { Metrics } from "@selvage/base";
-import type { HostAgent } from "./host-agent.ts";
+import type { AgentStatus } from "./host-agent.ts";
+import type { InstalledFlows } from "./installed.ts";
 
 /** Where to answer: the path of a unix socket, or a port on the loopback address (0: any free one). */
 export type HealthAddress = { readonly socket: string } | { readonly port: number };
@@ -13,12 +14,14 @@ export interface Health {
   close(): Promise<void>;
 }
 
+/** What is asked for: how the agent stands, and what its switch holds (which fails while that is away). */
+export interface Asked {
+  readonly status: AgentStatus;
+  flows(): Promise<InstalledFlows>;
+}
+
 /** Starts answering. Throws the system's errors (EADDRINUSE). */
-export async function serveHealth(
-  address: HealthAddress,
-  agent: Pick<HostAgent, "status" | "flows">,
-  metrics: Metrics,
-): Promise<Health> {
+export async function serveHealth(address: HealthAddress, agent: Asked, metrics: Metrics): Promise<Health> {
   const answer: RequestListener = (request, response) => {
     const json = (code: number, body: unknown): void => {
       response.writeHead(code, { "content-type": "application/json" }).end(JSON.stringify(body));

@@ -30,7 +30,6 @@ import {
   plugged,
   withMore,
 } from "./facts.ts";
-import { flowsOf, type InstalledFlows } from "./installed.ts";
 import { Installer } from "./installer.ts";
 import { Advertiser } from "./services/advertiser.ts";
 import { Desk } from "./services/desk.ts";
@@ -248,11 +247,6 @@ export class HostAgent {
       drift,
       drops,
     };
-  }
-
-  /** What the switch holds, row by row. Throws while the switch is away. */
-  flows(): Promise<InstalledFlows> {
-    return flowsOf(this.#options.host.name, this.#options.datapath, this.#engine);
   }
 
   /** Whether the switch holds all that is wanted now. */
