@@ -34,6 +34,9 @@ const TEST_TOOLS: readonly SystemTool[] = [
   { command: "curl", package: "curl" },
   { command: "nmap", package: "nmap" },
   { command: "arping", package: "iputils-arping" },
+  // What a machine learns of the routers around it.
+  { command: "traceroute", package: "traceroute" },
+  { command: "rdisc6", package: "ndisc6" },
   // For `systemd-analyze`, which checks our units; nothing of it is started.
   { command: "systemd-analyze", package: "systemd" },
 ];
