@@ -96,10 +96,12 @@ test("a rule that cannot be is refused as Neutron refuses it", async () => {
       { protocol: "ipv6-icmp", ethertype: "IPv6", port_range_max: 6 },
       "ICMP code (port-range-max) 6 is provided but ICMP type (port-range-min) is missing.",
     ],
-    ...["udplite", "136", "dccp", "gre"].map((protocol): readonly [Json, string] => [
-      { protocol, port_range_min: 1, port_range_max: 2 },
-      `Invalid protocol ${protocol} for port range, only supported for SCTP, TCP, UDP.`,
-    ]),
+    ...Object.entries({ udplite: 136, "136": 136, dccp: 33, gre: 47 }).map(
+      ([protocol, number]): readonly [Json, string] => [
+        { protocol, port_range_min: 1, port_range_max: 2 },
+        `Invalid protocol ${number} for port range, only supported for SCTP, TCP, UDP.`,
+      ],
+    ),
     [{ protocol: 256 }, /./.source, "SecurityGroupRuleInvalidProtocol"],
     [{ protocol: "any" }, /./.source, "SecurityGroupRuleInvalidProtocol"],
     [{ protocol: "icmpv6", ethertype: "IPv4" }, "Invalid ethertype IPv4 for protocol icmpv6."],
@@ -139,6 +141,7 @@ test("a rule says what was said: names and numbers, 0, prefixes with their host 
     ["icmp", 0, 0],
   );
   assert.deepEqual(await shown({ protocol: 0 }, "protocol"), ["0"]);
+  assert.deepEqual(await shown({ protocol: "icmp", ethertype: "IPv6" }, "protocol"), ["ipv6-icmp"]);
   assert.deepEqual(await shown({ remote_ip_prefix: "10.1.2.3/8" }, "remote_ip_prefix", "normalized_cidr"), [
     "10.1.2.3/8",
     "10.0.0.0/8",
@@ -158,6 +161,14 @@ test("a rule that is there is not made again, in other words or in one request; 
   const one = await rule({ security_group_id, protocol: "tcp", remote_ip_prefix: "10.0.0.0/8" });
   const again = await tryRule({ security_group_id, protocol: "6", remote_ip_prefix: "10.9.9.9/8", description: "x" });
   assert.deepEqual(said(again), [409, `Security group rule already exists. Rule id is ${one.id}.`]);
+  const other6 = await rule({ security_group_id, protocol: 1, ethertype: "IPv6" });
+  assert.equal(other6.protocol, "58");
+  for (const same of [{ protocol: "icmpv6" }, { protocol: "58", remote_ip_prefix: "::/0" }])
+    assert.deepEqual(told(await tryRule({ security_group_id, ethertype: "IPv6", ...same })), [
+      409,
+      "SecurityGroupRuleExists",
+    ]);
+  await red.member.delete(`/v2.0/security-group-rules/${other6.id}`);
   const many = (...rules: readonly Json[]) =>
     red.member.post("/v2.0/security-group-rules", {
       security_group_rules: rules.map((each) => ({ security_group_id, direction: "egress", ...each })),
