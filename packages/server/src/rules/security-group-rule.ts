@@ -20,7 +20,7 @@ import { pickRuleKey } from "../allocate.ts";
 import { anyOf, isAdmin, member, type Rule, reader, shared } from "../api/policy.ts";
 import { visibleAddressGroup } from "./address-group.ts";
 import { ownerOf, type ResourceRules, type Values, type Writing } from "./rules.ts";
-import { visibleGroup } from "./security-group.ts";
+import { preparedGroup, visibleGroup } from "./security-group.ts";
 
 /** Protocols of which a switch can tell the ports. Of Neutron's, DCCP and UDP-Lite are missing: nothing could enforce such a rule. */
 const withPorts: ReadonlyMap<unknown, string> = new Map(
@@ -76,6 +76,7 @@ export const securityGroupRuleRules: ResourceRules<typeof SecurityGroupRule> = {
     for (const group of view.by(SecurityGroup.index.project_id, caller.projectId))
       yield* view.by(SecurityGroupRule.index.security_group_id, group.id);
   },
+  prepare: preparedGroup(),
   computed: {},
   together: (values) => {
     if (new Set(values.map((each) => each.security_group_id)).size > 1) throw fail("SecurityGroupNotSingleGroupRules");

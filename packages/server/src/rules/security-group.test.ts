@@ -64,6 +64,12 @@ test("a project's default group is there when it is first looked for, once, with
   assert.equal((await groups(green.member)).length, 1, "and there is another when it is looked for again");
 });
 
+test("who looks at its rules first finds those of its default group", async () => {
+  const fresh = await server.project("fresh");
+  const answer = await fresh.reader.get("/v2.0/security-group-rules");
+  assert.equal((answer.body.security_group_rules as readonly Json[]).length, 4);
+});
+
 test("a project that has nothing but its default group can go, and the group goes with it", async () => {
   const brief = await server.project("brief");
   await groups(brief.member);
