@@ -28,7 +28,7 @@ import {
   testMac,
 } from "@selvage/model/testing";
 import fc from "fast-check";
-import { buildHost, everything, type Intent, partThatMatters, type TracedHost } from "./host.ts";
+import { atOnce, buildHost, everything, type Intent, partInTurns, partThatMatters, type TracedHost } from "./host.ts";
 import { sourceFor } from "./next-hop.ts";
 import type { Question } from "./question.ts";
 import { type Conversation, trace, traceAmong } from "./trace.ts";
@@ -205,11 +205,42 @@ test("a packet meets the same among the part that matters as among everything, w
   );
 });
 
+test("with pauses it is the same, of one revision: begun anew for one that came meanwhile, and done at last", async () => {
+  const intent = intentWith(6_000, 1);
+  const host = { id: testId("host", 1) };
+  const meeting = { addresses: new Set(["10.0.1.11"]), ports: new Set<string>() };
+  const wanted = atOnce(partThatMatters(intent, host, meeting));
+  let turns = 0;
+  const turn = async (): Promise<void> => {
+    turns += 1;
+  };
+  assert.deepEqual(await partInTurns(intent, host, meeting, turn), wanted);
+  assert.ok(turns >= 2, `${turns}`);
+  let revision = 1;
+  const moving: Intent = {
+    ...intent,
+    view: new Proxy(intent.view, {
+      get: (view, name) => {
+        const value: unknown = Reflect.get(view, name, view);
+        return name === "revision" ? revision : typeof value === "function" ? value.bind(view) : value;
+      },
+    }),
+  };
+  let moved = 0;
+  const move = async (): Promise<void> => {
+    moved += 1;
+    revision += 1;
+  };
+  assert.deepEqual(await partInTurns(moving, host, meeting, move), wanted);
+  assert.equal(moved, 3, "three times begun anew");
+});
+
 test("of ten thousand ports fewer than a hundred are compiled", () => {
   const intent = intentWith(10_000, 1);
   const [host] = intent.view.by(Host.index.name, "h1");
   assert.ok(host !== undefined);
-  const part = partThatMatters(intent, host, { addresses: new Set(["10.0.1.11"]), ports: new Set() });
+  const meeting = { addresses: new Set(["10.0.1.11"]), ports: new Set<string>() };
+  const part = atOnce(partThatMatters(intent, host, meeting));
   const ports = part.flatMap(([{ kind }, object]) => (kind === Port.kind ? [object as Port] : []));
   const pairs = ports.filter((port) => port.allowed_address_pairs.length > 0).length;
   // Each pair may bear another port's MAC, and then both are of it.
