@@ -137,6 +137,65 @@ test("the server does not run as root", { skip }, () => {
   assert.match(status, /^CapEff:\t0+$/m);
 });
 
+test("what a trace says is what a ping does, allowed and denied, over both families; flows and drops say the same of the switch", {
+  skip,
+}, async () => {
+  const words = ok(selvage("env", "--project", "red"));
+  environment = Object.fromEntries(
+    [...words.matchAll(/^export (\w+)=(.*)$/gm)].map(([, name = "", value = ""]) => [name, value]),
+  );
+  const ends = [
+    ["-4", "10.0.0.12"],
+    ["-6", "fd00::12"],
+  ] as const;
+  const traced = (...more: readonly string[]) => {
+    const { status, stdout, stderr } = selvage("trace", "red-1", ...more, "--json");
+    assert.notEqual(stdout, "", stderr);
+    const told: unknown = JSON.parse(stdout);
+    assert.equal(status, at(told, "delivered") === true ? 0 : 1);
+    return { delivered: at(told, "delivered"), ending: at(list(told, "legs").at(-1), "ending") };
+  };
+  for (const [family, address] of ends) {
+    assert.equal(traced("red-2", family).delivered, true);
+    assert.equal(pinged("red-1", address), true);
+  }
+  assert.equal(at(traced("10.0.0.77").ending, "reason"), "neighbour-unresolved");
+  assert.equal(pinged("red-1", "10.0.0.77"), false);
+
+  openstack("security", "group", "create", "only-web");
+  openstack("security", "group", "rule", "create", "--protocol", "tcp", "--dst-port", "80", "only-web");
+  quietOpenstack("port", "set", "--no-security-group", "--security-group", "only-web", "red-2");
+  await untilTrue("it is in force", allAlive);
+  for (const [family, address] of ends) {
+    const { delivered, ending } = traced("red-2", family);
+    assert.deepEqual([delivered, at(ending, "reason")], [false, "sg-default-deny-ingress"]);
+    assert.equal(pinged("red-1", address), false);
+  }
+  const { ending } = traced("red-2", "-4");
+  assert.equal(at(list(ending, "nearest")[0], "text"), "ingress IPv4 tcp port 80 from 0.0.0.0/0");
+  assert.equal(traced("red-2", "-4", "--tcp", "80").delivered, true);
+  const people = selvage("trace", "red-1", "red-2", "--tcp", "81");
+  assert.equal(people.status, 1);
+  assert.match(people.stdout, /^NOT delivered: The packet is dropped \(sg-default-deny-ingress\)/m);
+  await untilTrue("the host counts the drops", () =>
+    /^[1-9]\d* {2}sg-default-deny-ingress: /m.test(ok(selvage("drops", "h2"))),
+  );
+  const flows = list(json(selvage("flows", "h2", "--port", "red-2", "--json")), "flows");
+  const receiver = flows.find((flow) => at(flow, "table") === "receiver");
+  assert.equal(at(list(receiver, "objects")[0], "name"), "red-2");
+  assert.ok(Number(at(receiver, "packets")) > 0, "the pings were counted where they were dropped");
+  const strange = list(json(selvage("flows", "h2", "--json")), "flows").filter((flow) => at(flow, "row") === null);
+  assert.deepEqual(strange, [], "every flow on the switch is a row's");
+
+  quietOpenstack("port", "set", "--no-security-group", "--security-group", "default", "red-2");
+  await untilTrue("it is in force again", allAlive);
+  for (const [family, address] of ends) {
+    assert.equal(traced("red-2", family).delivered, true);
+    assert.equal(pinged("red-1", address), true);
+  }
+  quietOpenstack("security", "group", "delete", "only-web");
+});
+
 test("a tenant's own network with the stock client: made, plugged, reached, shown, deleted", { skip }, async () => {
   const words = ok(selvage("env", "--project", "red"));
   assert.match(words, /^export OS_AUTH_URL=http:\/\/127\.0\.0\.1:\d+\/identity\/v3$/m);

@@ -74,6 +74,13 @@ function provedOnce(person: Person, why: RegExp): void {
   assert.equal(entered.status, 125);
   assert.match(entered.stderr, /simulated datapath: it has no machines to enter/);
 
+  const traced = place.selvage("trace", "red-1", "red-2", "-6");
+  assert.equal(traced.status, 0, traced.stderr);
+  assert.match(traced.stdout, /^delivered: The packet is delivered, and so is its answer\.$/m);
+  const flows = place.selvage("flows", "h1", "--port", "red-1");
+  assert.equal(flows.status, 0, flows.stderr);
+  assert.match(flows.stdout, /^ *[1-9]\d* {2}port red-1 {2}classify\(/m);
+
   // Clients hold the URL: the port that was chosen stays, after a kill, after `down`, and where any free one is asked for again.
   const run: unknown = JSON.parse(readFileSync(join(place.data, "run.json"), "utf8"));
   const pid = at(at(run, "server"), "pid");

@@ -53,6 +53,8 @@ before(async () => {
     assert.equal(status, 201, `${path}: ${text}`);
     ids.set(path, String((reply[kind] as Json).id));
   }
+  // A project's default security group is made when it first looks at its groups: here, and not by what is tried.
+  for (const client of [server.admin, red.member, blue.member]) await client.get("/v2.0/security-groups");
   ids.set("agents", String((body.host as Json).id));
   ids.set("network-ip-availabilities", idOf("networks"));
   for (const { method, path } of plainRoutes.filter(({ path }) => path.endsWith("/{tag}"))) {
@@ -79,6 +81,7 @@ interface Tried {
 }
 
 const routes = () => ({ router: { routes: [{ destination: "10.8.0.0/16", nexthop: "fd00:ed::9" }] } });
+const addresses = () => ({ addresses: ["10.202.0.0/16"] });
 const prefixes = () => ({ prefixes: ["10.201.0.0/16"] });
 const collections: Readonly<Record<string, Tried>> = {
   networks: { kind: "network", made: () => ({ name: "hidden-red" }), changed: { name: "taken" }, alone: true },
@@ -104,6 +107,25 @@ const collections: Readonly<Record<string, Tried>> = {
       add_extraroutes: routes,
       remove_extraroutes: routes,
     },
+  },
+  "security-groups": {
+    kind: "security_group",
+    made: () => ({ name: "hidden-red" }),
+    changed: { name: "taken" },
+    alone: true,
+  },
+  "security-group-rules": {
+    kind: "security_group_rule",
+    made: () => ({ security_group_id: idOf("security-groups"), direction: "ingress", description: "hidden-red" }),
+    another: () => ({ security_group_id: idOf("security-groups"), direction: "ingress", protocol: "tcp" }),
+    changed: { description: "taken" },
+  },
+  "address-groups": {
+    kind: "address_group",
+    made: () => ({ name: "hidden-red", addresses: ["fd00:ed::/32"] }),
+    changed: { name: "taken" },
+    alone: true,
+    actions: { add_addresses: addresses, remove_addresses: addresses },
   },
   "address-scopes": {
     kind: "address_scope",
@@ -162,6 +184,7 @@ function caseOf({ method, path }: RouteShape): Case {
     "POST /identity/v3/users/{user}/password": { user: { original_password: testPassword, password: "taken" } },
     "POST /identity/v3/roles": { role: { name: "taken" } },
     "POST /v1/hosts": { name: "taken" },
+    "POST /v1/trace": { from: idOf("ports"), to: "fd00:ed::9" },
     "POST /v1/keys": { key: "authority" },
   };
   const needsBody = method === "POST" || method === "PATCH" || (method === "PUT" && path.startsWith("/v2.0"));

@@ -4,9 +4,10 @@ import { type Clock, createLog, createMetrics, type Log, type Metrics, realClock
 import type { Datapath } from "@selvage/datapath";
 import { endpointOf, longestPause } from "./endpoint.ts";
 import type { DatapathType } from "./facts.ts";
-import { type Health, type HealthAddress, serveHealth } from "./health.ts";
+import { type Asked, type Health, type HealthAddress, serveHealth } from "./health.ts";
 import { type AgentStatus, HostAgent } from "./host-agent.ts";
 import { type HostCredentials, IdentityKeeper, readIdentity } from "./identity.ts";
+import { flowsOf } from "./installed.ts";
 import { Renewal } from "./renewal.ts";
 import { type AgentSettings, checkAgentSettings, defaultAgentSettings } from "./settings.ts";
 import { dialWebSocket } from "./websocket.ts";
@@ -82,7 +83,13 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
     await agent.close();
     await keeper.settled();
   };
-  const answering = serveHealth(options.health ?? { socket: join(dataDir, "agent.sock") }, () => agent.status, metrics);
+  const asked: Asked = {
+    get status() {
+      return agent.status;
+    },
+    flows: () => flowsOf(host.name, datapath, agent.engine),
+  };
+  const answering = serveHealth(options.health ?? { socket: join(dataDir, "agent.sock") }, asked, metrics);
   const health = await answering.catch(async (error: unknown) => {
     if (options.health !== undefined) {
       await undo();

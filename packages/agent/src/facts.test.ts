@@ -46,3 +46,15 @@ test("a port whose derivation failed is not up", () => {
     ["none", [], [{ unit: "guard: port(here)", reason: "why" }]],
   );
 });
+
+test("a port that the switch has no connection-tracking zone for is not up, and it is said why; the others are", () => {
+  const state = { portsUp: ["here", "other"], unbound: [] };
+  const sound = { quarantined: new Map(), origins: () => [] };
+  const facts = factsOf("ovs", state, sound, [], new Map([["here", "ct-zone-full"]]));
+  assert.deepEqual(facts.ports_up, ["other"]);
+  assert.deepEqual(
+    facts.quarantined.map(({ unit }) => unit),
+    ["port here"],
+  );
+  assert.match(facts.quarantined[0]?.reason ?? "", /^ct-zone-full: /);
+});

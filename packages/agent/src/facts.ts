@@ -1,6 +1,6 @@
 /** What is so on this host, worked out from its view and its switch: which ports are up, which interfaces name a port that is not bound here. */
 
-import type { SwitchDifference } from "@selvage/datapath";
+import type { DatapathEvents, SwitchDifference } from "@selvage/datapath";
 import { Attachment, type Engine, Port } from "@selvage/model";
 import type { Row } from "@selvage/pipeline";
 import { type Drift, type DropCount, type Facts, mostDrift } from "@selvage/sync";
@@ -43,22 +43,34 @@ export function keptDrift(
   return [...before, ...found].slice(-mostDrift);
 }
 
-/** The message: a port that something of was set aside is not up. */
+/** Ports that cannot have what their rows ask, by id. */
+export type Faults = Parameters<NonNullable<DatapathEvents["faults"]>>[0];
+export type Fault = Faults extends ReadonlyMap<string, infer Code> ? Code : never;
+
+/** What an operator reads of each. */
+export const faultTexts: Readonly<Record<Fault, string>> = {
+  "ct-zone-full":
+    "ct-zone-full: this host has no connection-tracking zone left, and what the port sends and gets could not be judged; it waits for one",
+};
+
+/** The message: a port that something of was set aside is not up, nor is one that the switch has a fault of. */
 export function factsOf(
   driver: Facts["datapath"],
   state: Plugged,
   engine: Pick<Engine<Row>, "quarantined" | "origins">,
   refused: readonly RefusedRow[],
+  faults: Faults = new Map(),
 ): Omit<Facts, "type"> {
   const derived = [...engine.quarantined].map(([unit, { error }]) => ({ unit, reason: error.message }));
   const installed = refused.map(({ row, reason }) => ({ unit: row.id, reason }));
-  const impaired = new Set([...engine.quarantined.values()].map(({ key }) => key));
+  const faulty = [...faults].map(([port, fault]) => ({ unit: `port ${port}`, reason: faultTexts[fault] }));
+  const impaired = new Set([...faults.keys(), ...[...engine.quarantined.values()].map(({ key }) => key)]);
   for (const { row } of refused) for (const { key } of engine.origins(row.id)) impaired.add(key);
   return {
     datapath: driver,
     ports_up: state.portsUp.filter((id) => !impaired.has(id)),
     unbound: [...state.unbound],
-    quarantined: [...derived, ...installed]
+    quarantined: [...derived, ...installed, ...faulty]
       .slice(0, mostQuarantined)
       .map(({ unit, reason }) => ({ unit: cut(unit, 512), reason: cut(reason, 1024) })),
   };

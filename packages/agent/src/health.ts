@@ -1,8 +1,9 @@
-/** The agent's own answers to probes and people, on a unix socket or a loopback port: `/healthz`, `/readyz`, `/v1/status`, `/metrics`. */
+/** The agent's own answers to probes and people, on a unix socket or a loopback port: `/healthz`, `/readyz`, `/v1/status`, `/v1/flows`, `/metrics`. */
 import { rm } from "node:fs/promises";
 import { createServer, type RequestListener } from "node:http";
 import type { Metrics } from "@selvage/base";
 import type { AgentStatus } from "./host-agent.ts";
+import type { InstalledFlows } from "./installed.ts";
 
 /** Where to answer: the path of a unix socket, or a port on the loopback address (0: any free one). */
 export type HealthAddress = { readonly socket: string } | { readonly port: number };
@@ -13,17 +14,26 @@ export interface Health {
   close(): Promise<void>;
 }
 
+/** What is asked for: how the agent stands, and what its switch holds (which fails while that is away). */
+export interface Asked {
+  readonly status: AgentStatus;
+  flows(): Promise<InstalledFlows>;
+}
+
 /** Starts answering. Throws the system's errors (EADDRINUSE). */
-export async function serveHealth(
-  address: HealthAddress,
-  status: () => AgentStatus,
-  metrics: Metrics,
-): Promise<Health> {
+export async function serveHealth(address: HealthAddress, agent: Asked, metrics: Metrics): Promise<Health> {
   const answer: RequestListener = (request, response) => {
     const json = (code: number, body: unknown): void => {
       response.writeHead(code, { "content-type": "application/json" }).end(JSON.stringify(body));
     };
-    const now = status();
+    const later = (asked: Promise<unknown>): void => {
+      asked.then(
+        (body) => json(200, body),
+        // The switch is away, or went away while it was read.
+        (error: unknown) => json(503, { error: error instanceof Error ? error.message : String(error) }),
+      );
+    };
+    const now = agent.status;
     switch (request.url) {
       case "/healthz":
         json(200, { status: "ok" });
@@ -35,6 +45,9 @@ export async function serveHealth(
       }
       case "/v1/status":
         json(200, now);
+        return;
+      case "/v1/flows":
+        later(agent.flows());
         return;
       case "/metrics":
         metrics.text().then(

@@ -20,8 +20,18 @@ import { CacheWriter, readCache } from "./cache.ts";
 import { Client, type Dial } from "./client.ts";
 import { Copy, type Difference } from "./copy.ts";
 import { DropWatch } from "./drop-watch.ts";
-import { type DatapathType, factsOf, keptDrift, type Plugged, plugged, withMore } from "./facts.ts";
+import {
+  type DatapathType,
+  type Faults,
+  factsOf,
+  faultTexts,
+  keptDrift,
+  type Plugged,
+  plugged,
+  withMore,
+} from "./facts.ts";
 import { Installer } from "./installer.ts";
+import { Advertiser } from "./services/advertiser.ts";
 import { Desk } from "./services/desk.ts";
 import type { AgentSettings } from "./settings.ts";
 
@@ -86,6 +96,7 @@ export class HostAgent {
   readonly #client: Client;
   readonly #installer: Installer<Moment>;
   readonly #desk: Desk;
+  readonly #advertiser: Advertiser;
   readonly #drift: Counter;
   readonly #drops: DropWatch;
   readonly #installTime: Histogram;
@@ -104,6 +115,7 @@ export class HostAgent {
   #lastFacts = "";
   /** What audits found, the newest last. */
   #found: readonly Drift[] = [];
+  #faults: Faults = new Map();
 
   private constructor(options: HostAgentOptions) {
     const { host, datapath, dial, clock, log, metrics, settings, tunnelIp } = options;
@@ -159,6 +171,15 @@ export class HostAgent {
       log: log.child("services"),
       metrics,
     });
+    this.#advertiser = new Advertiser({
+      view: this.#engine.view,
+      hostName: host.name,
+      datapath,
+      clock,
+      random: options.random ?? Math.random,
+      log: log.child("services"),
+      metrics,
+    });
     this.#drift = metrics.counter({
       name: "drift_rows_total",
       help: "Rows that an audit found missing, wrong or strange",
@@ -187,6 +208,7 @@ export class HostAgent {
         agent.#installer.ready();
         agent.#changed();
       },
+      faults: (all) => agent.#faulted(all),
       lost: (cause) => {
         agent.#switch = "away";
         options.log.warn("the switch is away", { error: cause });
@@ -256,6 +278,7 @@ export class HostAgent {
   /** Ends the agent; the switch forwards on. Idempotent. */
   async close(): Promise<void> {
     for (const timer of this.#timers) timer.cancel();
+    this.#advertiser.close();
     this.#client.close();
     await this.#drops.close();
     await this.#installer.settled();
@@ -338,6 +361,7 @@ export class HostAgent {
       log.warn("objects contradict each other", { row: id, of: contributions.map(({ origin }) => origin.key) });
     }
     this.#installer.push(delta);
+    this.#advertiser.changed();
     this.#changed();
   }
 
@@ -360,11 +384,22 @@ export class HostAgent {
     this.#tell();
   }
 
+  /** Ports here have what they need no more, or again: told to the log, the metrics and, with the facts, to the server. */
+  #faulted(all: Faults): void {
+    const { log } = this.#options;
+    for (const [port, fault] of all) {
+      if (this.#faults.get(port) !== fault) log.warn("a port stays down", { port, reason: faultTexts[fault] });
+    }
+    for (const port of this.#faults.keys()) if (!all.has(port)) log.info("a port waits no longer", { port });
+    this.#faults = new Map(all);
+    this.#tell();
+  }
+
   #facts(): Omit<Facts, "type"> {
     const { datapath, datapathType } = this.#options;
     const driver = this.#switch === "here" ? datapath.driver : "none";
     const state = this.#told?.plugged ?? { portsUp: [], unbound: [] };
-    const facts = factsOf(driver, state, this.#engine, this.#installer.refused);
+    const facts = factsOf(driver, state, this.#engine, this.#installer.refused, this.#faults);
     return withMore(facts, { drift: this.#found, drops: this.#drops.counts, datapathType });
   }
 
@@ -393,6 +428,11 @@ export class HostAgent {
     gauge("connected", "1: the stream to the server is open", () => (this.#client.up ? 1 : 0));
     gauge("switch_here", "1: the switch answers", () => (this.#switch === "here" ? 1 : 0));
     gauge("quarantined", "Objects and rows that are set aside", () => this.#facts().quarantined.length);
+    gauge(
+      "faulty_ports",
+      "Ports that stay down because the switch cannot have what they need",
+      () => this.#faults.size,
+    );
     gauge("full_recomputes", "Full recomputes of all rows", () => this.#engine.counters.fullRecomputes);
     gauge("derivations_run", "Derivations and queries run since the start", () => {
       const { unitsRun, queriesRun } = this.#engine.counters;

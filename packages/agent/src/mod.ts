@@ -4,6 +4,7 @@ export { type Dial, type Link, type LinkEvents, RefusedByServer } from "./client
 export type { Health, HealthAddress } from "./health.ts";
 export { type AgentStatus, HostAgent, type HostAgentOptions } from "./host-agent.ts";
 export { NotJoined } from "./identity.ts";
+export type { InstalledFlow, InstalledFlows } from "./installed.ts";
 export { type Joined, type JoinOptions, joinHost } from "./join.ts";
 export {
   type AgentConfig,

@@ -58,7 +58,7 @@ export const agentOptions = Type.Object(
     }),
     healthPort: Type.Integer({
       description:
-        "Port on 127.0.0.1 for /healthz, /readyz, /v1/status and /metrics; 0: the unix socket DATA/agent.sock instead",
+        "Port on 127.0.0.1 for /healthz, /readyz, /v1/status, /v1/flows and /metrics; 0: the unix socket DATA/agent.sock instead",
       default: 0,
       minimum: 0,
       maximum: 65535,

@@ -13,6 +13,11 @@ const data = () =>
     "--data <dir>",
     "data directory (default: /var/lib/selvage for root, else ~/.local/share/selvage; SELVAGE_DATA)",
   );
+const agentData = () =>
+  new Option(
+    "--agent <dir>",
+    "ask the agent with this data directory on this machine (default: the lab's, or the usual one)",
+  );
 const json = () => new Option("--json", "print JSON for programs");
 const examples = (...lines: readonly string[]): string =>
   `\nExamples:\n${lines.map((line) => `  ${line}`).join("\n")}\n`;
@@ -35,6 +40,7 @@ export function buildProgram(finish: (code: number) => void, declared?: Declared
         'eval "$(selvage env)"               then: openstack network list',
         "selvage lab exec red-1 -- ping -c 3 10.0.0.12",
         "selvage status                      hosts, revision in force on each, ports",
+        "selvage trace red-1 red-2 --tcp 80  why a packet arrives, or does not",
         "selvage down                        stop it; the data stay",
       )}
 Exit codes: 0 done, 1 tried and failed, 64 written wrongly, 69 something needed is not there
@@ -87,6 +93,53 @@ Exit codes: 0 done, 1 tried and failed, 64 written wrongly, 69 something needed 
     .addOption(json())
     .addHelpText("after", examples("selvage drift", "selvage drift h1 --json"))
     .action(async (host, options) => finish(await (await import("./commands/drift.ts")).drift(host, options)));
+
+  program
+    .command("trace <from> <to>")
+    .description("run a packet from a port to another port or an address through what is intended, and say how it ends")
+    .option("--tcp <port>", "TCP to this port", wholeNumber(0, 65535))
+    .option("--udp <port>", "UDP to this port", wholeNumber(0, 65535))
+    .option("--sctp <port>", "SCTP to this port", wholeNumber(0, 65535))
+    .option("--icmp [type]", "ICMP of this type and code, such as 8 or 3/1 (default: a ping)")
+    .option("--proto <number>", "any other IP protocol", wholeNumber(0, 255))
+    .option("--source-port <port>", "of TCP, UDP, SCTP (default 49152)", wholeNumber(0, 65535))
+    .option("-4", "over IPv4")
+    .option("-6", "over IPv6")
+    .option("--size <bytes>", "of the whole IP packet", wholeNumber(20, 65535))
+    .option("--ttl <n>", "TTL or hop limit (default 64)", wholeNumber(0, 255))
+    .addOption(data())
+    .addOption(json())
+    .addHelpText(
+      "after",
+      `${examples(
+        "selvage trace red-1 red-2",
+        "selvage trace web-1 10.0.1.12 --tcp 443",
+        "selvage trace red-1 2001:db8::12 --icmp 128 --size 1400 --json",
+      )}
+Nothing is sent: the packet goes through a simulated switch with the rows that each host on its way is told to have.
+Exit codes: 0 delivered, and its answer as well; 1 not delivered.
+`,
+    )
+    .action(async (from, to, options) => finish(await (await import("./commands/trace.ts")).trace(from, to, options)));
+
+  program
+    .command("flows <host>")
+    .description("the rows on a host's switch, with packets and the objects that each is of")
+    .option("--port <port>", "only those of this port (id or name)")
+    .addOption(agentData())
+    .addOption(data())
+    .addOption(json())
+    .addHelpText("after", examples("selvage flows h1", "selvage flows h1 --port red-1 --json"))
+    .action(async (host, options) => finish(await (await import("./commands/flows.ts")).flows(host, options)));
+
+  program
+    .command("drops <host>")
+    .description("what a host's switch dropped since it started: reason, packets, what to do")
+    .addOption(agentData())
+    .addOption(data())
+    .addOption(json())
+    .addHelpText("after", examples("selvage drops h1", "selvage drops h1 --json"))
+    .action(async (host, options) => finish(await (await import("./commands/drops.ts")).drops(host, options)));
 
   program
     .command("history")

@@ -4,6 +4,5 @@ export { apps, derivationsFor } from "./derivations.ts";
 export { dhcpMac, dhcpServer } from "./dhcp.ts";
 export { hostEngine, viewIndexes, viewResources } from "./host-engine.ts";
 export { hostKey, hostTunnel, networkKey, networkOn } from "./intent.ts";
-export { protocolOf } from "./policy/service.ts";
 export { type IntentObject, intentOf } from "./provenance.ts";
 export { advertisedSubnets } from "./router-advertisement.ts";

@@ -7,6 +7,7 @@ import {
   gratuitousArp,
   neighbourAdvertisement,
   ping,
+  type Speaker,
   udp,
   udpBetween,
   udpOfSize,
@@ -15,10 +16,11 @@ import {
 import { Host } from "@selvage/model";
 import { put } from "@selvage/model/testing";
 import { encode } from "@selvage/packet";
-import { type Action, type Step, selvageProgram } from "@selvage/pipeline";
+import { type Action, type PuntKind, type Step, selvageProgram } from "@selvage/pipeline";
 import { fabric, type Journey, type TestFabric } from "./testing/fabric.ts";
-import { hostsOf, net } from "./testing/intent.ts";
+import { hostsOf, net, routedNet } from "./testing/intent.ts";
 import { anythingOut } from "./testing/policy.ts";
+import { poolId, type RouterPlan, scopeOf } from "./testing/routers.ts";
 
 /** Reasons of the registry that no table gives yet, and why. */
 const notYet: Partial<Record<ReasonCode, string>> = {
@@ -31,6 +33,22 @@ const notYet: Partial<Record<ReasonCode, string>> = {
 
 const say = (world: TestFabric, from: string, to: string): Journey =>
   world.send(from, udpBetween(4, world.machine(from), world.machine(to), { src: 40_000, dst: 80 }));
+
+const nowhere = { ip4: "203.0.113.9", ip6: "::" };
+const router: RouterPlan = { number: 1, on: { office: 1, lab: 1 } };
+
+/** From `w`, on one of two networks that a router joins, to an address by that router. */
+function routed(
+  world: TestFabric,
+  to: Omit<Speaker, "mac">,
+  plan: Partial<RouterPlan> & { readonly ttl?: number } = {},
+) {
+  const { ttl = 64, ...rest } = plan;
+  const { office } = world.route({ ...router, ...rest }).interfaces;
+  assert.ok(office !== undefined);
+  const frame = udpBetween(4, world.machine("w"), { ...to, mac: office.mac }, { src: 1, dst: 2 }, undefined, { ttl });
+  return world.send("w", frame);
+}
 
 type Meet = (world: TestFabric) => Journey;
 
@@ -100,10 +118,30 @@ const meets: Partial<Record<ReasonCode, Meet>> = {
     const [open, asker] = [world.machine("open"), world.machine("asker")];
     return world.send("open", udpBetween(4, open, asker, { src: 80, dst: 40_000 }));
   },
+  "router-admin-down": (world) => routed(world, world.machine("y"), { up: false }),
+  "router-port-closed": (world) => routed(world, { ip4: "10.0.1.1", ip6: "::" }),
+  "ttl-expired": (world) => routed(world, world.machine("y"), { ttl: 1 }),
+  "no-route": (world) => routed(world, nowhere),
+  "address-scope": (world) => {
+    world.change(scopeOf(1));
+    return routed(world, world.machine("y"));
+  },
+  "loop-detected": (world) => {
+    const to = (nexthop: string) => [{ destination: "203.0.113.0/24", nexthop }];
+    world.route({ number: 2, on: { lab: 9 }, routes: to("10.0.2.1") });
+    return routed(world, nowhere, { routes: to("10.0.2.9") });
+  },
   "tunnel-source": (world) => {
     const frame = udp(4, world.machine("c"), world.machine("a"), 1);
     return world.inject({ from: "192.0.2.66", to: "192.0.2.1", key: 1, srcPort: 3, dstPort: 1, frame });
   },
+};
+
+/** What routers tell the agent too, whose answer the sender gets. */
+const reported: Partial<Record<ReasonCode, readonly PuntKind[]>> = {
+  "router-port-closed": ["port-unreachable"],
+  "ttl-expired": ["ttl-expired"],
+  "no-route": ["no-route"],
 };
 
 const steps: readonly Step[] = selvageProgram.tables.flatMap((table) => [
@@ -123,12 +161,18 @@ for (const reason of given) {
         shut: { host: "h2", groups: ["shut"] },
         open: "h1",
       }),
+      routedNet(1, "office", { w: "h1" }, { subnet4: { subnetpool_id: poolId(1) } }),
+      routedNet(2, "lab", { y: "h2" }),
     );
     const meet = meets[reason];
     assert.ok(meet !== undefined, `no packet here meets ${reason}`);
     const journey = meet(world);
     assert.deepEqual(journey.drops, [reason]);
-    assert.deepEqual([...journey.delivered, ...journey.punts], []);
+    assert.deepEqual(journey.delivered, []);
+    assert.deepEqual(
+      journey.punts.map(({ kind }) => kind),
+      reported[reason] ?? [],
+    );
   });
 }
 

@@ -38,6 +38,12 @@ export interface TracedHost {
 
 const byKind: ReadonlyMap<string, AnyResource> = new Map(projectedResources.map((each) => [each.kind, each]));
 
+/** Objects of intent with what they are. */
+export type Part = readonly (readonly [AnyResource, StoredObject])[];
+
+/** Objects that are looked at between two pauses. */
+const slice = 5_000;
+
 /** What a packet may meet: by these addresses and ports, other ports are known to it. */
 export interface Meeting {
   readonly addresses: ReadonlySet<string>;
@@ -47,17 +53,21 @@ export interface Meeting {
 /**
  * Of what a host is told the part that can matter to a packet. Of ports, which are nearly all of it, these: the packet's ends, whoever has an address that it may
  * pass, routers' interfaces, whoever may speak for others, and of each network and each set of groups one on each host, for what matters of the rest is only
- * that there is one. A test holds that a packet meets the same rows among all of it.
+ * that there is one. A test holds that a packet meets the same rows among all of it. It yields now and then: what it gives is of one revision only if none came
+ * meanwhile.
  */
-export function partThatMatters(
+export function* partThatMatters(
   { view, needOf }: Intent,
   host: Pick<Host, "id">,
   meeting: Meeting,
-): readonly (readonly [AnyResource, StoredObject])[] {
+): Generator<void, Part> {
   const kept: (readonly [AnyResource, StoredObject])[] = [];
   const ports: Port[] = [];
   const addresses = new Set(meeting.addresses);
+  let looked = 0;
   for (const { kind, id } of needOf(host.id)) {
+    looked += 1;
+    if (looked % slice === 0) yield;
     const resource = byKind.get(kind);
     const object = resource === undefined ? undefined : view.get(resource, id);
     if (resource === undefined || object === undefined) continue;
@@ -78,6 +88,8 @@ export function partThatMatters(
   const seen = new Set<string>();
   const isFirst = (key: string): boolean => !seen.has(key) && seen.add(key) !== undefined;
   for (const port of ports) {
+    looked += 1;
+    if (looked % slice === 0) yield;
     const where = port["binding:host_id"];
     // Both are asked: a port may be the first of its network, and of its set.
     const firsts = [
@@ -88,6 +100,7 @@ export function partThatMatters(
       firsts.includes(true) ||
       port.router_id !== null ||
       port.allowed_address_pairs.length > 0 ||
+      !port.port_security_enabled ||
       pairMacs.has(port.mac_address) ||
       meeting.ports.has(port.id) ||
       port.fixed_ips.some(({ ip_address }) => addresses.has(ip_address)) ||
@@ -97,8 +110,38 @@ export function partThatMatters(
   return kept;
 }
 
+/** How often it is begun anew for a revision that came meanwhile, before it is done without a pause. */
+const mostTries = 3;
+
+/** The same with pauses, of one revision. */
+export async function partInTurns(
+  intent: Intent,
+  host: Pick<Host, "id">,
+  meeting: Meeting,
+  turn: () => Promise<void>,
+): Promise<Part> {
+  for (let tries = 0; tries < mostTries; tries += 1) {
+    const { revision } = intent.view;
+    const work = partThatMatters(intent, host, meeting);
+    let step = work.next();
+    while (step.done !== true && intent.view.revision === revision) {
+      await turn();
+      step = work.next();
+    }
+    if (step.done === true && intent.view.revision === revision) return step.value;
+  }
+  return atOnce(partThatMatters(intent, host, meeting));
+}
+
+/** What work gives that is done without a pause. */
+export function atOnce<T>(work: Generator<void, T>): T {
+  let step = work.next();
+  while (step.done !== true) step = work.next();
+  return step.value;
+}
+
 /** Everything that a host is told of. */
-export function everything({ view, needOf }: Intent, host: Pick<Host, "id">): ReturnType<typeof partThatMatters> {
+export function everything({ view, needOf }: Intent, host: Pick<Host, "id">): Part {
   return [...needOf(host.id)].flatMap(({ kind, id }) => {
     const resource = byKind.get(kind);
     const object = resource === undefined ? undefined : view.get(resource, id);
@@ -107,11 +150,7 @@ export function everything({ view, needOf }: Intent, host: Pick<Host, "id">): Re
 }
 
 /** Compiles for a host, with every port that is bound to it plugged in, and puts the rows into a switch of its own. */
-export async function buildHost(
-  host: Host,
-  objects: ReturnType<typeof partThatMatters>,
-  revision: Revision,
-): Promise<TracedHost> {
+export async function buildHost(host: Host, objects: Part, revision: Revision): Promise<TracedHost> {
   const engine = hostEngine({ name: host.name });
   const changes: Change[] = [];
   for (const [{ kind }, object] of objects) {
@@ -128,42 +167,34 @@ export async function buildHost(
 
 /** The hosts that a packet has met so far, each built when it is met first. */
 export class MetHosts {
-  readonly #intent: Intent;
-  readonly #meeting: Meeting;
-  readonly #turn: () => Promise<void>;
+  readonly #view: View;
+  readonly #build: (host: Host) => Promise<TracedHost>;
   readonly #built = new Map<string, Promise<TracedHost>>();
 
-  /** `turn`: waited for before each host, for others to have theirs. */
-  constructor(intent: Intent, meeting: Meeting, turn: () => Promise<void>) {
-    this.#intent = intent;
-    this.#meeting = meeting;
-    this.#turn = turn;
+  constructor(view: View, build: (host: Host) => Promise<TracedHost>) {
+    this.#view = view;
+    this.#build = build;
   }
 
   /** The host of this name; undefined: there is none. */
   async named(name: string): Promise<TracedHost | undefined> {
-    return this.#build(this.#intent.view.by(Host.index.name, name)[0]);
+    return this.#take(this.#view.by(Host.index.name, name)[0]);
   }
 
   /** The host whose tunnels end at an address. */
   async at(tunnelIp: string): Promise<TracedHost | undefined> {
-    return this.#build(this.#intent.view.by(Host.index.tunnelIp, tunnelIp)[0]);
+    return this.#take(this.#view.by(Host.index.tunnelIp, tunnelIp)[0]);
   }
 
+  /** Their ids. */
   get hosts(): readonly string[] {
     return [...this.#built.keys()];
   }
 
-  async #build(host: Host | undefined): Promise<TracedHost | undefined> {
+  #take(host: Host | undefined): Promise<TracedHost> | undefined {
     if (host === undefined) return undefined;
-    const found = this.#built.get(host.id);
-    if (found !== undefined) return found;
-    const build = async (): Promise<TracedHost> => {
-      await this.#turn();
-      return buildHost(host, partThatMatters(this.#intent, host, this.#meeting), this.#intent.view.revision);
-    };
-    const made = build();
-    this.#built.set(host.id, made);
-    return made;
+    const held = this.#built.get(host.id) ?? this.#build(host);
+    this.#built.set(host.id, held);
+    return held;
   }
 }

@@ -1,5 +1,5 @@
 /** The face of `explain`: a packet run through what present intent makes of the hosts that it meets, and that told to whoever asked. */
-export { type Intent, type Meeting, partThatMatters } from "./host.ts";
+export type { Intent } from "./host.ts";
 export { addressesOf, sourceFor } from "./next-hop.ts";
 export { echo, type Probe, type Question, smallest } from "./question.ts";
 export {

@@ -1,7 +1,6 @@
 /** Security group rules in words, and in which of its parts a packet does not meet one. */
-import { protocolOf } from "@selvage/compiler";
 import type { NearRule } from "@selvage/datapath";
-import { AddressGroup, SecurityGroup, SecurityGroupRule, type View } from "@selvage/model";
+import { AddressGroup, protocolOf, SecurityGroup, SecurityGroupRule, type View } from "@selvage/model";
 import { probeText, type Question } from "./question.ts";
 
 /** What words are made from: intent, and which of its objects may be named to whoever asked. */

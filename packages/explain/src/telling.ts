@@ -2,7 +2,16 @@
 import { type DropReason, reasonByCode } from "@selvage/base";
 import { type IntentObject, intentOf } from "@selvage/compiler";
 import type { Outcome, Visit } from "@selvage/datapath";
-import { type AnyResource, type Host, Port, resources, SecurityGroupRule, type View } from "@selvage/model";
+import {
+  type AnyResource,
+  type Host,
+  Port,
+  resources,
+  SecurityGroup,
+  SecurityGroupRule,
+  SecurityGroupSet,
+  type View,
+} from "@selvage/model";
 import { decode, summary } from "@selvage/packet";
 import { type Row, rowText, selvageProgram } from "@selvage/pipeline";
 import type { Hop } from "./journey.ts";
@@ -127,10 +136,22 @@ export class Teller {
 
   /** An object by name; what whoever asked may not see has its kind alone. */
   object({ kind, id }: IntentObject): ToldObject {
+    if (kind === SecurityGroupSet.kind) return this.#set(id);
     const resource = byKind.get(kind);
     const object: unknown = resource === undefined ? undefined : this.#view.get(resource, id);
     if (!this.#sees(object)) return { kind, id: null, name: null };
     return { kind, id, name: this.#nameOf(object, kind, id) };
+  }
+
+  /** A set is told by its groups, to whoever sees them all. */
+  #set(id: string): ToldObject {
+    const kind = SecurityGroupSet.kind;
+    const groups =
+      this.#view.get(SecurityGroupSet, id)?.groups.map((group) => this.#view.get(SecurityGroup, group)) ?? [];
+    if (!this.#sight.everything && (groups.length === 0 || !groups.every((group) => this.#sees(group))))
+      return { kind, id: null, name: null };
+    const names = groups.map((group) => (group === undefined || group.name === "" ? (group?.id ?? "") : group.name));
+    return { kind, id, name: `of ${names.length === 0 ? "no group" : names.join(", ")}` };
   }
 
   #nameOf(object: unknown, kind: string, id: string): string | null {

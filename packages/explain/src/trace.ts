@@ -3,8 +3,8 @@ import type { ReasonCode } from "@selvage/base";
 import type { Outcome, Visit } from "@selvage/datapath";
 import { Host, keyOf, Port, type View } from "@selvage/model";
 import { ArpOp, encode, multicastMac, solicitedNode } from "@selvage/packet";
-import { Neighbour, type PuntKind } from "@selvage/pipeline";
-import { type Intent, type Meeting, MetHosts, type TracedHost } from "./host.ts";
+import { ArpAnswer, NdAnswer, Neighbour, type PuntKind } from "@selvage/pipeline";
+import { buildHost, type Intent, type Meeting, MetHosts, partInTurns, type TracedHost } from "./host.ts";
 import { follow, type Hop } from "./journey.ts";
 import { nextHop } from "./next-hop.ts";
 import { answering, answerTo, type Ends, opening, type Question } from "./question.ts";
@@ -55,10 +55,24 @@ export interface Conversation {
 }
 
 /** Runs a question. `turn` is waited for before each host, so that others have theirs. Throws EncodeError for a packet that there cannot be. */
-export async function trace(intent: Intent, question: Question, turn: () => Promise<void>): Promise<Conversation> {
+export function trace(intent: Intent, question: Question, turn: () => Promise<void>): Promise<Conversation> {
+  const { view } = intent;
+  const meeting = meetingOf(question);
+  return traceAmong(view, question, async (host) => {
+    await turn();
+    return buildHost(host, await partInTurns(intent, host, meeting, turn), view.revision);
+  });
+}
+
+/** Runs a question among hosts, each made by `build` when it is met first. */
+export async function traceAmong(
+  view: View,
+  question: Question,
+  build: (host: Host) => Promise<TracedHost>,
+): Promise<Conversation> {
   const { from, to, probe, source, destination } = question;
-  const hosts = new MetHosts(intent, meetingOf(question), turn);
-  const run = new Run(intent.view, hosts);
+  const hosts = new MetHosts(view, build);
+  const run = new Run(view, hosts);
   const forward = await run.send("forward", from, source, destination, (ends) => opening(probe, ends));
   const legs: Leg[] = [forward];
   const answer = answerTo(probe);
@@ -130,8 +144,18 @@ class Run {
       this.notes.push({ text });
       return pair.mac_address;
     }
-    return { direction: "ask", from, hops, ending: endingOf(this.#view, from, hops) };
+    if (dropped || first === undefined)
+      return { direction: "ask", from, hops, ending: endingOf(this.#view, from, hops) };
+    const text = `Nobody is known to have ${address}; it is asked around, for a port that may send from any address may have it.`;
+    return { direction: "ask", from, hops: [untilAround(first)], ending: { kind: "lost", text } };
   }
+}
+
+/** What a question met before it was asked around: to whom its copies go is not what was asked. */
+function untilAround(hop: Hop): Hop {
+  const { visits } = hop.trace;
+  const at = visits.findIndex(({ table }) => table === ArpAnswer.name || table === NdAnswer.name);
+  return { ...hop, trace: { visits: visits.slice(0, at + 1), outcomes: [] } };
 }
 
 /** The name of a port for people, or its id. */

@@ -1,5 +1,6 @@
 /** The face of `lab`: setup of the machine, hosts in network namespaces with a switch each, the whole fabric up and down. */
 
+export { agentSocket, askAgent, labAgentSocket } from "./agent-socket.ts";
 export { type Api, ApiError, type ApiPort, at, deletedPorts, findPort, openApi } from "./api.ts";
 export { LOG_LIMIT } from "./bounded-log.ts";
 export { type Ability, abilities, type Capability, type Probe, probeCapability } from "./capability.ts";

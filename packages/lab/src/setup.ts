@@ -30,6 +30,13 @@ const FABRIC_TOOLS: readonly SystemTool[] = [
 const TEST_TOOLS: readonly SystemTool[] = [
   { command: "tcpdump", package: "tcpdump" },
   { command: "openstack", package: "python3-openstackclient" },
+  // Real programs that ask for connections, and a machine that says that it has an address now.
+  { command: "curl", package: "curl" },
+  { command: "nmap", package: "nmap" },
+  { command: "arping", package: "iputils-arping" },
+  // What a machine learns of the routers around it.
+  { command: "traceroute", package: "traceroute" },
+  { command: "rdisc6", package: "ndisc6" },
   // For `systemd-analyze`, which checks our units; nothing of it is started.
   { command: "systemd-analyze", package: "systemd" },
 ];

@@ -9,7 +9,7 @@ export const protocolNumbers: Readonly<Record<string, number>> = Object.freeze({
   hopopt: 0,
   icmp: 1,
   igmp: 2,
-  ip: 4,
+  ip: 0,
   ipip: 4,
   "ipv6-encap": 41,
   "ipv6-frag": 44,

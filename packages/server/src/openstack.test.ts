@@ -239,3 +239,83 @@ test("the stock openstack client lists quotas and what is used of them, and says
     { Resource: "networks", "In Use": 1, Reserved: 0, Limit: 1 },
   );
 });
+
+test("the stock openstack client makes security groups, rules and address groups, and puts ports in them, unchanged", async () => {
+  await using server = await startTestServer();
+  const red = await server.project("red");
+  const member = client(server, red.memberName, "not a secret", "red");
+  const list = async (...args: readonly string[]): Promise<readonly Json[]> =>
+    JSON.parse(await member(...args, "-f", "json")) as readonly Json[];
+  const group = await json(member("security", "group", "create", "web", "--tag", "t", "-f", "json"));
+  assert.deepEqual([group.name, group.stateful, group.tags, (group.rules as Json[]).length], ["web", true, ["t"], 2]);
+  const rule = (...args: readonly string[]) =>
+    json(member("security", "group", "rule", "create", "web", ...args, "-f", "json"));
+  const http = await rule("--protocol", "tcp", "--dst-port", "80:81", "--remote-ip", "10.0.0.0/8");
+  assert.deepEqual([http.protocol, http.port_range_min, http.port_range_max], ["tcp", 80, 81]);
+  const ping = await rule("--protocol", "icmp", "--icmp-type", "8", "--icmp-code", "0");
+  assert.deepEqual([ping.port_range_min, ping.port_range_max, ping.direction], [8, 0, "ingress"]);
+  await rule("--remote-group", "web", "--ethertype", "IPv6");
+  const addresses = await json(member("address", "group", "create", "peers", "--address", "10.9.0.0/16", "-f", "json"));
+  assert.deepEqual(addresses.addresses, ["10.9.0.0/16"]);
+  await member("address", "group", "set", "peers", "--address", "2001:db8::/32");
+  await member("address", "group", "unset", "peers", "--address", "10.9.0.0/16");
+  assert.deepEqual((await json(member("address", "group", "show", "peers", "-f", "json"))).addresses, [
+    "2001:db8::/32",
+  ]);
+  await rule("--remote-address-group", "peers", "--ethertype", "IPv6", "--egress");
+  await assert.rejects(member("address", "group", "delete", "peers"), /Failed to delete|in use/);
+  const rules = await list("security", "group", "rule", "list", "web");
+  assert.equal(rules.length, 6);
+  await member("network", "create", "n");
+  await member("subnet", "create", "s", "--network", "n", "--subnet-range", "10.0.0.0/24");
+  await member("port", "create", "p", "--network", "n");
+  const groups = await list("security", "group", "list");
+  const idOf = (name: string) => String(groups.find((each) => each.Name === name)?.ID);
+  const shown = await json(member("port", "show", "p", "-f", "json"));
+  assert.deepEqual(shown.security_group_ids, [idOf("default")]);
+  const pair = "ip-address=10.0.0.200,mac-address=00:00:5e:00:01:01";
+  await member("port", "set", "p", "--no-security-group", "--security-group", "web", "--allowed-address", pair);
+  const set = await json(member("port", "show", "p", "-f", "json"));
+  assert.deepEqual(
+    [set.security_group_ids, set.allowed_address_pairs],
+    [[idOf("web")], [{ ip_address: "10.0.0.200", mac_address: "00:00:5e:00:01:01" }]],
+  );
+  await assert.rejects(member("security", "group", "delete", "web"), /Failed to delete|in use/);
+  await member("port", "set", "p", "--no-security-group", "--no-allowed-address", "--disable-port-security");
+  await member("security", "group", "rule", "delete", String(http.id));
+  await member("security", "group", "set", "web", "--name", "www", "--stateless");
+  assert.equal((await json(member("security", "group", "show", "www", "-f", "json"))).stateful, false);
+  await member("security", "group", "delete", "www");
+  await member("address", "group", "delete", "peers");
+  assert.equal((await member("security", "group", "list", "-f", "value", "-c", "Name")).trim(), "default");
+});
+
+test("the stock openstack client makes routers, their interfaces and routes, unchanged", async () => {
+  await using server = await startTestServer();
+  const red = await server.project("red");
+  const member = client(server, red.memberName, "not a secret", "red");
+  await member("network", "create", "n");
+  await member("subnet", "create", "s", "--network", "n", "--subnet-range", "10.0.0.0/24");
+  await member("network", "create", "m");
+  await member("subnet", "create", "t", "--network", "m", "--subnet-range", "10.1.0.0/24");
+  const router = await json(member("router", "create", "r", "-f", "json"));
+  assert.deepEqual([router.name, router.status, router.admin_state_up], ["r", "ACTIVE", true]);
+  await member("router", "add", "subnet", "r", "s");
+  const port = await json(member("port", "create", "q", "--network", "m", "--fixed-ip", "subnet=t", "-f", "json"));
+  await member("router", "add", "port", "r", "q");
+  const shown = await json(member("router", "show", "r", "-f", "json"));
+  assert.equal((shown.interfaces_info as readonly Json[]).length, 2);
+  await member("router", "add", "route", "r", "--route", "destination=172.16.0.0/12,gateway=10.0.0.9");
+  await member("router", "set", "r", "--route", "destination=192.168.0.0/16,gateway=10.0.0.8");
+  const routed = (await json(member("router", "show", "r", "-f", "json"))).routes as readonly Json[];
+  assert.deepEqual(routed.map((each) => each.destination).sort(), ["172.16.0.0/12", "192.168.0.0/16"]);
+  await assert.rejects(member("router", "remove", "subnet", "r", "s"), /required by one or more routes/);
+  await assert.rejects(member("port", "delete", String(port.id)), /Failed to delete|cannot be deleted directly/);
+  await member("router", "remove", "route", "r", "--route", "destination=172.16.0.0/12,gateway=10.0.0.9");
+  await member("router", "unset", "r", "--route", "destination=192.168.0.0/16,gateway=10.0.0.8");
+  await assert.rejects(member("router", "delete", "r"), /Failed to delete|still attached/);
+  await member("router", "remove", "subnet", "r", "s");
+  await member("router", "remove", "port", "r", "q");
+  await member("router", "delete", "r");
+  assert.equal((await member("router", "list", "-f", "value")).trim(), "");
+});

@@ -33,6 +33,14 @@ view.apply(
         fixed_ips: [{ subnet_id: "six", ip_address: target.address }],
       },
       {
+        id: "gateway",
+        key: 4,
+        network_id: "net",
+        mac_address: "fa:16:3e:00:00:04",
+        router_id: "router",
+        fixed_ips: [{ subnet_id: "six", ip_address: "2001:db8::1" }],
+      },
+      {
         id: "far",
         key: 3,
         network_id: "other",
@@ -83,6 +91,14 @@ test("an address of another port is advertised to the asker: solicited, overridi
       options: [{ kind: "target-link-layer", mac: target.mac }],
     });
     assert.equal(packet.ipv6 && packet.icmpv6 && ndFault(packet.ipv6, packet.icmpv6), undefined);
+  }
+});
+
+test("an address of a router's interface is advertised as a router's, its link-local one too", () => {
+  for (const wanted of ["2001:db8::1", "fe80::f816:3eff:fe00:4"]) {
+    const { eth, icmpv6 } = packetOf(ask(wanted));
+    assert.equal(eth.src, "fa:16:3e:00:00:04");
+    assert.equal(icmpv6?.kind === "neighbor-advertisement" && icmpv6.router, true);
   }
 });
 

@@ -3,6 +3,7 @@
  * routes, the longest prefix first (RFC 1812; design, section 5). A router's interfaces are ports with `router_id`, and are on no host.
  */
 import {
+  AddressScope,
   cidrContains,
   cidrOf,
   derive,
@@ -15,16 +16,19 @@ import {
   query,
   Router,
   Subnet,
+  Subnetpool,
 } from "@selvage/model";
 import {
   EthType,
   echoRequest,
+  F,
   NextHops,
   Route,
   RouterIn,
   RouterSolicitation,
   type Row,
   row,
+  Scopes,
   ToRouter,
 } from "@selvage/pipeline";
 import { addressesOf, ipVersion } from "../addresses.ts";
@@ -36,11 +40,18 @@ const routerKey = query("router key", (view, id) => view.get(Router, id)?.key);
 const routerUp = query("router up", (view, id) => view.get(Router, id)?.admin_state_up ?? false);
 const subnetCidr = query("subnet cidr", (view, id) => view.get(Subnet, id)?.cidr);
 
+/** The number of the address scope that a subnet's pool is of; 0: of none. */
+const subnetScope = query("subnet scope", (view, id) => {
+  const pool = view.get(Subnetpool, view.get(Subnet, id)?.subnetpool_id ?? "");
+  return view.get(AddressScope, pool?.address_scope_id ?? "")?.key ?? 0;
+});
+
 /** Where a router stands: an interface's network and MAC, and the prefix that is reached through it. */
 interface Interface {
   readonly net: number;
   readonly mac: string;
   readonly cidr: string;
+  readonly scope: number;
 }
 
 /** A whole address as a prefix. */
@@ -66,16 +77,22 @@ function* interfacesOf(view: QueryingView, routerId: string): Iterable<Interface
     if (net === undefined) continue;
     for (const fixed of port.fixed_ips) {
       const cidr = view.ask(subnetCidr, fixed.subnet_id);
-      if (cidr !== undefined) yield { net, mac: port.mac_address, cidr };
+      if (cidr !== undefined) yield { net, mac: port.mac_address, cidr, scope: view.ask(subnetScope, fixed.subnet_id) };
     }
   }
 }
 
-/** FNV-1a: a number for a route of several next hops, from what it leads to. */
-function numberOf(text: string): number {
+/**
+ * A number of so many bits for a text, which none of the `taken` has, and takes it (FNV-1a): a route of several next hops keeps its own, and each of these too,
+ * whatever comes and goes beside it, so that no flow moves without need.
+ */
+function numberOf(text: string, bits: number, taken: Set<number>): number {
   let hash = 0x811c9dc5;
   for (let at = 0; at < text.length; at += 1) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193) >>> 0;
-  return hash;
+  let number = (bits < 32 ? (hash ^ (hash >>> bits)) >>> 0 : hash) % 2 ** bits;
+  while (taken.has(number)) number = (number + 1) % 2 ** bits;
+  taken.add(number);
+  return number;
 }
 
 /** The next hops of each destination, in order; a destination that an interface has itself is not among them. */
@@ -92,7 +109,25 @@ function routesOf(routes: readonly HostRoute[], interfaces: readonly Interface[]
   return byDestination;
 }
 
-export const routers = app("routers", [ToRouter, RouterIn, Route, NextHops, RouterSolicitation], (here) => [
+/**
+ * What keeps networks of different scopes apart, in one family: where a packet came from tells its scope, unless that is none, and each network refuses the
+ * scopes of the router's others. All subnets of a family on one network are in one scope; the first says which.
+ */
+function scopeRows(vrf: number, ethType: number, interfaces: readonly Interface[]): readonly Row[] {
+  const scopes = new Map<number, number>();
+  for (const { net, scope } of interfaces) if (!scopes.has(net)) scopes.set(net, scope);
+  const all = new Set(scopes.values());
+  return [...scopes].flatMap(([net, own]) => [
+    ...(own === 0 ? [] : [row(RouterIn, { vrf, net, ethType }, "from", { scope: own }, "scope")]),
+    ...[...all]
+      .filter((scope) => scope !== own)
+      .map((scope) => row(Scopes, { vrf, scope, net, ethType }, "other", {}, "other")),
+  ]);
+}
+
+const written = [ToRouter, RouterIn, Route, NextHops, Scopes, RouterSolicitation] as const;
+
+export const routers = app("routers", written, (here) => [
   derive("interface", Port, (port, view) => {
     if (port.router_id === null || !isNear(view, port.network_id, here.name)) return [];
     const net = view.ask(networkKey, port.network_id);
@@ -121,19 +156,26 @@ export const routers = app("routers", [ToRouter, RouterIn, Route, NextHops, Rout
     const taken = new Set<number>();
     for (const [cidr, hops] of routesOf(router.routes, [...interfacesOf(view, router.id)])) {
       const key = { vrf, ...destination(cidr) };
-      const [first, ...others] = hops;
+      const [first] = hops;
       if (first === undefined) continue;
-      if (others.length === 0) {
+      if (hops.length === 1) {
         rows.push(row(Route, key, "via", first));
         continue;
       }
-      let route = numberOf(cidr);
-      while (taken.has(route)) route = (route + 1) >>> 0;
-      taken.add(route);
+      const route = numberOf(cidr, F.route.bits, taken);
       rows.push(row(Route, key, "several", { route }));
-      for (const [hop, each] of hops.entries()) rows.push(row(NextHops, { vrf, route, hop }, "via", each));
+      const others = new Set<number>();
+      for (const each of hops)
+        rows.push(row(NextHops, { vrf, route, hop: numberOf(each.nh, F.host.bits, others) }, "via", each));
     }
     return rows;
+  }),
+  derive("scopes", Router, (router, view) => {
+    const ports = view.by(Port.index.router_id, router.id);
+    if (!router.admin_state_up || !ports.some((port) => isNear(view, port.network_id, here.name))) return [];
+    const interfaces = [...interfacesOf(view, router.id)];
+    const of = (version: 4 | 6) => interfaces.filter(({ cidr }) => ipVersion(cidr) === version);
+    return [...scopeRows(router.key, EthType.ipv4, of(4)), ...scopeRows(router.key, EthType.ipv6, of(6))];
   }),
   /** Solicitations are for the agent where a router has something to advertise on the network; else they are for whoever of its machines routes. */
   deriveKey("solicited", Port.index.routedNetwork, (networkId, view) => {

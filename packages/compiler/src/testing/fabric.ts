@@ -23,6 +23,7 @@ import {
   tunnelAddress,
 } from "./intent.ts";
 import { Policy, type PolicyPlan } from "./policy.ts";
+import { type RouterPlan, routerOf, type TestNetwork, type TestRouter } from "./routers.ts";
 
 /** How one frame ended, everywhere. */
 export interface Journey {
@@ -55,6 +56,7 @@ export class TestFabric {
   readonly #hosts = new Map<string, TestHost>();
   readonly #machines = new Map<string, Machine>();
   #policy = new Policy();
+  #networks: ReadonlyMap<string, TestNetwork> = new Map();
   #journey: MutableJourney = emptyJourney();
   #revision = 0;
 
@@ -80,6 +82,7 @@ export class TestFabric {
     }
     for (const [name, machine] of intent.machines) this.#machines.set(name, machine);
     this.#policy = intent.policy;
+    this.#networks = intent.networks;
     this.change(intent.changes);
     for (const { port, host } of intent.plugged) this.#plug(port, host);
   }
@@ -112,6 +115,19 @@ export class TestFabric {
     const next = { ...port, ...part };
     this.#machines.set(name, machineOf(name, next, part["binding:host_id"] ?? host));
     this.change([put(Port, next)]);
+  }
+
+  network(name: string): TestNetwork {
+    const network = this.#networks.get(name);
+    if (network === undefined) throw new RangeError(`no network ${name}`);
+    return network;
+  }
+
+  /** Makes a router, or changes it. */
+  route(plan: RouterPlan): TestRouter {
+    const made = routerOf(plan, this.#networks);
+    this.change(made.changes);
+    return made;
   }
 
   /** Changes security groups: what the policy gives is one revision. */

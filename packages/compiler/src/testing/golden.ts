@@ -9,8 +9,9 @@ import { Attachment, Engine, type Host } from "@selvage/model";
 import { put } from "@selvage/model/testing";
 import { type Row, rowText } from "@selvage/pipeline";
 import type { App } from "../app.ts";
-import { hostsOf, intentOf, net } from "./intent.ts";
+import { hostsOf, intentOf, net, routedNet } from "./intent.ts";
 import { anythingOut, type PolicyPlan } from "./policy.ts";
+import { poolId, routerOf, scopeOf } from "./routers.ts";
 
 /** A group of each kind of rule: ports, ICMP, groups both ways, a prefix, an address group; and a stateless one. */
 const policy: PolicyPlan = {
@@ -41,7 +42,8 @@ const policy: PolicyPlan = {
 /**
  * On h1 of three hosts (the third has not said where its tunnels end): a network of both families with ports as they come, one
  * down, one without port security, one that is not plugged; a network that is down; a network that has no machine here; one of VXLAN; and
- * security groups and address pairs on both kinds of network.
+ * security groups and address pairs on both kinds of network; networks that routers join, one of which has no machine, one address scope, and a router
+ * that is none of this host's business.
  */
 export function goldenRows(app: App): readonly Row[] {
   const pairs = [
@@ -85,8 +87,36 @@ export function goldenRows(app: App): readonly Row[] {
       },
       { network: { "provider:network_type": "vxlan" } },
     ),
+    routedNet(
+      1,
+      "office",
+      { desk: "h1" },
+      { subnet4: { subnetpool_id: poolId(1) }, subnet6: { ipv6_ra_mode: "slaac" } },
+    ),
+    routedNet(2, "lab", { bench: "h2" }, { network: { "provider:network_type": "vxlan", mtu: 1400 } }),
+    routedNet(3, "transit", {}, { subnet4: { subnetpool_id: poolId(1) } }),
+    routedNet(4, "cellar", { press: "h2" }),
+    routedNet(5, "attic", { lamp: "h2" }),
   ];
-  const { changes, plugged } = intentOf(hosts, plans, policy);
+  const { changes: made, plugged, networks } = intentOf(hosts, plans, policy);
+  const routers = [
+    {
+      number: 1,
+      on: { office: 1, lab: 1, transit: 1 },
+      routes: [
+        { destination: "10.0.4.0/24", nexthop: "10.0.3.2" },
+        { destination: "2001:db8:4::/64", nexthop: "2001:db8:3::2" },
+        { destination: "198.51.100.0/24", nexthop: "10.0.3.2" },
+        { destination: "198.51.100.0/24", nexthop: "10.0.3.3" },
+        { destination: "10.0.2.0/24", nexthop: "10.0.3.2" },
+        { destination: "192.0.2.0/24", nexthop: "203.0.113.1" },
+      ],
+    },
+    { number: 2, on: { transit: 2, cellar: 1 } },
+    { number: 3, on: { office: 3, cellar: 3 }, up: false },
+    { number: 4, on: { attic: 1 } },
+  ];
+  const changes = [...made, ...scopeOf(1), ...routers.flatMap((plan) => routerOf(plan, networks).changes)];
   const engine = new Engine<Row>({ derivations: app.derivations({ name: "h1" }) });
   const facts = plugged.filter(({ host }) => host === "h1").map(({ port }) => put(Attachment, { id: port }));
   engine.apply([...changes, ...facts], 1);

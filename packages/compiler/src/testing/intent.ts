@@ -2,6 +2,7 @@
 import { type Change, type FixedIp, Host, Network, Port, Subnet } from "@selvage/model";
 import { makeHost, makeNetwork, makePort, makeSubnet, put, testId, testMac } from "@selvage/model/testing";
 import { Policy, type PolicyPlan } from "./policy.ts";
+import type { TestNetwork } from "./routers.ts";
 
 /** Where a machine is, and what of its port is not as usual. */
 export interface MachinePlan {
@@ -21,6 +22,7 @@ export interface NetworkPlan {
   readonly machines: Readonly<Record<string, string | MachinePlan>>;
   readonly network?: Partial<Network>;
   readonly subnet4?: Partial<Subnet>;
+  readonly subnet6?: Partial<Subnet>;
 }
 
 /** A network with both families and a machine of each name on the host named beside it. */
@@ -31,6 +33,14 @@ export function net(
 ): NetworkPlan {
   return { name, cidr4: "10.0.0.0/24", cidr6: "2001:db8::/64", machines, ...rest };
 }
+
+/** The n-th of networks that routers may join: 10.0.n.0/24 and 2001:db8:n::/64. */
+export const routedNet = (
+  n: number,
+  name: string,
+  machines: NetworkPlan["machines"],
+  rest: Omit<Partial<NetworkPlan>, "name" | "machines"> = {},
+): NetworkPlan => ({ name, cidr4: `10.0.${n}.0/24`, cidr6: `2001:db8:${n}::/64`, machines, ...rest });
 
 /** A machine in a test: its port, and what frames of it bear. */
 export interface Machine {
@@ -48,6 +58,8 @@ export interface Intent {
   /** Ids of the ports whose interfaces are plugged from the start, with the host they are plugged on. */
   readonly plugged: readonly { readonly port: string; readonly host: string }[];
   readonly policy: Policy;
+  /** By name. */
+  readonly networks: ReadonlyMap<string, TestNetwork>;
 }
 
 /** Name and underlay address of the n-th host: h1 at 192.0.2.1, and so on. */
@@ -69,6 +81,7 @@ export function intentOf(
   const changes: Change[] = [...hosts.map((host) => put(Host, host)), ...policyChanges];
   const machines = new Map<string, Machine>();
   const plugged: { port: string; host: string }[] = [];
+  const networks = new Map<string, TestNetwork>();
   for (const [at, plan] of plans.entries()) {
     const number = at + 1;
     const network = makeNetwork({
@@ -78,6 +91,7 @@ export function intentOf(
       ...plan.network,
     });
     const subnets = subnetsOf(plan, network.id, number);
+    networks.set(plan.name, { network, subnets });
     changes.push(put(Network, network), ...subnets.map((subnet) => put(Subnet, subnet)));
     for (const [name, planned] of Object.entries(plan.machines)) {
       const {
@@ -105,7 +119,7 @@ export function intentOf(
       if (isPlugged) plugged.push({ port: port.id, host });
     }
   }
-  return { changes, machines, plugged, policy };
+  return { changes, machines, plugged, policy, networks };
 }
 
 /** The machine of a port: its first address of each family, or one that nobody has. */
@@ -145,6 +159,7 @@ function subnetsOf(plan: NetworkPlan, network_id: string, number: number): reado
             ip_version: 6,
             cidr: `${prefix6}::/64`,
             gateway_ip: `${prefix6}::1`,
+            ...plan.subnet6,
           }),
         ]),
   ];

@@ -293,6 +293,10 @@ export class OvsDatapath implements Datapath {
   /** Takes zones as they are now; who has none is told, and looked at again when one may be free. */
   #takeZones(): void {
     this.#ports = this.#ports.withZones(this.#zones.numbers);
+    this.#tellFaults();
+  }
+
+  #tellFaults(): void {
     const { waiting, wait } = this.#zones;
     const told = [...waiting].sort().join();
     if (told !== this.#faults) this.#events?.faults?.(new Map([...waiting].map((port) => [port, noZone])));
@@ -311,9 +315,11 @@ export class OvsDatapath implements Datapath {
     });
   }
 
+  /** Who had none and has one now is told when its rows are in force. */
   async #moveToZones(session: Session): Promise<void> {
-    this.#takeZones();
+    this.#ports = this.#ports.withZones(this.#zones.numbers);
     await this.#moveTo(session, this.#ports);
+    this.#tellFaults();
   }
 
   /** Gives zones back that no row names any more, when no packet can be on its way to the flows that named them. */

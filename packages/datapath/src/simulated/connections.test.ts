@@ -163,6 +163,16 @@ for (const [what, seconds, frames] of lifetimes) {
   });
 }
 
+test("a zone does not grow with connections that are over", () => {
+  const tracker = new Tracker();
+  for (let n = 0; n < 5_000; n += 1) {
+    tracker.now += 1_000;
+    tracker.keeps(there(4, 1 + n), 7n);
+  }
+  assert.ok(tracker.connections.count("z") < 600, `${tracker.connections.count("z")}`);
+  assert.equal(tracker.kept(there(4, 5_000)), 7n, "the last is there");
+});
+
 test("fragments wait for fifteen seconds, in any order, and for nobody else's", () => {
   for (const version of [4, 6] as const) {
     const pieces = (id: number) =>

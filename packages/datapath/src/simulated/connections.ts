@@ -64,9 +64,14 @@ class Exchange {
   }
 }
 
+/** Entries of a zone from which on those whose time is over are looked for. */
+const firstSweep = 1_000;
+
 interface Zone<T> {
   /** By the text of both directions. */
   readonly connections: Map<string, Connection>;
+  /** Entries at which to look again. */
+  sweepAt: number;
   readonly fragments: Reassembly<T>;
 }
 
@@ -137,7 +142,7 @@ export class Connections<T> {
   #zone(name: string): Zone<T> {
     const found = this.#zones.get(name);
     if (found !== undefined) return found;
-    const zone: Zone<T> = { connections: new Map(), fragments: new Reassembly() };
+    const zone: Zone<T> = { connections: new Map(), sweepAt: firstSweep, fragments: new Reassembly() };
     this.#zones.set(name, zone);
     return zone;
   }
@@ -199,6 +204,7 @@ export class Connections<T> {
     const held = this.#zone(zone);
     const text = tupleText(belonging.tuple);
     if (this.#find(held, text) !== undefined) return undefined;
+    if (held.connections.size >= held.sweepAt) sweep(held, this.#now());
     const followed =
       datagram.protocol === IpProto.tcp
         ? new TcpConnection(segmentOf(datagram.upper))
@@ -216,6 +222,12 @@ const invalidIn = (zone: string): Tracked => ({ zone, state: invalid, opened: un
 function forget(zone: Zone<unknown>, { opened }: Connection): void {
   zone.connections.delete(tupleText(opened));
   zone.connections.delete(tupleText(reversed(opened)));
+}
+
+/** Forgets what is over. As often as a zone has doubled, so that it costs each connection a constant. */
+function sweep(zone: Zone<unknown>, now: number): void {
+  for (const connection of new Set(zone.connections.values())) if (connection.until <= now) forget(zone, connection);
+  zone.sweepAt = Math.max(firstSweep, 2 * zone.connections.size);
 }
 
 function lifeOf(followed: TcpConnection | Exchange): number {

@@ -34,9 +34,9 @@ export class Reassembly<T> {
     const place = datagram.fragment;
     if (place === undefined) throw new TypeError("a whole datagram is no fragment");
     if (place.more && datagram.length < smallest[datagram.version]) return { kind: "refused" };
+    this.#expire(now);
     const key = keyOf(datagram, place.id);
-    const found = this.#waiting.get(key);
-    const waiting = found !== undefined && found.until > now ? found : { until: now + patience, pieces: [] };
+    const waiting = this.#waiting.get(key) ?? { until: now + patience, pieces: [] };
     this.#waiting.set(key, waiting);
     const [from, to] = [place.offset, place.offset + datagram.upper.length];
     if (waiting.pieces.some((each) => overlap(each, from, to))) return { kind: "refused" };
@@ -48,13 +48,8 @@ export class Reassembly<T> {
   }
 
   /** Forgets fragments whose time is over. */
-  expire(now: number): void {
+  #expire(now: number): void {
     for (const [key, { until }] of this.#waiting) if (until <= now) this.#waiting.delete(key);
-  }
-
-  /** Fragments that wait. */
-  get size(): number {
-    return [...this.#waiting.values()].reduce((count, { pieces }) => count + pieces.length, 0);
   }
 }
 

@@ -10,7 +10,7 @@ export const AddressScope = resource({
   kind: "address_scope",
   plural: "address_scopes",
   fields: {
-    id: field(uuid(), { filter: true, sort: true }),
+    id: field(uuid(), { filter: true, sort: true, projected: "all" }),
     project_id: reference(text(255), "project", "refuse", { create: "optional", filter: true, sort: true }),
     tenant_id: alias(text(255), "project_id", { create: "optional", filter: true, sort: true }),
     name: field(text(255), { create: "optional", update: "allowed", default: "", filter: true, sort: true }),

@@ -95,12 +95,13 @@ export interface RuleSaying {
   readonly normalized_cidr: string | null;
 }
 
-/** Under which a rule stands by what it says: two of a group that say the same are one too many. */
+/** Under which a rule stands by what it says: two of a group that say the same are one too many. A prefix of every address is as none (Neutron's `_rule_to_key`). */
 export function sayingOf(rule: RuleSaying): string {
   const { security_group_id, direction, ethertype, port_range_min, port_range_max } = rule;
+  const cidr = rule.normalized_cidr?.endsWith("/0") ? null : rule.normalized_cidr;
   return keyOf(
     ...[security_group_id, direction, ethertype, protocolOf(rule), port_range_min, port_range_max].map(String),
-    ...[rule.remote_group_id, rule.remote_address_group_id, rule.normalized_cidr].map(String),
+    ...[rule.remote_group_id, rule.remote_address_group_id, cidr].map(String),
   );
 }
 
@@ -152,14 +153,15 @@ export const SecurityGroupRule = resource({
       sort: true,
       projected: "all",
     }),
-    remote_group_id: reference(nullable(uuid()), "security_group", "cascade", {
+    /** Not held to the form of an id: one that names nobody is not found, whatever it looks like. */
+    remote_group_id: reference(nullable(text(36)), "security_group", "cascade", {
       create: "optional",
       default: null,
       filter: true,
       sort: true,
       projected: "all",
     }),
-    remote_address_group_id: reference(nullable(uuid()), "address_group", "refuse", {
+    remote_address_group_id: reference(nullable(text(36)), "address_group", "refuse", {
       create: "optional",
       default: null,
       filter: true,

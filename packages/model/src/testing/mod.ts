@@ -21,3 +21,4 @@ export {
   testMac,
 } from "./objects.ts";
 export { assertIncremental, replayDelta, textOfQuarantine, textOfRows } from "./oracle.ts";
+export { withRouters } from "./router-history.ts";

@@ -1,6 +1,6 @@
 /** `/v3/projects` and `/v3/domains`: the tenants, in the one domain (Identity v3). */
 import { fail } from "@selvage/base";
-import { Assignment, Project } from "@selvage/model";
+import { Assignment, Project, SecurityGroup } from "@selvage/model";
 import type { Exchange, Reply } from "../http/exchange.ts";
 import { secondsText } from "../transaction.ts";
 import { booleanIn, objectIn, readObject, requiredText, textIn } from "./body.ts";
@@ -89,12 +89,17 @@ export async function updateProject(service: IdentityService, exchange: Exchange
   return { status: 200, body: { project: projectWire(result, exchange.baseUrl) } };
 }
 
-/** DELETE /v3/projects/{id}: refused while the project owns anything, unlike Keystone, which would leave it ownerless. */
+/**
+ * DELETE /v3/projects/{id}: refused while the project owns anything, unlike Keystone, which would leave it ownerless. Its default security group, which it never
+ * asked for, goes with it.
+ */
 export async function deleteProject(service: IdentityService, exchange: Exchange, id: string): Promise<Reply> {
   const caller = await callerOf(service, exchange);
   requireAdmin(caller, "identity:delete_project");
   await service.writer.transact(identityAuthor(caller, exchange), (transaction) => {
     if (!transaction.view.has(Project, id)) throw fail("IdentityNotFound", { kind: "project", id });
+    for (const group of transaction.view.by(SecurityGroup.index.default, id))
+      transaction.remove(SecurityGroup, group.id);
     transaction.remove(Project, id);
   });
   return { status: 204 };

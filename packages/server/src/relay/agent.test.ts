@@ -7,7 +7,7 @@ import { test } from "node:test";
 import { defaultAgentSettings, HostAgent } from "@selvage/agent";
 import { createMetrics, ManualClock, silentLog } from "@selvage/base";
 import { derivationsFor } from "@selvage/compiler";
-import { SimulatedDatapath } from "@selvage/datapath";
+import { type DatapathEvents, SimulatedDatapath } from "@selvage/datapath";
 import { Attachment, type Change, Engine, Host, Network, Port, type StoredObject } from "@selvage/model";
 import {
   makeHost,
@@ -18,6 +18,7 @@ import {
   randomHistory,
   remove,
   type Step,
+  withRouters,
 } from "@selvage/model/testing";
 import { decode, encode, multicastMac, solicitedNode } from "@selvage/packet";
 import { type Row, rowText } from "@selvage/pipeline";
@@ -107,10 +108,20 @@ class World implements AsyncDisposable {
   }
 }
 
+/** A simulated switch has what every port needs: that it has not is said by hand. */
+class Switch extends SimulatedDatapath {
+  faults: DatapathEvents["faults"];
+
+  override open(events: DatapathEvents): Promise<void> {
+    this.faults = events.faults;
+    return super.open(events);
+  }
+}
+
 class Site {
   readonly #world: World;
   readonly host: Host;
-  readonly datapath = new SimulatedDatapath();
+  readonly datapath = new Switch();
   readonly wire: Wire;
   #agent: HostAgent | undefined;
   online = true;
@@ -253,7 +264,7 @@ async function play(world: World, step: Step): Promise<void> {
 test("each host's switch holds what a full recompute of its need yields, whatever was cut, slow, restarted or gone", async () => {
   await fc.assert(
     fc.asyncProperty(
-      randomHistory({ steps: 25 }).chain((steps) =>
+      withRouters(randomHistory({ steps: 25 })).chain((steps) =>
         fc.array(fates, { minLength: steps.length, maxLength: steps.length }).map((all) => ({ steps, all })),
       ),
       async ({ steps, all }) => {
@@ -341,6 +352,25 @@ test("a host's facts reach the server: alive, in force, ports up; and are taken 
   assert.deepEqual([state().problems, state().datapath], [[], "simulated"]);
   site.wire.cut();
   assert.equal(state().alive, false);
+});
+
+test("a port without a connection-tracking zone is not up, its host says why, and it is up when it has one", async () => {
+  const { world, site } = await twoHosts();
+  await using _ = world;
+  const state = () => world.states.of("host-1");
+  site.datapath.faults?.(new Map([["port-1", "ct-zone-full"]]));
+  await world.quiet();
+  assert.deepEqual([[...state().portsUp], state().problems.length], [[], 1]);
+  assert.match(state().problems[0] ?? "", /^port port-1: ct-zone-full: /);
+  assert.deepEqual(site.agent.status.portsUp, []);
+  world.restartServer();
+  await world.quiet();
+  world.clock.advance(60_000);
+  await world.quiet();
+  assert.deepEqual([state().problems.length, [...state().portsUp]], [1, []], "another server is told, too");
+  site.datapath.faults?.(new Map());
+  await world.quiet();
+  assert.deepEqual([[...state().portsUp], state().problems], [["port-1"], []]);
 });
 
 test("what an audit found and mended reaches the server with its difference; what the agent itself changed does not", async () => {

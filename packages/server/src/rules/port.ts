@@ -32,7 +32,9 @@ import {
 } from "../api/policy.ts";
 import { automaticAddress, isAutomatic, makesAddresses, withAutomatic } from "./automatic-addresses.ts";
 import { checkReach, seesNetwork, visibleNetwork } from "./network.ts";
+import { checkedPairs, checkSecured, groupsOf, securedUpdate } from "./port-security.ts";
 import { type ResourceRules, taggedOf, type Values, type World, type Writing } from "./rules.ts";
+import { isPlatforms, putPort, removePort } from "./security-group-sets.ts";
 import { sharingOf } from "./sharing.ts";
 import { isHostAddress } from "./subnet.ts";
 
@@ -67,6 +69,14 @@ export const portRules: ResourceRules<typeof Port> = {
         update: anyOf(notNetworkDevice, isAdmin, networkOwner),
       },
       port_security_enabled: { create: ownerOfNetwork, update: ownerOfNetwork },
+      allowed_address_pairs: {
+        create: ownerOfNetwork,
+        update: ownerOfNetwork,
+        members: {
+          mac_address: { create: ownerOfNetwork, update: ownerOfNetwork },
+          ip_address: { create: ownerOfNetwork, update: ownerOfNetwork },
+        },
+      },
       "binding:host_id": { create: isAdmin, update: isAdmin },
       "binding:profile": { create: isAdmin, update: isAdmin },
       "binding:vnic_type": { create: anybody, update: anybody },
@@ -95,7 +105,10 @@ export const portRules: ResourceRules<typeof Port> = {
     "binding:vif_details": (port, world) => (vifType(port, world) === "ovs" ? vifDetails(port, world) : {}),
   },
   shown: { "binding:host_id": (port) => (port.failed_host === "" ? port["binding:host_id"] : port.failed_host) },
-  filters: { fixed_ips: fixedIpsFilter },
+  filters: {
+    fixed_ips: fixedIpsFilter,
+    security_groups: (ids) => (port) => port.security_groups.some((id) => ids.includes(id)),
+  },
   create: (writing, values) => {
     const { transaction, caller, settings } = writing;
     const network = visibleNetwork(transaction.view, caller, String(values.network_id));
@@ -109,19 +122,24 @@ export const portRules: ResourceRules<typeof Port> = {
       wanted === undefined
         ? defaultAddresses(writing, network, owner)
         : addresses(writing, network, wanted, { held: [], mac, owner });
-    return transaction.put(Port, {
-      ...taggedOf(writing, values, 1),
+    const standard = taggedOf(writing, values, 1);
+    // The platform's own ports are trusted, whatever is said (Neutron's `is_port_trusted`).
+    const port_security_enabled =
+      !isPlatforms(owner) && ((values.port_security_enabled as boolean | undefined) ?? network.port_security_enabled);
+    const pairs = checkedPairs(values.allowed_address_pairs, mac);
+    checkSecured({ ...values, allowed_address_pairs: pairs, port_security_enabled });
+    return putPort(transaction, {
+      ...standard,
       network_id: network.id,
       admin_state_up: values.admin_state_up === true,
       mac_address: mac,
       fixed_ips: withAutomatic(transaction.view, network.id, mac, owner, fixed),
-      security_groups: [],
-      security_group_set: 0,
-      allowed_address_pairs: [],
+      security_groups: groupsOf(writing, { ...standard, device_owner: owner, port_security_enabled }, values),
+      allowed_address_pairs: pairs,
       router_id: null,
       device_id: String(values.device_id),
       device_owner: owner,
-      port_security_enabled: (values.port_security_enabled as boolean | undefined) ?? network.port_security_enabled,
+      port_security_enabled,
       ...binding,
       "binding:profile": values["binding:profile"] as PortObject["binding:profile"],
       "binding:vnic_type": "normal",
@@ -131,22 +149,24 @@ export const portRules: ResourceRules<typeof Port> = {
   update: (writing, before, values) => {
     const network = writing.transaction.view.get(Network, before.network_id);
     if (network === undefined) throw fail("NetworkNotFound", { id: before.network_id });
-    if (before.router_id !== null) checkRouterPort(before, values);
     const wanted = values.fixed_ips as readonly WantedIp[] | undefined;
     const mac = typeof values.mac_address === "string" ? unicast(values.mac_address) : before.mac_address;
     const owner = String(values.device_owner ?? before.device_owner);
     const { view } = writing.transaction;
     const { fixed_ips: held } = before;
     const given = wanted === undefined ? held : addresses(writing, network, wanted, { held, mac, owner });
+    if (before.router_id !== null) checkRouterPort(before, { ...values, fixed_ips: given });
     const moved = wanted !== undefined || mac !== before.mac_address;
     const host = values["binding:host_id"];
     const again = host === before["binding:host_id"] && before.failed_host === "";
     const binding = typeof host === "string" && !again ? bindingOf(view, host) : undefined;
     if (binding !== undefined) checkReach(view, network, binding["binding:host_id"]);
-    return writing.transaction.put(Port, {
+    const secured = securedUpdate(writing, before, values, mac);
+    return putPort(writing.transaction, {
       ...before,
       ...values,
       ...binding,
+      ...secured,
       mac_address: mac,
       fixed_ips: moved ? withAutomatic(view, network.id, mac, owner, given) : held,
     });
@@ -155,20 +175,30 @@ export const portRules: ResourceRules<typeof Port> = {
     if (port.router_id !== null)
       throw fail("ServicePortInUse", { port_id: port.id, reason: `has device owner ${port.device_owner}` });
     precondition();
-    writing.transaction.remove(Port, port.id);
+    removePort(writing.transaction, port);
   },
 };
 
-/** What makes a port a router's interface is changed by the router's own actions. Throws InvalidInput. */
-function checkRouterPort(port: PortObject, values: Values): void {
+/**
+ * What makes a port a router's interface is changed by the router's own actions: to which subnets it belongs, that is, not which of
+ * their addresses it has. Throws InvalidInput.
+ */
+function checkRouterPort(port: PortObject, values: Values & Pick<PortObject, "fixed_ips">): void {
   for (const name of ["fixed_ips", "device_id", "device_owner", "binding:host_id"] as const) {
-    const value = values[name];
-    if (value === undefined || JSON.stringify(value) === JSON.stringify(port[name])) continue;
+    const value = name === "fixed_ips" ? subnetsIn(values.fixed_ips) : values[name];
+    const held = name === "fixed_ips" ? subnetsIn(port.fixed_ips) : port[name];
+    if (value === undefined || value === held) continue;
     throw fail("InvalidInput", {
       error_message: `${name} of a router's interface cannot be changed: remove the interface from router ${port.router_id} and add it again`,
     });
   }
 }
+
+const subnetsIn = (fixed: readonly FixedIp[]): string =>
+  fixed
+    .map((each) => each.subnet_id)
+    .sort()
+    .join();
 
 /** What Nova plugs a machine's interface by (Neutron, `mech_openvswitch`): the type of the datapath is the host's, as its agent is told it. */
 function vifDetails(port: PortObject, world: World) {

@@ -26,6 +26,7 @@ import { pickMac, pickPortKey, pickRouterKey } from "../allocate.ts";
 import { anyOf, type Caller, isAdmin, member, reader } from "../api/policy.ts";
 import { seesNetwork, visibleNetwork } from "./network.ts";
 import { type ActionReply, type ResourceRules, taggedOf, type Values, type Writing } from "./rules.ts";
+import { putPort, removePort } from "./security-group-sets.ts";
 import { checkedZones, zonesOf } from "./zones.ts";
 
 /** What a port of a router says of itself. */
@@ -223,19 +224,18 @@ function addSubnet(writing: Writing, router: RouterObject, subnet: SubnetObject)
         )
       : undefined;
   if (there !== undefined) {
-    const port = transaction.put(Port, { ...there, fixed_ips: [...there.fixed_ips, fixed] });
+    const port = putPort(transaction, { ...there, fixed_ips: [...there.fixed_ips, fixed] });
     return { port, subnets: [subnet.id] };
   }
   const network = transaction.view.get(Network, subnet.network_id);
   if (network === undefined) throw fail("NetworkNotFound", { id: subnet.network_id });
-  const port = transaction.put(Port, {
+  const port = putPort(transaction, {
     ...taggedOf(writing, { project_id: router.project_id, name: "", description: "" }, 1),
     network_id: network.id,
     admin_state_up: true,
     mac_address: pickMac(transaction, network.id, writing.settings.macPrefix),
     fixed_ips: [fixed],
     security_groups: [],
-    security_group_set: 0,
     allowed_address_pairs: [],
     router_id: router.id,
     device_id: router.id,
@@ -262,12 +262,11 @@ function addPort(writing: Writing, router: RouterObject, port: PortObject): Chan
   if (subnets.filter((subnet) => subnet.ip_version === 4).length > 1)
     throw bad("Cannot have multiple IPv4 subnets on router port");
   checkSubnets(transaction.view, router, subnets);
-  const taken = transaction.put(Port, {
+  const taken = putPort(transaction, {
     ...port,
     router_id: router.id,
     device_id: router.id,
     device_owner: routerInterface,
-    security_group_set: 0,
     "binding:host_id": "",
     failed_host: "",
   });
@@ -313,8 +312,8 @@ function removeInterface(
     if (needed) throw fail("RouterInterfaceInUseByRoute", { router_id: router.id, subnet_id: subnet.id });
   }
   const left = port.fixed_ips.filter((fixed) => !going.some((subnet) => subnet.id === fixed.subnet_id));
-  if (left.length > 0) transaction.put(Port, { ...port, fixed_ips: left });
-  else transaction.remove(Port, port.id);
+  if (left.length > 0) putPort(transaction, { ...port, fixed_ips: left });
+  else removePort(transaction, port);
   return { port, subnets: going.map((subnet) => subnet.id) };
 }
 

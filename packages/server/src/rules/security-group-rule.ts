@@ -20,13 +20,19 @@ import { pickRuleKey } from "../allocate.ts";
 import { anyOf, isAdmin, member, type Rule, reader, shared } from "../api/policy.ts";
 import { visibleAddressGroup } from "./address-group.ts";
 import { ownerOf, type ResourceRules, type Values, type Writing } from "./rules.ts";
-import { visibleGroup } from "./security-group.ts";
+import { preparedGroup, visibleGroup } from "./security-group.ts";
 
 /** Protocols of which a switch can tell the ports. Of Neutron's, DCCP and UDP-Lite are missing: nothing could enforce such a rule. */
 const withPorts: ReadonlyMap<unknown, string> = new Map(
   ["sctp", "tcp", "udp"].map((name) => [protocolNumbers[name], name.toUpperCase()]),
 );
 const icmp: ReadonlySet<unknown> = new Set([protocolNumbers.icmp, protocolNumbers.icmpv6]);
+/** What a rule for IPv6 says for what it was given (Neutron's `_make_canonical_ipv6_icmp_protocol`). */
+const icmpWords: ReadonlyMap<string | null, string> = new Map([
+  ["icmp", "ipv6-icmp"],
+  ["icmpv6", "ipv6-icmp"],
+  ["1", "58"],
+]);
 /** Protocols that stand behind an IPv6 header alone. */
 const ofIpv6: ReadonlySet<unknown> = new Set(
   ["ipv6-encap", "ipv6-frag", "ipv6-icmp", "ipv6-nonxt", "ipv6-opts", "ipv6-route"].map(
@@ -70,6 +76,7 @@ export const securityGroupRuleRules: ResourceRules<typeof SecurityGroupRule> = {
     for (const group of view.by(SecurityGroup.index.project_id, caller.projectId))
       yield* view.by(SecurityGroupRule.index.security_group_id, group.id);
   },
+  prepare: preparedGroup(),
   computed: {},
   together: (values) => {
     if (new Set(values.map((each) => each.security_group_id)).size > 1) throw fail("SecurityGroupNotSingleGroupRules");
@@ -112,19 +119,20 @@ export const securityGroupRuleRules: ResourceRules<typeof SecurityGroupRule> = {
   },
 };
 
-/** What a POST says, with all ports of a protocol as no ports at all (Neutron's `_make_canonical_port_range`). */
+/** What a POST says, in Neutron's canonical words: all ports of a protocol are no ports, and ICMP over IPv6 has its own name and number. */
 function saidIn(values: Values): Said {
   // Converted by the declaration.
   const given = values as Values & Said;
-  const all = given.port_range_min === allPorts.first && given.port_range_max === allPorts.last;
-  const ranged = all && withPorts.has(protocolOf(given));
+  const { ethertype, port_range_min: min, port_range_max: max } = given;
+  const number = protocolOf(given);
+  const all = min === allPorts.first && max === allPorts.last && withPorts.has(number);
   return {
     security_group_id: given.security_group_id,
     direction: given.direction,
-    ethertype: given.ethertype,
-    protocol: given.protocol,
-    port_range_min: ranged ? null : given.port_range_min,
-    port_range_max: ranged ? null : given.port_range_max,
+    ethertype,
+    protocol: ethertype === "IPv6" ? (icmpWords.get(given.protocol) ?? given.protocol) : given.protocol,
+    port_range_min: all ? null : min,
+    port_range_max: all ? null : max,
     remote_group_id: given.remote_group_id,
     remote_address_group_id: given.remote_address_group_id,
     remote_ip_prefix: given.remote_ip_prefix,
@@ -144,7 +152,7 @@ function checkPorts(said: Said): void {
   }
   if (!icmp.has(number)) {
     const valid_port_protocols = [...withPorts.values()].join(", ");
-    throw fail("SecurityGroupInvalidProtocolForPort", { protocol, valid_port_protocols });
+    throw fail("SecurityGroupInvalidProtocolForPort", { protocol: number ?? protocol, valid_port_protocols });
   }
   for (const [attr, field, value] of [
     ["port_range_min", "type", min],

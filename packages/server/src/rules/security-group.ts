@@ -14,7 +14,7 @@ import {
 } from "@selvage/model";
 import { pickRuleKey } from "../allocate.ts";
 import { anyOf, type Caller, isAdmin, member, reader, shared } from "../api/policy.ts";
-import { ownerOf, type ResourceRules, taggedOf, type Values, type Writing } from "./rules.ts";
+import { ownerOf, type Preparation, type ResourceRules, taggedOf, type Values, type Writing } from "./rules.ts";
 import { sharedField, sharedObjects, sharingOf } from "./sharing.ts";
 
 const owner = anyOf(isAdmin, member);
@@ -35,12 +35,7 @@ export const securityGroupRules: ResourceRules<typeof SecurityGroup> = {
     users: (view, group) => view.by(Port.index.security_groups, group.id).map((port) => port.project_id),
     needed: (_group, target) => `project_id=${target}`,
   },
-  prepare: {
-    missing: (view, projectId) => !view.exists(SecurityGroup.index.default, projectId),
-    make: (writing, projectId) => {
-      makeDefault(writing, projectId);
-    },
-  },
+  prepare: preparedGroup(),
   computed: {
     shared: sharedField("security_group"),
     security_group_rules: (group, { view }) =>
@@ -85,6 +80,16 @@ export function visibleGroup(view: View, caller: Caller, id: string): SecurityGr
 export function defaultGroup(writing: Writing, projectId: string): SecurityGroupObject {
   const [group] = writing.transaction.view.by(SecurityGroup.index.default, projectId);
   return group ?? makeDefault(writing, projectId);
+}
+
+/** What a project must have before its groups or their rules are looked at. */
+export function preparedGroup(): Preparation {
+  return {
+    missing: (view, projectId) => !view.exists(SecurityGroup.index.default, projectId),
+    make: (writing, projectId) => {
+      makeDefault(writing, projectId);
+    },
+  };
 }
 
 /** Everything may be sent, and what others with the group send may come. */

@@ -1,16 +1,19 @@
 /** A log in memory with a replica behind it, and what each host needs of it by the definition: for tests of everything behind the relay. */
 import {
   AddressGroup,
+  AddressScope,
   type Change,
   Host,
   Network,
   Port,
   Replica,
+  Router,
   SecurityGroup,
   SecurityGroupRule,
   SecurityGroupSet,
   type StoredObject,
   Subnet,
+  Subnetpool,
 } from "@selvage/model";
 import type { Author, LoggedEntry } from "@selvage/store";
 import { isLocal, project } from "@selvage/sync";
@@ -50,23 +53,47 @@ export class Log implements Feed {
   }
 }
 
+/** Networks, and those that routers join to them, and to these in turn. */
+function reached(ports: readonly Port[], from: Iterable<string>): ReadonlySet<string> {
+  const networks = new Set(from);
+  for (let size = -1; size !== networks.size; ) {
+    size = networks.size;
+    const routers = new Set(ports.filter((port) => networks.has(port.network_id)).map((port) => port.router_id));
+    for (const port of ports) if (port.router_id !== null && routers.has(port.router_id)) networks.add(port.network_id);
+  }
+  return networks;
+}
+
 /**
- * What a host needs, by the definition: everything of the networks on which it has a bound port, the groups and rules of its ports' sets with what these name, and
- * itself; by `kind|id`.
+ * What a host needs, by the definition: everything of the networks on which it has a bound port and of those that can be reached from there through routers,
+ * with the routers, pools and address scopes of these; the groups and rules of its ports' sets with what these name; and itself; by `kind|id`.
  */
 export function needBySpecification(replica: Replica, host: Host): ReadonlyMap<string, StoredObject> {
   const need = new Map<string, StoredObject>();
   const put = (kind: string, object: StoredObject) =>
     need.set(`${kind}|${object.id}`, project(kind, object, isLocal(kind, object, host.name) ? "near" : "far"));
   put(Host.kind, host);
-  const ports = [...replica.objects(Port)].filter((port) => port["binding:host_id"] !== "");
+  const ports = [...replica.objects(Port)].filter((port) => port["binding:host_id"] !== "" || port.router_id !== null);
   const here = ports.filter((port) => port["binding:host_id"] === host.name);
-  const networks = new Set(here.map((port) => port.network_id));
+  const networks = reached(
+    ports,
+    here.map((port) => port.network_id),
+  );
   for (const network of replica.objects(Network)) if (networks.has(network.id)) put(Network.kind, network);
-  for (const subnet of replica.objects(Subnet)) if (networks.has(subnet.network_id)) put(Subnet.kind, subnet);
+  for (const subnet of replica.objects(Subnet)) {
+    if (!networks.has(subnet.network_id)) continue;
+    put(Subnet.kind, subnet);
+    const pool = subnet.subnetpool_id === null ? undefined : replica.get(Subnetpool, subnet.subnetpool_id);
+    const scope = replica.get(AddressScope, pool?.address_scope_id ?? "");
+    if (pool === undefined || scope === undefined) continue;
+    put(Subnetpool.kind, pool);
+    put(AddressScope.kind, scope);
+  }
   for (const port of ports) {
     if (!networks.has(port.network_id)) continue;
     put(Port.kind, port);
+    const router = replica.get(Router, port.router_id ?? "");
+    if (router !== undefined) put(Router.kind, router);
     const other = [...replica.objects(Host)].find((each) => each.name === port["binding:host_id"]);
     if (other !== undefined) put(Host.kind, other);
   }

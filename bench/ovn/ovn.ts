@@ -1,0 +1,207 @@
+/** OVN as Debian has it: its databases, ovn-northd, and an ovn-controller on each host; told by `ovn-nbctl` as a daemon (ovn-nbctl(8)). */
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { until } from "../bench.ts";
+import { type Host, ifaceId, startHosts } from "./hosts.ts";
+import {
+  addressOf,
+  gatewayMac,
+  gatewayOf,
+  hostName,
+  macOf,
+  type Plan,
+  type PlannedGroup,
+  type PlannedPort,
+  type PlannedRule,
+  tunnelAddress,
+} from "./plan.ts";
+import { Daemon, run } from "./processes.ts";
+import type { Side } from "./side.ts";
+
+const schemas = "/usr/share/ovn";
+/** Ports that one command adds. */
+const step = 100;
+const quiet = ["--no-chdir", "-vconsole:off", "-vsyslog:off"];
+
+const switchOf = (network: number): string => `sw${network}`;
+const groupOf = (group: string): string => `pg_${group}`;
+
+/** The first thing of a rule is the port, as Neutron writes it. */
+function matchOf(group: string, { tcp, fromMembers }: PlannedRule): string {
+  const terms = [`outport == @${groupOf(group)}`, "ip4"];
+  if (fromMembers) terms.push(`ip4.src == $${groupOf(group)}_ip4`);
+  if (tcp !== undefined) {
+    const [first, last] = tcp;
+    terms.push(first === last ? `tcp.dst == ${first}` : `tcp.dst >= ${first} && tcp.dst <= ${last}`);
+  }
+  return terms.join(" && ");
+}
+
+export class OvnSide implements Side {
+  readonly name = "OVN";
+  readonly hosts: readonly Host[];
+  readonly #directory: string;
+  readonly #daemons: Daemon[] = [];
+  #nb = "";
+
+  private constructor(hosts: readonly Host[], directory: string) {
+    this.hosts = hosts;
+    this.#directory = directory;
+  }
+
+  static async start(count: 1 | 2, directory: string): Promise<OvnSide> {
+    const hosts = await startHosts(count, join(directory, "ovn"));
+    const side = new OvnSide(hosts, join(directory, "ovn-central"));
+    try {
+      await side.#start();
+      return side;
+    } catch (error) {
+      await side.end();
+      throw error;
+    }
+  }
+
+  #at(file: string): string {
+    return join(this.#directory, file);
+  }
+
+  get #env(): NodeJS.ProcessEnv {
+    return { ...process.env, OVN_RUNDIR: this.#directory, OVN_LOGDIR: this.#directory, OVN_DBDIR: this.#directory };
+  }
+
+  async #start(): Promise<void> {
+    await mkdir(this.#directory, { recursive: true });
+    for (const which of ["nb", "sb"] as const) {
+      await run(["ovsdb-tool", "create", this.#at(`${which}.db`), `${schemas}/ovn-${which}.ovsschema`]);
+      const places = [`--remote=punix:${this.#at(`${which}.sock`)}`, `--unixctl=${this.#at(`${which}.ctl`)}`];
+      this.#daemons.push(new Daemon(["ovsdb-server", ...places, ...quiet, this.#at(`${which}.db`)], this.#env));
+    }
+    const dbs = [`--ovnnb-db=unix:${this.#at("nb.sock")}`, `--ovnsb-db=unix:${this.#at("sb.sock")}`];
+    this.#daemons.push(new Daemon(["ovn-northd", ...dbs, `--unixctl=${this.#at("northd.ctl")}`, ...quiet], this.#env));
+    await run(["ovn-nbctl", `--db=unix:${this.#at("nb.sock")}`, "--timeout=20", "init"], this.#env);
+    const daemon = [
+      "ovn-nbctl",
+      `--db=unix:${this.#at("nb.sock")}`,
+      "--detach",
+      `--pidfile=${this.#at("nbctl.pid")}`,
+      ...quiet,
+    ];
+    this.#nb = (await run(daemon, this.#env)).trim();
+    for (const host of this.hosts) {
+      const ids = {
+        "ovn-remote": `"unix:${this.#at("sb.sock")}"`,
+        "ovn-encap-type": "geneve",
+        "ovn-encap-ip": tunnelAddress(host.number),
+        "ovn-bridge-datapath-type": "netdev",
+        "ovn-remote-probe-interval": "0",
+        "ovn-openflow-probe-interval": "0",
+      };
+      await host.vsctl(
+        "set",
+        "open_vswitch",
+        ".",
+        ...Object.entries(ids).map(([key, value]) => `external_ids:${key}=${value}`),
+      );
+      host.daemon("ovn-controller", host.database, ...quiet);
+    }
+    await until("chassis", 30_000, async () => {
+      const chassis = await this.#sbctl("--bare", "--columns=name", "list", "chassis");
+      return chassis.split("\n").filter((line) => line !== "").length >= this.hosts.length ? true : undefined;
+    });
+  }
+
+  #nbctl(...words: readonly string[]): Promise<string> {
+    return run(["ovn-nbctl", ...words], { ...this.#env, OVN_NB_DAEMON: this.#nb });
+  }
+
+  #sbctl(...words: readonly string[]): Promise<string> {
+    return run(["ovn-sbctl", `--db=unix:${this.#at("sb.sock")}`, "--timeout=600", ...words], this.#env);
+  }
+
+  /** Until every real host has said that it holds everything (`hv_cfg`). */
+  async #sync(): Promise<void> {
+    await this.#nbctl("--timeout=900", "--wait=hv", "sync");
+  }
+
+  async build(plan: Plan): Promise<void> {
+    await this.#nbctl("lr-add", "r");
+    for (let network = 1; network <= plan.networks; network += 1) {
+      const [name, router] = [switchOf(network), `r-${network}`];
+      await this.#nbctl(
+        ...["ls-add", name, "--", "lrp-add", "r", router, gatewayMac(network), `${gatewayOf(network)}/24`],
+        ...["--", "lsp-add", name, `${name}-r`, "--", "lsp-set-type", `${name}-r`, "router"],
+        ...[
+          "--",
+          "lsp-set-addresses",
+          `${name}-r`,
+          "router",
+          "--",
+          "lsp-set-options",
+          `${name}-r`,
+          `router-port=${router}`,
+        ],
+      );
+    }
+    for (const group of plan.groups) await this.#addGroup(group);
+    for (let host = this.hosts.length + 1; host <= plan.hosts; host += step) {
+      const words: string[] = [];
+      for (let at = host; at < Math.min(host + step, plan.hosts + 1); at += 1)
+        words.push("--", "chassis-add", hostName(at), "geneve", tunnelAddress(at));
+      await this.#sbctl(...words);
+    }
+    for (let at = 0; at < plan.ports.length; at += step)
+      await this.#nbctl(...plan.ports.slice(at, at + step).flatMap((port) => this.#addition(port)));
+    await this.#nbctl("--timeout=900", "--wait=sb", "sync");
+    const far = plan.ports.filter((port) => port.host > this.hosts.length);
+    for (let at = 0; at < far.length; at += 10 * step) {
+      const some = far.slice(at, at + 10 * step);
+      await this.#sbctl(...some.flatMap((port) => ["--", "lsp-bind", ifaceId(port), hostName(port.host)]));
+    }
+    await this.#sync();
+  }
+
+  async #addGroup({ name, rules }: PlannedGroup): Promise<void> {
+    const group = groupOf(name);
+    await this.#nbctl(
+      ...["pg-add", group],
+      ...["--", "acl-add", group, "from-lport", "1002", `inport == @${group} && ip4`, "allow-related"],
+      ...["--", "acl-add", group, "from-lport", "1001", `inport == @${group} && ip`, "drop"],
+      ...["--", "acl-add", group, "to-lport", "1001", `outport == @${group} && ip`, "drop"],
+      ...rules.flatMap((rule) => ["--", "acl-add", group, "to-lport", "1002", matchOf(name, rule), "allow-related"]),
+    );
+  }
+
+  #addition(port: PlannedPort): readonly string[] {
+    const addresses = `"${macOf(port)} ${addressOf(port)}"`;
+    const id = `@p${port.number}`;
+    const [made, name] = [["--", `--id=${id}`, "create", "logical_switch_port"], ifaceId(port)];
+    return [
+      ...[...made, `name="${name}"`, `addresses=${addresses}`, `port_security=${addresses}`],
+      ...["--", "add", "logical_switch", switchOf(port.network), "ports", id],
+      ...(port.group === undefined ? [] : ["--", "add", "port_group", groupOf(port.group), "ports", id]),
+    ];
+  }
+
+  async add(port: PlannedPort): Promise<void> {
+    await this.#nbctl("--timeout=900", "--wait=hv", ...this.#addition(port));
+  }
+
+  async remove(port: PlannedPort): Promise<void> {
+    await this.#nbctl("--timeout=900", "--wait=hv", "lsp-del", ifaceId(port));
+  }
+
+  async addRule(group: string, rule: PlannedRule): Promise<void> {
+    const words = ["acl-add", groupOf(group), "to-lport", "1002", matchOf(group, rule), "allow-related"];
+    await this.#nbctl("--timeout=900", "--wait=hv", ...words);
+  }
+
+  deaths(): readonly string[] {
+    return [...this.hosts.flatMap((host) => host.deaths), ...this.#daemons.flatMap((each) => each.death ?? [])];
+  }
+
+  async end(): Promise<void> {
+    if (this.#nb !== "") await run(["ovn-appctl", "-t", this.#nb, "exit"], this.#env).catch(() => "");
+    for (const daemon of this.#daemons.toReversed()) await daemon.end();
+    for (const host of this.hosts) await host.end();
+  }
+}
