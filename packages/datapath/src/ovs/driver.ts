@@ -2,7 +2,7 @@
 import { setImmediate } from "node:timers/promises";
 import { backoffDelay, type Clock, type Log, type ReasonCode, realClock, silentLog, type Timer } from "@selvage/base";
 import type { Delta } from "@selvage/model";
-import { type Address, act, type Connection, type FlowRemoved, type Message, Port, packetOut } from "@selvage/openflow";
+import { type Address, act, type FlowRemoved, Port, packetOut } from "@selvage/openflow";
 import { fabricIngress, type Program, type Row, selvageProgram, vxlanIngress } from "@selvage/pipeline";
 import type { Adoption, Datapath, DatapathEvents, InstalledRow } from "../datapath.ts";
 import { planAdoption } from "./adoption.ts";
@@ -16,7 +16,7 @@ import { Ports } from "./ports.ts";
 import { pulseFlow, puntOf } from "./punts.ts";
 import { readInstalled } from "./read-back.ts";
 import { Renderer } from "./render.ts";
-import { openSession, type Session, type SessionPlan } from "./session.ts";
+import { batch, openSession, type Session, type SessionPlan } from "./session.ts";
 import { probePeriod, probesTo, TunnelEnds } from "./tunnel-ends.ts";
 import { ZoneKeeper } from "./zone-keeper.ts";
 import type { ZonePlan } from "./zones.ts";
@@ -444,10 +444,4 @@ export class OvsDatapath implements Datapath {
     this.#work = turn.catch(() => undefined);
     return turn;
   }
-}
-
-async function batch(connection: Connection, messages: readonly Message[]): Promise<void> {
-  if (messages.length === 0) return;
-  await connection.send(messages);
-  await connection.barrier();
 }

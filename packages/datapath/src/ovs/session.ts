@@ -6,6 +6,7 @@ import {
   Connection,
   connectSocket,
   type FlowRemoved,
+  type Message,
   type PacketIn,
   PacketInFormat,
   type TlvMapping,
@@ -145,4 +146,11 @@ function follow(
   };
   const datapath = datapathOf(replica, plan.bridge);
   return { replica, client, datapath, connection, control, ended, addVxlan, close };
+}
+
+/** Sends messages and waits behind a barrier until they are done. Rejects with what was refused. */
+export async function batch(connection: Connection, messages: readonly Message[]): Promise<void> {
+  if (messages.length === 0) return;
+  await connection.send(messages);
+  await connection.barrier();
 }
