@@ -62,7 +62,7 @@ let serving: Program;
 const bracketed = (address: string): string => (address.includes(":") ? `[${address}]` : address);
 const addresses = ({ ip4, ip6 }: Guest): readonly string[] => [ip4, ip6];
 
-/** Whether one of up to five questions is answered. */
+/** Whether a question is answered. */
 async function pings(from: Guest, address: string, ...options: readonly string[]): Promise<boolean> {
   const { said } = await world.fabric.run(from, "ping", "-n", "-c", "1", "-W", "10", ...options, address);
   return said.includes(" 1 received");
@@ -75,18 +75,21 @@ async function asks(from: Guest, address: string, port = 80, seconds = 10): Prom
   return code === 0 ? said : undefined;
 }
 
-/** Asserts that what is asked there is dropped for want of a rule that lets it in. */
-async function isShut(from: Guest, to: Guest, address: string, port = 80): Promise<void> {
+/** Asserts that what is asked there, at each address, is dropped for want of a rule that lets it in. */
+async function isShut(from: Guest, to: Guest, port = 80): Promise<void> {
   const { fabric } = world;
-  const said = await fabric.drops(to.host, "sg-default-deny-ingress", 1, () => asks(from, address, port, 1));
-  assert.equal(said, undefined, `${from.name} to ${address} port ${port}`);
+  const both = () => Promise.all(addresses(to).map((address) => asks(from, address, port, 1)));
+  const said = await fabric.drops(to.host, "sg-default-deny-ingress", 2, both);
+  assert.deepEqual(said, [undefined, undefined], `${from.name} to ${to.name} port ${port}`);
 }
 
-async function isSilent(from: Guest, to: Guest, address: string): Promise<void> {
+/** The same of pings, two to each address. */
+async function isSilent(from: Guest, to: Guest): Promise<void> {
   const { fabric } = world;
-  const ping = () => fabric.run(from, "ping", "-n", "-c", "2", "-i", "0.2", "-W", "1", address);
-  const { said } = await fabric.drops(to.host, "sg-default-deny-ingress", 2, ping);
-  assert.match(said, / 0 received/, `${from.name} to ${address}`);
+  const ping = (address: string) => fabric.run(from, "ping", "-n", "-c", "2", "-i", "0.2", "-W", "1", address);
+  const both = () => Promise.all(addresses(to).map(ping));
+  for (const { said } of await fabric.drops(to.host, "sg-default-deny-ingress", 4, both))
+    assert.match(said, / 0 received/, `${from.name} to ${to.name}`);
 }
 
 /** A rule of the servers' group, for both versions of IP; `more`: of one alone where it names a prefix. */
@@ -159,24 +162,22 @@ describe("security groups", { skip }, () => {
       [two, one],
     ] as const)
       for (const address of addresses(to)) assert.ok(await pings(from, address), `${from.name} to ${address}`);
-    for (const stranger of [world.near, world.far])
-      for (const address of addresses(one)) await isSilent(stranger, one, address);
+    for (const stranger of [world.near, world.far]) await isSilent(stranger, one);
     // Members may send to it; it lets nobody in.
-    for (const address of addresses(world.near)) await isSilent(one, world.near, address);
+    await isSilent(one, world.near);
   });
 
   test("a rule for port 80 lets curl in from this host and the other, by IPv4 and IPv6, and no other port", async () => {
     const { web, near, far } = world;
-    for (const from of [near, far]) for (const address of addresses(web)) await isShut(from, web, address);
+    for (const from of [near, far]) await isShut(from, web);
     const ids = await rule(http());
     for (const from of [near, far]) {
-      for (const address of addresses(web)) {
+      for (const address of addresses(web))
         assert.equal(await asks(from, address), "web", `${from.name} to ${address}`);
-        await isShut(from, web, address, 81);
-      }
+      await isShut(from, web, 81);
     }
     await unrule(ids);
-    for (const from of [near, far]) for (const address of addresses(web)) await isShut(from, web, address);
+    for (const from of [near, far]) await isShut(from, web);
   });
 
   test("a rule that goes takes with it what it let in: a transfer's answers, and a ping, at the next packet", async () => {
@@ -207,17 +208,16 @@ describe("security groups", { skip }, () => {
     const friends = { security_groups: [groups.clients, groups.friends] };
     for (const guest of [near, far]) {
       const other = guest === near ? far : near;
-      for (const address of addresses(web)) await isShut(guest, web, address);
+      await isShut(guest, web);
       await fabric.change("ports", guest.id, friends);
-      for (const address of addresses(web)) {
+      for (const address of addresses(web))
         assert.equal(await asks(guest, address), "web", `${guest.name} to ${address}`);
-        await isShut(other, web, address);
-      }
+      await isShut(other, web);
       await using stream = fabric.start(guest, "curl", "-s", "-N", `http://${web.ip4}/stream`);
       await stream.says(/web\n.*web/s);
       await fabric.change("ports", guest.id, { security_groups: [groups.clients] });
       await isCut(stream, web.host, "ct-rule-revoked");
-      for (const address of addresses(web)) await isShut(guest, web, address);
+      await isShut(guest, web);
     }
     // One of two that goes: what it sends is nobody's whom the rule names, and the other's goes on.
     for (const { id } of [near, far]) await fabric.change("ports", id, friends);
@@ -225,7 +225,7 @@ describe("security groups", { skip }, () => {
     await using cut = fabric.start(far, "curl", "-s", "-N", `http://${web.ip4}/stream`);
     for (const stream of [kept, cut]) await stream.says(/web\n.*web/s);
     await fabric.change("ports", far.id, { security_groups: [groups.clients] });
-    await fabric.drops(web.host, "sg-default-deny-ingress", 1, async () => undefined);
+    await isShut(far, web);
     const heard = kept.said.length;
     await until("the other's goes on", WAIT_MS, async () => (kept.said.length > heard + 100 ? true : undefined));
     await fabric.change("ports", near.id, { security_groups: [groups.clients] });
@@ -238,25 +238,21 @@ describe("security groups", { skip }, () => {
       ...(await rule({ ...http(), remote_ip_prefix: far.ip4 })),
       ...(await rule({ ...http(), remote_ip_prefix: `${far.ip6}/128` })),
     ];
-    for (const address of addresses(web)) {
-      assert.equal(await asks(far, address), "web", address);
-      await isShut(near, web, address);
-    }
+    for (const address of addresses(web)) assert.equal(await asks(far, address), "web", address);
+    await isShut(near, web);
     await unrule(narrow);
 
     const group = await fabric.make("address-groups", { name: "those", addresses: [] });
     const named = await rule({ ...http(), remote_address_group_id: group });
-    for (const address of addresses(web)) await isShut(near, web, address);
+    await isShut(near, web);
     const body = { addresses: [`${near.ip4}/32`, `${near.ip6}/128`] };
     await fabric.api.ask("PUT", `/v2.0/address-groups/${group}/add_addresses`, body);
     await fabric.settled();
-    for (const address of addresses(web)) {
-      assert.equal(await asks(near, address), "web", address);
-      await isShut(far, web, address);
-    }
+    for (const address of addresses(web)) assert.equal(await asks(near, address), "web", address);
+    await isShut(far, web);
     await fabric.api.ask("PUT", `/v2.0/address-groups/${group}/remove_addresses`, body);
     await fabric.settled();
-    for (const address of addresses(web)) await isShut(near, web, address);
+    await isShut(near, web);
     await unrule(named);
   });
 
@@ -305,7 +301,7 @@ describe("port security", { skip }, () => {
   test("a machine without it sends as it likes and is asked no rules; with it again, both end", async () => {
     const { fabric, groups, members, near } = world;
     const [one] = members;
-    for (const address of addresses(near)) await isSilent(one, near, address);
+    await isSilent(one, near);
     await fabric.change("ports", near.id, { port_security_enabled: false, security_groups: [] });
     for (const address of addresses(near)) assert.ok(await pings(one, address), address);
     const address = "192.168.40.200";
@@ -313,7 +309,7 @@ describe("port security", { skip }, () => {
     await fabric.run(near, "arping", "-U", "-c", "1", "-I", "eth0", address);
     assert.ok(await pings(one, address), "an address that nobody gave it");
     await fabric.change("ports", near.id, { port_security_enabled: true, security_groups: [groups.clients] });
-    for (const each of addresses(near)) await isSilent(one, near, each);
+    await isSilent(one, near);
     const spoof = () => fabric.run(near, "arping", "-U", "-c", "1", "-I", "eth0", address);
     await fabric.drops(near.host, "arp-spoof", 1, spoof);
     await fabric.run(near, "ip", "addr", "del", `${address}/24`, "dev", "eth0");
