@@ -1,0 +1,231 @@
+/** A fabric of two hosts as a test uses it: machines plugged into ports of its own making, programs that run in them, what their hosts' switches drop and track. */
+
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { chmodSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { type ReasonCode, reasonByCode } from "@selvage/base";
+import { type Api, at, captureInLab, enterLab, type LabPlace, openFabric, openLab, placeOf, plug } from "@selvage/lab";
+import { until } from "@selvage/lab/testing";
+
+const MAIN = fileURLToPath(new URL("../../packages/cli/src/main.ts", import.meta.url));
+const WAIT_MS = 120_000;
+
+/** A machine and the port that it is plugged into. */
+export interface Guest {
+  readonly name: string;
+  readonly host: string;
+  readonly id: string;
+  readonly mac: string;
+  readonly ip4: string;
+  readonly ip6: string;
+  readonly room: LabPlace;
+}
+
+/** A program that runs in a machine until it is disposed of. */
+export class Program implements AsyncDisposable {
+  readonly #child: ChildProcess;
+  #said = "";
+
+  constructor(argv: readonly string[]) {
+    const [file = "", ...args] = argv;
+    this.#child = spawn(file, args, { stdio: ["ignore", "pipe", "pipe"] });
+    for (const stream of [this.#child.stdout, this.#child.stderr])
+      stream?.on("data", (bytes: Buffer) => {
+        this.#said += bytes.toString();
+      });
+  }
+
+  /** All that it has said until now. */
+  get said(): string {
+    return this.#said;
+  }
+
+  get hasEnded(): boolean {
+    return this.#child.exitCode !== null || this.#child.signalCode !== null;
+  }
+
+  /** Waits until it has said what matches. Throws an Error when it ends before. */
+  says(pattern: RegExp): Promise<RegExpExecArray> {
+    return until(`not said: ${pattern}`, WAIT_MS, async () => {
+      const found = pattern.exec(this.#said);
+      if (found === null && this.hasEnded) throw new Error(`it ended, and said: ${this.#said}`);
+      return found ?? undefined;
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.hasEnded) return;
+    const ended = once(this.#child, "exit");
+    this.#child.kill("SIGKILL");
+    await ended;
+  }
+}
+
+function selvage(...words: readonly string[]): string {
+  const result = spawnSync(process.execPath, [MAIN, ...words], { encoding: "utf8", timeout: 600_000 });
+  if (result.status !== 0) throw new Error(`selvage ${words.join(" ")}: ${result.stderr}`);
+  return result.stdout;
+}
+
+const texts = (value: unknown, key: string): string => {
+  const found = at(value, key);
+  if (typeof found !== "string") throw new Error(`no text ${key} in ${JSON.stringify(value)}`);
+  return found;
+};
+const members = (value: unknown, key: string): readonly unknown[] => {
+  const found = at(value, key);
+  return Array.isArray(found) ? found : [];
+};
+
+export class Fabric implements AsyncDisposable {
+  readonly api: Api;
+  readonly #data: string;
+  readonly #place: string;
+  readonly #socket: string;
+  readonly #firstPid: number;
+
+  private constructor(place: string, data: string, api: Api, socket: string, firstPid: number) {
+    this.#place = place;
+    this.#data = data;
+    this.api = api;
+    this.#socket = socket;
+    this.#firstPid = firstPid;
+  }
+
+  /** Brings a fabric with two hosts up in a directory of its own. */
+  static async up(word: string): Promise<Fabric> {
+    const place = mkdtempSync(join(tmpdir(), `selvage-${word}-`));
+    // The server's user must be able to pass.
+    chmodSync(place, 0o755);
+    const data = join(place, "data");
+    try {
+      selvage("up", "--data", data, "--hosts", "2", "--port", "0", "--json");
+      const { api, paths } = await openFabric(data);
+      const { lab } = await openLab(data);
+      return new Fabric(place, data, api, paths.labSocket, lab.first.pid);
+    } catch (cause) {
+      end(place, data);
+      throw cause;
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    end(this.#place, this.#data);
+  }
+
+  /** Makes an object of the Networking API and gives its id. `plural`: as its path has it. */
+  async make(plural: string, fields: Readonly<Record<string, unknown>>): Promise<string> {
+    const kind = plural.replaceAll("-", "_").replace(/s$/, "");
+    return texts(at(await this.api.ask("POST", `/v2.0/${plural}`, { [kind]: fields }), kind), "id");
+  }
+
+  async change(plural: string, id: string, fields: Readonly<Record<string, unknown>>): Promise<void> {
+    const kind = plural.replaceAll("-", "_").replace(/s$/, "");
+    await this.api.ask("PUT", `/v2.0/${plural}/${id}`, { [kind]: fields });
+    await this.settled();
+  }
+
+  async remove(plural: string, id: string): Promise<void> {
+    await this.api.ask("DELETE", `/v2.0/${plural}/${id}`);
+    await this.settled();
+  }
+
+  /** Makes a port with these fields and plugs a machine into it, with the addresses that the port has. */
+  async guest(name: string, host: string, fields: Readonly<Record<string, unknown>>): Promise<Guest> {
+    const reply = await this.api.ask("POST", "/v2.0/ports", { port: { name, ...fields } });
+    const port = at(reply, "port");
+    const id = texts(port, "id");
+    const machine = await plug(this.api, this.#socket, id, host, WAIT_MS);
+    await until(`${name} is not up`, WAIT_MS, async () => {
+      const now = at(await this.api.ask("GET", `/v2.0/ports/${id}`), "port");
+      return at(now, "status") === "ACTIVE" ? true : undefined;
+    });
+    const addresses = members(port, "fixed_ips").map((each) => texts(each, "ip_address"));
+    const address = (isIpv6: boolean): string => addresses.find((each) => each.includes(":") === isIpv6) ?? "";
+    return {
+      name,
+      host,
+      id,
+      mac: texts(port, "mac_address"),
+      ip4: address(false),
+      ip6: address(true),
+      room: placeOf(machine),
+    };
+  }
+
+  /** Waits until what was asked for last is in force on every host. */
+  async settled(): Promise<void> {
+    await until("not every host is current", WAIT_MS, async () => {
+      const status = await this.api.ask("GET", "/v1/status");
+      const isCurrent = (host: unknown): boolean => at(host, "in_force") === at(status, "revision");
+      return members(status, "hosts").every(isCurrent) ? true : undefined;
+    });
+  }
+
+  /** Runs a program in a machine to its end and gives its exit code and what it said. */
+  async run(
+    { room }: Pick<Guest, "room">,
+    ...argv: readonly string[]
+  ): Promise<{ readonly code: number; readonly said: string }> {
+    const { code, stdout, stderr } = await captureInLab(this.#firstPid, room, argv, WAIT_MS);
+    return { code, said: `${stdout}${stderr}` };
+  }
+
+  /** Starts a program in a machine. */
+  start({ room }: Pick<Guest, "room">, ...argv: readonly string[]): Program {
+    return new Program(enterLab(this.#firstPid, room, argv));
+  }
+
+  get firstPid(): number {
+    return this.#firstPid;
+  }
+
+  /** Packets that a host's switch has dropped for a reason: its number stands in bits 59 to 52 of the dropping flows' cookies. */
+  dropped(host: string, reason: ReasonCode): number {
+    const { number } = reasonByCode(reason);
+    const flows = this.#said(host, "ovs-ofctl", ["-O", "OpenFlow15", "dump-flows"], "br-int.mgmt");
+    return flows.split("\n").reduce((sum, line) => {
+      const [, cookie = "0"] = /cookie=(0x[0-9a-f]+)/.exec(line) ?? [];
+      const [, packets = "0"] = /n_packets=(\d+)/.exec(line) ?? [];
+      return Number((BigInt(cookie) >> 52n) & 0xffn) === number ? sum + Number(packets) : sum;
+    }, 0);
+  }
+
+  /** Runs `work` and waits until the host has counted so many more drops for the reason. */
+  async drops<T>(host: string, reason: ReasonCode, count: number, work: () => Promise<T>): Promise<T> {
+    const before = this.dropped(host, reason);
+    const result = await work();
+    await until(`${host} did not count ${count} times ${reason}`, WAIT_MS, async () =>
+      this.dropped(host, reason) >= before + count ? true : undefined,
+    );
+    return result;
+  }
+
+  /** Connections that a host's switch tracks for a port now, and how many it may. */
+  tracked({ host, id }: Guest): { readonly count: number; readonly limit: number } {
+    const database = `--db=unix:${join(this.#data, "hosts", host, "run", "db.sock")}`;
+    const words = [database, "get", "bridge", "br-int", `external_ids:selvage-zone-${id}`];
+    const zone = spawnSync("ovs-vsctl", words, { encoding: "utf8" }).stdout.trim().replaceAll('"', "");
+    const target = join(this.#data, "hosts", host, "run", "vswitchd.ctl");
+    const ask = ["-t", target, "dpctl/ct-get-limits", "netdev@ovs-netdev"];
+    const limits = spawnSync("ovs-appctl", ask, { encoding: "utf8" });
+    const [, limit, count] = new RegExp(`zone=${zone},limit=(\\d+),count=(\\d+)`).exec(limits.stdout) ?? [];
+    if (limit === undefined) throw new Error(`no zone ${zone} of ${id} in ${limits.stdout}${limits.stderr}`);
+    return { limit: Number(limit), count: Number(count) };
+  }
+
+  #said(host: string, command: string, words: readonly string[], socket: string): string {
+    const target = `unix:${join(this.#data, "hosts", host, "run", socket)}`;
+    const result = spawnSync(command, [...words, target], { encoding: "utf8", maxBuffer: 1 << 26 });
+    if (result.status !== 0) throw new Error(`${command}: ${result.stderr}`);
+    return result.stdout;
+  }
+}
+
+function end(place: string, data: string): void {
+  spawnSync(process.execPath, [MAIN, "down", "--purge", "--data", data], { encoding: "utf8", timeout: 600_000 });
+  rmSync(place, { recursive: true, force: true });
+}
