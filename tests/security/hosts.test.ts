@@ -11,7 +11,7 @@ import { after, before, test } from "node:test";
 import { joinHost } from "@selvage/agent";
 import { createAuthority, createKeyAndRequest, identityOf, signHostRequest } from "@selvage/base";
 import { Journal } from "@selvage/datapath/testing";
-import { Host, Port } from "@selvage/model";
+import { Host, Port, SecurityGroupRule, SecurityGroupSet } from "@selvage/model";
 import { relay } from "@selvage/server";
 import { type Json, startTestServer, type TestProject, type TestServer, tlsRoutes } from "@selvage/server/testing";
 import { type FromServer, projectionFingerprint, protocolVersions, readFromServer, serverName } from "@selvage/sync";
@@ -127,6 +127,14 @@ class Stream {
     return whole.type === "changes" ? whole.revision : 0;
   }
 
+  /** Greets, and resolves with the code it was refused with, or with "greeted". */
+  async answer(more: Json): Promise<string> {
+    this.hello(more);
+    const answers = (message: FromServer) => message.type === "refused" || message.type === "changes";
+    const answer = await this.received.first(answers, "an answer", patience);
+    return answer.type === "refused" ? answer.code : "greeted";
+  }
+
   /** Resolves with the code that the stream was refused with. */
   async refusal(): Promise<string> {
     const refused = await this.received.first((message) => message.type === "refused", "a refusal", patience);
@@ -153,6 +161,21 @@ const facts = (ports_up: readonly string[]): Json => ({
   unbound: [],
   quarantined: [],
 });
+
+/** What a host with one guarded port needs. */
+const needed = new Set([
+  ...["host", "network", "subnet", "port"],
+  ...["security_group", "security_group_rule", "security_group_set"],
+]);
+
+/** The security groups that an object on the stream speaks of. */
+function groupsNamed(kind: string, id: string): readonly string[] {
+  const { replica } = server.running.core.writer;
+  if (kind === "security_group") return [id];
+  if (kind === "security_group_set") return replica.get(SecurityGroupSet, id)?.groups ?? [];
+  const rule = kind === "security_group_rule" ? replica.get(SecurityGroupRule, id) : undefined;
+  return rule === undefined ? [] : [rule.security_group_id];
+}
 
 /** An HTTPS request with a host's certificate, or none. */
 function ask(method: string, path: string, body: unknown, identity?: Pick<Identity, "cert" | "key">, token?: string) {
@@ -186,6 +209,7 @@ test("a host is sent its own need, and whatever it says it holds it is told noth
   const kinds = new Set(everything.map(([kind]) => kind));
   for (const kind of ["secret", "user", "join_token", "project", "assignment"]) assert.ok(kinds.has(kind), kind);
   const log = server.running.core.store.logId;
+  const groupsOfA = replica.get(Port, ports.a)?.security_groups;
   for (const more of [{}, { held: everything }, { held: everything, log }, { held: [["port", ports.b, 0]], log }]) {
     const stream = await Stream.open(a);
     await stream.greeted(more);
@@ -193,9 +217,10 @@ test("a host is sent its own need, and whatever it says it holds it is told noth
     const puts = new Set(stream.keys);
     for (const key of puts) {
       const [kind = "", id = ""] = key.split(" ");
-      assert.ok(["host", "network", "subnet", "port"].includes(kind), key);
+      assert.ok(needed.has(kind), key);
       if (kind === "port") assert.equal(id, ports.a);
       if (kind === "host") assert.equal(id, a.id);
+      for (const group of groupsNamed(kind, id)) assert.deepEqual(groupsOfA, [group], "a group that its port is in");
     }
     assert.doesNotMatch(all, /of-nobody-else|port-a|port-b|PRIVATE KEY|argon2|red-network|certificate_fingerprint/);
     assert.equal(all.includes(b.id) && !("held" in more), false, "another host is not named to it");
@@ -252,8 +277,7 @@ test("the address of another host's tunnels is refused, and the other's stream s
   await victim.greeted({ tunnel_ip: "198.18.0.2" });
   for (const tunnel_ip of ["198.18.0.2", "::ffff:198.18.0.2", "198.18.0.2 ", "not an address", ""]) {
     const stream = await Stream.open(a);
-    stream.hello({ tunnel_ip });
-    const code = await Promise.race([stream.refusal(), stream.greeted().then(() => "greeted")]);
+    const code = await stream.answer({ tunnel_ip });
     // What is read as another address is another address; it must not be read as the other host's by anyone.
     if (code === "greeted") assert.notEqual(tunnelOf(a.id), "198.18.0.2", tunnel_ip);
     else assert.ok(["FieldInvalid", "ProtocolViolation"].includes(code), `${tunnel_ip}: ${code}`);
