@@ -4,10 +4,13 @@ import { percentile, type Report, spread } from "../figures.ts";
 import type { Guest } from "./hosts.ts";
 import { addressOf, fromMembers, macOf, type PlannedPort, spreadPorts } from "./plan.ts";
 import { preciseNow, startProbe } from "./probe.ts";
+import { within } from "./processes.ts";
 import { plugGuest, type Side } from "./side.ts";
 
 const perNetwork = 100;
 const warmUps = 2;
+/** Of one port, all in all, ms. */
+const limit = 180_000;
 
 interface Sample {
   /** Ms until the system said that it is in force. */
@@ -65,7 +68,8 @@ export async function addedPort(report: Report, side: Side, there: number, sampl
   const now = preciseNow();
   const all: Sample[] = [];
   for (let at = 0; at < warmUps + samples; at += 1) {
-    const one = await sample(side, { number: there + 2 + at, host: 2, network, group }, guest, now);
+    const port = { number: there + 2 + at, host: 2, network, group };
+    const one = await within("a port more", limit, sample(side, port, guest, now));
     if (at >= warmUps) all.push(one);
   }
   const flows = Math.max(...(await Promise.all(side.hosts.map((host) => host.flows()))));

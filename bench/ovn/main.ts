@@ -3,7 +3,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { inDirectory } from "../bench.ts";
+import { inDirectory, whenInterrupted } from "../bench.ts";
 import { type Figure, isMet, numberText, type Report, tableText } from "../figures.ts";
 import { commitName, describeMachine, loadNow, machineText } from "../machine.ts";
 import { addedPort } from "./added-port.ts";
@@ -54,12 +54,13 @@ interface Part {
 }
 
 /** Runs with a side, which goes after it; tells what ended by itself, which is nobody's win. */
-async function within<S extends Side>(
+async function withSide<S extends Side>(
   report: Report,
   starting: Promise<S>,
   work: (side: S) => Promise<void>,
 ): Promise<void> {
   const side = await starting;
+  const forget = whenInterrupted(() => side.end());
   try {
     await work(side);
   } catch (error) {
@@ -69,6 +70,7 @@ async function within<S extends Side>(
   } finally {
     for (const death of side.deaths()) report.step(`${side.name}: ${death}`);
     await side.end();
+    forget();
   }
 }
 
@@ -81,11 +83,11 @@ const parts: readonly Part[] = [
       for (const [count, samples] of there) {
         const place = join(directory, `port-${count}`);
         report.step(`${count} ports: OVN`);
-        await within(report, OvnSide.start(2, place), async (side) => {
+        await withSide(report, OvnSide.start(2, place), async (side) => {
           await addedPort(report, side, count, samples);
         });
         report.step(`${count} ports: Selvage`);
-        await within(report, SelvageSide.start(2, place), async (side) => {
+        await withSide(report, SelvageSide.start(2, place), async (side) => {
           medians.push((await addedPort(report, side, count, Math.max(samples, size.rounds))).ms);
         });
       }
@@ -101,8 +103,10 @@ const parts: readonly Part[] = [
     name: "traffic",
     what: "throughput, processor time, requests and connections a second",
     async run(report, { rounds, seconds }, directory) {
-      await within(report, OvnSide.start(2, directory), (ovn) =>
-        within(report, SelvageSide.start(2, directory), (selvage) => traffic(report, [selvage, ovn], rounds, seconds)),
+      await withSide(report, OvnSide.start(2, directory), (ovn) =>
+        withSide(report, SelvageSide.start(2, directory), (selvage) =>
+          traffic(report, [selvage, ovn], rounds, seconds),
+        ),
       );
     },
   },
@@ -110,9 +114,9 @@ const parts: readonly Part[] = [
     name: "scale",
     what: "flows of one real switch among 1,000 hosts",
     async run(report, { ovnAtScale }, directory) {
-      await within(report, SelvageSide.start(1, directory), (side) => flowsAtScale(report, side, large));
+      await withSide(report, SelvageSide.start(1, directory), (side) => flowsAtScale(report, side, large));
       if (!ovnAtScale) return;
-      await within(report, OvnSide.start(1, directory), (side) => flowsAtScale(report, side, large));
+      await withSide(report, OvnSide.start(1, directory), (side) => flowsAtScale(report, side, large));
     },
   },
   {
@@ -122,7 +126,7 @@ const parts: readonly Part[] = [
       const rows: (readonly number[])[] = [];
       for (const members of [10, 10_000]) {
         const place = join(directory, `members-${members}`);
-        await within(report, SelvageSide.start(2, place), async (side) => {
+        await withSide(report, SelvageSide.start(2, place), async (side) => {
           rows.push(await oneMore(report, side, members));
         });
       }

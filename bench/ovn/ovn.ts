@@ -183,11 +183,11 @@ export class OvnSide implements Side {
   }
 
   async add(port: PlannedPort): Promise<void> {
-    await this.#nbctl("--timeout=900", "--wait=hv", ...this.#addition(port));
+    await this.#nbctl("--timeout=120", "--wait=hv", ...this.#addition(port));
   }
 
   async remove(port: PlannedPort): Promise<void> {
-    await this.#nbctl("--timeout=900", "--wait=hv", "lsp-del", ifaceId(port));
+    await this.#nbctl("--timeout=120", "--wait=hv", "lsp-del", ifaceId(port));
   }
 
   async addRule(group: string, rule: PlannedRule): Promise<void> {

@@ -11,6 +11,17 @@ export async function run(argv: readonly string[], env: NodeJS.ProcessEnv = proc
   return (await execute(file, rest, { env, maxBuffer: 1 << 29 })).stdout;
 }
 
+/** What `work` gives; rejects when it takes longer, and leaves it alone. */
+export async function within<T>(what: string, limitMs: number, work: Promise<T>): Promise<T> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => late.reject(new Error(`${what}: not within ${limitMs} ms`)), limitMs);
+  try {
+    return await Promise.race([work, late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /** A process that stays. */
 export class Daemon {
   readonly child: ChildProcess;
