@@ -9,14 +9,18 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { startTestServer, type TestServer } from "@selvage/server/testing";
 import {
+  type Allowed,
   emptyOutcomes,
   figuresLine,
   judgeOutcome,
+  newlyPossible,
   type Outcome,
   type Outcomes,
   parseAllowed,
   parseLine,
+  waiting,
 } from "./tempest/outcomes.ts";
+import { configuration, networkOutside, offeredBy } from "./tempest/settings.ts";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const RUNNER = fileURLToPath(new URL("tempest/run.py", import.meta.url));
@@ -34,8 +38,9 @@ packages ${DEBIAN.join(" and ")} (as root, by apt, no service is started).
   --json FILE  writes every test's outcome there
   --verbose    also tell each test that passed, and why each was skipped
 
-Prints how many passed, failed and were skipped, and every failure with its cause. scripts/tempest/allowed.json lists the tests that need
-what this server does not have, each with its reason; an entry counts only while the extension that it waits for is not listed.
+Prints every failure with its cause, what is skipped and why, and how many passed, failed and were skipped. The extensions that Tempest is told
+of are those that the server lists. scripts/tempest/allowed.json lists the tests that need what it does not have, each with its reason; an entry
+counts only while what it waits for is not there, and one that has done its time is named at the end.
 Exit code: 0 everything else passed, 1 a test failed or was skipped that is not in the list, 64 wrong use.
 `;
 
@@ -54,52 +59,16 @@ async function bringTempest(): Promise<void> {
   }
 }
 
-/** tempest.conf for a server: accounts are made as the tests need them; no compute, image or volume service; the extensions that the server lists. */
-function configuration(server: TestServer, directory: string, extensions: readonly string[]): string {
-  const sections: Readonly<Record<string, Readonly<Record<string, string>>>> = {
-    DEFAULT: { log_dir: directory, log_file: "tempest.log", debug: "false" },
-    auth: {
-      use_dynamic_credentials: "true",
-      admin_username: "admin",
-      admin_password: server.adminPassword,
-      admin_project_name: "admin",
-      admin_domain_name: "Default",
-      tempest_roles: "member",
-    },
-    identity: {
-      uri_v3: `${server.url}/identity/v3`,
-      auth_version: "v3",
-      region: server.running.core.settings.region,
-    },
-    "identity-feature-enabled": { api_v2: "false", api_v3: "true" },
-    network: { region: server.running.core.settings.region, project_network_cidr: "10.100.0.0/16" },
-    "network-feature-enabled": {
-      api_extensions: extensions.join(","),
-      ipv6: "true",
-      ipv6_subnet_attributes: "true",
-      floating_ips: String(extensions.includes("external-net")),
-      port_security: String(extensions.includes("port-security")),
-    },
-    service_available: { neutron: "true", nova: "false", glance: "false", cinder: "false", swift: "false" },
-    oslo_concurrency: { lock_path: directory },
-  };
-  return Object.entries(sections)
-    .map(([name, settings]) => {
-      const lines = Object.entries(settings).map(([key, value]) => `${key} = ${value}`);
-      return `[${name}]\n${lines.join("\n")}\n`;
-    })
-    .join("\n");
-}
-
 async function runTempest(
   server: TestServer,
-  extensions: readonly string[],
+  offered: ReadonlySet<string>,
   patterns: readonly string[],
   heard: (outcome: Outcome) => void,
 ): Promise<void> {
   const directory = mkdtempSync(join(tmpdir(), "selvage-tempest-"));
   try {
-    writeFileSync(join(directory, "tempest.conf"), configuration(server, directory, extensions), { mode: 0o600 });
+    const text = configuration(server, directory, offered, await networkOutside(server, offered));
+    writeFileSync(join(directory, "tempest.conf"), text, { mode: 0o600 });
     const env = {
       ...process.env,
       TEMPEST_CONFIG_DIR: directory,
@@ -134,16 +103,23 @@ async function runTempest(
   }
 }
 
+const say = (text: string): void => void process.stdout.write(`${text}\n`);
+
 function tell(outcomes: Outcomes, verbose: boolean): void {
-  const say = (text: string): void => void process.stdout.write(`${text}\n`);
-  for (const { outcome, allowed } of outcomes.judged) {
-    const why = outcome.why.replaceAll("\n", "\n      ");
-    if (outcome.outcome === "failed") {
-      say(`${allowed === undefined ? "FAILED " : "failed, allowed "} ${outcome.test} ${outcome.where}\n      ${why}`);
-      if (allowed !== undefined) say(`      allowed: ${allowed.reason}`);
-    } else if (outcome.outcome === "skipped" && (verbose || allowed === undefined)) {
-      say(`${allowed === undefined ? "SKIPPED" : "skipped, allowed"} ${outcome.test}\n      ${why}`);
-    }
+  for (const { outcome, unexpected } of outcomes.judged) {
+    if (!unexpected && !(verbose && outcome.outcome === "skipped")) continue;
+    const mark = unexpected ? outcome.outcome.toUpperCase() : "skipped";
+    say(`${mark} ${outcome.test} ${outcome.where}\n      ${outcome.why.replaceAll("\n", "\n      ")}`);
+  }
+  for (const { allowed, tests } of waiting(outcomes)) {
+    const needs = allowed.needs.length === 0 ? "" : ` (needs ${allowed.needs.join(", ")})`;
+    say(`${String(tests).padStart(4)} skipped: ${allowed.reason}${needs}`);
+  }
+}
+
+function tellPossible(entries: readonly Allowed[]): void {
+  for (const { pattern, reason } of entries) {
+    say(`newly possible: take "${pattern.source}" out of scripts/tempest/allowed.json, where it says: ${reason}`);
   }
 }
 
@@ -165,15 +141,15 @@ async function main(): Promise<number> {
   await using server = await startTestServer({ on: "sqlite" });
   // The tests of agents want one; here a host is one.
   await server.host("tempest-host");
-  const listed = (await server.admin.get("/v2.0/extensions")).body.extensions;
-  const extensions = (listed as readonly { readonly alias: string }[]).map(({ alias }) => alias);
+  const offered = await offeredBy(server);
   const outcomes = emptyOutcomes();
   const begun = performance.now();
-  await runTempest(server, extensions, positionals, (outcome) => {
-    judgeOutcome(outcomes, outcome, allowed, extensions);
+  await runTempest(server, offered, positionals, (outcome) => {
+    judgeOutcome(outcomes, outcome, allowed, offered);
     if (values.verbose) process.stderr.write(`${outcome.outcome} ${outcome.test}\n`);
   });
   tell(outcomes, values.verbose);
+  if (positionals.length === 0) tellPossible(newlyPossible(outcomes, allowed, offered));
   if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(outcomes.judged, undefined, 2)}\n`);
   process.stdout.write(`${figuresLine(outcomes, (performance.now() - begun) / 1000)}\n`);
   return outcomes.unexpected > 0 ? 1 : 0;

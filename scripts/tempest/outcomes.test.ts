@@ -1,24 +1,78 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { emptyOutcomes, figuresLine, judgeOutcome, type Outcome, parseAllowed, parseLine } from "./outcomes.ts";
+import {
+  emptyOutcomes,
+  figuresLine,
+  judgeOutcome,
+  newlyPossible,
+  type Outcome,
+  type Outcomes,
+  parseAllowed,
+  parseLine,
+  waiting,
+} from "./outcomes.ts";
 
-const ended = (name: string, outcome: Outcome["outcome"]): Outcome => ({ test: name, outcome, where: "", why: "so" });
+const list = parseAllowed(
+  JSON.stringify([
+    { tests: "Metering", needs: "metering", reason: "there is none" },
+    { tests: "Gateway", needs: ["external-net", "/v2.0/floatingips"], reason: "nothing outside" },
+    { tests: "Stateful", refused: "'stateful' is not supported", reason: "it is refused" },
+  ]),
+);
 
-test("what an extension would make run is allowed to be skipped or to fail only while it is not listed", () => {
-  const allowed = parseAllowed('[{"tests": "Metering", "needs": "metering", "reason": "there is none"}]');
-  for (const [listed, unexpected] of [
-    [[], 1],
-    [["metering"], 3],
-  ] as const) {
-    const outcomes = emptyOutcomes();
-    judgeOutcome(outcomes, ended("MeteringTest.a", "skipped"), allowed, listed);
-    judgeOutcome(outcomes, ended("MeteringTest.b", "failed"), allowed, listed);
-    judgeOutcome(outcomes, ended("PortsTest.a", "skipped"), allowed, listed);
-    judgeOutcome(outcomes, ended("PortsTest.b", "passed"), allowed, listed);
-    assert.deepEqual([outcomes.passed, outcomes.failed, outcomes.skipped, outcomes.unexpected], [1, 1, 2, unexpected]);
-    assert.match(figuresLine(outcomes, 2.4), /^tempest\.api\.network: 1 passed, 1 failed, 2 skipped of 4 in 2 s/);
+const judged = (ended: readonly (readonly [string, Outcome["outcome"], string?])[], ...offered: string[]): Outcomes => {
+  const outcomes = emptyOutcomes();
+  for (const [name, outcome, why = "so"] of ended) {
+    judgeOutcome(outcomes, { test: name, outcome, where: "", why }, list, new Set(offered));
   }
+  return outcomes;
+};
+
+const figures = ({ passed, failed, skipped, unexpected }: Outcomes) => [passed, failed, skipped, unexpected];
+
+test("what needs something is allowed to be skipped as long as not all of it is there, and never to fail", () => {
+  const ended = [
+    ["Metering.a", "skipped"],
+    ["Metering.b", "failed"],
+    ["Ports.a", "skipped"],
+    ["Ports.b", "passed"],
+    ["Gateway.a", "skipped"],
+  ] as const;
+  assert.deepEqual(figures(judged(ended)), [1, 1, 3, 2]);
+  assert.deepEqual(figures(judged(ended, "metering", "external-net")), [1, 1, 3, 3]);
+  assert.deepEqual(figures(judged(ended, "metering", "external-net", "/v2.0/floatingips")), [1, 1, 3, 4]);
+  assert.match(
+    figuresLine(judged(ended), 2.4),
+    /^tempest\.api\.network: 1 passed, 1 failed, 3 skipped of 5 in 2 s \(2 not allowed/,
+  );
+});
+
+test("a test that fails by the server's own refusal counts as skipped, and as failed by any other words", () => {
+  const outcomes = judged([
+    ["Stateful.a", "failed", "InvalidInput: 'stateful' is not supported"],
+    ["Stateful.b", "failed", "500"],
+    ["Ports.a", "failed", "InvalidInput: 'stateful' is not supported"],
+  ]);
+  assert.deepEqual(figures(outcomes), [0, 2, 1, 2]);
+  assert.deepEqual(
+    waiting(outcomes).map(({ allowed, tests }) => [allowed.reason, tests]),
+    [["it is refused", 1]],
+  );
+});
+
+test("an entry is named once all that it waits for is there, or each of its tests passes", () => {
+  const named = (ended: Parameters<typeof judged>[0], ...offered: string[]) =>
+    newlyPossible(judged(ended, ...offered), list, new Set(offered)).map(({ reason }) => reason);
+  const held = [
+    ["Metering.a", "skipped"],
+    ["Gateway.a", "skipped"],
+    ["Stateful.a", "failed", "'stateful' is not supported"],
+  ] as const;
+  assert.deepEqual(named(held), []);
+  assert.deepEqual(named(held, "metering", "external-net"), ["there is none"]);
+  assert.deepEqual(named([held[0], held[1], ["Stateful.a", "passed"]]), ["it is refused"]);
+  assert.deepEqual(named([...held, ["Stateful.b", "passed"]]), []);
 });
 
 test("a line that a test printed itself is no outcome", () => {
@@ -36,5 +90,6 @@ test("each allowed test has its reason", () => {
   assert.ok(parseAllowed(text).length > 0);
   assert.throws(() => parseAllowed('[{"tests": "a"}]'), /needs "tests" and "reason"/);
   assert.throws(() => parseAllowed('[{"tests": "a", "reason": ""}]'), /needs "tests" and "reason"/);
+  assert.throws(() => parseAllowed("[1]"), /is none/);
   assert.throws(() => parseAllowed("{}"), /no list/);
 });

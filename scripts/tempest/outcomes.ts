@@ -12,22 +12,26 @@ export interface Outcome {
 export interface Allowed {
   /** Matches the tests' whole names. */
   readonly pattern: RegExp;
-  /** The extension that they wait for: once it is listed, the entry counts no more. Absent: none would help. */
-  readonly needs: string | undefined;
+  /** What they wait for, as the server names it: aliases of extensions, paths of collections. Once all is there, the entry counts no more. */
+  readonly needs: readonly string[];
+  /** What the server says when it refuses what it does not have: a test that fails by these words counts as skipped, any other as failed. */
+  readonly refused: RegExp | undefined;
   readonly reason: string;
 }
 
 export interface Judged {
+  /** As it counts. */
   readonly outcome: Outcome;
-  /** Set when it did not pass and need not. */
+  /** The entry of the list that it is in, whatever it ended with, as long as that counts. */
   readonly allowed: Allowed | undefined;
+  /** Failed or skipped, and may not. */
+  readonly unexpected: boolean;
 }
 
 export interface Outcomes {
   passed: number;
   failed: number;
   skipped: number;
-  /** Failed or skipped, and in no list. */
   unexpected: number;
   readonly judged: Judged[];
 }
@@ -47,13 +51,18 @@ export function parseAllowed(text: string): readonly Allowed[] {
   const read: unknown = JSON.parse(text);
   if (!Array.isArray(read)) throw new Error("the list of allowed tests is no list");
   return read.map((entry: unknown, at) => {
-    const [tests, reason, needs] = isRecord(entry)
-      ? [textOf(entry, "tests"), textOf(entry, "reason"), textOf(entry, "needs")]
-      : [];
+    if (!isRecord(entry)) throw new Error(`entry ${at} of the list of allowed tests is none`);
+    const [tests, reason, refused] = [textOf(entry, "tests"), textOf(entry, "reason"), textOf(entry, "refused")];
     if (tests === undefined || reason === undefined || reason === "") {
       throw new Error(`entry ${at} of the list of allowed tests needs "tests" and "reason"`);
     }
-    return { pattern: new RegExp(tests), needs, reason };
+    const { needs = [] } = entry;
+    return {
+      pattern: new RegExp(tests),
+      needs: (Array.isArray(needs) ? needs : [needs]).map(String),
+      refused: refused === undefined ? undefined : new RegExp(refused),
+      reason,
+    };
   });
 }
 
@@ -82,22 +91,49 @@ export function parseLine(
   };
 }
 
-/** Counts an outcome and says whether it may be so, given the extensions that the server lists. */
+/** Whether the server has everything by now that the entry waits for. */
+const isOver = ({ needs }: Allowed, offered: ReadonlySet<string>): boolean =>
+  needs.length > 0 && needs.every((each) => offered.has(each));
+
+/** Counts an outcome and says whether it may be so, given what the server offers. */
 export function judgeOutcome(
   outcomes: Outcomes,
-  outcome: Outcome,
+  ended: Outcome,
   allowed: readonly Allowed[],
-  extensions: readonly string[],
+  offered: ReadonlySet<string>,
 ): void {
+  const found = allowed.find((entry) => entry.pattern.test(ended.test) && !isOver(entry, offered));
+  const refused = ended.outcome === "failed" && found?.refused?.test(ended.why) === true;
+  const outcome: Outcome = refused ? { ...ended, outcome: "skipped" } : ended;
+  const unexpected = outcome.outcome === "failed" || (outcome.outcome === "skipped" && found === undefined);
   outcomes[outcome.outcome] += 1;
-  const found =
-    outcome.outcome === "passed"
-      ? undefined
-      : allowed.find(
-          ({ pattern, needs }) => pattern.test(outcome.test) && (needs === undefined || !extensions.includes(needs)),
-        );
-  if (outcome.outcome !== "passed" && found === undefined) outcomes.unexpected += 1;
-  outcomes.judged.push({ outcome, allowed: found });
+  if (unexpected) outcomes.unexpected += 1;
+  outcomes.judged.push({ outcome, allowed: found, unexpected });
+}
+
+/** Why tests did not run: how many for each reason of the list, most first. */
+export function waiting({ judged }: Outcomes): readonly { readonly allowed: Allowed; readonly tests: number }[] {
+  const counted = new Map<Allowed, number>();
+  for (const { outcome, allowed } of judged) {
+    if (outcome.outcome === "skipped" && allowed !== undefined) counted.set(allowed, (counted.get(allowed) ?? 0) + 1);
+  }
+  return [...counted].map(([allowed, tests]) => ({ allowed, tests })).sort((a, b) => b.tests - a.tests);
+}
+
+/**
+ * Entries of the list that have done their time: everything that they wait for is there, or each of their tests that ran passes.
+ * Of a run of every test only: one of a few tells nothing of the others.
+ */
+export function newlyPossible(
+  { judged }: Outcomes,
+  allowed: readonly Allowed[],
+  offered: ReadonlySet<string>,
+): readonly Allowed[] {
+  return allowed.filter((entry) => {
+    if (isOver(entry, offered)) return true;
+    const its = judged.filter((each) => each.allowed === entry);
+    return its.every(({ outcome }) => outcome.outcome === "passed");
+  });
 }
 
 /** The figures, beside a real Neutron's. */
