@@ -102,9 +102,11 @@ function expected(world: World, { from, to, version, kind }: Shot): readonly str
     case "ask": {
       if (version === 6) return [];
       const asked = machine(to);
-      // One's own address passes to all; a known one is answered; an unknown one is asked of nobody.
+      // One's own address passes to all; a known one is answered; an unknown one is asked of nobody, unless somebody may have any.
       if (to === from) return names(everyone);
-      return asked !== undefined && asked.network === sender.network && asked.host !== 0 ? [`m${from}`] : [];
+      if (asked !== undefined && asked.network === sender.network && asked.host !== 0) return [`m${from}`];
+      const isOpen = ({ network, host, secure }: Drawn): boolean => network === sender.network && host !== 0 && !secure;
+      return names(world.machines.some(isOpen) ? everyone : []);
     }
   }
 }
@@ -172,7 +174,7 @@ test("random packets over random intents reach those that a plain reading of the
         if (frame === undefined) continue;
         const journey = world.send(from.name, frame, `h${plugged}`);
         assert.deepEqual([...journey.delivered].sort(), [...expected(drawn, shot)].sort(), JSON.stringify(shot));
-        const answer = shot.kind === "ask" && shot.from !== shot.to ? arpReply(to, from) : frame;
+        const answer = shot.kind === "ask" && journey.delivered.includes(from.name) ? arpReply(to, from) : frame;
         for (const each of journey.frames) assert.deepEqual(each, answer);
         if (journey.delivered.length > 0) reached += 1;
         else stopped += 1;

@@ -43,7 +43,7 @@ export const Arp = table({
 export const ArpAnswer = table({
   number: 16,
   name: "arp_answer",
-  text: "Turns the question round into its answer, when the neighbour was found; one for an address that ports may take by a pair is asked around.",
+  text: "Turns the question round into its answer, when the neighbour was found; one for an address that ports may take, by a pair or for want of port security, is asked around.",
   scheme: "ranked",
   ranks: { around: 2, unknown: 1 },
   columns: { nhMac: exact(F.nhMac), net: optional(F.net), arpTpa: prefix(F.arpTpa) },
@@ -93,7 +93,7 @@ export const Nd = table({
 export const NdAnswer = table({
   number: 17,
   name: "nd_answer",
-  text: "Has the agent answer a solicitation whose target was found, for the switch cannot build every advertisement itself; pairs as in arp_answer.",
+  text: "Has the agent answer a solicitation whose target was found, for the switch cannot build every advertisement itself; what is asked around is as in arp_answer.",
   scheme: "ranked",
   ranks: { around: 2, unknown: 1 },
   columns: { nhMac: exact(F.nhMac), net: optional(F.net), ndTarget: prefix(F.ndTarget) },

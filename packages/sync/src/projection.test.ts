@@ -62,13 +62,22 @@ test("every projection bears the id, exactly the declared fields, and nothing th
   }
 });
 
-test("a host sees more of its own ports than of others'", () => {
+test("which ports are a host's own, and whose projections may differ between hosts, follows from the declarations", () => {
   const port = makePort({ "binding:host_id": "h1" });
   assert.deepEqual([isLocal(Port.kind, port, "h1"), isLocal(Port.kind, port, "h2")], [true, false]);
   assert.equal(isLocal(Host.kind, makeHost({ name: "h1" }), "h1"), false);
-  assert.deepEqual([dependsOnHost(Port.kind), dependsOnHost(Network.kind)], [true, false]);
-  assert.equal("port_security_enabled" in project(Port.kind, port, "near"), true);
-  assert.equal("port_security_enabled" in project(Port.kind, port, "far"), false);
+  for (const { kind, fields } of projectedResources) {
+    const isAnyLocal = Object.values<{ readonly projected: string }>(fields).some(
+      ({ projected }) => projected === "local",
+    );
+    assert.equal(dependsOnHost(kind), isAnyLocal, kind);
+  }
+});
+
+test("every host of a network is told which of its ports are without port security", () => {
+  const port = makePort({ "binding:host_id": "h1", port_security_enabled: false });
+  for (const distance of ["near", "far"] as const)
+    assert.equal((project(Port.kind, port, distance) as typeof port).port_security_enabled, false);
 });
 
 test("what is not projected cannot be", () => {

@@ -55,6 +55,20 @@ test("an address that nobody has is not asked around", async () => {
   assert.deepEqual(journey.drops, ["neighbour-unresolved"]);
 });
 
+test("an address that nobody is known to have is asked around where a port may have any", async () => {
+  const open = net("blue", { a: "h1", b: "h2", c: { host: "h2", port: { port_security_enabled: false } } });
+  const world = await fabric({ hosts: 2 }, open);
+  const a = world.machine("a");
+  for (const frame of [arpRequest(a, "10.0.0.99"), neighbourSolicitation(a, "2001:db8::99")]) {
+    const journey = world.send("a", frame);
+    assert.deepEqual([...journey.delivered].sort(), ["b", "c"]);
+    assert.ok(journey.frames.every((each) => sameBytes(each, frame)));
+  }
+  assert.deepEqual(world.send("a", arpRequest(a, world.machine("b").ip4)).delivered, ["a"], "what is known is not");
+  world.set("c", { port_security_enabled: true });
+  assert.deepEqual(world.send("a", arpRequest(a, "10.0.0.99")).drops, ["neighbour-unresolved"]);
+});
+
 test("a question for an address of another network is not answered, though it is known there", async () => {
   const world = await fabric({ hosts: 2 }, blue, net("red", { x: "h1" }, { cidr4: "10.7.0.0/24" }));
   const journey = world.send("a", arpRequest(world.machine("a"), world.machine("x").ip4));

@@ -36,6 +36,16 @@ export const neighbours = app("neighbours", [Neighbour, Arp, Nd, ArpAnswer, NdAn
         : row(NdAnswer, { nhMac: noMac, net, ndTarget: textOfCidr(prefix) }, "around", {}, "around"),
     );
   }),
+  /** So is who has an address that nobody is known to have, where a port may send from any. */
+  derive("unguarded port", Port, (port, view) => {
+    if (port.port_security_enabled || port["binding:host_id"] === "") return [];
+    const net = view.ask(networkKey, port.network_id);
+    if (net === undefined || !networkOn(view, port.network_id, here.name)) return [];
+    return [
+      row(ArpAnswer, { nhMac: noMac, net }, "around", {}, "around"),
+      row(NdAnswer, { nhMac: noMac, net }, "around", {}, "around"),
+    ];
+  }),
   /** The DHCP server's address, so that a lease can be renewed by unicast; a port that holds the address goes first. */
   derive("dhcp server", Subnet, (subnet, view) => {
     const net = view.ask(networkKey, subnet.network_id);

@@ -91,8 +91,8 @@ export const Port = resource({
     router_id: reference(nullable(uuid()), "router", "refuse", { readers: "hidden", default: null, projected: "all" }),
     device_id: field(text(255), { create: "optional", update: "allowed", default: "", filter: true, sort: true }),
     device_owner: field(text(255), { create: "optional", update: "allowed", default: "", filter: true, sort: true }),
-    /** Absent in POST: the network's. */
-    port_security_enabled: field(boolean(), { create: "optional", update: "allowed", projected: "local" }),
+    /** Absent in POST: the network's. Every host of the network is told: where one is without, addresses that nobody is known to have are asked around. */
+    port_security_enabled: field(boolean(), { create: "optional", update: "allowed", projected: "all" }),
     /** Name of the host on which the port may come up; empty: none. Only an admin or a service writes it. */
     "binding:host_id": field(emptyForNull(text(255)), {
       create: "optional",
