@@ -166,7 +166,7 @@ export class HostAgent {
     this.#desk = new Desk({
       view: this.#engine.view,
       datapath,
-      dhcp4: { leaseTime: dhcpLeaseTime, ...(dhcpDomain === "" ? {} : { domainName: dhcpDomain }) },
+      dhcp: { leaseTime: dhcpLeaseTime, ...(dhcpDomain === "" ? {} : { domainName: dhcpDomain }) },
       clock,
       log: log.child("services"),
       metrics,

@@ -252,6 +252,7 @@ test("Selvage's tables bear the numbers of the design, which are never reused", 
     arp: 10,
     nd: 11,
     dhcp: 12,
+    dhcp6: 13,
     arp_answer: 16,
     nd_answer: 17,
     dst_id: 18,
@@ -384,7 +385,7 @@ test("a stage can be left in every way that a packet may take: steps name what t
 
 test("a punt is of a kind that a service answers", () => {
   const kinds = selvageProgram.tables.flatMap(stepsOf).flatMap((step) => (step.do === "punt" ? [step.kind] : []));
-  assert.deepEqual([...new Set(kinds)].sort(), ["dhcp4", "nd", "rs"]);
+  assert.deepEqual([...new Set(kinds)].sort(), ["dhcp4", "dhcp6", "nd", "rs"]);
   assert.equal(punt("nd").do, "punt");
   assert.deepEqual(contentsOf(F.net), { from: "field", field: F.net });
 });

@@ -8,6 +8,7 @@ import {
   CopyCarriage,
   Deliver,
   Dhcp,
+  Dhcp6,
   FabricIn,
   FabricVni,
   FloodLocal,
@@ -23,6 +24,7 @@ import {
   TunnelSource,
 } from "./tables.ts";
 import { Arp, ArpAnswer, Nd, NdAnswer, Neighbour, RouterSolicitation } from "./tables-neighbour.ts";
+import { outsideTables } from "./tables-outside.ts";
 import { policyTables } from "./tables-policy.ts";
 import { routerTables } from "./tables-router.ts";
 
@@ -62,6 +64,8 @@ const ends: ReadonlySet<Step["do"]> = new Set([
   "goto",
   "back",
   "track",
+  "translate",
+  "translateSource",
   "select",
   "drop",
   "absorb",
@@ -136,7 +140,14 @@ function checkStep(
       if (to.from === "param" && params[to.name] === undefined) throw new Error(`${where}: no parameter ${to.name}`);
     }
   }
-  if ((step.do === "commit" || step.do === "track") && (step.zone.home !== "memory" || step.zone.kind !== "name"))
+  if (step.do === "translateSource" || step.do === "pushTag") {
+    const operands =
+      step.do === "pushTag" ? [step.vlan] : [step.address, ...(step.ports === null ? [] : Object.values(step.ports))];
+    for (const each of operands)
+      if (each.from === "param" && params[each.name] === undefined)
+        throw new Error(`${where}: no parameter ${each.name}`);
+  }
+  if ("zone" in step && (step.zone.home !== "memory" || step.zone.kind !== "name"))
     throw new Error(`${where}: ${step.zone.name} holds no zone`);
   if (step.do === "back") checkBack(where, table);
   if (!("table" in step)) return;
@@ -145,6 +156,8 @@ function checkStep(
     goto: "stage",
     back: "stage",
     track: "stage",
+    translate: "stage",
+    translateSource: "stage",
     call: "subroutine",
     replicate: "members",
     select: "members",
@@ -203,6 +216,7 @@ export const selvageProgram: Program = program("classify", [
   NdAnswer,
   RouterSolicitation,
   Dhcp,
+  Dhcp6,
   Carriage,
   L2,
   HoldersHere,
@@ -220,4 +234,5 @@ export const selvageProgram: Program = program("classify", [
   Deliver,
   ...policyTables,
   ...routerTables,
+  ...outsideTables,
 ]);

@@ -27,12 +27,12 @@ export type Operand =
   | { readonly from: "value"; readonly value: number | string };
 
 /** What a punted packet is for: the agent's service that answers it. */
-export type PuntKind = "dhcp4" | "nd" | "rs" | RouterError;
+export type PuntKind = "dhcp4" | "dhcp6" | "nd" | "rs" | RouterError;
 
 /** What a router says of a packet that it does not send on (RFC 792, 1812, 4443); the agent makes the ICMP error, from the router's address. */
 export type RouterError = "ttl-expired" | "no-route" | "host-unreachable" | "port-unreachable" | "mtu-exceeded";
 
-/** The primitives. An action is a list of them; `goto`, `back`, `select`, `track`, `drop`, `absorb`, `output`, `reply`, `tunnel` and `punt` end it. */
+/** The primitives. An action is a list of them; `goto`, `back`, `select`, `track`, `translate`, `translateSource`, `drop`, `absorb`, `output`, `reply`, `tunnel` and `punt` end it. */
 export type Step =
   | { readonly do: "set"; readonly field: Field; readonly to: Operand }
   /**
@@ -52,6 +52,26 @@ export type Step =
   | { readonly do: "track"; readonly zone: Field; readonly table: string }
   /** Keeps the packet's connection in that zone, with values in its fields (`ctRule` …), or changes these on one that is kept already; and goes on. */
   | { readonly do: "commit"; readonly zone: Field; readonly keep: readonly Kept[] }
+  /**
+   * Asks connection tracking in a zone that translates: a packet of a known connection leaves with its addresses and ports as the connection has them in this
+   * direction, the packet that an ICMP error quotes as well. Fragments as by `track`.
+   */
+  | { readonly do: "translate"; readonly zone: Field; readonly table: string }
+  /**
+   * Keeps a new connection in that zone and translates its source to the address, and its port to one from `first` to `last` that makes the connection unlike any
+   * other; without ports only the address. Where there is none, or no room, the packet goes on as it was: the table asks `ctSourced`.
+   */
+  | {
+      readonly do: "translateSource";
+      readonly zone: Field;
+      readonly address: Operand;
+      readonly ports: { readonly first: Operand; readonly last: Operand } | null;
+      readonly table: string;
+    }
+  /** Puts a tag with this VLAN before what has none (IEEE 802.1Q), priority 0. */
+  | { readonly do: "pushTag"; readonly vlan: Operand }
+  /** Takes the tag away. */
+  | { readonly do: "popTag" }
   /** Runs the action of one row of a `members` table under the current key, the same for all packets of one flow (both addresses, protocol, ports). */
   | { readonly do: "select"; readonly table: string }
   /** One less of `ttl`; never done where it is 0 or 1. */
@@ -85,6 +105,15 @@ export const goto = (table: string): Step => ({ do: "goto", table });
 export const back = (table: string): Step => ({ do: "back", table });
 export const track = (zone: Field, table: string): Step => ({ do: "track", zone, table });
 export const commit = (zone: Field, keep: readonly Kept[]): Step => ({ do: "commit", zone, keep });
+export const translate = (zone: Field, table: string): Step => ({ do: "translate", zone, table });
+export const translateSource = (
+  zone: Field,
+  address: Operand,
+  ports: { readonly first: Operand; readonly last: Operand } | null,
+  table: string,
+): Step => ({ do: "translateSource", zone, address, ports, table });
+export const pushTag = (vlan: Operand): Step => ({ do: "pushTag", vlan });
+export const popTag = (): Step => ({ do: "popTag" });
 export const select = (table: string): Step => ({ do: "select", table });
 export const decrementTtl = (): Step => ({ do: "decrementTtl" });
 export const report = (kind: PuntKind): Step => ({ do: "report", kind });

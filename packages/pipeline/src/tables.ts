@@ -41,6 +41,7 @@ export const Classify = table({
     portDown: action([drop("port-admin-down")]),
     networkDown: action([drop("network-admin-down")]),
     fabric: action([goto("tunnel_source")]),
+    physical: action([goto("provider_in")]),
   },
   miss: [drop("port-not-bound")],
   constants: [{ key: { ingress: fabricIngress }, action: "fabric" }],
@@ -128,6 +129,7 @@ export const ServiceClass = table({
     nd: action([goto("nd")]),
     rs: action([goto("router_solicitation")]),
     dhcp: action([goto("dhcp")]),
+    dhcp6: action([goto("dhcp6")]),
     exempt: action([goto("carriage")]),
   },
   miss: [goto("sender")],
@@ -142,6 +144,11 @@ export const ServiceClass = table({
       action: "exempt",
     })),
     { rank: "service", key: { ethType: EthType.ipv4, ipProto: IpProto.udp, udpSrc: 68, udpDst: 67 }, action: "dhcp" },
+    {
+      rank: "service",
+      key: { ethType: EthType.ipv6, ipProto: IpProto.udp, udpSrc: 546, udpDst: 547 },
+      action: "dhcp6",
+    },
   ],
 });
 
@@ -152,6 +159,16 @@ export const Dhcp = table({
   scheme: "exact",
   columns: { net: exact(F.net) },
   actions: { serve: action([punt("dhcp4")]) },
+  miss: [goto("carriage")],
+});
+
+export const Dhcp6 = table({
+  number: 13,
+  name: "dhcp6",
+  text: "A network with a DHCPv6 subnet has its questions answered by the agent of the asking host (RFC 8415).",
+  scheme: "exact",
+  columns: { net: exact(F.net) },
+  actions: { serve: action([punt("dhcp6")]) },
   miss: [goto("carriage")],
 });
 
@@ -176,9 +193,9 @@ export const Carriage = table({
 export const L2 = table({
   number: 30,
   name: "l2",
-  text: "Which port, here or on which host, has a MAC of this network; one that only address pairs name (VRRP) is each such port's.",
+  text: "Which port, here or on which host, has a MAC of this network; one that only address pairs name (VRRP) is each such port's. On a network that stands on a physical one, all others are there.",
   scheme: "ranked",
-  ranks: { routedSize: 3, size: 2, port: 1 },
+  ranks: { routedSize: 4, size: 3, port: 2, physical: 1 },
   columns: {
     oversize: optional(F.oversize),
     routed: optional(F.routed),
@@ -330,6 +347,7 @@ export const FabricIn = table({
   actions: {
     local: action({ port: "int" }, [set(F.dstPort, param("port")), goto("receiver")]),
     flood: action([goto("fabric_vni")]),
+    outside: action([goto("ext_in")]),
   },
   miss: [drop("port-not-bound")],
 });
@@ -343,6 +361,7 @@ export const TunnelOut = table({
   actions: {
     geneve: action({ to: "ip" }, [tunnel("geneve", param("to"))]),
     vxlan: action({ to: "ip" }, [tunnel("vxlan", param("to"))]),
+    physical: action([goto("provider_out")]),
   },
   miss: [drop("tunnel-missing")],
 });

@@ -43,7 +43,7 @@ async function deskWith(send: (port: string) => Promise<void>) {
   );
   const clock = new ManualClock();
   const metrics = await createMetrics();
-  const desk = new Desk({ view, datapath: { send }, dhcp4: { leaseTime: 60 }, clock, log: silentLog, metrics });
+  const desk = new Desk({ view, datapath: { send }, dhcp: { leaseTime: 60 }, clock, log: silentLog, metrics });
   return { desk, clock, metrics };
 }
 

@@ -4,7 +4,8 @@ import type { Datapath, Punt } from "@selvage/datapath";
 import type { View } from "@selvage/model";
 import type { Answer } from "./answer.ts";
 import { Buckets } from "./buckets.ts";
-import { answerDhcp4, type Dhcp4Settings } from "./dhcp4.ts";
+import { answerDhcp4, type DhcpSettings } from "./dhcp4.ts";
+import { answerDhcp6 } from "./dhcp6.ts";
 import { answerNd } from "./nd.ts";
 import { answerSolicitation } from "./router-advertisement.ts";
 import { answerRouterError } from "./router-errors.ts";
@@ -12,7 +13,7 @@ import { answerRouterError } from "./router-errors.ts";
 export interface DeskOptions {
   readonly view: View;
   readonly datapath: Pick<Datapath, "send">;
-  readonly dhcp4: Dhcp4Settings;
+  readonly dhcp: DhcpSettings;
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: Metrics;
@@ -31,6 +32,7 @@ type Measure = keyof typeof limits;
 /** The measure that a kind is of. */
 const measures: Readonly<Record<Punt["kind"], Measure>> = {
   dhcp4: "dhcp",
+  dhcp6: "dhcp",
   nd: "nd",
   rs: "rs",
   "ttl-expired": "error",
@@ -94,10 +96,12 @@ export class Desk {
   }
 
   #answer(punt: Punt): Answer {
-    const { view, dhcp4 } = this.#options;
+    const { view, dhcp } = this.#options;
     switch (punt.kind) {
       case "dhcp4":
-        return answerDhcp4(view, punt, dhcp4);
+        return answerDhcp4(view, punt, dhcp);
+      case "dhcp6":
+        return answerDhcp6(view, punt, dhcp);
       case "nd":
         return answerNd(view, punt);
       case "rs":

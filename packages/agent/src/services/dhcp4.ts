@@ -8,7 +8,7 @@ import { cidrOf, lastIpOf, Network, netmaskOf, Port, Subnet, textOfIp, type View
 import { type ClasslessRoute, type Dhcp, type DhcpOptions, decode, encode, UdpPort } from "@selvage/packet";
 import { type Answer, notice, reply, silence } from "./answer.ts";
 
-export interface Dhcp4Settings {
+export interface DhcpSettings {
   /** Seconds for which a client may use its address before it asks again. */
   readonly leaseTime: number;
   /** Option 15; absent: none is sent. */
@@ -37,7 +37,7 @@ const code = {
 } as const;
 
 /** Answers one question. */
-export function answerDhcp4(view: View, punt: Punt, settings: Dhcp4Settings): Answer {
+export function answerDhcp4(view: View, punt: Punt, settings: DhcpSettings): Answer {
   const port = view.get(Port, punt.attachment);
   if (port === undefined || port.key !== punt.srcPort) return silence("the interface's port is not known here");
   const decoded = decode(punt.frame, { checksums: "ignore" });
@@ -68,7 +68,7 @@ export function answerDhcp4(view: View, punt: Punt, settings: Dhcp4Settings): An
 }
 
 /** DHCPREQUEST in each state of the client (RFC 2131, table 4). */
-function request(lease: Lease, dhcp: Dhcp, settings: Dhcp4Settings): Answer {
+function request(lease: Lease, dhcp: Dhcp, settings: DhcpSettings): Answer {
   const { serverId, requestedAddress } = dhcp.options;
   if (serverId !== undefined) {
     // SELECTING: the client names the server whose offer it takes.
@@ -96,7 +96,7 @@ function leaseOf(view: View, port: Port): Lease | undefined {
   return undefined;
 }
 
-function answered(kind: "offer" | "ack" | "inform", lease: Lease, dhcp: Dhcp, settings: Dhcp4Settings): Answer {
+function answered(kind: "offer" | "ack" | "inform", lease: Lease, dhcp: Dhcp, settings: DhcpSettings): Answer {
   const yiaddr = kind === "inform" ? unset : lease.address;
   const times = kind === "inform" ? {} : timesOf(settings.leaseTime);
   const options: DhcpOptions = {
@@ -162,11 +162,7 @@ const timesOf = (leaseTime: number) => ({
 });
 
 /** What the client asked for; everything where it did not say. The MTU always: a guest with a larger one loses its large packets. */
-function parameters(
-  { subnet, mtu }: Lease,
-  asked: readonly number[] | undefined,
-  settings: Dhcp4Settings,
-): DhcpOptions {
+function parameters({ subnet, mtu }: Lease, asked: readonly number[] | undefined, settings: DhcpSettings): DhcpOptions {
   const wants = (option: number): boolean => asked === undefined || asked.includes(option);
   const prefix = cidrOf(subnet.cidr);
   const dns = subnet.dns_nameservers.filter((address) => !address.includes(":"));

@@ -68,6 +68,7 @@ const kinds: Readonly<Record<PuntKind, Kind>> = {
   "host-unreachable": { number: 6, class: "error" },
   "port-unreachable": { number: 7, class: "error" },
   "mtu-exceeded": { number: 8, class: "size" },
+  dhcp6: { number: 9, class: "dhcp" },
 };
 const names: readonly PuntKind[] = [
   ...([
@@ -79,6 +80,7 @@ const names: readonly PuntKind[] = [
     "host-unreachable",
     "port-unreachable",
     "mtu-exceeded",
+    "dhcp6",
   ] as const),
 ];
 const format = 1;
