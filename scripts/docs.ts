@@ -45,6 +45,14 @@ function stepText(step: Step): string {
       return `track the connection in \`${step.zone.name}\` → ${step.table}`;
     case "commit":
       return `keep the connection in \`${step.zone.name}\` with ${step.keep.map(({ field, to }) => `\`${field.name}\` = ${operandText(to)}`).join(", ")}`;
+    case "translate":
+      return `translate what \`${step.zone.name}\` knows → ${step.table}`;
+    case "translateSource":
+      return `keep the connection in \`${step.zone.name}\` with the source ${operandText(step.address)}${step.ports === null ? "" : `, a port of ${operandText(step.ports.first)} to ${operandText(step.ports.last)}`} → ${step.table}`;
+    case "pushTag":
+      return `tag with ${operandText(step.vlan)}`;
+    case "popTag":
+      return "take the tag away";
     case "select":
       return `→ one of ${step.table}, the same for all of a flow`;
     case "decrementTtl":

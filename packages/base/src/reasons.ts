@@ -235,6 +235,55 @@ export const dropReasons = [
     "it went through more than four routers",
     "Look at the extra routes of the routers: two of them point at each other.",
   ),
+  reason(
+    32,
+    "physical-missing",
+    "host",
+    "this host has no way to the physical network",
+    "Map the physical network to a bridge of this host (bridgeMappings), or bind the port on a host that has it.",
+  ),
+  reason(
+    33,
+    "vlan-unknown",
+    "network",
+    "it came from a physical network on a VLAN that is no network's here",
+    "Usual where the physical switch sends all VLANs; else compare the network's segmentation id with the switch's.",
+  ),
+  reason(
+    34,
+    "nat-no-translation",
+    "network",
+    "it would leave by an external network with an address that means nothing there",
+    "Give the port a floating IP, enable the router's SNAT, or put both subnets into one address scope.",
+  ),
+  reason(
+    35,
+    "nat-no-port-block",
+    "host",
+    "this host has no lease of ports of the router's external address yet",
+    "It lasts as long as the server takes to lease one; if it stays, the address has no free blocks: see selvage nat leases.",
+  ),
+  reason(
+    36,
+    "nat-exhausted",
+    "host",
+    "no port of the leased ones, or no room, is left for its connection",
+    "Many connections to one destination: the lease grows by itself; give busy machines floating IPs.",
+  ),
+  reason(
+    37,
+    "nat-no-connection",
+    "packet",
+    "it came to a router's external address and belongs to no connection from inside",
+    "Usual for scans and late answers; what must be reached from outside needs a floating IP or a port forwarding.",
+  ),
+  reason(
+    38,
+    "outside-unknown",
+    "network",
+    "it came for this host from an external network, and no address of ours is what it is for",
+    "A floating IP or port forwarding that was there is gone, or an address is routed here that no network has.",
+  ),
 ] as const satisfies readonly DropReason[];
 
 /** Code of a drop reason. */

@@ -81,6 +81,13 @@ export const F = {
     "memory",
     "connection tracking of the receiver: a zone of the port that it names",
   ),
+  natZone: define(
+    "natZone",
+    "name",
+    16,
+    "memory",
+    "connection tracking that translates: a zone of the router that it names",
+  ),
   srcStateless: define("srcStateless", "int", 1, "memory", "1: the sender's rules are asked of every packet"),
   dstStateless: define("dstStateless", "int", 1, "memory", "1: the receiver's rules are asked of every packet"),
   rule: define("rule", "int", 32, "memory", "number of the security group rule that admits the packet"),
@@ -90,13 +97,20 @@ export const F = {
   route: define("route", "int", 32, "memory", "number of the route, among its router's, that has several next hops"),
   routed: define("routed", "int", 1, "memory", "1: a router has sent it on"),
   hop: define("hop", "int", 3, "memory", "routers that have sent it on"),
-  encapsulation: define("encapsulation", "int", 2, "memory", "how the network crosses the underlay: 0 Geneve, 1 VXLAN"),
+  encapsulation: define(
+    "encapsulation",
+    "int",
+    2,
+    "memory",
+    "how the network goes to other hosts: 0 Geneve, 1 VXLAN, 2 a physical network",
+  ),
   oversize: define("oversize", "int", 1, "memory", "1: the frame is larger than its network carries"),
 
   ethSrc: define("ethSrc", "mac", 48, "frame", "source MAC"),
   ethDst: define("ethDst", "mac", 48, "frame", "destination MAC"),
   ethType: define("ethType", "int", 16, "frame", "Ethernet type, behind a VLAN tag if there is one"),
   tagged: define("tagged", "int", 1, "frame", "1: the frame bears a VLAN tag"),
+  vlan: define("vlan", "int", 12, "frame", "the tag's VLAN; 0 without a tag"),
   ttl: define("ttl", "int", 8, "frame", "IPv4 time to live or IPv6 hop limit"),
   later: define("later", "int", 1, "frame", "1: a fragment that is not the first, and so bears no ports"),
   ipProto: define("ipProto", "int", 8, "frame", "IP protocol or IPv6 next header"),
@@ -132,6 +146,7 @@ export const F = {
   ctRelated: define("ctRelated", "int", 1, "connection", "1: an ICMP error about a known connection"),
   ctReply: define("ctReply", "int", 1, "connection", "1: against the direction in which the connection was opened"),
   ctInvalid: define("ctInvalid", "int", 1, "connection", "1: cannot be of any connection"),
+  ctSourced: define("ctSourced", "int", 1, "connection", "1: its source address has been translated"),
   ctProto: define("ctProto", "int", 8, "connection", "IP protocol of the connection as it was opened"),
   ctDst: define("ctDst", "int", 16, "connection", "destination port of the connection as it was opened"),
   ctType: define(
@@ -160,11 +175,24 @@ export const fabricIngress = "fabric";
 /** The `ingress` of a packet that came out of a VXLAN tunnel. */
 export const vxlanIngress = "fabric-vxlan";
 
+/** The `ingress` of a packet that came from a physical network, and the interface that leads to it. */
+export const physicalName = (network: string): string => `physical:${network}`;
+
+/** The key of the host that a physical network is: whoever is on it and on none of ours. */
+export const physicalHost = 0xffffff;
+
+/** The address scope of what was translated, or came to be routed to a tenant's own addresses: it may go to all of a router's networks. */
+export const anyScope = 0xffffff;
+
 /** How a network's frames cross the underlay: Geneve (RFC 8926), whose option names both ports, or VXLAN (RFC 7348), which has the key alone. */
 export type Encapsulation = "geneve" | "vxlan";
 
 /** Encapsulations as the field holds them. */
-export const encapsulations: Readonly<Record<Encapsulation, number>> = { geneve: 0, vxlan: 1 };
+export const encapsulations: Readonly<Record<Encapsulation | "physical", number>> = {
+  geneve: 0,
+  vxlan: 1,
+  physical: 2,
+};
 
 /** Where packets of an encapsulation come in and go out. */
 export const ingressOf: Readonly<Record<Encapsulation, string>> = { geneve: fabricIngress, vxlan: vxlanIngress };

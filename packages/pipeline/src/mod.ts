@@ -5,5 +5,6 @@ export * from "./row.ts";
 export * from "./table.ts";
 export * from "./tables.ts";
 export * from "./tables-neighbour.ts";
+export * from "./tables-outside.ts";
 export * from "./tables-policy.ts";
 export * from "./tables-router.ts";

@@ -13,6 +13,7 @@ import {
   drop,
   exact,
   goto,
+  measure,
   type Operand,
   optional,
   param,
@@ -35,6 +36,8 @@ export const ToRouter = table({
   actions: {
     router: action({ vrf: "int" }, [set(F.vrf, param("vrf")), goto("router_in")]),
     routerDown: action([drop("router-admin-down")]),
+    /** On an external network, for what this host has of it. */
+    outside: action([goto("ext_in")]),
   },
   miss: [goto("carriage")],
 });
@@ -136,22 +139,29 @@ export const NextHops = table({
 export const Routed = table({
   number: 47,
   name: "routed",
-  text: "What a router sends on bears the next hop's MAC, if that is known.",
-  scheme: "exact",
-  columns: { nhMac: exact(F.nhMac) },
-  actions: { unknown: action([report("host-unreachable"), drop("neighbour-unresolved")]) },
+  text: "What a router sends on bears the next hop's MAC, if that is known. On a physical network the agent asks for it.",
+  scheme: "ranked",
+  ranks: { asked: 2, unknown: 1 },
+  columns: { nhMac: exact(F.nhMac), net: optional(F.net) },
+  actions: {
+    unknown: action([report("host-unreachable"), drop("neighbour-unresolved")]),
+    ask: action([report("neighbour"), drop("neighbour-unresolved")]),
+  },
   miss: [set(F.ethDst, contentsOf(F.nhMac)), set(F.routed, constant(1)), goto("scopes")],
-  constants: [{ key: { nhMac: noMac }, action: "unknown" }],
+  constants: [{ rank: "unknown", key: { nhMac: noMac }, action: "unknown" }],
 });
 
 export const Scopes = table({
   number: 48,
   name: "scopes",
-  text: "Networks of different address scopes, whose addresses may clash, are not routed to each other.",
+  text: "Networks of different address scopes, whose addresses may clash, are not routed to each other. What goes to an external network is translated first, or may leave as it is.",
   scheme: "ranked",
-  ranks: { other: 1 },
-  columns: { vrf: exact(F.vrf), scope: exact(F.scope), net: exact(F.net), ethType: exact(F.ethType) },
-  actions: { other: action([drop("address-scope")]) },
+  ranks: { outside: 2, other: 1 },
+  columns: { vrf: exact(F.vrf), scope: optional(F.scope), net: exact(F.net), ethType: exact(F.ethType) },
+  actions: {
+    other: action([drop("address-scope")]),
+    outside: action({ largest: "int" }, [measure(F.oversize, param("largest")), goto("nat_out")]),
+  },
   miss: [goto("hops")],
 });
 

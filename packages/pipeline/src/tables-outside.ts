@@ -1,0 +1,322 @@
+/**
+ * Networks that stand on physical ones, and what leaves a router by them: floating addresses and forwarded ports are translated without state, the rest shares
+ * its router's address in blocks of ports that are leased to hosts, so that every host translates its own machines and steering answers needs no state
+ * (design, section 6; RFC 3022, 4787, 5508). All that Selvage itself says there bears the MAC of the host, so that no MAC is ever on two.
+ */
+import { anyScope, EthType, F, type Field, IpProto } from "./fields.ts";
+import {
+  action,
+  constant,
+  contentsOf,
+  drop,
+  exact,
+  goto,
+  masked,
+  optional,
+  output,
+  param,
+  popTag,
+  prefix,
+  punt,
+  pushTag,
+  replicate,
+  reply,
+  report,
+  type Step,
+  set,
+  table,
+  translate,
+  translateSource,
+} from "./table.ts";
+
+export const ProviderIn = table({
+  number: 56,
+  name: "provider_in",
+  text: "Which network a frame from a physical one is of: the untagged, or that of its VLAN.",
+  scheme: "exact",
+  columns: { ingress: exact(F.ingress), tagged: exact(F.tagged), vlan: exact(F.vlan) },
+  actions: {
+    untagged: action({ net: "int" }, [set(F.net, param("net")), goto("from_physical")]),
+    tagged: action({ net: "int" }, [popTag(), set(F.net, param("net")), goto("from_physical")]),
+  },
+  miss: [drop("vlan-unknown")],
+});
+
+export const FromPhysical = table({
+  number: 55,
+  name: "from_physical",
+  text: "What this host owns of a physical network it answers for and takes; all else is for the machines here that stand on it.",
+  scheme: "ranked",
+  ranks: { loop: 4, question: 3, news: 2, here: 1 },
+  columns: {
+    net: optional(F.net),
+    ethSrc: optional(F.ethSrc),
+    ethDst: optional(F.ethDst),
+    ethType: optional(F.ethType),
+    arpOp: optional(F.arpOp),
+    arpTpa: optional(F.arpTpa),
+    ipProto: optional(F.ipProto),
+    icmp6Type: optional(F.icmp6Type),
+    ndTarget: optional(F.ndTarget),
+  },
+  actions: {
+    loop: action([drop("loop-detected")]),
+    arp: action({ mac: "mac" }, [
+      set(F.nh, contentsOf(F.arpTpa)),
+      set(F.nhMac, param("mac")),
+      set(F.arpOp, constant(2)),
+      set(F.arpTha, contentsOf(F.arpSha)),
+      set(F.arpTpa, contentsOf(F.arpSpa)),
+      set(F.arpSha, contentsOf(F.nhMac)),
+      set(F.arpSpa, contentsOf(F.nh)),
+      set(F.ethDst, contentsOf(F.ethSrc)),
+      set(F.ethSrc, contentsOf(F.nhMac)),
+      goto("physical_reply"),
+    ]),
+    nd: action([punt("nd")]),
+    learn: action([punt("neighbour")]),
+    take: action([goto("ext_in")]),
+  },
+  miss: [goto("remote_id")],
+});
+
+export const PhysicalReply = table({
+  number: 62,
+  name: "physical_reply",
+  text: "An answer goes back by the physical network that the question came by, tagged as it was; one to a machine here goes its way.",
+  scheme: "exact",
+  columns: { ingress: exact(F.ingress), net: exact(F.net) },
+  actions: { untagged: action([reply()]), tagged: action({ vlan: "int" }, [pushTag(param("vlan")), reply()]) },
+  miss: [goto("hops")],
+});
+
+/** To an address of a router, from whom it may reach. */
+const inward = (): readonly Step[] => [set(F.vrf, param("vrf")), set(F.scope, constant(anyScope)), goto("route")];
+
+const echo = (address: Field, other: Field, type: Step): readonly Step[] => [
+  set(F.nh, contentsOf(address)),
+  set(address, contentsOf(other)),
+  set(other, contentsOf(F.nh)),
+  type,
+  set(F.ttl, constant(64)),
+  set(F.nhMac, contentsOf(F.ethSrc)),
+  set(F.ethSrc, contentsOf(F.ethDst)),
+  set(F.ethDst, contentsOf(F.nhMac)),
+  goto("physical_reply"),
+];
+
+/** Another host, which has what is outside on this network: the sender names no port. */
+const steer = (): readonly Step[] => [
+  set(F.srcPort, constant(0)),
+  set(F.dstPort, constant(0)),
+  set(F.host, param("host")),
+  set(F.encapsulation, constant(0)),
+  goto("tunnel_out"),
+];
+
+export const ExtIn = table({
+  number: 64,
+  name: "ext_in",
+  text: "What comes in from an external network: to a floating address, a forwarded port, a tenant's own prefix, or to an address of a router, whose leased ports say which host knows the connection.",
+  scheme: "ranked",
+  ranks: { echo: 9, expired: 8, inner: 7, forwarded: 6, floating: 5, lease: 4, spread: 3, own: 2, plain: 1 },
+  columns: {
+    ingress: optional(F.ingress),
+    net: optional(F.net),
+    ethType: optional(F.ethType),
+    ip4Dst: prefix(F.ip4Dst),
+    ip6Dst: prefix(F.ip6Dst),
+    ipProto: optional(F.ipProto),
+    tcpDst: masked(F.tcpDst),
+    udpDst: masked(F.udpDst),
+    icmpType: optional(F.icmpType),
+    icmp6Type: optional(F.icmp6Type),
+    ttl: optional(F.ttl),
+  },
+  actions: {
+    echo4: action(echo(F.ip4Dst, F.ip4Src, set(F.icmpType, constant(0)))),
+    echo6: action(echo(F.ip6Dst, F.ip6Src, set(F.icmp6Type, constant(129)))),
+    expired: action([drop("ttl-expired")]),
+    /** An ICMP error quotes a packet with the outer address, which no switch can rewrite. */
+    inner: action([punt("icmp-inner")]),
+    forwardedTcp: action({ vrf: "int", address: "ip4", port: "int" }, [
+      set(F.ip4Dst, param("address")),
+      set(F.tcpDst, param("port")),
+      ...inward(),
+    ]),
+    forwardedUdp: action({ vrf: "int", address: "ip4", port: "int" }, [
+      set(F.ip4Dst, param("address")),
+      set(F.udpDst, param("port")),
+      ...inward(),
+    ]),
+    floating: action({ vrf: "int", address: "ip4" }, [set(F.ip4Dst, param("address")), ...inward()]),
+    /** Of a block that is leased to this host. */
+    own: action([goto("own_lease")]),
+    steer: action({ host: "int" }, steer()),
+    /** Bears no port, so that each host with a lease of the address is asked: who knows the connection takes it. */
+    spread: action([replicate("lease_hosts")]),
+    plain: action({ vrf: "int" }, inward()),
+  },
+  miss: [drop("outside-unknown")],
+  constants: [0, 1].flatMap((ttl) => [
+    { rank: "expired", key: { ethType: EthType.ipv4, ttl }, action: "expired" },
+    { rank: "expired", key: { ethType: EthType.ipv6, ttl }, action: "expired" },
+  ]),
+});
+
+export const LeaseHosts = table({
+  number: 67,
+  name: "lease_hosts",
+  text: "The hosts that hold leases of a router's external address, this one perhaps among them.",
+  role: "members",
+  scheme: "exact",
+  columns: { net: exact(F.net), address: exact(F.ip4Dst), host: exact(F.host) },
+  actions: { here: action([goto("own_lease")]), copy: action({ host: "int" }, steer()) },
+});
+
+export const OwnLease = table({
+  number: 66,
+  name: "own_lease",
+  text: "A router's external address, of which this host holds a lease: the connection says which machine it is for.",
+  scheme: "exact",
+  columns: { net: exact(F.net), address: exact(F.ip4Dst) },
+  actions: {
+    translate: action({ vrf: "int", zone: "name" }, [
+      set(F.vrf, param("vrf")),
+      set(F.natZone, param("zone")),
+      translate(F.natZone, "ext_in_state"),
+    ]),
+  },
+  miss: [drop("nat-no-connection")],
+});
+
+export const ExtInState = table({
+  number: 65,
+  name: "ext_in_state",
+  text: "Only what belongs to a connection from inside comes in by a router's address.",
+  scheme: "ranked",
+  ranks: { invalid: 2, unknown: 1 },
+  columns: { ctInvalid: optional(F.ctInvalid), ctNew: optional(F.ctNew) },
+  actions: { stop: action([drop("nat-no-connection")]) },
+  miss: [set(F.scope, constant(anyScope)), goto("route")],
+  constants: [
+    { rank: "invalid", key: { ctInvalid: 1 }, action: "stop" },
+    { rank: "unknown", key: { ctNew: 1 }, action: "stop" },
+  ],
+});
+
+export const NatOut = table({
+  number: 70,
+  name: "nat_out",
+  text: "With which address a packet leaves by an external network; without one that means something there it does not.",
+  scheme: "ranked",
+  ranks: { size: 6, inner: 5, forwarded: 4, floating: 3, plain: 2, source: 1 },
+  columns: {
+    oversize: optional(F.oversize),
+    vrf: optional(F.vrf),
+    scope: optional(F.scope),
+    ethType: optional(F.ethType),
+    ip4Src: prefix(F.ip4Src),
+    ip6Src: prefix(F.ip6Src),
+    ipProto: optional(F.ipProto),
+    tcpSrc: optional(F.tcpSrc),
+    udpSrc: optional(F.udpSrc),
+    icmpType: optional(F.icmpType),
+  },
+  actions: {
+    /** Said before the source is another, so that the sender understands what the error quotes. */
+    tooLarge: action([report("mtu-exceeded"), drop("mtu-exceeded")]),
+    inner: action([punt("icmp-inner")]),
+    forwardedTcp: action({ address: "ip4", port: "int" }, [
+      set(F.ip4Src, param("address")),
+      set(F.tcpSrc, param("port")),
+      goto("hops"),
+    ]),
+    forwardedUdp: action({ address: "ip4", port: "int" }, [
+      set(F.ip4Src, param("address")),
+      set(F.udpSrc, param("port")),
+      goto("hops"),
+    ]),
+    floating: action({ address: "ip4" }, [set(F.ip4Src, param("address")), goto("hops")]),
+    plain: action([goto("hops")]),
+    source: action({ zone: "name" }, [set(F.natZone, param("zone")), translate(F.natZone, "snat_state")]),
+  },
+  miss: [drop("nat-no-translation")],
+  constants: [{ rank: "size", key: { oversize: 1 }, action: "tooLarge" }],
+});
+
+export const SnatState = table({
+  number: 72,
+  name: "snat_state",
+  text: "A connection that is known has been translated; a new one takes a port.",
+  scheme: "ranked",
+  ranks: { invalid: 2, fresh: 1 },
+  columns: { ctInvalid: optional(F.ctInvalid), ctNew: optional(F.ctNew) },
+  actions: { invalid: action([drop("ct-invalid")]), fresh: action([goto("snat_new")]) },
+  miss: [goto("snat_check")],
+  constants: [
+    { rank: "invalid", key: { ctInvalid: 1 }, action: "invalid" },
+    { rank: "fresh", key: { ctNew: 1 }, action: "fresh" },
+  ],
+});
+
+export const SnatNew = table({
+  number: 73,
+  name: "snat_new",
+  text: "The block of ports that this host leases of the router's address; protocols without ports have the address alone.",
+  scheme: "ranked",
+  ranks: { ports: 2, alone: 1 },
+  columns: { vrf: exact(F.vrf), ipProto: optional(F.ipProto) },
+  actions: {
+    lease: action({ address: "ip4", first: "int", last: "int" }, [
+      translateSource(F.natZone, param("address"), { first: param("first"), last: param("last") }, "snat_check"),
+    ]),
+    alone: action({ address: "ip4" }, [translateSource(F.natZone, param("address"), null, "snat_check")]),
+  },
+  miss: [drop("nat-no-port-block")],
+});
+
+export const SnatCheck = table({
+  number: 74,
+  name: "snat_check",
+  text: "Nothing leaves untranslated that was to be translated: where ports or room ran out, a switch lets a packet go on as it is.",
+  scheme: "exact",
+  columns: { ctSourced: exact(F.ctSourced) },
+  actions: { translated: action([goto("hops")]) },
+  miss: [drop("nat-exhausted")],
+  constants: [{ key: { ctSourced: 1 }, action: "translated" }],
+});
+
+export const ProviderOut = table({
+  number: 82,
+  name: "provider_out",
+  text: "The interface to the physical network that a network stands on, and its VLAN.",
+  scheme: "exact",
+  columns: { net: exact(F.net) },
+  actions: {
+    untagged: action({ port: "name" }, [output(param("port"))]),
+    tagged: action({ port: "name", vlan: "int" }, [pushTag(param("vlan")), output(param("port"))]),
+  },
+  miss: [drop("physical-missing")],
+});
+
+export const outsideTables = [
+  ProviderIn,
+  FromPhysical,
+  PhysicalReply,
+  ExtIn,
+  LeaseHosts,
+  OwnLease,
+  ExtInState,
+  NatOut,
+  SnatState,
+  SnatNew,
+  SnatCheck,
+  ProviderOut,
+] as const;
+
+/** ICMP messages about a packet that they quote (RFC 792): unreachable, redirect is none of a router's, time exceeded, parameter problem. */
+export const icmpErrorTypes = [3, 11, 12] as const;
+
+/** Protocols whose ports this program translates. SCTP's are not translated by every switch, so that it has the address alone. */
+export const translatedProtocols = [IpProto.tcp, IpProto.udp] as const;
