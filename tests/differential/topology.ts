@@ -4,6 +4,7 @@ import {
   linkLocalOf,
   macOf,
   type Network,
+  networkKeyOf,
   type Port,
   type ReplicaObject,
   type Subnet,
@@ -164,12 +165,12 @@ export function topologyOf(plan: TopologyPlan, addresses: readonly string[]): To
     ],
     ports,
     interfaces: interfacesOf(plan, ports),
-    networkKeys: [...networks.map((network) => network["provider:segmentation_id"]), 2, 0],
+    networkKeys: [...networks.map(networkKeyOf), 2, 0],
     portKeys: [...ports.map(({ key }) => key), 0, 0xfffffe],
     networkOf: new Map(
       ports.map(({ key, network_id }) => {
         const network = networks.find(({ id }) => id === network_id);
-        return [key, network?.["provider:segmentation_id"] ?? 0];
+        return [key, network === undefined ? 0 : networkKeyOf(network)];
       }),
     ),
   };

@@ -1,6 +1,6 @@
 /** What several apps ask of intent: projections as queries, so that an edit of a name wakes nobody. */
 
-import { Attachment, Host, keyOf, Network, Port, type Query, type QueryingView } from "@selvage/model";
+import { Attachment, Host, keyOf, Network, networkKeyOf, Port, type Query, type QueryingView } from "@selvage/model";
 import type { Encapsulation } from "@selvage/pipeline";
 
 const same = <T>(a: T, b: T): boolean => Object.is(a, b);
@@ -8,7 +8,10 @@ const same = <T>(a: T, b: T): boolean => Object.is(a, b);
 /** A network's tunnel key, or undefined while the network is not known here. */
 export const networkKey: Query<number | undefined> = {
   name: "network key",
-  run: (view, id) => view.get(Network, id)?.["provider:segmentation_id"],
+  run: (view, id) => {
+    const network = view.get(Network, id);
+    return network === undefined ? undefined : networkKeyOf(network);
+  },
   equal: same,
 };
 

@@ -26,8 +26,9 @@ export { Replica, type ReplicaObject, type ReplicaOptions } from "./replica.ts";
 export * from "./resource.ts";
 export { AddressScope, scopeKeys } from "./resources/address-scope.ts";
 export { resources } from "./resources/all.ts";
-export { Attachment } from "./resources/facts.ts";
-export { defaultZone, Host, hostKeys, JoinToken } from "./resources/host.ts";
+export { Attachment, LearnedNeighbour, neighbourId, PeerDown } from "./resources/facts.ts";
+export { FloatingIp, forwardedProtocols, NdpProxy, PortForwarding } from "./resources/floating-ip.ts";
+export { defaultZone, Host, hostKeys, JoinToken, physicalHost } from "./resources/host.ts";
 export {
   Assignment,
   assignmentId,
@@ -38,7 +39,16 @@ export {
   Secret,
   User,
 } from "./resources/identity.ts";
-export { Network, networkKeys } from "./resources/network.ts";
+export { leasedPorts, leaseSizes, NatLease, NatRest } from "./resources/nat-lease.ts";
+export {
+  isPhysical,
+  Network,
+  networkKeyOf,
+  networkKeys,
+  physicalKeys,
+  segmentOf,
+  vlanTags,
+} from "./resources/network.ts";
 export { type AddressPair, type FixedIp, Port, portKeys } from "./resources/port.ts";
 export { Quota } from "./resources/quota.ts";
 export {

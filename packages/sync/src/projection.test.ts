@@ -4,9 +4,13 @@ import { test } from "node:test";
 import {
   AddressGroup,
   AddressScope,
+  FloatingIp,
   Host,
+  NatLease,
+  NdpProxy,
   Network,
   Port,
+  PortForwarding,
   Router,
   Secret,
   SecurityGroup,
@@ -18,9 +22,13 @@ import {
 import {
   makeAddressGroup,
   makeAddressScope,
+  makeFloatingIp,
   makeHost,
+  makeNatLease,
+  makeNdpProxy,
   makeNetwork,
   makePort,
+  makePortForwarding,
   makeRouter,
   makeSecurityGroup,
   makeSecurityGroupRule,
@@ -42,6 +50,10 @@ const objects = [
   [AddressGroup, makeAddressGroup({ name: "secret" })],
   [SecurityGroupSet, makeSecurityGroupSet()],
   [Port, makePort({ name: "secret", device_id: "secret", "binding:host_id": "h1", "binding:profile": { secret: 1 } })],
+  [FloatingIp, makeFloatingIp({ description: "secret" })],
+  [PortForwarding, makePortForwarding({ description: "secret" })],
+  [NdpProxy, makeNdpProxy({ name: "secret" })],
+  [NatLease, makeNatLease()],
 ] as const;
 
 test("every projection bears the id, exactly the declared fields, and nothing that is not the host's business", () => {

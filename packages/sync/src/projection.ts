@@ -8,9 +8,13 @@ import {
   AddressScope,
   type AnyResource,
   type Field,
+  FloatingIp,
   Host,
+  NatLease,
+  NdpProxy,
   Network,
   Port,
+  PortForwarding,
   Router,
   SecurityGroup,
   SecurityGroupRule,
@@ -33,6 +37,10 @@ export const projectedResources: readonly AnyResource[] = Object.freeze([
   AddressGroup,
   SecurityGroupSet,
   Port,
+  FloatingIp,
+  PortForwarding,
+  NdpProxy,
+  NatLease,
 ]);
 
 const fieldsOf = (resource: AnyResource, includeLocal: boolean): readonly string[] =>

@@ -16,6 +16,7 @@ import {
   linkLocalOf,
   macOf,
   Network,
+  networkKeyOf,
   Port,
   Router,
   Subnet,
@@ -193,7 +194,7 @@ function sourceOf(
   const arrivedOn = wasSentOn(punt.kind) ? -1 : punt.net;
   const rank = (port: Port): number => {
     if (port.network_id === asking.network_id) return 0;
-    return view.get(Network, port.network_id)?.["provider:segmentation_id"] === arrivedOn ? 1 : 2;
+    return keyOfNetwork(view.get(Network, port.network_id)) === arrivedOn ? 1 : 2;
   };
   const sorted = [...interfaces].sort((one, other) => rank(one) - rank(other));
   for (const port of sorted) {
@@ -205,11 +206,14 @@ function sourceOf(
   return undefined;
 }
 
+const keyOfNetwork = (network: Network | undefined): number | undefined =>
+  network === undefined ? undefined : networkKeyOf(network);
+
 /** The MTU of the network of a tunnel key, one of those that the router stands on. */
 function mtuOf(view: View, net: number, interfaces: readonly Port[]): number | undefined {
   for (const port of interfaces) {
     const network = view.get(Network, port.network_id);
-    if (network?.["provider:segmentation_id"] === net) return network.mtu;
+    if (network !== undefined && networkKeyOf(network) === net) return network.mtu;
   }
   return undefined;
 }
@@ -230,7 +234,7 @@ function linkSource(view: View, asking: Port, interfaces: readonly Port[], src: 
 
 /** The MAC that the packet came from: the frame's own, or, where a router's stands there now, that of the port or of its address pair. */
 function linkTarget(view: View, punt: RouterErrorPunt, asking: Port, { eth, ipv4, ipv6 }: Packet): string {
-  const isFirst = view.get(Network, asking.network_id)?.["provider:segmentation_id"] === punt.net;
+  const isFirst = keyOfNetwork(view.get(Network, asking.network_id)) === punt.net;
   const [owner] = view.by(Port.index.networkMac, keyOf(asking.network_id, eth.src));
   if (!wasSentOn(punt.kind) && isFirst && (owner === undefined || owner.router_id === null)) return eth.src;
   const src = ipv4?.src ?? ipv6?.src ?? "";

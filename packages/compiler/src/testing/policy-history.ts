@@ -4,6 +4,7 @@ import {
   type AddressPair,
   type Change,
   Network,
+  networkKeyOf,
   Port,
   SecurityGroup,
   SecurityGroupRule,
@@ -103,7 +104,7 @@ function policed(change: Change, { kind, at, value }: Turn): Change {
   // A change of a kind bears an object of it.
   if (change.kind === Network.kind) {
     const network = object as Network;
-    const type = network["provider:segmentation_id"] % 4 < 2 ? "vxlan" : "geneve";
+    const type = networkKeyOf(network) % 4 < 2 ? "vxlan" : "geneve";
     return put(Network, { ...network, "provider:network_type": type });
   }
   if (change.kind !== Port.kind) return change;

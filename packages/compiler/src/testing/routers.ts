@@ -4,6 +4,7 @@ import {
   type Change,
   type HostRoute,
   type Network,
+  networkKeyOf,
   Port,
   Router,
   type Subnet,
@@ -59,7 +60,7 @@ export function routerOf(
 }
 
 function interfaceOf(router: Router, { network, subnets }: TestNetwork, last: number): TestInterface {
-  const net = network["provider:segmentation_id"];
+  const net = networkKeyOf(network);
   const hex = (n: number): string => n.toString(16).padStart(2, "0");
   const port = makePort({
     id: testId(`interface ${router.key}`, net),

@@ -1,9 +1,11 @@
 /** Every declared resource. Whoever walks the model (store, api, relay, laws) walks this list. */
 import type { AnyResource } from "../resource.ts";
 import { AddressScope } from "./address-scope.ts";
-import { Attachment } from "./facts.ts";
+import { Attachment, LearnedNeighbour, PeerDown } from "./facts.ts";
+import { FloatingIp, NdpProxy, PortForwarding } from "./floating-ip.ts";
 import { Host, JoinToken } from "./host.ts";
 import { Assignment, Project, RevokedToken, Secret, User } from "./identity.ts";
+import { NatLease, NatRest } from "./nat-lease.ts";
 import { Network } from "./network.ts";
 import { Port } from "./port.ts";
 import { Quota } from "./quota.ts";
@@ -33,6 +35,13 @@ export const resources: readonly AnyResource[] = Object.freeze([
   Router,
   Quota,
   Port,
+  FloatingIp,
+  PortForwarding,
+  NdpProxy,
+  NatLease,
+  NatRest,
   RbacPolicy,
   Attachment,
+  LearnedNeighbour,
+  PeerDown,
 ]);

@@ -1,10 +1,13 @@
 /** A machine that runs an agent and a switch. Joined by a single-use token; known ever after by its certificate. */
 import { field, reference } from "../fields.ts";
 import { type ObjectOf, resource } from "../resource.ts";
-import { address, boolean, integer, nullable, text, timestamp, uuid } from "../types.ts";
+import { address, boolean, integer, list, nullable, text, timestamp, uuid } from "../types.ts";
 
-/** Host keys take 24 bits (pipeline, section 2). */
-export const hostKeys = { first: 1, last: 0xffffff } as const;
+/** Host keys take 24 bits (pipeline, section 2); the highest is no host's. */
+export const hostKeys = { first: 1, last: 0xfffffe } as const;
+
+/** In a host's place in a row: the physical network itself. */
+export const physicalHost = 0xffffff;
 
 /** The zone of a host of which nobody said another: Neutron's. */
 export const defaultZone = "nova";
@@ -21,6 +24,8 @@ export const Host = resource({
     /** SHA-256 of the certificate it was given last; null before it joined. An older certificate is refused. */
     certificate_fingerprint: field(nullable(text(64)), { readers: "admin", default: null }),
     joined_at: field(nullable(timestamp()), { default: null }),
+    /** Names of the physical networks that it has, as its agent says them, in order. */
+    physical_networks: field(list(text(64)), { default: [], projected: "all" }),
     description: field(nullable(text(255)), { default: null }),
     /** False: no port is bound there any more; those that are stay. */
     admin_state_up: field(boolean(), { default: true }),
@@ -28,7 +33,11 @@ export const Host = resource({
     availability_zone: field(text(255), { default: defaultZone }),
     created_at: field(timestamp()),
   },
-  indexes: { zone: (host) => [host.availability_zone] },
+  indexes: {
+    zone: (host) => [host.availability_zone],
+    /** Which hosts have a physical network. */
+    physical: (host) => host.physical_networks,
+  },
   unique: {
     name: (host) => [host.name],
     key: (host) => [String(host.key)],

@@ -1,10 +1,16 @@
 /** A tenant's layer-2 network (Networking v2.0, `/v2.0/networks`). */
 import { adminStateUp, computed, field, status, taggedFields } from "../fields.ts";
-import { type ObjectOf, resource } from "../resource.ts";
+import { keyOf, type ObjectOf, resource } from "../resource.ts";
 import { boolean, integer, list, nullable, text, uuid } from "../types.ts";
 
 /** Tunnel keys that tenant networks take: 24 bits on the wire, the top 1/16 kept for the platform (pipeline, section 2). */
 export const networkKeys = { first: 1, last: 0xefffff } as const;
+
+/** Keys of networks that stand on a physical one, which have no tunnel key of their own. */
+export const physicalKeys = { first: 0xf00000, last: 0xfffffe } as const;
+
+/** Tags of IEEE 802.1Q: 0 is no VLAN, 4095 is reserved. */
+export const vlanTags = { first: 1, last: 4094 } as const;
 
 export const Network = resource({
   kind: "network",
@@ -37,8 +43,25 @@ export const Network = resource({
     /** The scope that the pools of its subnets are of, for each family. */
     ipv4_address_scope: computed(nullable(uuid())),
     ipv6_address_scope: computed(nullable(uuid())),
+    /** Whether routers' gateways and floating IPs may stand on it, for those to whom a policy gives it as external. */
+    "router:external": field(boolean(), {
+      create: "optional",
+      update: "allowed",
+      writers: "admin",
+      default: false,
+      filter: true,
+      projected: "all",
+    }),
+    /** Of external networks, the one that is taken where nobody names another. */
+    is_default: field(boolean(), {
+      create: "optional",
+      update: "allowed",
+      writers: "admin",
+      default: false,
+      filter: true,
+    }),
     /**
-     * `geneve`, or `vxlan`, which has no room for the receiving port: hosts then look it up by its MAC, and a network may span 256 hosts at most. The rules
+     * `flat` and `vlan`, which stand on a physical network; `geneve`; or `vxlan`, which has no room for the receiving port: hosts then look it up by its MAC, and a network may span 256 hosts at most. The rules
      * know which types there are.
      */
     "provider:network_type": field(text(32), {
@@ -50,16 +73,18 @@ export const Network = resource({
       default: "geneve",
       projected: "all",
     }),
-    /** Always null: a tunnelled network stands on none. */
-    "provider:physical_network": computed(nullable(text(64)), {
+    /** The name under which hosts know the wire that it stands on; null: it is tunnelled. */
+    "provider:physical_network": field(nullable(text(64)), {
       create: "optional",
       update: "allowed",
       readers: "admin",
       writers: "admin",
+      default: null,
       filter: true,
+      projected: "all",
     }),
-    /** The tunnel key on the wire. Absent in POST: a free one. */
-    "provider:segmentation_id": field(integer(networkKeys.first, networkKeys.last), {
+    /** The tunnel key on the wire, or the VLAN's tag; null: untagged. Absent in POST: a free one. */
+    "provider:segmentation_id": field(nullable(integer(0, 0xffffffff)), {
       create: "optional",
       update: "allowed",
       writers: "admin",
@@ -67,7 +92,48 @@ export const Network = resource({
       filter: true,
       projected: "all",
     }),
+    /** What packets bear as their network where that is not `provider:segmentation_id`: of one that stands on a physical network; else null. */
+    key: field(nullable(integer(physicalKeys.first, physicalKeys.last)), {
+      readers: "hidden",
+      default: null,
+      projected: "all",
+    }),
   },
-  unique: { segment: (network) => [String(network["provider:segmentation_id"])] },
+  indexes: {
+    physical: (network) => {
+      const physical = network["provider:physical_network"];
+      return physical === null ? [] : [physical];
+    },
+    external: (network) => (network["router:external"] ? ["external"] : []),
+  },
+  unique: {
+    segment: (network) => [segmentOf(network)],
+    key: (network) => (network.key === null ? [] : [String(network.key)]),
+  },
 });
 export type Network = ObjectOf<typeof Network>;
+
+/** Where a network is on the wire. */
+interface Segment {
+  readonly "provider:network_type": string;
+  readonly "provider:physical_network": string | null;
+  readonly "provider:segmentation_id": number | null;
+}
+
+/** Under which a network's place on the wire stands: a tunnel key, or a physical network with a VLAN's tag or none. */
+export function segmentOf(network: Segment): string {
+  const { "provider:physical_network": physical, "provider:segmentation_id": id } = network;
+  return physical === null ? String(id) : keyOf(network["provider:network_type"], physical, String(id ?? ""));
+}
+
+/** What packets bear as their network: 24 bits. */
+export function networkKeyOf(
+  network: Pick<Segment, "provider:segmentation_id"> & { readonly key: number | null },
+): number {
+  // Objects of a store or a view from before there were physical networks have no `key`.
+  return network.key ?? network["provider:segmentation_id"] ?? 0;
+}
+
+/** Whether a network stands on a physical one, and so never crosses a tunnel under a machine's own frame. */
+export const isPhysical = (network: Pick<Segment, "provider:network_type">): boolean =>
+  network["provider:network_type"] === "flat" || network["provider:network_type"] === "vlan";

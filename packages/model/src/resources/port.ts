@@ -89,6 +89,8 @@ export const Port = resource({
     }),
     /** The router whose interface it is; null: none. */
     router_id: reference(nullable(uuid()), "router", "refuse", { readers: "hidden", default: null, projected: "all" }),
+    /** The router whose gateway it is, on an external network; null: none. */
+    gateway_of: reference(nullable(uuid()), "router", "refuse", { readers: "hidden", default: null, projected: "all" }),
     device_id: field(text(255), { create: "optional", update: "allowed", default: "", filter: true, sort: true }),
     device_owner: field(text(255), { create: "optional", update: "allowed", default: "", filter: true, sort: true }),
     /** Absent in POST: the network's. Every host of the network is told: where one is without, addresses that nobody is known to have are asked around. */
@@ -143,6 +145,8 @@ export const Port = resource({
     ],
     /** network of a router's interface: which routers stand on a network. */
     routedNetwork: (port) => (port.router_id === null ? [] : [port.network_id]),
+    /** network of a router's gateway: which routers go out by a network. */
+    gatewayNetwork: (port) => (port.gateway_of === null ? [] : [port.network_id]),
     networkHost: (port) => (port["binding:host_id"] === "" ? [] : [keyOf(port.network_id, port["binding:host_id"])]),
     subnet: (port) => [...new Set(port.fixed_ips.map((fixed) => fixed.subnet_id))],
     device: (port) => (port.device_id === "" ? [] : [port.device_id]),

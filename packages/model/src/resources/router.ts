@@ -1,7 +1,7 @@
-/** Routers (Networking v2.0, `/v2.0/routers`). Their interfaces are ports with `router_id`. */
+/** Routers (Networking v2.0, `/v2.0/routers`). Their interfaces are ports with `router_id`, their gateways ports with `gateway_of`. */
 import { adminStateUp, computed, field, status, taggedFields } from "../fields.ts";
 import { type ObjectOf, resource } from "../resource.ts";
-import { address, cidr, dictionary, integer, list, nullable, record, text } from "../types.ts";
+import { address, boolean, cidr, dictionary, integer, list, nullable, record, text } from "../types.ts";
 import type { HostRoute } from "./subnet.ts";
 
 /** Router numbers take 24 bits of a packet's memory; 0 is no router. */
@@ -20,8 +20,18 @@ export const Router = resource({
       default: [],
       projected: "all",
     }),
-    /** Always null until there are external networks: what names a gateway is refused. */
+    /** Made of the gateway's port (`gateway_of`) and `enable_snat`. */
     external_gateway_info: computed(nullable(dictionary()), { create: "optional", update: "allowed" }),
+    /** Whether what leaves by the gateway bears the router's address. */
+    enable_snat: field(boolean(), { readers: "hidden", default: true, projected: "all" }),
+    /** Whether IPv6 addresses of machines may be spoken for on the external network (`l3-ndp-proxy`). */
+    enable_ndp_proxy: field(boolean(), {
+      create: "optional",
+      update: "allowed",
+      default: false,
+      filter: true,
+      projected: "all",
+    }),
     availability_zone_hints: field(list(text(255)), { create: "optional", default: [] }),
     availability_zones: computed(list(text(255))),
     key: field(integer(routerKeys.first, routerKeys.last), { readers: "hidden", projected: "all" }),

@@ -2,9 +2,11 @@
 
 import type { AnyResource, ObjectOf } from "../resource.ts";
 import type { AddressScope } from "../resources/address-scope.ts";
-import type { Attachment } from "../resources/facts.ts";
+import { type Attachment, type LearnedNeighbour, neighbourId, type PeerDown } from "../resources/facts.ts";
+import type { FloatingIp, NdpProxy, PortForwarding } from "../resources/floating-ip.ts";
 import type { Host } from "../resources/host.ts";
 import type { Project } from "../resources/identity.ts";
+import type { NatLease } from "../resources/nat-lease.ts";
 import type { Network } from "../resources/network.ts";
 import type { Port } from "../resources/port.ts";
 import type { Router } from "../resources/router.ts";
@@ -56,6 +58,7 @@ export function makeHost(partial: Partial<Host> = {}): Host {
     tunnel_ip: "192.0.2.1",
     certificate_fingerprint: null,
     joined_at: null,
+    physical_networks: [],
     description: null,
     admin_state_up: true,
     availability_zone: "nova",
@@ -72,8 +75,12 @@ export function makeNetwork(partial: Partial<Network> = {}): Network {
     mtu: 1442,
     availability_zone_hints: [],
     port_security_enabled: true,
+    "router:external": false,
+    is_default: false,
     "provider:network_type": "geneve",
+    "provider:physical_network": null,
     "provider:segmentation_id": 1,
+    key: null,
     ...partial,
   };
 }
@@ -110,6 +117,7 @@ export function makePort(partial: Partial<Port> = {}): Port {
     security_group_set: 0,
     allowed_address_pairs: [],
     router_id: null,
+    gateway_of: null,
     device_id: "",
     device_owner: "",
     port_security_enabled: true,
@@ -161,10 +169,116 @@ export function makeRouter(partial: Partial<Router> = {}): Router {
     id: testId("router", 1),
     admin_state_up: true,
     routes: [],
+    enable_snat: true,
+    enable_ndp_proxy: false,
     availability_zone_hints: [],
     key: 1,
     ...partial,
   };
+}
+
+/** A flat external network on `public` unless told; its key is the number of the physical network's first. */
+export function makeExternalNetwork(partial: Partial<Network> = {}): Network {
+  return makeNetwork({
+    id: testId("external network", 1),
+    mtu: 1500,
+    "router:external": true,
+    "provider:network_type": "flat",
+    "provider:physical_network": "public",
+    "provider:segmentation_id": null,
+    key: 0xf00000,
+    ...partial,
+  });
+}
+
+/** The gateway of the first router on the first external network. */
+export function makeGateway(partial: Partial<Port> = {}): Port {
+  return makePort({
+    id: testId("gateway", 1),
+    project_id: "",
+    network_id: testId("external network", 1),
+    mac_address: testMac(0xe00001),
+    fixed_ips: [{ subnet_id: testId("external subnet", 1), ip_address: "203.0.113.10" }],
+    gateway_of: testId("router", 1),
+    device_id: testId("router", 1),
+    device_owner: "network:router_gateway",
+    port_security_enabled: false,
+    key: 0xe00001,
+    ...partial,
+  });
+}
+
+/** Stands for the first port's address by the first router. */
+export function makeFloatingIp(partial: Partial<FloatingIp> = {}): FloatingIp {
+  const { name: _name, ...unnamed } = tagged;
+  return {
+    ...unnamed,
+    id: testId("floating ip", 1),
+    floating_network_id: testId("external network", 1),
+    floating_ip_address: "203.0.113.20",
+    floating_port_id: testId("floating port", 1),
+    router_id: testId("router", 1),
+    port_id: testId("port", 1),
+    fixed_ip_address: "10.0.0.11",
+    ...partial,
+  };
+}
+
+/** 8080 outside for 80 of the first port. */
+export function makePortForwarding(partial: Partial<PortForwarding> = {}): PortForwarding {
+  return {
+    id: testId("port forwarding", 1),
+    floatingip_id: testId("floating ip", 1),
+    external_first: 8080,
+    external_last: 8080,
+    internal_first: 80,
+    internal_last: 80,
+    protocol: "tcp",
+    internal_port_id: testId("port", 1),
+    internal_ip_address: "10.0.0.11",
+    description: "",
+    ...partial,
+  };
+}
+
+export function makeNdpProxy(partial: Partial<NdpProxy> = {}): NdpProxy {
+  return {
+    ...standard,
+    id: testId("ndp proxy", 1),
+    router_id: testId("router", 1),
+    port_id: testId("port", 1),
+    ip_address: "2001:db8::11",
+    ...partial,
+  };
+}
+
+/** The first host's first block of the first router's gateway address. */
+export function makeNatLease(partial: Partial<NatLease> = {}): NatLease {
+  return {
+    id: testId("nat lease", 1),
+    router_id: testId("router", 1),
+    host_id: testId("host", 1),
+    network_id: testId("external network", 1),
+    address: "203.0.113.10",
+    first: 1024,
+    size: 1024,
+    created_at: epoch,
+    ...partial,
+  };
+}
+
+export function makeLearnedNeighbour(partial: Partial<LearnedNeighbour> = {}): LearnedNeighbour {
+  const made = {
+    network_id: testId("external network", 1),
+    address: "203.0.113.1",
+    mac: testMac(0xf00001),
+    ...partial,
+  };
+  return { id: neighbourId(made.network_id, made.address), ...made };
+}
+
+export function makePeerDown(partial: Partial<PeerDown> = {}): PeerDown {
+  return { id: testId("host", 2), ...partial };
 }
 
 export function makeAddressScope(partial: Partial<AddressScope> = {}): AddressScope {

@@ -17,7 +17,7 @@ export const toyRow = (table: string, key: string | number, body: unknown): Engi
 
 export const networkKey: Query<number | undefined> = query(
   "network.key",
-  (view, id) => view.get(Network, id)?.["provider:segmentation_id"],
+  (view, id) => view.get(Network, id)?.["provider:segmentation_id"] ?? undefined,
 );
 
 export const hostTunnel: Query<string | undefined> = query("host.tunnel", (view, name) => {

@@ -119,6 +119,7 @@ function newHost(transaction: Transaction, name: string): Host {
     tunnel_ip: null,
     certificate_fingerprint: null,
     joined_at: null,
+    physical_networks: [],
     description: null,
     admin_state_up: true,
     availability_zone: defaultZone,

@@ -74,6 +74,10 @@ export const networkRules: ResourceRules<typeof Network> = {
       mtu: mtuOf(values.mtu, type, writing.settings),
       port_security_enabled: values.port_security_enabled === true,
       availability_zone_hints: checkedZones(writing.transaction.view, values.availability_zone_hints),
+      "router:external": false,
+      is_default: false,
+      key: null,
+      "provider:physical_network": null,
       "provider:network_type": type,
       "provider:segmentation_id": typeof given === "number" ? given : pickNetworkKey(writing.transaction),
     });

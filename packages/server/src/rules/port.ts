@@ -137,6 +137,7 @@ export const portRules: ResourceRules<typeof Port> = {
       security_groups: groupsOf(writing, { ...standard, device_owner: owner, port_security_enabled }, values),
       allowed_address_pairs: pairs,
       router_id: null,
+      gateway_of: null,
       device_id: String(values.device_id),
       device_owner: owner,
       port_security_enabled,

@@ -61,6 +61,8 @@ export const routerRules: ResourceRules<typeof Router> = {
       ...taggedOf(writing, values, 0),
       admin_state_up: values.admin_state_up === true,
       routes: [],
+      enable_snat: true,
+      enable_ndp_proxy: false,
       availability_zone_hints: checkedZones(writing.transaction.view, values.availability_zone_hints),
       key: pickRouterKey(writing.transaction),
     });
@@ -238,6 +240,7 @@ function addSubnet(writing: Writing, router: RouterObject, subnet: SubnetObject)
     security_groups: [],
     allowed_address_pairs: [],
     router_id: router.id,
+    gateway_of: null,
     device_id: router.id,
     device_owner: routerInterface,
     port_security_enabled: false,
