@@ -8,3 +8,4 @@ export * from "./tables-neighbour.ts";
 export * from "./tables-outside.ts";
 export * from "./tables-policy.ts";
 export * from "./tables-router.ts";
+export * from "./tables-services.ts";

@@ -20,6 +20,7 @@ import {
   exact,
   goto,
   measure,
+  operandsOf,
   optional,
   output,
   param,
@@ -278,11 +279,23 @@ test("Selvage's tables bear the numbers of the design, which are never reused", 
     routed: 47,
     scopes: 48,
     hops: 49,
+    from_physical: 55,
+    provider_in: 56,
     remote_id: 57,
     fabric_vni: 58,
     tunnel_source: 59,
     fabric_in: 60,
+    physical_reply: 62,
+    ext_in: 64,
+    ext_in_state: 65,
+    own_lease: 66,
+    lease_hosts: 67,
+    nat_out: 70,
+    snat_state: 72,
+    snat_new: 73,
+    snat_check: 74,
     tunnel_out: 80,
+    provider_out: 82,
     receiver: 83,
     track_in: 84,
     live_in: 85,
@@ -317,8 +330,7 @@ test("every table is reached from the entry, and every parameter of an action is
     for (const one of actionsOf(each)) {
       // A clause has no steps: what it counts is the table's business.
       if (each.scheme === "clauses" && one.steps.length === 0) continue;
-      const operands = one.steps.flatMap((step) => ("to" in step ? [step.to] : "limit" in step ? [step.limit] : []));
-      const used = new Set(operands.flatMap((each) => (each.from === "param" ? [each.name] : [])));
+      const used = new Set(one.steps.flatMap(operandsOf).flatMap((each) => (each.from === "param" ? [each.name] : [])));
       assert.deepEqual(
         Object.keys(one.params).filter((name) => !used.has(name)),
         [],
@@ -385,7 +397,7 @@ test("a stage can be left in every way that a packet may take: steps name what t
 
 test("a punt is of a kind that a service answers", () => {
   const kinds = selvageProgram.tables.flatMap(stepsOf).flatMap((step) => (step.do === "punt" ? [step.kind] : []));
-  assert.deepEqual([...new Set(kinds)].sort(), ["dhcp4", "dhcp6", "nd", "rs"]);
+  assert.deepEqual([...new Set(kinds)].sort(), ["dhcp4", "dhcp6", "icmp-inner", "nd", "neighbour", "rs"]);
   assert.equal(punt("nd").do, "punt");
   assert.deepEqual(contentsOf(F.net), { from: "field", field: F.net });
 });

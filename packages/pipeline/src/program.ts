@@ -1,6 +1,6 @@
 /** The program: all tables put together, their contracts with one another checked once, their constant rows made. */
 import { makeRow, type Row } from "./row.ts";
-import type { Action, AnyTable, Column, Step } from "./table.ts";
+import { type Action, type AnyTable, type Column, operandsOf, type Step } from "./table.ts";
 import {
   Carriage,
   Classify,
@@ -27,6 +27,7 @@ import { Arp, ArpAnswer, Nd, NdAnswer, Neighbour, RouterSolicitation } from "./t
 import { outsideTables } from "./tables-outside.ts";
 import { policyTables } from "./tables-policy.ts";
 import { routerTables } from "./tables-router.ts";
+import { serviceTables } from "./tables-services.ts";
 
 export interface Program {
   readonly tables: readonly AnyTable[];
@@ -120,32 +121,18 @@ function checkStep(
 ): void {
   if (ends.has(step.do) && !isLast) throw new Error(`${where}: steps follow ${step.do}`);
   if (table.role === "subroutine" && step.do !== "set") throw new Error(`${where}: a subroutine only sets fields`);
-  if (
-    (step.do === "set" || step.do === "output" || step.do === "tunnel") &&
-    step.to.from === "param" &&
-    params[step.to.name] === undefined
-  ) {
-    throw new Error(`${where}: no parameter ${step.to.name}`);
+  for (const operand of operandsOf(step)) {
+    if (operand.from === "param" && params[operand.name] === undefined)
+      throw new Error(`${where}: no parameter ${operand.name}`);
   }
   if (step.do === "measure") {
     if (step.field.bits !== 1 || step.field.home !== "memory") {
       throw new Error(`${where}: what is measured goes into one bit of memory, not into ${step.field.name}`);
     }
-    if (step.limit.from === "param" && params[step.limit.name] === undefined)
-      throw new Error(`${where}: no parameter ${step.limit.name}`);
   }
   if (step.do === "commit") {
-    for (const { field, to } of step.keep) {
+    for (const { field } of step.keep)
       if (field.home !== "connection") throw new Error(`${where}: a connection does not keep ${field.name}`);
-      if (to.from === "param" && params[to.name] === undefined) throw new Error(`${where}: no parameter ${to.name}`);
-    }
-  }
-  if (step.do === "translateSource" || step.do === "pushTag") {
-    const operands =
-      step.do === "pushTag" ? [step.vlan] : [step.address, ...(step.ports === null ? [] : Object.values(step.ports))];
-    for (const each of operands)
-      if (each.from === "param" && params[each.name] === undefined)
-        throw new Error(`${where}: no parameter ${each.name}`);
   }
   if ("zone" in step && (step.zone.home !== "memory" || step.zone.kind !== "name"))
     throw new Error(`${where}: ${step.zone.name} holds no zone`);
@@ -234,5 +221,6 @@ export const selvageProgram: Program = program("classify", [
   Deliver,
   ...policyTables,
   ...routerTables,
+  ...serviceTables,
   ...outsideTables,
 ]);

@@ -29,6 +29,9 @@ export type Operand =
 /** What a punted packet is for: the agent's service that answers it. */
 export type PuntKind = "dhcp4" | "dhcp6" | "nd" | "rs" | "neighbour" | "icmp-inner" | RouterError;
 
+/** What is limited a port and is no punt. */
+export type LimitKind = "service";
+
 /** What a router says of a packet that it does not send on (RFC 792, 1812, 4443); the agent makes the ICMP error, from the router's address. */
 export type RouterError = "ttl-expired" | "no-route" | "host-unreachable" | "port-unreachable" | "mtu-exceeded";
 
@@ -76,6 +79,8 @@ export type Step =
   | { readonly do: "select"; readonly table: string }
   /** One less of `ttl`; never done where it is 0 or 1. */
   | { readonly do: "decrementTtl" }
+  /** What one port sends of this kind is limited in packets a second; what is above is dropped, and nothing of it goes on. */
+  | { readonly do: "limit"; readonly kind: LimitKind }
   /** A copy to the agent, as limited as a punt; the packet goes on. */
   | { readonly do: "report"; readonly kind: PuntKind }
   /** Runs a `subroutine` table, whose actions only set fields, and goes on with the next step. */
@@ -116,6 +121,7 @@ export const pushTag = (vlan: Operand): Step => ({ do: "pushTag", vlan });
 export const popTag = (): Step => ({ do: "popTag" });
 export const select = (table: string): Step => ({ do: "select", table });
 export const decrementTtl = (): Step => ({ do: "decrementTtl" });
+export const limit = (kind: LimitKind): Step => ({ do: "limit", kind });
 export const report = (kind: PuntKind): Step => ({ do: "report", kind });
 export const call = (table: string): Step => ({ do: "call", table });
 export const replicate = (table: string): Step => ({ do: "replicate", table });
@@ -128,6 +134,26 @@ export const absorb = (): Step => ({ do: "absorb" });
 export const param = (name: string): Operand => ({ from: "param", name });
 export const contentsOf = (field: Field): Operand => ({ from: "field", field });
 export const constant = (value: number | string): Operand => ({ from: "value", value });
+
+/** Where a step takes its values from. */
+export function operandsOf(step: Step): readonly Operand[] {
+  switch (step.do) {
+    case "set":
+    case "output":
+    case "tunnel":
+      return [step.to];
+    case "measure":
+      return [step.limit];
+    case "commit":
+      return step.keep.map(({ to }) => to);
+    case "translateSource":
+      return [step.address, ...(step.ports === null ? [] : [step.ports.first, step.ports.last])];
+    case "pushTag":
+      return [step.vlan];
+    default:
+      return [];
+  }
+}
 
 export interface Action<P extends Readonly<Record<string, ValueKind>> = Readonly<Record<string, ValueKind>>> {
   readonly params: P;

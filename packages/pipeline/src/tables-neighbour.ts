@@ -16,6 +16,11 @@ import {
   set,
   table,
 } from "./table.ts";
+import { serviceAddresses, serviceMac } from "./tables-services.ts";
+
+/** A question for a service of the host is answered on every network, whatever intent knows of it. */
+const forService = [set(F.nhMac, constant(serviceMac))];
+const services = Object.values(serviceAddresses);
 
 /** What `nhMac` holds where no neighbour was found. */
 export const noMac = "00:00:00:00:00:00";
@@ -25,7 +30,7 @@ export const Arp = table({
   name: "arp",
   text: "A question for an address that intent knows is answered here and now (RFC 826); what a port says of its own address goes on.",
   scheme: "ranked",
-  ranks: { own: 2, question: 1 },
+  ranks: { own: 3, service: 2, question: 1 },
   columns: { srcPort: optional(F.srcPort), arpTpa: optional(F.arpTpa), arpOp: optional(F.arpOp) },
   actions: {
     own: action([goto("carriage")]),
@@ -35,9 +40,13 @@ export const Arp = table({
       call("neighbour"),
       goto("arp_answer"),
     ]),
+    service: action([set(F.nh, contentsOf(F.arpTpa)), ...forService, goto("arp_answer")]),
   },
   miss: [goto("carriage")],
-  constants: [{ rank: "question", key: { arpOp: 1 }, action: "ask" }],
+  constants: [
+    { rank: "question", key: { arpOp: 1 }, action: "ask" },
+    ...services.map((each) => ({ rank: "service", key: { arpOp: 1, arpTpa: each[4] }, action: "service" })),
+  ],
 });
 
 export const ArpAnswer = table({
@@ -66,7 +75,7 @@ export const Nd = table({
   name: "nd",
   text: "Neighbour solicitations for known addresses are answered on the asking host (RFC 4861); duplicate detection goes on.",
   scheme: "ranked",
-  ranks: { own: 3, duplicate: 2, question: 1 },
+  ranks: { own: 4, duplicate: 3, service: 2, question: 1 },
   columns: {
     srcPort: optional(F.srcPort),
     ndTarget: optional(F.ndTarget),
@@ -82,11 +91,13 @@ export const Nd = table({
       call("neighbour"),
       goto("nd_answer"),
     ]),
+    service: action([set(F.nh, contentsOf(F.ndTarget)), ...forService, goto("nd_answer")]),
   },
   miss: [goto("carriage")],
   constants: [
     { rank: "duplicate", key: { icmp6Type: 135, ip6Src: "::" }, action: "duplicate" },
     { rank: "question", key: { icmp6Type: 135 }, action: "ask" },
+    ...services.map((each) => ({ rank: "service", key: { icmp6Type: 135, ndTarget: each[6] }, action: "service" })),
   ],
 });
 

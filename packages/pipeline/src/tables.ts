@@ -41,10 +41,14 @@ export const Classify = table({
     portDown: action([drop("port-admin-down")]),
     networkDown: action([drop("network-admin-down")]),
     fabric: action([goto("tunnel_source")]),
+    service: action([goto("service_in")]),
     physical: action([goto("provider_in")]),
   },
   miss: [drop("port-not-bound")],
-  constants: [{ key: { ingress: fabricIngress }, action: "fabric" }],
+  constants: [
+    { key: { ingress: fabricIngress }, action: "fabric" },
+    { key: { ingress: serviceIngress }, action: "service" },
+  ],
 });
 
 export const GuardMac = table({
@@ -122,6 +126,8 @@ export const ServiceClass = table({
     udpSrc: optional(F.udpSrc),
     udpDst: optional(F.udpDst),
     icmp6Type: optional(F.icmp6Type),
+    ip4Dst: optional(F.ip4Dst),
+    ip6Dst: optional(F.ip6Dst),
   },
   actions: {
     tagged: action([drop("vlan-denied")]),
@@ -131,6 +137,7 @@ export const ServiceClass = table({
     dhcp: action([goto("dhcp")]),
     dhcp6: action([goto("dhcp6")]),
     exempt: action([goto("carriage")]),
+    metadata: action([goto("metadata")]),
   },
   miss: [goto("sender")],
   constants: [
@@ -144,6 +151,8 @@ export const ServiceClass = table({
       action: "exempt",
     })),
     { rank: "service", key: { ethType: EthType.ipv4, ipProto: IpProto.udp, udpSrc: 68, udpDst: 67 }, action: "dhcp" },
+    { rank: "platform", key: { ethType: EthType.ipv4, ip4Dst: serviceAddresses.metadata[4] }, action: "metadata" },
+    { rank: "platform", key: { ethType: EthType.ipv6, ip6Dst: serviceAddresses.metadata[6] }, action: "metadata" },
     {
       rank: "service",
       key: { ethType: EthType.ipv6, ipProto: IpProto.udp, udpSrc: 546, udpDst: 547 },
