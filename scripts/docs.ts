@@ -57,6 +57,8 @@ function stepText(step: Step): string {
       return `→ one of ${step.table}, the same for all of a flow`;
     case "decrementTtl":
       return "`ttl` one less";
+    case "limit":
+      return `no more than a port may (${step.kind}), else drop`;
     case "report":
       return `a copy to the agent: ${step.kind}`;
     case "call":

@@ -284,6 +284,13 @@ export const dropReasons = [
     "it came for this host from an external network, and no address of ours is what it is for",
     "A floating IP or port forwarding that was there is gone, or an address is routed here that no network has.",
   ),
+  reason(
+    39,
+    "metadata-denied",
+    "port",
+    "it asks the metadata service from an address that is not the port's own",
+    "Have the machine ask from one of its port's fixed addresses, or from the link-local one of its MAC: an address pair says nothing of who asks.",
+  ),
 ] as const satisfies readonly DropReason[];
 
 /** Code of a drop reason. */

@@ -25,6 +25,7 @@ import {
   table,
   tunnel,
 } from "./table.ts";
+import { serviceAddresses, serviceIngress } from "./tables-services.ts";
 
 export const Classify = table({
   number: 0,
@@ -118,7 +119,7 @@ export const ServiceClass = table({
   name: "service_class",
   text: "What the platform itself answers, and what a network cannot be without, leaves here before any security group; tagged frames end here, as no port carries VLANs yet.",
   scheme: "ranked",
-  ranks: { first: 2, service: 1 },
+  ranks: { first: 3, service: 2, platform: 1 },
   columns: {
     tagged: optional(F.tagged),
     ethType: optional(F.ethType),

@@ -6,6 +6,7 @@ import {
   type Field,
   frameLength,
   ingressOf,
+  type LimitKind,
   type Operand,
   type Program,
   type PuntKind,
@@ -16,7 +17,7 @@ import {
 } from "@selvage/pipeline";
 import { type BitsPlace, bitsOf, outgoing, placed, puntKind } from "./layout.ts";
 import type { Ports } from "./ports.ts";
-import { puntNumber, puntTable } from "./punts.ts";
+import { limitNumber, puntNumber, puntTable } from "./punts.ts";
 import { trackActions } from "./reentry.ts";
 import { bitsFrom, familyOf } from "./values.ts";
 
@@ -88,6 +89,9 @@ export function actionsOf(
       case "punt":
         send(...puntActions(step.kind));
         break;
+      case "limit":
+        send(...limitActions(step.kind));
+        break;
       case "report":
         // A meter that drops ends the packet, so it gets a copy.
         send(act.clone(puntActions(step.kind)));
@@ -120,6 +124,12 @@ function numberOf(program: Program, name: string): number {
   if (table === undefined) throw new TypeError(`no table ${name}`);
   return table.number;
 }
+
+/** By way of the driver's own table, where each port has a meter: one that drops ends what is done behind it too. */
+const limitActions = (kind: LimitKind): readonly Action[] => [
+  load(puntKind, BigInt(limitNumber(kind))),
+  act.resubmit(puntTable),
+];
 
 const puntActions = (kind: PuntKind): readonly Action[] => [
   load(puntKind, BigInt(puntNumber(kind))),

@@ -14,6 +14,7 @@ import {
   type Row,
   update,
 } from "@selvage/ovsdb";
+import { serviceIngress } from "@selvage/pipeline";
 import { SwitchConflict } from "./errors.ts";
 import { type PluggedPort, Ports } from "./ports.ts";
 
@@ -97,6 +98,27 @@ function vxlanIn(replica: Replica, { bridge, tunnel }: BridgePlan): Row<typeof I
       [undefined, "4789"].includes(options.get("dst_port")) &&
       [undefined, tunnel.localIp].includes(options.get("local_ip")),
   );
+}
+
+/** Name of the interface by which the host's services are reached: the switch makes it, and who keeps the services takes it into their namespace. */
+export const serviceInterface = "selvage-svc0";
+
+/** What must be written so that packets can go to the host's services; nothing where they can. Throws SwitchConflict. */
+export function configureService(replica: Replica, { bridge }: BridgePlan): readonly Operation[] {
+  const held = [...replica.table(Interfaces).values()].find(({ name }) => name === serviceInterface);
+  if (held !== undefined) {
+    if (held.type === "internal" && interfacesOf(replica, bridge).includes(held)) return [];
+    throw new SwitchConflict(
+      `the interface ${serviceInterface} is not an internal one of ${bridge}: remove or rename it`,
+    );
+  }
+  const into = bridgeRow(replica, bridge)?._uuid;
+  const where = into === undefined ? ([["name", "==", bridge]] as const) : ([["_uuid", "==", into]] as const);
+  return [
+    insert(Interface, { name: serviceInterface, type: "internal" }, "service_interface"),
+    insert(Port, { name: serviceInterface, interfaces: [named("service_interface")] }, "service_port"),
+    mutate(Bridge, where, [["ports", "insert", [named("service_port")]]]),
+  ];
 }
 
 function configureTunnel(replica: Replica, { bridge, tunnel }: BridgePlan): readonly Operation[] {
@@ -211,10 +233,12 @@ export function pluggedIn(replica: Replica, plan: BridgePlan): Plugged {
   const best = new Map<string, PluggedPort>();
   const problems: string[] = [];
   let tunnelNumber: number | undefined;
+  const ways = new Map<string, number>();
   const byNumber = [...interfacesOf(replica, bridge)].sort((a, b) => (a.ofport ?? 0) - (b.ofport ?? 0));
   for (const { name, external_ids, ofport, error } of byNumber) {
     const works = ofport !== null && ofport > 0;
     if (works && name === tunnel?.name) tunnelNumber = ofport;
+    if (works && name === serviceInterface) ways.set(serviceIngress, ofport);
     const port = external_ids.get("iface-id");
     if (port === undefined || port === "") continue;
     const other = best.get(port);
@@ -227,5 +251,5 @@ export function pluggedIn(replica: Replica, plan: BridgePlan): Plugged {
   }
   const plugged = [...best.values()].sort((a, b) => (a.port < b.port ? -1 : 1));
   const vxlan = vxlanIn(replica, plan)?.ofport ?? 0;
-  return { ports: new Ports(plugged, tunnelNumber, vxlan > 0 ? vxlan : undefined), problems };
+  return { ports: new Ports(plugged, tunnelNumber, vxlan > 0 ? vxlan : undefined, new Map(), ways), problems };
 }

@@ -18,6 +18,7 @@ import { readInstalled } from "./read-back.ts";
 import { Renderer } from "./render.ts";
 import { batch, openSession, type Session, type SessionPlan } from "./session.ts";
 import { probePeriod, probesTo, TunnelEnds } from "./tunnel-ends.ts";
+import { makeWays } from "./ways.ts";
 import { ZoneKeeper } from "./zone-keeper.ts";
 import type { ZonePlan } from "./zones.ts";
 
@@ -48,8 +49,6 @@ const noZone = "ct-zone-full";
 const tunnelInterface = "selvage-geneve";
 /** Milliseconds that looking through a cache of usual size takes. */
 const patience = 20;
-/** Milliseconds that a switch may take to make an interface. */
-const wayPatience = 5_000;
 /** Rows in one step of a large addition: so many flows as a socket takes at once. */
 const step = 1_000;
 const backoff = { base: 100, cap: 5_000 };
@@ -249,29 +248,23 @@ export class OvsDatapath implements Datapath {
     if (changed.size === 0) return;
     this.#ports = ports;
     this.#inTurn(() => this.#moveTo(session, ports)).catch((error: Error) => this.#failedToMove(session, error));
-    if ([...changed].some((name) => name !== fabricIngress && name !== vxlanIngress)) this.#tellAttachments();
+    if ([...changed].some((name) => ![fabricIngress, vxlanIngress].includes(name) && !ports.ways.has(name)))
+      this.#tellAttachments();
   }
 
-  /**
-   * Has the interface of VXLAN tunnels made when the first row needs it; gives whether that was so. Where it cannot be had, which is logged, the rows
-   * wait for it as for any interface, and all others go on.
-   */
+  /** Has the bridge's own interfaces made that rows name; gives whether that was so. */
   async #makeWays(session: Session, rows: Iterable<Row>): Promise<boolean> {
-    if (this.#plan.tunnel === null || this.#ports.numberOf(vxlanIngress) !== undefined) return false;
-    let isNeeded = false;
-    for (const row of rows) isNeeded ||= this.#renderer.interfacesOf(row).includes(vxlanIngress);
-    if (!isNeeded) return false;
-    const late = new AbortController();
-    const timer = this.#clock.after(wayPatience, () => late.abort(new Error("the switch has not made it in time")));
-    try {
-      await session.addVxlan(AbortSignal.any([late.signal, this.#closing.signal]));
-    } catch (error) {
-      this.#log.error("the interface for VXLAN cannot be had: its networks do not reach other hosts", { error });
-    } finally {
-      timer.cancel();
-    }
-    this.#ports = this.#plugged(session);
-    return true;
+    const isTried = await makeWays({
+      session,
+      ports: this.#ports,
+      tunnels: this.#plan.tunnel !== null,
+      named: () => new Set([...rows].flatMap((row) => this.#renderer.interfacesOf(row))),
+      clock: this.#clock,
+      log: this.#log,
+      closing: this.#closing.signal,
+    });
+    if (isTried) this.#ports = this.#plugged(session);
+    return isTried;
   }
 
   /** The interfaces as they are; what is wrong with others is logged once. */

@@ -18,33 +18,38 @@ export class Ports {
   /** The number of the interface of Geneve tunnels, where there is one. */
   readonly tunnel: number | undefined;
   readonly vxlan: number | undefined;
+  /** Interfaces that are no port's, by the name that rows have for them: the host's services, physical networks. */
+  readonly ways: ReadonlyMap<string, number>;
   /** Zones by the port that has one. */
   readonly zones: ReadonlyMap<string, number>;
   readonly #numbers: ReadonlyMap<string, number>;
   readonly #names: ReadonlyMap<number, string>;
 
-  /** Takes one interface a port, the numbers of the tunnels' interfaces, and zones by the port. */
+  /** Takes one interface a port, the numbers of the tunnels' interfaces, zones by the port, and other interfaces by their names in rows. */
   constructor(
     plugged: readonly PluggedPort[],
     tunnel: number | undefined,
     vxlan?: number,
     zones: ReadonlyMap<string, number> = new Map(),
+    ways: ReadonlyMap<string, number> = new Map(),
   ) {
     this.plugged = plugged;
     this.tunnel = tunnel;
     this.vxlan = vxlan;
     this.zones = zones;
+    this.ways = ways;
     const pairs = plugged.map(({ port, ofport }) => [port, ofport] as const);
     const all = [
       ...pairs,
       ...(tunnel === undefined ? [] : [[fabricIngress, tunnel] as const]),
       ...(vxlan === undefined ? [] : [[vxlanIngress, vxlan] as const]),
+      ...ways,
     ];
     this.#numbers = new Map(all);
     this.#names = new Map(all.map(([name, number]) => [number, name]));
   }
 
-  /** The number of a port's interface, or of the tunnels' for `fabric` and `fabric-vxlan`. */
+  /** The number of a port's interface, of the tunnels' for `fabric` and `fabric-vxlan`, or of another that rows name. */
   numberOf(name: string): number | undefined {
     return this.#numbers.get(name);
   }
@@ -55,7 +60,7 @@ export class Ports {
 
   /** The same interfaces, with these zones. */
   withZones(zones: ReadonlyMap<string, number>): Ports {
-    return new Ports(this.plugged, this.tunnel, this.vxlan, zones);
+    return new Ports(this.plugged, this.tunnel, this.vxlan, zones, this.ways);
   }
 
   /** Names of interfaces whose number here is another than there, or that only one of the two has. */

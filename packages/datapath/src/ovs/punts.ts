@@ -12,7 +12,7 @@ import {
   MeterFlag,
   type PacketIn,
 } from "@selvage/openflow";
-import { F, fabricIngress, type PuntKind } from "@selvage/pipeline";
+import { F, fabricIngress, type LimitKind, type PuntKind } from "@selvage/pipeline";
 import { cookieOf } from "./cookie.ts";
 import { bitsOf, placed, puntKind } from "./layout.ts";
 import { countingMeters } from "./measured.ts";
@@ -85,6 +85,13 @@ const names: readonly PuntKind[] = [
 ];
 const format = 1;
 
+/** What is limited a port and goes on: by the same table, under numbers that no punt has, and with meters beside theirs. */
+const limits: Readonly<Record<LimitKind, { readonly number: number; readonly meter: number; readonly port: Rate }>> = {
+  service: { number: 128, meter: 6, port: { rate: 200, burst: 400 } },
+};
+
+export const limitNumber = (kind: LimitKind): number => limits[kind].number;
+
 export const puntNumber = (kind: PuntKind): number => kinds[kind].number;
 
 /** A meter's number: the host's are 1 to 6, a port's begin at 8 times its interface's slot, which is at least 1. */
@@ -110,8 +117,10 @@ export const hostMeters: readonly MeterConfig[] = [
 ];
 
 /** The meters of one port. */
-export const portMeters = (slot: number): readonly MeterConfig[] =>
-  allClasses.map((each) => meter(portMeter(slot, each), classes[each].port));
+export const portMeters = (slot: number): readonly MeterConfig[] => [
+  ...allClasses.map((each) => meter(portMeter(slot, each), classes[each].port)),
+  ...Object.values(limits).map((each) => meter(8 * slot + each.meter, each.port)),
+];
 
 /** The flow that punts what a port sends, or whatever comes from elsewhere where no slot is given. */
 function puntFlow(kind: PuntKind, port: { readonly ofport: number; readonly slot: number } | undefined): RenderedFlow {
@@ -131,8 +140,24 @@ function puntFlow(kind: PuntKind, port: { readonly ofport: number; readonly slot
 
 export const generalPunts = (): readonly RenderedFlow[] => names.map((kind) => puntFlow(kind, undefined));
 
-export const portPunts = (ofport: number, slot: number): readonly RenderedFlow[] =>
-  names.map((kind) => puntFlow(kind, { ofport, slot }));
+export const portPunts = (ofport: number, slot: number): readonly RenderedFlow[] => [
+  ...names.map((kind) => puntFlow(kind, { ofport, slot })),
+  ...limitKinds.map((kind) => limitFlow(kind, ofport, slot)),
+];
+
+const limitKinds: readonly LimitKind[] = ["service"];
+
+/** The flow in which what a port sends of a kind is measured; what passes it goes on where it was. */
+function limitFlow(kind: LimitKind, ofport: number, slot: number): RenderedFlow {
+  return {
+    table: puntTable,
+    priority: 2,
+    match: [{ field: "in_port", value: ofport }, placed(puntKind, BigInt(limits[kind].number))],
+    actions: [act.meter(8 * slot + limits[kind].meter)],
+    cookie: cookieOf(puntTable, `limit(${kind}, ${ofport})`, null),
+    reason: null,
+  };
+}
 
 /** What a packet that came to us was, by what the program knew of it; undefined for one that our flows did not send, or whose interface has gone. */
 export function puntOf(packet: PacketIn, ports: Ports) {

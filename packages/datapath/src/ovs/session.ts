@@ -11,9 +11,17 @@ import {
   PacketInFormat,
   type TlvMapping,
 } from "@selvage/openflow";
-import { connect, OPEN_VSWITCH, type OvsdbClient, type Replica } from "@selvage/ovsdb";
-import { vxlanIngress } from "@selvage/pipeline";
-import { type BridgePlan, bridgeReplica, configure, configureVxlan, datapathOf, pluggedIn } from "./bridge.ts";
+import { connect, OPEN_VSWITCH, type Operation, type OvsdbClient, type Replica } from "@selvage/ovsdb";
+import { serviceIngress, vxlanIngress } from "@selvage/pipeline";
+import {
+  type BridgePlan,
+  bridgeReplica,
+  configure,
+  configureService,
+  configureVxlan,
+  datapathOf,
+  pluggedIn,
+} from "./bridge.ts";
 import { Control } from "./control.ts";
 import { SwitchConflict } from "./errors.ts";
 import { tunnelOption } from "./layout.ts";
@@ -46,6 +54,8 @@ export interface Session {
   readonly ended: Promise<Error>;
   /** Makes the bridge able to send and receive by VXLAN, and resolves when it is; rejects with SwitchConflict, or when the signal is aborted before that. */
   addVxlan(signal: AbortSignal): Promise<void>;
+  /** Makes the interface of the host's services; resolves and rejects as `addVxlan` does. */
+  addService(signal: AbortSignal): Promise<void>;
   close(): void;
 }
 
@@ -139,13 +149,16 @@ function follow(
     close();
     return cause;
   });
-  const addVxlan = async (signal: AbortSignal): Promise<void> => {
-    const operations = configureVxlan(replica, plan);
+  const add = async (operations: readonly Operation[], name: string, signal: AbortSignal): Promise<void> => {
     if (operations.length > 0) await client.transact(OPEN_VSWITCH, operations, { signal });
-    await replica.until((now) => pluggedIn(now, plan).ports.numberOf(vxlanIngress) ?? null, { signal });
+    await replica.until((now) => pluggedIn(now, plan).ports.numberOf(name) ?? null, { signal });
   };
+  const addVxlan = async (signal: AbortSignal): Promise<void> =>
+    add(configureVxlan(replica, plan), vxlanIngress, signal);
+  const addService = async (signal: AbortSignal): Promise<void> =>
+    add(configureService(replica, plan), serviceIngress, signal);
   const datapath = datapathOf(replica, plan.bridge);
-  return { replica, client, datapath, connection, control, ended, addVxlan, close };
+  return { replica, client, datapath, connection, control, ended, addVxlan, addService, close };
 }
 
 /** Sends messages and waits behind a barrier until they are done. Rejects with what was refused. */

@@ -269,6 +269,7 @@ export class Interpreter {
           });
           break;
         case "absorb":
+        case "limit":
           break;
         case "drop":
           run.outcomes.push({ kind: "drop", reason: step.reason, table });
