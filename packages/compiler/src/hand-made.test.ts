@@ -39,6 +39,16 @@ function intentOf(all: readonly TestPort[]): readonly Change[] {
           Subnet,
           makeSubnet({ id: testId("subnet", net), network_id, cidr: `10.0.${net}.0/24`, gateway_ip: `10.0.${net}.1` }),
         ),
+        put(
+          Subnet,
+          makeSubnet({
+            id: testId("subnet", 100 + net),
+            network_id,
+            ip_version: 6,
+            cidr: `2001:db8:${net}::/64`,
+            gateway_ip: null,
+          }),
+        ),
       ];
     }),
     ...all.map((port) => {

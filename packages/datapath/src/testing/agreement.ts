@@ -17,6 +17,7 @@ import {
   arpProbe,
   arpReply,
   arpRequest,
+  dhcp6Solicit,
   dhcpDiscover,
   duplicateDetection,
   gratuitousArp,
@@ -57,6 +58,7 @@ const kinds = [
   "detect",
   "advertise",
   "dhcp",
+  "dhcp6",
   "rs",
   "other",
 ] as const;
@@ -113,6 +115,7 @@ function frameOf(shot: Shot, mark: number): Uint8Array {
     detect: () => duplicateDetection(from, to.ip6),
     advertise: () => neighbourAdvertisement(from, to.ip6),
     dhcp: () => dhcpDiscover(from.mac, mark),
+    dhcp6: () => dhcp6Solicit(from, from.ip6, mark),
     rs: () => routerSolicitation(from),
     other: () => otherThanIp(udp(version, from, to, mark)),
   };

@@ -95,6 +95,24 @@ export const dhcpDiscover = (mac: string, xid: number): Uint8Array =>
     dhcp: { op: "request", xid, chaddr: mac, options: { messageType: "discover" } },
   });
 
+/** A machine's first question for an address by DHCPv6, from its link-local address (RFC 8415, section 18.2.1). */
+export const dhcp6Solicit = (from: Pick<Speaker, "mac">, address: string, transactionId: number): Uint8Array =>
+  encode({
+    eth: { src: from.mac, dst: multicastMac("ff02::1:2") },
+    ipv6: { src: address, dst: "ff02::1:2" },
+    udp: { src: 546, dst: 547 },
+    dhcpv6: {
+      type: "solicit",
+      transactionId,
+      options: {
+        clientId: `00030001${from.mac.replaceAll(":", "")}`,
+        iaNa: [{ iaid: 1, t1: 0, t2: 0, addresses: [] }],
+        requested: [23, 24],
+        elapsed: 0,
+      },
+    },
+  });
+
 /** A machine's question for the routers of its network (RFC 4861, section 4.1). */
 export const routerSolicitation = (from: Speaker): Uint8Array =>
   encode({

@@ -6,6 +6,7 @@ import {
   arpReply,
   arpRequest,
   broadcastMac,
+  dhcp6Solicit,
   dhcpDiscover,
   gratuitousArp,
   neighbourSolicitation,
@@ -119,16 +120,20 @@ export const packetChecks: readonly Check[] = [
     run: async (world) => {
       await world.build(all);
       for (const port of [a, b, y]) {
-        const frame = dhcpDiscover(port.mac, world.mark());
-        await world.send(port, frame);
-        const punt = await world
-          .heard(port.host)
-          .punts.first((each) => sameBytes(each.frame, frame), "the question is punted", world.deadline);
-        assert.deepEqual(
-          { ...punt, frame: 0 },
-          { kind: "dhcp4", attachment: port.id, net: port.net, srcPort: port.key, vrf: 0, frame: 0 },
-        );
-        await world.arrivesNowhere(frame, [port === a ? b : a], port === y ? b : port);
+        for (const [kind, frame] of [
+          ["dhcp4", dhcpDiscover(port.mac, world.mark())],
+          ["dhcp6", dhcp6Solicit(port, port.ip6, world.mark())],
+        ] as const) {
+          await world.send(port, frame);
+          const punt = await world
+            .heard(port.host)
+            .punts.first((each) => sameBytes(each.frame, frame), "the question is punted", world.deadline);
+          assert.deepEqual(
+            { ...punt, frame: 0 },
+            { kind, attachment: port.id, net: port.net, srcPort: port.key, vrf: 0, frame: 0 },
+          );
+          await world.arrivesNowhere(frame, [port === a ? b : a], port === y ? b : port);
+        }
       }
     },
   },

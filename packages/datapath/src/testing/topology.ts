@@ -9,6 +9,7 @@ import {
   CopyCarriage,
   Deliver,
   Dhcp,
+  Dhcp6,
   EthType,
   encapsulations,
   FabricIn,
@@ -86,6 +87,7 @@ export function rowsFor(here: number, ports: readonly TestPort[], addresses: rea
       row(Mcast, { net }, "flood"),
       ...(net === vxlanNet ? [] : [row(FabricIn, { net, port: 0 }, "flood")]),
       row(Dhcp, { net }, "serve"),
+      row(Dhcp6, { net }, "serve"),
     ]),
     ...[...pairs.values()].flatMap(({ net, host }) => {
       const tunSrc = addresses[host];
