@@ -63,7 +63,7 @@ export const Subnet = resource({
       default: [],
       projected: "all",
     }),
-    /** Who tells machines their IPv6 addresses: null, or `slaac`, `dhcpv6-stateless` (and `dhcpv6-stateful`, once there is DHCPv6). */
+    /** Who tells machines their IPv6 addresses: null: nobody of ours. */
     ipv6_ra_mode: field(nullable(oneOf(ipv6Modes)), {
       create: "optional",
       default: null,

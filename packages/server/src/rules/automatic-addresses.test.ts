@@ -14,6 +14,7 @@ after(() => server[Symbol.asyncDispose]());
 
 const slaac = { ip_version: 6, ipv6_ra_mode: "slaac", ipv6_address_mode: "slaac" } as const;
 const stateless = { ip_version: 6, ipv6_ra_mode: "dhcpv6-stateless", ipv6_address_mode: "dhcpv6-stateless" } as const;
+const stateful = { ip_version: 6, ipv6_ra_mode: "dhcpv6-stateful", ipv6_address_mode: "dhcpv6-stateful" } as const;
 const network = async (): Promise<string> => (await red.member.create("network", { name: "n" })).id;
 const subnet = (network_id: string, values: Json) => red.member.create("subnet", { network_id, ...values });
 const portOf = (answer: Answer): Json => answer.body.port as Json;
@@ -37,8 +38,8 @@ test("the gateway is the routers' own address by SLAAC, the first host's otherwi
     [{ ...slaac, ipv6_address_mode: "dhcpv6-stateless" }, /must be the same value/],
     [{ ...slaac, enable_dhcp: false }, /cannot be set when enable_dhcp is set to False/],
     [{ ...slaac, cidr: "2001:db8:60::/65" }, /requires the prefix to be \/64/],
-    [{ ip_version: 6, ipv6_ra_mode: "dhcpv6-stateful" }, /'dhcpv6-stateful' is not supported/],
-    [{ ip_version: 6, ipv6_address_mode: "dhcpv6-stateful" }, /'dhcpv6-stateful' is not supported/],
+    [{ ...stateful, enable_dhcp: false }, /cannot be set when enable_dhcp is set to False/],
+    [{ ...stateful, ipv6_ra_mode: "slaac" }, /must be the same value/],
     [{ ip_version: 6, ipv6_ra_mode: "ra" }, /'ra' is not in \['dhcpv6-stateful', 'dhcpv6-stateless', 'slaac'\]/],
   ] as const) {
     const body = { subnet: { network_id: id, cidr: "2001:db8:60::/64", ...values } };
@@ -83,6 +84,24 @@ test("a port has, besides what it is given, the address that its MAC makes on ea
   const moved = portOf(await put({ mac_address: "fa:16:3e:00:00:77" }, server.admin));
   assert.deepEqual(addressesOf(moved).toSorted(), own(moved));
   assert.deepEqual(own(moved)[0], "2001:db8:2:0:f816:3eff:fe00:77");
+});
+
+test("where DHCPv6 gives addresses a port has one of the pools, or the one that it asks for, and the prefix may be of any length", async () => {
+  const id = await network();
+  const pools = [{ start: "2001:db8:9::10", end: "2001:db8:9::1f" }];
+  const s = await subnet(id, { ...stateful, cidr: "2001:db8:9::/112", allocation_pools: pools });
+  assert.deepEqual([s.gateway_ip, s.ipv6_ra_mode, s.enable_dhcp], ["2001:db8:9::1", "dhcpv6-stateful", true]);
+  const port = await red.member.create("port", { network_id: id });
+  assert.match(String(addressesOf(port)[0]), /^2001:db8:9::1[0-9a-f]$/);
+  const asked = await red.member.create("port", { network_id: id, fixed_ips: [{ ip_address: "2001:db8:9::abc" }] });
+  assert.deepEqual(addressesOf(asked), ["2001:db8:9::abc"]);
+  const none = await red.member.create("port", { network_id: id, fixed_ips: [] });
+  assert.deepEqual(addressesOf(none), []);
+  assert.equal(
+    (await red.member.delete(`/v2.0/subnets/${s.id}`)).status,
+    409,
+    "such an address is not taken back by itself",
+  );
 });
 
 test("a new such subnet reaches the ports that are there, and takes its addresses with it when it goes", async () => {

@@ -48,6 +48,7 @@ const longestDhcpPrefix = { 4: 30, 6: 126 } as const;
 
 export const subnetRules: ResourceRules<typeof Subnet> = {
   resource: Subnet,
+  standsOnNetwork: true,
   notFound: (id) => fail("SubnetNotFound", { id }),
   policy: {
     get: anyOf(isAdmin, reader, shared),
@@ -203,10 +204,8 @@ function modesOf(values: Values, version: 4 | 6, cidr: Cidr, dhcp: boolean): Mod
       `ipv6_ra_mode set to '${ipv6_ra_mode}' with ipv6_address_mode set to '${ipv6_address_mode}' is not valid. If both attributes are set, they must be the same value`,
     );
   }
-  for (const [name, mode] of set)
-    if (mode === "dhcpv6-stateful")
-      refuse(`${name} 'dhcpv6-stateful' is not supported: no DHCPv6 server gives addresses`);
-  if (cidr.length !== 64) {
+  // What DHCPv6 gives may be of any prefix; what a machine makes itself has 64 bits of its own.
+  if (cidr.length !== 64 && set.some(([, mode]) => mode !== "dhcpv6-stateful")) {
     refuse(
       `Invalid CIDR ${textOfCidr(cidr)} for IPv6 address mode. OpenStack uses the EUI-64 address format, which requires the prefix to be /64`,
     );
