@@ -9,6 +9,7 @@ import { flood } from "./apps/flood.ts";
 import { guard } from "./apps/guard.ts";
 import { neighbours } from "./apps/neighbours.ts";
 import { routers } from "./apps/routers.ts";
+import { metadata } from "./apps/metadata.ts";
 import { securityGroups } from "./apps/security-groups.ts";
 import { tunnels } from "./apps/tunnels.ts";
 import { unicast } from "./apps/unicast.ts";
@@ -22,6 +23,7 @@ export const apps: readonly App[] = Object.freeze([
   unicast,
   flood,
   routers,
+  metadata,
   tunnels,
   securityGroups,
 ]);

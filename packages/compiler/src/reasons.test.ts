@@ -16,7 +16,7 @@ import {
 import { Host } from "@selvage/model";
 import { put } from "@selvage/model/testing";
 import { encode } from "@selvage/packet";
-import { type Action, type PuntKind, type Step, selvageProgram } from "@selvage/pipeline";
+import { type Action, type PuntKind, type Step, selvageProgram, serviceAddresses, serviceMac } from "@selvage/pipeline";
 import { fabric, type Journey, type TestFabric } from "./testing/fabric.ts";
 import { hostsOf, net, routedNet } from "./testing/intent.ts";
 import { anythingOut } from "./testing/policy.ts";
@@ -58,6 +58,11 @@ const unbound: Meet = (world) => {
 };
 
 const meets: Partial<Record<ReasonCode, Meet>> = {
+  "metadata-denied": (world) => {
+    world.set("a", { port_security_enabled: false });
+    const asked = { mac: serviceMac, ip4: serviceAddresses.metadata[4], ip6: serviceAddresses.metadata[6] };
+    return world.send("a", udp(4, { ...world.machine("a"), ip4: "10.0.0.99" }, asked, 1));
+  },
   "port-not-bound": unbound,
   "port-admin-down": (world) => {
     world.set("a", { admin_state_up: false });

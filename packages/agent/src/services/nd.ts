@@ -1,13 +1,17 @@
 /**
  * Neighbour solicitations answered on the asking host for every IPv6 address that intent knows on the network, link-local ones of its MAC
- * addresses too (RFC 4861 section 7.2.4, RFC 4862 section 5.4.3).
+ * addresses too, and for those of the host's own services (RFC 4861 section 7.2.4, RFC 4862 section 5.4.3).
  */
 import type { Punt } from "@selvage/datapath";
 import { ipOf, keyOf, macOfEui64, Port, Subnet, textOfMac, type View } from "@selvage/model";
 import { decode, encode, multicastMac, ndFault } from "@selvage/packet";
+import { serviceAddresses, serviceMac } from "@selvage/pipeline";
 import { type Answer, reply, silence } from "./answer.ts";
 
 const allNodes = "ff02::1";
+
+/** Where the host's own services are, on every network. */
+const services: ReadonlySet<string> = new Set(Object.values(serviceAddresses).map((each) => each[6]));
 
 /** Answers one solicitation. */
 export function answerNd(view: View, punt: Punt): Answer {
@@ -19,7 +23,8 @@ export function answerNd(view: View, punt: Punt): Answer {
   if (icmpv6.kind !== "neighbor-solicitation") return silence("not a solicitation");
   const fault = ndFault(ipv6, icmpv6);
   if (fault !== undefined) return silence(`the solicitation is not valid: ${fault}`);
-  const target = portOf(view, asking.network_id, icmpv6.target);
+  const service = services.has(icmpv6.target) ? { id: "", mac_address: serviceMac, router_id: null } : undefined;
+  const target = service ?? portOf(view, asking.network_id, icmpv6.target);
   if (target === undefined) return silence("nobody here has the address");
   // What a port says of its own address is a test for duplicates: there is none.
   if (target.id === asking.id) return silence("the address is the asking port's own");
