@@ -5,12 +5,16 @@ import type { App, Here } from "./app.ts";
 import { binding } from "./apps/binding.ts";
 import { carriage } from "./apps/carriage.ts";
 import { dhcp } from "./apps/dhcp.ts";
+import { floating } from "./apps/floating.ts";
 import { flood } from "./apps/flood.ts";
+import { gateways } from "./apps/gateways.ts";
 import { guard } from "./apps/guard.ts";
-import { neighbours } from "./apps/neighbours.ts";
-import { routers } from "./apps/routers.ts";
 import { metadata } from "./apps/metadata.ts";
+import { neighbours } from "./apps/neighbours.ts";
+import { physical } from "./apps/physical.ts";
+import { routers } from "./apps/routers.ts";
 import { securityGroups } from "./apps/security-groups.ts";
+import { sourceNat } from "./apps/source-nat.ts";
 import { tunnels } from "./apps/tunnels.ts";
 import { unicast } from "./apps/unicast.ts";
 
@@ -19,13 +23,17 @@ export const apps: readonly App[] = Object.freeze([
   guard,
   neighbours,
   dhcp,
+  metadata,
   carriage,
   unicast,
   flood,
   routers,
-  metadata,
   tunnels,
   securityGroups,
+  physical,
+  gateways,
+  floating,
+  sourceNat,
 ]);
 
 /** Every derivation of every app, for one host; each is named `app: derivation`, which is what provenance shows. */

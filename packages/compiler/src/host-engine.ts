@@ -5,6 +5,10 @@ import {
   Engine,
   Host,
   type Index,
+  LearnedNeighbour,
+  NatLease,
+  Network,
+  PeerDown,
   Port,
   Router,
   SecurityGroupRule,
@@ -17,7 +21,12 @@ import type { Here } from "./app.ts";
 import { derivationsFor } from "./derivations.ts";
 
 /** The kinds in a host's view: intent as projected, and its own facts. */
-export const viewResources: readonly AnyResource[] = Object.freeze([...projectedResources, Attachment]);
+export const viewResources: readonly AnyResource[] = Object.freeze([
+  ...projectedResources,
+  Attachment,
+  LearnedNeighbour,
+  PeerDown,
+]);
 
 /**
  * The indexes that apps and services read, each made of projected fields alone. No others: each costs every port of the view memory, and
@@ -25,6 +34,8 @@ export const viewResources: readonly AnyResource[] = Object.freeze([...projected
  */
 export const viewIndexes: readonly Index[] = Object.freeze([
   Host.index.name,
+  Host.index.physical,
+  Network.index.physical,
   Subnet.index.network_id,
   Router.index.key,
   Port.index.networkHost,
@@ -34,6 +45,9 @@ export const viewIndexes: readonly Index[] = Object.freeze([
   Port.index.pairAddress,
   Port.index.router_id,
   Port.index.routedNetwork,
+  Port.index.gateway_of,
+  NatLease.index.router_id,
+  NatLease.index.holder,
   SecurityGroupSet.index.key,
   SecurityGroupSet.index.groups,
   SecurityGroupRule.index.remote_group_id,

@@ -1,7 +1,7 @@
 /** What several apps ask of intent: projections as queries, so that an edit of a name wakes nobody. */
 
 import { Attachment, Host, keyOf, Network, networkKeyOf, Port, type Query, type QueryingView } from "@selvage/model";
-import type { Encapsulation } from "@selvage/pipeline";
+import { type Encapsulation, physicalName } from "@selvage/pipeline";
 
 const same = <T>(a: T, b: T): boolean => Object.is(a, b);
 
@@ -30,10 +30,21 @@ export const networkLargest: Query<number | undefined> = {
   equal: same,
 };
 
-/** How a network crosses the underlay. */
-export const networkEncapsulation: Query<Encapsulation> = {
+/** How a network goes to other hosts: across the underlay, or by the physical network that it stands on. */
+export const networkEncapsulation: Query<Encapsulation | "physical"> = {
   name: "network encapsulation",
-  run: (view, id) => (view.get(Network, id)?.["provider:network_type"] === "vxlan" ? "vxlan" : "geneve"),
+  run: (view, id) => {
+    const network = view.get(Network, id);
+    if (network !== undefined && network["provider:physical_network"] !== null) return "physical";
+    return network?.["provider:network_type"] === "vxlan" ? "vxlan" : "geneve";
+  },
+  equal: same,
+};
+
+/** The physical network that a network stands on; undefined: it is tunnelled, or not known here. */
+export const physicalNetwork: Query<string | undefined> = {
+  name: "physical network",
+  run: (view, id) => view.get(Network, id)?.["provider:physical_network"] ?? undefined,
   equal: same,
 };
 
@@ -61,6 +72,12 @@ export const hostTunnel: Query<string | undefined> = {
 /** Whether a network has a port bound on a host. */
 export const networkOn = (view: QueryingView, networkId: string, hostName: string): boolean =>
   view.exists(Port.index.networkHost, keyOf(networkId, hostName));
+
+/** Whether this host's switch has an interface to the physical network that a network stands on. */
+export function hasWire(view: QueryingView, networkId: string): boolean {
+  const name = view.ask(physicalNetwork, networkId);
+  return name !== undefined && view.has(Attachment, physicalName(name));
+}
 
 /** Whether a port is in force here: bound to this host by intent, and plugged into its switch. */
 export const isHere = (view: QueryingView, port: Port, hostName: string): boolean =>

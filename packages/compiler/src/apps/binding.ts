@@ -9,11 +9,11 @@ export const binding = app("binding", [Classify, FabricIn, FabricVni, Deliver], 
     if (!isHere(view, port, here.name)) return [];
     const net = view.ask(networkKey, port.network_id);
     if (net === undefined) return [];
-    const isVxlan = view.ask(networkEncapsulation, port.network_id) === "vxlan";
+    const isNamed = view.ask(networkEncapsulation, port.network_id) === "geneve";
     const ethDst = `${port.mac_address}/ff:ff:ff:ff:ff:ff`;
-    const inbound = isVxlan
-      ? row(FabricVni, { net, ethDst }, "local", { port: port.key }, "port")
-      : row(FabricIn, { net, port: port.key }, "local", { port: port.key });
+    const inbound = isNamed
+      ? row(FabricIn, { net, port: port.key }, "local", { port: port.key })
+      : row(FabricVni, { net, ethDst }, "local", { port: port.key }, "port");
     const ingress = { ingress: port.id };
     const deliver = { port: port.key };
     if (!port.admin_state_up) return [inbound, row(Classify, ingress, "portDown"), row(Deliver, deliver, "portDown")];

@@ -20,7 +20,12 @@ export const flood = app("flood", [Mcast, FabricIn, FloodLocal, FloodRemote], (h
       return [row(Mcast, { net }, "flood"), ...(isNamed ? [row(FabricIn, { net, port: 0 }, "flood")] : [])];
     }
     const there = view.ask(hostKey, host);
-    if (there === undefined || !networkOn(view, networkId, here.name)) return [];
+    if (
+      view.ask(networkEncapsulation, networkId) === "physical" ||
+      there === undefined ||
+      !networkOn(view, networkId, here.name)
+    )
+      return [];
     return [row(FloodRemote, { net, host: there }, "copy", { host: there })];
   }),
 ]);

@@ -3,7 +3,6 @@
  * routes, the longest prefix first (RFC 1812; design, section 5). A router's interfaces are ports with `router_id`, and are on no host.
  */
 import {
-  AddressScope,
   cidrContains,
   cidrOf,
   derive,
@@ -13,10 +12,8 @@ import {
   isNear,
   Port,
   type QueryingView,
-  query,
   Router,
   Subnet,
-  Subnetpool,
 } from "@selvage/model";
 import {
   EthType,
@@ -33,18 +30,10 @@ import {
 } from "@selvage/pipeline";
 import { addressesOf, ipVersion } from "../addresses.ts";
 import { app } from "../app.ts";
-import { networkKey, networkOn } from "../intent.ts";
+import { hostKey, networkKey, networkOn } from "../intent.ts";
+import { alone, destination, routerKey, routerUp, subnetCidr, subnetScope } from "../outside.ts";
+import { hostMac } from "../physical.ts";
 import { isAdvertising } from "../router-advertisement.ts";
-
-const routerKey = query("router key", (view, id) => view.get(Router, id)?.key);
-const routerUp = query("router up", (view, id) => view.get(Router, id)?.admin_state_up ?? false);
-const subnetCidr = query("subnet cidr", (view, id) => view.get(Subnet, id)?.cidr);
-
-/** The number of the address scope that a subnet's pool is of; 0: of none. */
-const subnetScope = query("subnet scope", (view, id) => {
-  const pool = view.get(Subnetpool, view.get(Subnet, id)?.subnetpool_id ?? "");
-  return view.get(AddressScope, pool?.address_scope_id ?? "")?.key ?? 0;
-});
 
 /** Where a router stands: an interface's network and MAC, and the prefix that is reached through it. */
 interface Interface {
@@ -54,12 +43,6 @@ interface Interface {
   readonly scope: number;
 }
 
-/** A whole address as a prefix. */
-const alone = (address: string): string => `${address}/${ipVersion(address) === 4 ? 32 : 128}`;
-
-const destination = (cidr: string) =>
-  ipVersion(cidr) === 4 ? { ethType: EthType.ipv4, ip4Dst: cidr } : { ethType: EthType.ipv6, ip6Dst: cidr };
-
 /** What an address of the router's own does: answers a ping, and says that nothing else is there. */
 function ownAddress(vrf: number, address: string): readonly Row[] {
   const version = ipVersion(address);
@@ -68,6 +51,18 @@ function ownAddress(vrf: number, address: string): readonly Row[] {
     row(RouterIn, { ...key, ...echoRequest[version] }, version === 4 ? "echo4" : "echo6", {}, "echo"),
     row(RouterIn, key, "closed", {}, "own"),
   ];
+}
+
+/** The subnets that a router's gateway reaches without another router. */
+function* gatewaysOf(view: QueryingView, routerId: string, hostName: string): Iterable<Interface> {
+  const key = view.ask(hostKey, hostName);
+  if (key === undefined) return;
+  for (const port of view.by(Port.index.gateway_of, routerId)) {
+    const net = view.ask(networkKey, port.network_id);
+    if (net === undefined) continue;
+    for (const { id, cidr } of view.by(Subnet.index.network_id, port.network_id))
+      yield { net, mac: hostMac(key), cidr, scope: view.ask(subnetScope, id) };
+  }
 }
 
 /** The subnets that a router stands on, an interface's first. */
@@ -154,7 +149,8 @@ export const routers = app("routers", written, (here) => [
     const vrf = router.key;
     const rows: Row[] = [];
     const taken = new Set<number>();
-    for (const [cidr, hops] of routesOf(router.routes, [...interfacesOf(view, router.id)])) {
+    const interfaces = [...interfacesOf(view, router.id), ...gatewaysOf(view, router.id, here.name)];
+    for (const [cidr, hops] of routesOf(router.routes, interfaces)) {
       const key = { vrf, ...destination(cidr) };
       const [first] = hops;
       if (first === undefined) continue;

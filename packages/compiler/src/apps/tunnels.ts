@@ -29,7 +29,9 @@ export const tunnels = app("tunnels", [Classify, TunnelOut, TunnelSource], (here
     for (const network of view.ask(routingDomain, networkId)) {
       const tunKey = view.ask(networkKey, network);
       if (tunKey === undefined) continue;
-      const isVxlan = view.ask(networkEncapsulation, network) === "vxlan";
+      const encapsulation = view.ask(networkEncapsulation, network);
+      if (encapsulation === "physical") continue;
+      const isVxlan = encapsulation === "vxlan";
       if (networkOn(view, network, here.name)) {
         rows.push(
           isVxlan

@@ -3,7 +3,7 @@ import { derive, isNear, keyOf, Port } from "@selvage/model";
 import { FabricVni, HoldersHere, HoldersThere, L2, row } from "@selvage/pipeline";
 import { pairMacsOf } from "../addresses.ts";
 import { app } from "../app.ts";
-import { hostKey, isHere, networkKey, networkOn } from "../intent.ts";
+import { hostKey, isHere, networkEncapsulation, networkKey, networkOn } from "../intent.ts";
 
 export const unicast = app("unicast", [L2, FabricVni, HoldersHere, HoldersThere], (here) => [
   derive("port", Port, (port, view) => {
@@ -16,6 +16,7 @@ export const unicast = app("unicast", [L2, FabricVni, HoldersHere, HoldersThere]
     }
     const there = view.ask(hostKey, host);
     if (there === undefined || !isNear(view, port.network_id, here.name)) return [];
+    if (view.ask(networkEncapsulation, port.network_id) === "physical") return [];
     return [row(L2, key, "remote", { port: port.key, host: there }, "port")];
   }),
   /** A MAC that is no port's own is whose it is at the moment (VRRP): frames for it go to every port that may have it, and each other host gets one copy. */
@@ -31,7 +32,7 @@ export const unicast = app("unicast", [L2, FabricVni, HoldersHere, HoldersThere]
       const key = { net, ethDst: `${mac}/ff:ff:ff:ff:ff:ff` };
       const towards = row(L2, key, "holders", {}, "port");
       if (host !== here.name)
-        return there === undefined
+        return there === undefined || view.ask(networkEncapsulation, port.network_id) === "physical"
           ? []
           : [towards, row(HoldersThere, { net, mac, host: there }, "copy", { host: there })];
       if (!isHere(view, port, here.name)) return [];

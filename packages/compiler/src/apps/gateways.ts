@@ -1,0 +1,188 @@
+/**
+ * Routers' gateways: the way out to an external network on every host that has machines behind the router, and who of the hosts with the wire answers for the
+ * router's own address there (design, section 6). What leaves bears the MAC of its host.
+ */
+import { derive, Host, NatLease, Network, Port, type QueryingView, Router, Subnet } from "@selvage/model";
+import {
+  EthType,
+  ExtIn,
+  echoRequest,
+  FabricIn,
+  FromPhysical,
+  fabricIngress,
+  IpProto,
+  NatOut,
+  Neighbour,
+  noMac,
+  physicalName,
+  Route,
+  Routed,
+  RouterIn,
+  type Row,
+  row,
+  Scopes,
+  ToRouter,
+  TunnelSource,
+} from "@selvage/pipeline";
+import { ipVersion } from "../addresses.ts";
+import { app } from "../app.ts";
+import { hasWire, hostKey, hostTunnel, networkKey, networkLargest, physicalNetwork } from "../intent.ts";
+import { alone, destination, isBehind, routerUp, subnetCidr, subnetScope } from "../outside.ts";
+import { elected, hostMac, hostsWith } from "../physical.ts";
+
+/** The question after an address that a host owns: by ARP it is answered in the switch, by neighbour discovery by the agent. */
+export const question = (net: number, address: string, mac: string): Row =>
+  ipVersion(address) === 4
+    ? row(FromPhysical, { net, ethType: EthType.arp, arpOp: 1, arpTpa: address }, "arp", { mac }, "question")
+    : row(
+        FromPhysical,
+        { net, ethType: EthType.ipv6, ipProto: IpProto.icmp6, icmp6Type: 135, ndTarget: address },
+        "nd",
+        {},
+        "question",
+      );
+
+/** What leaves with the address that it has: IPv6, networks of the external one's scope, and all where the router does not translate. */
+function untranslated(view: QueryingView, router: Router, subnets: readonly string[]): readonly Row[] {
+  const vrf = router.key;
+  const rows: Row[] = [];
+  for (const id of subnets) {
+    const cidr = view.ask(subnetCidr, id);
+    if (cidr === undefined) continue;
+    const scope = view.ask(subnetScope, id);
+    if (ipVersion(cidr) === 6) rows.push(row(NatOut, { vrf, ethType: EthType.ipv6, scope }, "plain", {}, "plain"));
+    else if (scope !== 0 || !router.enable_snat)
+      rows.push(row(NatOut, { vrf, ethType: EthType.ipv4, scope }, "plain", {}, "plain"));
+  }
+  return rows;
+}
+
+const everything = { 4: "0.0.0.0/0", 6: "::/0" } as const;
+
+const written = [
+  ...[ToRouter, RouterIn, Route, Routed, Scopes, NatOut, Neighbour],
+  ...[FromPhysical, ExtIn, FabricIn, TunnelSource],
+];
+
+export const gateways = app("gateways", written, (here) => [
+  derive("gateway", Port, (port, view) => {
+    const routerId = port.gateway_of;
+    if (routerId === null || !isBehind(view, routerId, here.name) || !view.ask(routerUp, routerId)) return [];
+    const router = view.get(Router, routerId);
+    const net = view.ask(networkKey, port.network_id);
+    const largest = view.ask(networkLargest, port.network_id);
+    const key = view.ask(hostKey, here.name);
+    if (router === undefined || net === undefined || largest === undefined || key === undefined) return [];
+    const vrf = router.key;
+    const mac = hostMac(key);
+    const own = port.fixed_ips.map(({ ip_address }) => ip_address);
+    const taken = new Set(router.routes.map((route) => route.destination));
+    const subnets = view.by(Subnet.index.network_id, port.network_id);
+    const standing = new Set(port.fixed_ips.map(({ subnet_id }) => subnet_id));
+    return [
+      row(Routed, { nhMac: noMac, net }, "ask", {}, "asked"),
+      ...[EthType.ipv4, EthType.ipv6].map((ethType) =>
+        row(Scopes, { vrf, net, ethType }, "outside", { largest }, "outside"),
+      ),
+      ...own.flatMap((address) => {
+        const version = ipVersion(address);
+        const at = { vrf, ...destination(alone(address)) };
+        return [
+          row(RouterIn, { ...at, ...echoRequest[version] }, version === 4 ? "echo4" : "echo6", {}, "echo"),
+          row(RouterIn, at, "closed", {}, "own"),
+        ];
+      }),
+      ...subnets.flatMap(({ id, cidr, gateway_ip }) => {
+        const version = ipVersion(cidr);
+        const connected = version === 4 ? "connected4" : "connected6";
+        const all = everything[version];
+        const isWayOut = standing.has(id) && gateway_ip !== null && !taken.has(all);
+        return [
+          row(Route, { vrf, ...destination(cidr) }, connected, { net, mac }),
+          ...(isWayOut ? [row(Route, { vrf, ...destination(all) }, "via", { net, mac, nh: gateway_ip })] : []),
+        ];
+      }),
+      ...untranslated(view, router, [...standing]),
+      ...(router.enable_snat && own.some((address) => ipVersion(address) === 4)
+        ? [row(NatOut, { vrf, ethType: EthType.ipv4 }, "source", { zone: router.id }, "source")]
+        : []),
+    ];
+  }),
+  /** Where the wire is, any host may come to speak for a router's address; one does. */
+  derive("address", Port, (port, view) => {
+    const physical = view.ask(physicalNetwork, port.network_id);
+    const net = view.ask(networkKey, port.network_id);
+    const key = view.ask(hostKey, here.name);
+    if (port.gateway_of === null || physical === undefined || net === undefined || key === undefined) return [];
+    if (!hasWire(view, port.network_id)) return [];
+    const hosts = hostsWith(view, physical);
+    const mac = hostMac(key);
+    return port.fixed_ips.flatMap(({ ip_address: address }) => {
+      const version = ipVersion(address);
+      const at = { net, ...destination(alone(address)), ...echoRequest[version] };
+      const isOwner = elected(address, hosts)?.name === here.name;
+      return [
+        row(ExtIn, at, version === 4 ? "echo4" : "echo6", {}, "echo"),
+        ...(isOwner ? [question(net, address, mac), row(Neighbour, { net, nh: address }, "known", { mac })] : []),
+      ];
+    });
+  }),
+  /** A tenant's prefix that is routed to a router's gateway, from whichever host it reaches: here when machines are behind the router, else from one of those that have some. */
+  derive("prefix", Port, (port, view) => {
+    if (port.router_id === null) return [];
+    const rows: Row[] = [];
+    const router = view.get(Router, port.router_id);
+    if (router === undefined || !router.admin_state_up) return [];
+    for (const gateway of view.by(Port.index.gateway_of, router.id)) {
+      const physical = view.ask(physicalNetwork, gateway.network_id);
+      const net = view.ask(networkKey, gateway.network_id);
+      if (physical === undefined || net === undefined) continue;
+      for (const { subnet_id } of port.fixed_ips) {
+        const cidr = view.ask(subnetCidr, subnet_id);
+        if (cidr === undefined || !isOpen(view, router, gateway, subnet_id, cidr)) continue;
+        const key = { net, ...destination(cidr) };
+        if (isBehind(view, router.id, here.name)) rows.push(row(ExtIn, key, "plain", { vrf: router.key }, "plain"));
+        else if (hasWire(view, gateway.network_id)) {
+          const holder = elected(cidr, holdersOf(view, router.id));
+          if (holder !== undefined)
+            rows.push(row(ExtIn, { ...key, ingress: physicalName(physical) }, "steer", { host: holder.key }, "plain"));
+        }
+      }
+    }
+    return rows;
+  }),
+  derive("external network", Network, (network, view) => {
+    const net = view.ask(networkKey, network.id);
+    const key = view.ask(hostKey, here.name);
+    if (!network["router:external"] || net === undefined || key === undefined || !hasWire(view, network.id)) return [];
+    return [row(ToRouter, { net, ethDst: hostMac(key) }, "outside"), row(FabricIn, { net, port: 0 }, "outside")];
+  }),
+  /** Hosts with the wire send on what others know. */
+  derive("steering host", Host, (host, view) => {
+    if (host.name === here.name) return [];
+    const tunSrc = view.ask(hostTunnel, host.name);
+    if (tunSrc === undefined) return [];
+    return host.physical_networks.flatMap((physical) =>
+      view.by(Network.index.physical, physical).flatMap((network) => {
+        const tunKey = view.ask(networkKey, network.id);
+        if (!network["router:external"] || tunKey === undefined) return [];
+        return [row(TunnelSource, { ingress: fabricIngress, tunKey, tunSrc }, "accept", {}, "host")];
+      }),
+    );
+  }),
+]);
+
+/** Hosts that hold leases of a router, and so have machines behind it. */
+function holdersOf(view: QueryingView, routerId: string): readonly Host[] {
+  const ids = new Set(view.by(NatLease.index.router_id, routerId).map((lease) => lease.host_id));
+  return [...ids].flatMap((id) => view.get(Host, id) ?? []);
+}
+
+/** Whether a subnet's own addresses mean something on the gateway's network: one scope, and not translated. */
+function isOpen(view: QueryingView, router: Router, gateway: Port, subnetId: string, cidr: string): boolean {
+  const version = ipVersion(cidr);
+  const scope = view.ask(subnetScope, subnetId);
+  const outer = gateway.fixed_ips.find(({ ip_address }) => ipVersion(ip_address) === version);
+  if (outer === undefined || view.ask(subnetScope, outer.subnet_id) !== scope) return false;
+  return version === 6 || scope !== 0 || !router.enable_snat;
+}

@@ -1,0 +1,89 @@
+/** Networks that stand on physical ones (flat and VLAN): where this host's switch has the wire, what comes by it and goes by it, and who was met there. */
+import { derive, deriveKey, LearnedNeighbour, linkLocalOf, macOf, Network, Port, textOfIp } from "@selvage/model";
+import {
+  ArpAnswer,
+  Classify,
+  EthType,
+  encapsulations,
+  FloodRemote,
+  FromPhysical,
+  IpProto,
+  L2,
+  NdAnswer,
+  Neighbour,
+  noMac,
+  PhysicalReply,
+  ProviderIn,
+  ProviderOut,
+  physicalHost,
+  physicalName,
+  row,
+  TunnelOut,
+} from "@selvage/pipeline";
+import { app } from "../app.ts";
+import { hasWire, hostKey, networkKey, networkOn, physicalNetwork } from "../intent.ts";
+import { hostMac } from "../physical.ts";
+
+const noEthernet = "00:00:00:00:00:00/00:00:00:00:00:00";
+
+const written = [
+  ...[Classify, ProviderIn, ProviderOut, PhysicalReply, FromPhysical, L2],
+  ...[FloodRemote, TunnelOut, ArpAnswer, NdAnswer, Neighbour],
+];
+
+export const physical = app("physical", written, (here) => [
+  derive("network", Network, (network, view) => {
+    const physicalNet = network["provider:physical_network"];
+    const net = view.ask(networkKey, network.id);
+    const key = view.ask(hostKey, here.name);
+    if (physicalNet === null || net === undefined || key === undefined || !hasWire(view, network.id)) return [];
+    const port = physicalName(physicalNet);
+    const mac = hostMac(key);
+    const vlan = network["provider:segmentation_id"];
+    const advertised = { ethType: EthType.ipv6, ipProto: IpProto.icmp6, icmp6Type: 136 };
+    const asked = { ethType: EthType.ipv6, ipProto: IpProto.icmp6, icmp6Type: 135 };
+    return [
+      row(Classify, { ingress: port }, "physical"),
+      row(FromPhysical, { ethSrc: mac }, "loop", {}, "loop"),
+      row(TunnelOut, { host: physicalHost, encapsulation: encapsulations.physical }, "physical"),
+      ...(vlan === null
+        ? [
+            row(ProviderIn, { ingress: port, tagged: 0, vlan: 0 }, "untagged", { net }),
+            row(ProviderOut, { net }, "untagged", { port }),
+            row(PhysicalReply, { ingress: port, net }, "untagged"),
+          ]
+        : [
+            row(ProviderIn, { ingress: port, tagged: 1, vlan }, "tagged", { net }),
+            row(ProviderOut, { net }, "tagged", { port, vlan }),
+            row(PhysicalReply, { ingress: port, net }, "tagged", { vlan }),
+          ]),
+      // What answers this host's own questions, and who asks after whom it asked.
+      row(FromPhysical, { net, ethDst: mac, ethType: EthType.arp, arpOp: 2 }, "learn", {}, "news"),
+      row(FromPhysical, { net, ethDst: mac, ...advertised }, "learn", {}, "news"),
+      row(FromPhysical, { net, ...asked, ndTarget: textOfIp(linkLocalOf(macOf(mac))) }, "nd", {}, "question"),
+      row(FromPhysical, { net, ethDst: mac }, "take", {}, "here"),
+    ];
+  }),
+  /** Whoever is not here is there, wire or no wire. */
+  derive("elsewhere", Network, (network, view) => {
+    const net = view.ask(networkKey, network.id);
+    if (network["provider:physical_network"] === null || net === undefined) return [];
+    if (!hasWire(view, network.id) && !networkOn(view, network.id, here.name)) return [];
+    return [
+      row(L2, { net, ethDst: noEthernet }, "remote", { port: 0, host: physicalHost }, "physical"),
+      row(ArpAnswer, { nhMac: noMac, net }, "around", {}, "around"),
+      row(NdAnswer, { nhMac: noMac, net }, "around", {}, "around"),
+    ];
+  }),
+  deriveKey("machines", Port.index.networkHost, (pair, view) => {
+    const [networkId = "", host = ""] = pair.split("|");
+    const net = view.ask(networkKey, networkId);
+    if (host !== here.name || net === undefined || view.ask(physicalNetwork, networkId) === undefined) return [];
+    return [row(FloodRemote, { net, host: physicalHost }, "copy", { host: physicalHost })];
+  }),
+  derive("met", LearnedNeighbour, (neighbour, view) => {
+    const net = view.ask(networkKey, neighbour.network_id);
+    if (net === undefined) return [];
+    return [row(Neighbour, { net, nh: neighbour.address }, "known", { mac: neighbour.mac })];
+  }),
+]);

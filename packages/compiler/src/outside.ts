@@ -1,0 +1,36 @@
+/** What several apps ask of routers' gateways: which router goes out where, and which networks are behind it here. */
+import {
+  AddressScope,
+  isNear,
+  Network,
+  Port,
+  type QueryingView,
+  query,
+  Router,
+  Subnet,
+  Subnetpool,
+} from "@selvage/model";
+import { EthType } from "@selvage/pipeline";
+import { ipVersion } from "./addresses.ts";
+
+export const routerKey = query("router key", (view, id) => view.get(Router, id)?.key);
+export const routerUp = query("router up", (view, id) => view.get(Router, id)?.admin_state_up ?? false);
+export const subnetCidr = query("subnet cidr", (view, id) => view.get(Subnet, id)?.cidr);
+export const isExternal = query("external", (view, id) => view.get(Network, id)?.["router:external"] ?? false);
+
+/** The number of the address scope that a subnet's pool is of; 0: of none. */
+export const subnetScope = query("subnet scope", (view, id) => {
+  const pool = view.get(Subnetpool, view.get(Subnet, id)?.subnetpool_id ?? "");
+  return view.get(AddressScope, pool?.address_scope_id ?? "")?.key ?? 0;
+});
+
+/** A whole address as a prefix. */
+export const alone = (address: string): string => `${address}/${ipVersion(address) === 4 ? 32 : 128}`;
+
+/** What a packet to a prefix is. */
+export const destination = (cidr: string) =>
+  ipVersion(cidr) === 4 ? { ethType: EthType.ipv4, ip4Dst: cidr } : { ethType: EthType.ipv6, ip6Dst: cidr };
+
+/** Whether a host has a machine behind a router: one of its networks is on the host, or is joined to one that is. */
+export const isBehind = (view: QueryingView, routerId: string, hostName: string): boolean =>
+  view.by(Port.index.router_id, routerId).some((port) => isNear(view, port.network_id, hostName));
