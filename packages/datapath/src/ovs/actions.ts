@@ -15,7 +15,7 @@ import {
   type RowValue,
   type Step,
 } from "@selvage/pipeline";
-import { type BitsPlace, bitsOf, outgoing, placed, puntKind } from "./layout.ts";
+import { type BitsPlace, bitsOf, outgoing, placed, puntKind, tag, tagPresent, zoneOwner } from "./layout.ts";
 import type { Ports } from "./ports.ts";
 import { limitNumber, puntNumber, puntTable } from "./punts.ts";
 import { trackActions } from "./reentry.ts";
@@ -58,7 +58,19 @@ export function actionsOf(
         send(act.resubmit(numberOf(program, step.table)));
         break;
       case "track":
+      case "translate":
         send(...trackActions(step.zone, numberOf(program, step.table)));
+        break;
+      case "translateSource": {
+        const kept = [natOf(step, row)];
+        send(...trackActions(step.zone, numberOf(program, step.table), kept));
+        break;
+      }
+      case "pushTag":
+        send(act.pushVlan(), load(tag, tagPresent | bitsFrom(F.vlan, literal(step.vlan, row))));
+        break;
+      case "popTag":
+        send(act.popVlan());
         break;
       case "commit": {
         const kept = step.keep.flatMap(({ field, to }) => setActions(field, to, row, ports) ?? []);
@@ -125,6 +137,14 @@ function numberOf(program: Program, name: string): number {
   return table.number;
 }
 
+/** To an address, and a range of ports where there is one: a translation without an address ends the switch (design, section 3.5). */
+function natOf(step: Extract<Step, { readonly do: "translateSource" }>, row: Row): Action {
+  const address = Number(bitsFrom(F.ip4Src, literal(step.address, row)));
+  const port = (from: Operand): number => Number(bitsFrom(F.tcpSrc, literal(from, row)));
+  const ports = step.ports === null ? null : { min: port(step.ports.first), max: port(step.ports.last) };
+  return act.nat({ direction: "source", address: { version: 4, min: address, max: null }, ports });
+}
+
 /** By way of the driver's own table, where each port has a meter: one that drops ends what is done behind it too. */
 const limitActions = (kind: LimitKind): readonly Action[] => [
   load(puntKind, BigInt(limitNumber(kind))),
@@ -152,7 +172,7 @@ function setActions(field: Field, to: Operand, row: Row, ports: Ports): readonly
   const place = bitsOf(field);
   if (to.from === "field") return copy(bitsOf(to.field), place);
   if (field.kind !== "name") return [load(place, bitsFrom(field, literal(to, row)))];
-  const zone = ports.zones.get(String(literal(to, row)));
+  const zone = ports.zones.get(zoneOwner(field, String(literal(to, row))));
   return zone === undefined ? undefined : [load(place, BigInt(zone))];
 }
 

@@ -14,7 +14,10 @@ export interface BitsPlace {
 }
 
 /** Fields that stand in one place, since no packet has a use for both at once: who reads one of them comes behind who has written it whole. */
-export const shared: readonly (readonly [Field, Field])[] = [[F.rule, F.route]];
+export const shared: readonly (readonly [Field, Field])[] = [
+  [F.rule, F.route],
+  [F.srcZone, F.natZone],
+];
 
 /** Where a field is: bits; the port that a packet came in by; or one of two fields, by the family of the address. */
 export type Place =
@@ -53,6 +56,7 @@ const places: Readonly<Record<Name, Place>> = {
   dstSet: memory("reg3", 24),
   dstZone: bits("reg4", 0, 16, false),
   srcZone: bits("reg4", 16, 16, false),
+  natZone: bits("reg4", 16, 16, false),
   srcStateless: bits("metadata", 48, 1, false),
   dstStateless: bits("metadata", 49, 1, false),
   rule: memory("reg5", 32),
@@ -68,6 +72,7 @@ const places: Readonly<Record<Name, Place>> = {
   ethDst: frame("eth_dst"),
   ethType: fixed("eth_type"),
   tagged: bits("vlan_vid", 12, 1, false, false),
+  vlan: bits("vlan_vid", 0, 12, false, false),
   ttl: frame("nw_ttl"),
   later: bits("nw_frag", 1, 1, false, false),
   ipProto: fixed("ip_proto"),
@@ -101,6 +106,7 @@ const places: Readonly<Record<Name, Place>> = {
   ctRelated: state(2),
   ctReply: state(3),
   ctInvalid: state(4),
+  ctSourced: state(6),
   ctProto: fixed("ct_nw_proto"),
   ctDst: fixed("ct_tp_dst"),
   ctType: bits("ct_tp_src", 0, 8, false, false),
@@ -137,7 +143,20 @@ export const puntKind = memory("reg14", 8);
 export const resumption = memory("reg14", 16);
 
 /** The fields that hold zones of connection tracking. */
-export const zoneFields: readonly Field[] = [F.srcZone, F.dstZone];
+export const zoneFields: readonly Field[] = [F.srcZone, F.dstZone, F.natZone];
+
+/** Whether the zones that a field holds translate. A zone does so from its first packet to its last, or never: the switch ends itself otherwise. */
+export const translates = (zone: Field): boolean => zone.name === F.natZone.name;
+
+/** What has a zone, by a name of its own for each kind: a router's that translates is never one that tracks plainly. */
+export const zoneOwner = (zone: Field, name: string): string => (translates(zone) ? `nat:${name}` : name);
+
+/** Whether a zone is one that translates, by who has it. */
+export const isTranslating = (owner: string): boolean => owner.startsWith("nat:");
+
+/** The tag of a frame: its VLAN, and the bit that says that there is one. */
+export const tag = frame("vlan_vid");
+export const tagPresent = 0x1000n;
 
 const known: ReadonlyMap<string, Place> = new Map<string, Place>([...Object.entries(places), ["ctTracked", state(5)]]);
 
@@ -163,7 +182,10 @@ export interface Need {
 
 const need = (field: Field, value: number): Need => ({ field, value });
 /** What an action or a field needs that only IP has. */
-export const isIp: readonly Need[] = [need(F.ethType, EthType.ipv4), need(F.ethType, EthType.ipv6)];
+export const isIpv4: Need = need(F.ethType, EthType.ipv4);
+export const isIp: readonly Need[] = [isIpv4, need(F.ethType, EthType.ipv6)];
+/** What an action needs that takes a tag away. */
+export const isTagged: Need = need(F.tagged, 1);
 const either: Readonly<Record<string, readonly Need[]>> = {
   ipProto: isIp,
   ttl: isIp,
@@ -180,6 +202,7 @@ const demanded: Readonly<Record<string, readonly Need[]>> = {
   ctRelated: tracked,
   ctReply: tracked,
   ctInvalid: tracked,
+  ctSourced: tracked,
   ctProto: opened,
   ctDst: opened,
   ctType: opened,

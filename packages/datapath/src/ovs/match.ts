@@ -6,6 +6,8 @@ import {
   type BitsPlace,
   bitsOf,
   isIp,
+  isIpv4,
+  isTagged,
   type Need,
   needsOf,
   needsOfZero,
@@ -85,6 +87,9 @@ export function matchesOf(id: string, given: readonly Condition[], steps: readon
   for (const one of given)
     if (one.kind === "bits" && one.value === 0n) for (const need of needsOfZero(one.field)) meet([need]);
   if (steps.some(({ do: what }) => ofIpOnly.has(what))) meet(isIp);
+  // No zone translates IPv6 (design, section 6.8).
+  if (steps.some(({ do: what }) => what === "translateSource")) meet([isIpv4]);
+  if (steps.some(({ do: what }) => what === "popTag")) meet([isTagged]);
   for (let field = queue.shift(); field !== undefined; field = queue.shift()) {
     for (const need of needsOf(field)) meet([need]);
     meet(alternativesOf(field));
@@ -95,7 +100,9 @@ export function matchesOf(id: string, given: readonly Condition[], steps: readon
 }
 
 /** Steps that the switch takes for IP alone. */
-const ofIpOnly: ReadonlySet<Step["do"]> = new Set<Step["do"]>(["track", "commit", "decrementTtl"]);
+const ofIpOnly: ReadonlySet<Step["do"]> = new Set<Step["do"]>([
+  ...(["track", "commit", "translate", "translateSource", "decrementTtl"] as const),
+]);
 
 /**
  * Neighbour discovery's code is 0 (RFC 4861, section 4); the target of a message with another one is not read. It is said all the same: of such a message

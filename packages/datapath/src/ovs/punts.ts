@@ -41,7 +41,7 @@ interface Rate {
   readonly burst: number;
 }
 
-/** Kinds of packets that share a limit. A host's meters bear their numbers, 1 to 6; 7 counts what is too large. */
+/** Kinds of packets that share a limit. A host's meters bear their numbers, but the last one's is 6: 7 counts what is too large. */
 const classes = {
   dhcp: { number: 1, port: { rate: 5, burst: 20 }, host: { rate: 1000, burst: 1000 } },
   nd: { number: 2, port: { rate: 20, burst: 40 }, host: { rate: 500, burst: 500 } },
@@ -49,9 +49,11 @@ const classes = {
   /** Apart from the others: what a machine's senders learn the size of their packets from must not go under in what is refused for other reasons. */
   size: { number: 4, port: { rate: 10, burst: 20 }, host: { rate: 200, burst: 200 } },
   error: { number: 5, port: { rate: 10, burst: 20 }, host: { rate: 200, burst: 200 } },
+  /** What is learnt of a physical network, and ICMP errors whose quotation is to be translated. */
+  outside: { number: 7, port: { rate: 20, burst: 40 }, host: { rate: 500, burst: 500 } },
 } as const satisfies Readonly<Record<string, { readonly number: number; readonly port: Rate; readonly host: Rate }>>;
 type Class = keyof typeof classes;
-const allClasses: readonly Class[] = ["dhcp", "nd", "rs", "size", "error"];
+const allClasses: readonly Class[] = ["dhcp", "nd", "rs", "size", "error", "outside"];
 
 interface Kind {
   /** Stable: it stands in flows; 1 to 255. */
@@ -69,6 +71,8 @@ const kinds: Readonly<Record<PuntKind, Kind>> = {
   "port-unreachable": { number: 7, class: "error" },
   "mtu-exceeded": { number: 8, class: "size" },
   dhcp6: { number: 9, class: "dhcp" },
+  neighbour: { number: 10, class: "outside" },
+  "icmp-inner": { number: 11, class: "outside" },
 };
 const names: readonly PuntKind[] = [
   ...([
@@ -81,6 +85,8 @@ const names: readonly PuntKind[] = [
     "port-unreachable",
     "mtu-exceeded",
     "dhcp6",
+    "neighbour",
+    "icmp-inner",
   ] as const),
 ];
 const format = 1;
@@ -95,7 +101,7 @@ export const limitNumber = (kind: LimitKind): number => limits[kind].number;
 export const puntNumber = (kind: PuntKind): number => kinds[kind].number;
 
 /** A meter's number: the host's are 1 to 6, a port's begin at 8 times its interface's slot, which is at least 1. */
-const hostMeter = (of: Class): number => classes[of].number;
+const hostMeter = (of: Class): number => (of === "outside" ? 6 : classes[of].number);
 const portMeter = (slot: number, of: Class): number => 8 * slot + classes[of].number;
 
 /** The slot that a port's meter belongs to; 0 for the host's own. */

@@ -7,7 +7,7 @@
 import { type Action, act } from "@selvage/openflow";
 import type { AnyTable, Action as Declared, Field, Program, Step } from "@selvage/pipeline";
 import { cookieOf } from "./cookie.ts";
-import { bitsOf, placed, resumption, spread, together, zoneFields } from "./layout.ts";
+import { bitsOf, placed, resumption, spread, together, translates, zoneFields } from "./layout.ts";
 import type { RenderedFlow } from "./render.ts";
 
 /** Where packets come back, and from where they go on. */
@@ -24,15 +24,23 @@ function sideOf(zone: Field): number {
   return at + 1;
 }
 
-/** Tracks a packet in the zone that a field holds, and goes on in a table; with `keep`, its connection is kept, and those actions say what with it. */
+/**
+ * Tracks a packet in the zone that a field holds, and goes on in a table; with `keep`, its connection is kept, and those actions say what with it. Zones
+ * that translate do so by every `ct`, and others by none. What another zone said is forgotten first: of a packet that was translated there, this switch would
+ * take the connection of that zone for one of this (lib/conntrack.c, `check_orig_tuple`).
+ */
 export function trackActions(zone: Field, table: number, keep?: readonly Action[]): readonly Action[] {
-  const source = bitsOf(zone).subfield;
-  const parts = { zone: source, recircTable: reentryTable };
-  return [
-    act.setField(placed(resumption, noteOf(zone, table))),
-    act.ct(keep === undefined ? parts : { ...parts, mode: "commit", actions: keep }),
-  ];
+  const parts = { zone: bitsOf(zone).subfield, recircTable: reentryTable };
+  const note = act.setField(placed(resumption, noteOf(zone, table)));
+  if (keep !== undefined) return [note, act.ct({ ...parts, mode: "commit", actions: keep })];
+  const actions = translates(zone) ? [act.nat()] : [];
+  return [note, act.ctClear(), act.ct({ ...parts, actions })];
 }
+
+/** The steps that ask connection tracking. */
+type Tracking = Extract<Step, { readonly do: "track" | "commit" | "translate" | "translateSource" }>;
+const tracking: ReadonlySet<Step["do"]> = new Set(["track", "commit", "translate", "translateSource"]);
+export const isTracked = (step: Step): step is Tracking => tracking.has(step.do);
 
 /** The flows by which packets of one zone come back. */
 export const zoneFlows = (zone: number): readonly RenderedFlow[] =>
@@ -55,8 +63,9 @@ export function reentryFlows(program: Program): readonly RenderedFlow[] {
   const ways = new Map<bigint, number>();
   for (const steps of program.tables.flatMap(listsOf)) {
     for (const [at, step] of steps.entries()) {
-      const next = step.do === "track" ? step : step.do === "commit" ? steps[at + 1] : undefined;
-      if ((step.do !== "track" && step.do !== "commit") || next === undefined || !("table" in next)) continue;
+      if (!isTracked(step)) continue;
+      const next = step.do === "commit" ? steps[at + 1] : step;
+      if (next === undefined || !("table" in next)) continue;
       const table = numbers.get(next.table);
       if (table !== undefined) ways.set(noteOf(step.zone, table), table);
     }

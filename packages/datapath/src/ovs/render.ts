@@ -20,6 +20,7 @@ import {
   type AnyTable,
   type Column,
   type Action as Declared,
+  type Field,
   ingressOf,
   type Program,
   type Row,
@@ -27,12 +28,22 @@ import {
 } from "@selvage/pipeline";
 import { actionsOf, literal } from "./actions.ts";
 import { cookieOf } from "./cookie.ts";
-import { bitsOf, type PlacedValue, placed, placeOf, resumption, shaped, zoneFields } from "./layout.ts";
+import {
+  bitsOf,
+  type PlacedValue,
+  placed,
+  placeOf,
+  resumption,
+  shaped,
+  translates,
+  zoneFields,
+  zoneOwner,
+} from "./layout.ts";
 import { type Condition, condition, conditionsOf, matchesOf } from "./match.ts";
 import { measuredFields, meterOf } from "./measured.ts";
 import { Ports } from "./ports.ts";
 import { firstDriverTable } from "./punts.ts";
-import { resumptionTable } from "./reentry.ts";
+import { isTracked, resumptionTable } from "./reentry.ts";
 import { matchText } from "./text.ts";
 import { bitsFrom, maskedBits } from "./values.ts";
 
@@ -125,7 +136,7 @@ export class Renderer {
   /** The ports whose zones of connection tracking the row's flows contain; without them the row waits. */
   zonesOf(row: Row): readonly string[] {
     return stepsOf(this.#table(row), row).flatMap((step) =>
-      step.do === "set" && step.field.kind === "name" ? [String(literal(step.to, row))] : [],
+      step.do === "set" && step.field.kind === "name" ? [zoneOwner(step.field, String(literal(step.to, row)))] : [],
     );
   }
 
@@ -369,6 +380,13 @@ function tailsOf(program: Program): readonly Tail[] {
   return tails;
 }
 
+/** A zone that translates does so from its first packet to its last, and others never. */
+function checkZone(table: AnyTable, zone: Field, what: Step["do"]): void {
+  if (!zoneFields.includes(zone)) throw new TypeError(`${table.name}: ${zone.name} holds no zone`);
+  const translated = what === "translate" || what === "translateSource";
+  if (translates(zone) !== translated) throw new TypeError(`${table.name}: no ${what} in the zone of ${zone.name}`);
+}
+
 /** Reads everything of the table that could not be rendered, so that a program that this switch cannot hold is refused at once. */
 function checkTable(table: AnyTable): void {
   if (table.number >= firstDriverTable)
@@ -384,8 +402,9 @@ function checkTable(table: AnyTable): void {
     }
   }
   for (const step of listsOf(table)) {
-    if ((step.do === "commit" || step.do === "track") && !zoneFields.includes(step.zone))
-      throw new TypeError(`${table.name}: ${step.zone.name} holds no zone`);
+    if (isTracked(step)) checkZone(table, step.zone, step.do);
+    if (step.do === "pushTag" && step.vlan.from === "field")
+      throw new TypeError(`${table.name}: a VLAN stands in the row, not in ${step.vlan.field.name}`);
     if (step.do === "commit")
       for (const { field } of step.keep)
         if (!bitsOf(field).writable) throw new TypeError(`${table.name}: ${field.name} cannot be kept`);
