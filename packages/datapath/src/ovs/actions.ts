@@ -15,7 +15,8 @@ import {
   type RowValue,
   type Step,
 } from "@selvage/pipeline";
-import { type BitsPlace, bitsOf, outgoing, placed, puntKind, tag, tagPresent, zoneOwner } from "./layout.ts";
+import { zoneOwner } from "../zone-kinds.ts";
+import { type BitsPlace, bitsOf, outgoing, placed, puntKind, tag, tagPresent } from "./layout.ts";
 import type { Ports } from "./ports.ts";
 import { limitNumber, puntNumber, puntTable } from "./punts.ts";
 import { trackActions } from "./reentry.ts";

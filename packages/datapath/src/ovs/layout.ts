@@ -145,15 +145,6 @@ export const resumption = memory("reg14", 16);
 /** The fields that hold zones of connection tracking. */
 export const zoneFields: readonly Field[] = [F.srcZone, F.dstZone, F.natZone];
 
-/** Whether the zones that a field holds translate. A zone does so from its first packet to its last, or never: the switch ends itself otherwise. */
-export const translates = (zone: Field): boolean => zone.name === F.natZone.name;
-
-/** What has a zone, by a name of its own for each kind: a router's that translates is never one that tracks plainly. */
-export const zoneOwner = (zone: Field, name: string): string => (translates(zone) ? `nat:${name}` : name);
-
-/** Whether a zone is one that translates, by who has it. */
-export const isTranslating = (owner: string): boolean => owner.startsWith("nat:");
-
 /** The tag of a frame: its VLAN, and the bit that says that there is one. */
 export const tag = frame("vlan_vid");
 export const tagPresent = 0x1000n;

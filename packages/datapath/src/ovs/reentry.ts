@@ -6,8 +6,9 @@
  */
 import { type Action, act } from "@selvage/openflow";
 import type { AnyTable, Action as Declared, Field, Program, Step } from "@selvage/pipeline";
+import { translates } from "../zone-kinds.ts";
 import { cookieOf } from "./cookie.ts";
-import { bitsOf, placed, resumption, spread, together, translates, zoneFields } from "./layout.ts";
+import { bitsOf, placed, resumption, spread, together, zoneFields } from "./layout.ts";
 import type { RenderedFlow } from "./render.ts";
 
 /** Where packets come back, and from where they go on. */

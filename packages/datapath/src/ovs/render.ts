@@ -26,19 +26,10 @@ import {
   type Row,
   type Step,
 } from "@selvage/pipeline";
+import { translates, zoneOwner } from "../zone-kinds.ts";
 import { actionsOf, literal } from "./actions.ts";
 import { cookieOf } from "./cookie.ts";
-import {
-  bitsOf,
-  type PlacedValue,
-  placed,
-  placeOf,
-  resumption,
-  shaped,
-  translates,
-  zoneFields,
-  zoneOwner,
-} from "./layout.ts";
+import { bitsOf, type PlacedValue, placed, placeOf, resumption, shaped, zoneFields } from "./layout.ts";
 import { type Condition, condition, conditionsOf, matchesOf } from "./match.ts";
 import { measuredFields, meterOf } from "./measured.ts";
 import { Ports } from "./ports.ts";

@@ -3,9 +3,11 @@
  * datapath says (its manual ovs-fields(7), "Connection Tracking Fields"; lib/conntrack), so that the two can be compared packet by packet.
  */
 import { IpProto } from "@selvage/pipeline";
+import { mostConnections, translatedTimeWait } from "../zone-kinds.ts";
 import type { Datagram } from "./datagram.ts";
 import { Reassembly } from "./reassembly.ts";
 import { mayOpen, segmentOf, TcpConnection, type TcpPhase } from "./tcp.ts";
+import type { Rewrite } from "./translation.ts";
 import { type Belonging, belongingOf, reversed, type Tuple, tupleText } from "./tuple.ts";
 
 /** What tracking says of a packet; the rest of it is in fields of home `connection`. */
@@ -24,6 +26,14 @@ export interface Tracked {
   /** As the connection was opened; undefined for what is invalid. */
   readonly opened: Tuple | undefined;
   readonly kept: ReadonlyMap<string, bigint>;
+  /** Whether its connection's source is translated. */
+  readonly sourced: boolean;
+}
+
+/** To what a new connection's source is translated: an address (hexadecimal digits), and one of these ports where they are given. */
+export interface SourcePlan {
+  readonly address: string;
+  readonly ports: { readonly first: number; readonly last: number } | null;
 }
 
 const nothing: ConnectionState = { isNew: false, established: false, related: false, reply: false, invalid: false };
@@ -39,6 +49,9 @@ const lifetimes = {
 
 interface Connection {
   readonly opened: Tuple;
+  /** What an answer is: the other way round, unless the source is translated. */
+  readonly answer: Tuple;
+  readonly sourced: boolean;
   readonly followed: TcpConnection | Exchange;
   kept: ReadonlyMap<string, bigint>;
   until: number;
@@ -108,7 +121,7 @@ export class Connections<T> {
     const arrival = held.fragments.add(datagram, item, this.#now());
     switch (arrival.kind) {
       case "held":
-        return { tracked: { zone, state: nothing, opened: undefined, kept: new Map() }, items: [] };
+        return { tracked: { ...invalidIn(zone), state: nothing }, items: [] };
       case "refused":
         return { tracked: invalidIn(zone), items: [item] };
       case "whole":
@@ -120,8 +133,33 @@ export class Connections<T> {
   commit(tracked: Tracked, values: ReadonlyMap<string, bigint>): void {
     const ticket = this.#tickets.get(tracked);
     if (ticket === undefined) return;
-    ticket.connection ??= this.#keep(ticket);
+    ticket.connection ??= this.#keep(ticket, { answer: reversed(ticket.belonging.tuple), sourced: false });
     if (ticket.connection !== undefined) ticket.connection.kept = new Map([...ticket.connection.kept, ...values]);
+  }
+
+  /**
+   * Keeps a tracked packet's new connection with its source translated, in a way that makes it unlike any other of the zone; gives what the packet is then.
+   * Where there is no such way, or no room, it is as it was. One that is translated already stays.
+   */
+  translateSource(tracked: Tracked, plan: SourcePlan): Tracked {
+    const ticket = this.#tickets.get(tracked);
+    if (ticket === undefined || tracked.sourced) return tracked;
+    ticket.connection ??= this.#keepTranslated(ticket, plan);
+    if (ticket.connection?.sourced !== true) return tracked;
+    const translated: Tracked = { ...tracked, sourced: true };
+    this.#tickets.set(translated, ticket);
+    return translated;
+  }
+
+  /** How a packet that has been tracked is to be written; undefined where it stays as it is. */
+  rewriteOf(tracked: Tracked): Rewrite | undefined {
+    const connection = this.#tickets.get(tracked)?.connection;
+    if (connection === undefined || !tracked.sourced) return undefined;
+    const { related, reply } = tracked.state;
+    const inside = connection.opened.from;
+    const outside = connection.answer.to;
+    if (!reply) return { source: outside };
+    return related ? { destination: inside, quotedSource: inside } : { destination: inside };
   }
 
   /** Forgets all of a zone. */
@@ -180,7 +218,8 @@ export class Connections<T> {
   #ticketed(ticket: Ticket, state: ConnectionState): Tracked {
     const { zone, belonging, connection } = ticket;
     const opened = connection?.opened ?? belonging.tuple;
-    const tracked: Tracked = { zone, state, opened, kept: connection?.kept ?? new Map() };
+    const sourced = connection?.sourced === true;
+    const tracked: Tracked = { zone, state, opened, kept: connection?.kept ?? new Map(), sourced };
     this.#tickets.set(tracked, ticket);
     return tracked;
   }
@@ -196,11 +235,22 @@ export class Connections<T> {
     const { followed } = connection;
     const standing =
       followed instanceof TcpConnection ? followed.update(segmentOf(datagram.upper), reply) : followed.update(reply);
-    if (standing !== "invalid") connection.until = this.#now() + lifeOf(followed);
+    if (standing !== "invalid") connection.until = this.#now() + lifeOf(connection);
     return standing;
   }
 
-  #keep({ zone, datagram, belonging }: Ticket): Connection | undefined {
+  #keepTranslated(ticket: Ticket, { address, ports }: SourcePlan): Connection | undefined {
+    const held = this.#zone(ticket.zone);
+    const { tuple, related } = ticket.belonging;
+    if (related || held.connections.size >= 2 * mostConnections(ticket.zone)) return undefined;
+    for (const port of portsFor(tuple, ports)) {
+      const answer = reversed({ ...tuple, from: { ...tuple.from, address, port } });
+      if (this.#find(held, tupleText(answer)) === undefined) return this.#keep(ticket, { answer, sourced: true });
+    }
+    return undefined;
+  }
+
+  #keep({ zone, datagram, belonging }: Ticket, as: Pick<Connection, "answer" | "sourced">): Connection | undefined {
     const held = this.#zone(zone);
     const text = tupleText(belonging.tuple);
     if (this.#find(held, text) !== undefined) return undefined;
@@ -209,19 +259,40 @@ export class Connections<T> {
       datagram.protocol === IpProto.tcp
         ? new TcpConnection(segmentOf(datagram.upper))
         : new Exchange(datagram.protocol);
-    const until = this.#now() + lifeOf(followed);
-    const connection: Connection = { opened: belonging.tuple, followed, kept: new Map(), until };
+    const connection: Connection = { opened: belonging.tuple, ...as, followed, kept: new Map(), until: 0 };
+    connection.until = this.#now() + lifeOf(connection);
     held.connections.set(text, connection);
-    held.connections.set(tupleText(reversed(belonging.tuple)), connection);
+    held.connections.set(tupleText(as.answer), connection);
     return connection;
   }
 }
 
-const invalidIn = (zone: string): Tracked => ({ zone, state: invalid, opened: undefined, kept: new Map() });
+const invalidIn = (zone: string): Tracked => ({
+  zone,
+  state: invalid,
+  opened: undefined,
+  kept: new Map(),
+  sourced: false,
+});
 
-function forget(zone: Zone<unknown>, { opened }: Connection): void {
+function forget(zone: Zone<unknown>, { opened, answer }: Connection): void {
   zone.connections.delete(tupleText(opened));
-  zone.connections.delete(tupleText(reversed(opened)));
+  zone.connections.delete(tupleText(answer));
+}
+
+/** Ports to try, the first of them by what the connection is: of a range, or the sender's own. The number of an ICMP question stays what it is. */
+function* portsFor({ protocol, from, to }: Tuple, ports: SourcePlan["ports"]): Generator<number> {
+  const hasPorts = protocol === IpProto.tcp || protocol === IpProto.udp;
+  if (!hasPorts || ports === null) {
+    yield from.port;
+    return;
+  }
+  const size = ports.last - ports.first + 1;
+  const start = [from.port, to.port, ...from.address, ...to.address].reduce<number>(
+    (sum, each) => (Math.imul(sum, 31) + (typeof each === "number" ? each : each.charCodeAt(0))) >>> 0,
+    protocol,
+  );
+  for (let n = 0; n < size; n += 1) yield ports.first + ((start + n) % size);
 }
 
 /** Forgets what is over. As often as a zone has doubled, so that it costs each connection a constant. */
@@ -230,9 +301,11 @@ function sweep(zone: Zone<unknown>, now: number): void {
   zone.sweepAt = Math.max(firstSweep, 2 * zone.connections.size);
 }
 
-function lifeOf(followed: TcpConnection | Exchange): number {
-  const phase: TcpPhase | undefined = followed instanceof TcpConnection ? followed.phase : undefined;
-  return 1000 * (phase === undefined ? (followed as Exchange).seconds : lifetimes.tcp[phase]);
+function lifeOf({ followed, sourced }: Connection): number {
+  if (!(followed instanceof TcpConnection)) return 1000 * followed.seconds;
+  const { phase }: { readonly phase: TcpPhase } = followed;
+  const isOver = phase === "finWait" || phase === "closed";
+  return 1000 * (sourced && isOver ? translatedTimeWait : lifetimes.tcp[phase]);
 }
 
 /** Questions with which an ICMP connection begins; an answer alone begins none. */

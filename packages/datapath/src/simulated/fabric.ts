@@ -1,9 +1,10 @@
 /** Simulated hosts joined by an underlay in memory: every tunnelled frame is counted and handed to the host at its address. */
 import { ipOf, textOfIp } from "@selvage/model";
-import { ingressOf, type Program } from "@selvage/pipeline";
+import { ingressOf, type Program, physicalName } from "@selvage/pipeline";
 import { SimulatedDatapath, type SimulatedDatapathOptions } from "./datapath.ts";
 import type { Trace } from "./interpreter.ts";
 import type { TunnelHeader } from "./packet.ts";
+import { PhysicalNetwork } from "./physical.ts";
 
 /** A tunnelled frame on the underlay. */
 export interface UnderlayPacket {
@@ -24,6 +25,7 @@ export interface SimulatedFabricOptions {
 export class SimulatedFabric {
   readonly #hosts = new Map<string, SimulatedDatapath>();
   readonly #crossed: UnderlayPacket[] = [];
+  readonly #physical = new Map<string, PhysicalNetwork>();
   readonly #options: SimulatedFabricOptions;
 
   constructor(options: SimulatedFabricOptions = {}) {
@@ -51,6 +53,28 @@ export class SimulatedFabric {
       ...packet.header,
       source: textOfIp(ipOf(packet.from)),
     });
+  }
+
+  /** A physical network, which is there when it is first asked for; machines outside are plugged into it by `plug`. */
+  physical(name: string): PhysicalNetwork {
+    const network = this.#physical.get(name) ?? new PhysicalNetwork(name);
+    this.#physical.set(name, network);
+    return network;
+  }
+
+  /** Joins the host at an address to a physical network: its interface is `physical:NAME`. Throws where nobody is there, or it is joined already. */
+  join(address: string, name: string): void {
+    const host = this.#hosts.get(address);
+    if (host === undefined) throw new Error(`no host is at ${address}`);
+    const port = physicalName(name);
+    const send = this.physical(name).plug(address, (frame) => host.receive(port, frame));
+    host.plug(port, send);
+  }
+
+  /** Takes a host's interface to a physical network away. */
+  leave(address: string, name: string): void {
+    this.#hosts.get(address)?.unplug(physicalName(name));
+    this.physical(name).unplug(address);
   }
 
   /** Everything that crossed the underlay since the last `forget`. */

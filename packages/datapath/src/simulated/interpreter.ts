@@ -14,8 +14,9 @@ import {
   type Row,
   type Step,
 } from "@selvage/pipeline";
+import { zoneOwner } from "../zone-kinds.ts";
 import { ClauseSpace, type NearRule } from "./clauses.ts";
-import { Connections } from "./connections.ts";
+import { Connections, type SourcePlan } from "./connections.ts";
 import { Packet, type TunnelHeader } from "./packet.ts";
 import { type RowSpace, TupleSpace } from "./tuple-space.ts";
 import { type FieldValue, valueFrom } from "./values.ts";
@@ -134,7 +135,7 @@ export class Interpreter {
     for (const zone of this.#connections.zones) if (!this.#zones.has(zone)) this.#connections.flush(zone);
   }
 
-  /** How many connections a zone keeps. */
+  /** How many connections a zone keeps: a port's by its id, a router's by its id behind `nat:`. */
   connections(zone: string): number {
     return this.#connections.count(zone);
   }
@@ -171,7 +172,7 @@ export class Interpreter {
     return (action?.steps ?? []).flatMap((step) => {
       const names = step.do === "set" && step.field.kind === "name" && step.field.home === "memory";
       if (!names || step.to.from === "field") return [];
-      return [String(step.to.from === "param" ? row.args[step.to.name] : step.to.value)];
+      return [zoneOwner(step.field, String(step.to.from === "param" ? row.args[step.to.name] : step.to.value))];
     });
   }
 
@@ -215,11 +216,27 @@ export class Interpreter {
           this.#visit(run, step.table, packet);
           break;
         case "track":
+        case "translate":
           this.#track(run, step.zone, step.table, packet);
+          break;
+        case "translateSource": {
+          const port = (from: Operand): number => Number(operand(from, F.tcpSrc));
+          const { ports } = step;
+          this.#translateSource(run, step, packet, {
+            address: BigInt(operand(step.address, F.ip4Src)).toString(16).padStart(8, "0"),
+            ports: ports === null ? null : { first: port(ports.first), last: port(ports.last) },
+          });
+          break;
+        }
+        case "pushTag":
+          packet.pushTag(Number(operand(step.vlan, F.vlan)));
+          break;
+        case "popTag":
+          packet.popTag();
           break;
         case "commit":
           this.#commit(
-            String(packet.read(step.zone)),
+            zoneOf(step.zone, packet),
             new Map(step.keep.map(({ field, to }) => [field.name, BigInt(operand(to, field))])),
             packet,
           );
@@ -279,13 +296,26 @@ export class Interpreter {
   }
 
   #track(run: Run, zone: Field, table: string, packet: Packet): void {
-    const name = String(packet.read(zone));
+    const name = zoneOf(zone, packet);
     const { tracked, items } = this.#connections.track(name, packet.datagram(), packet);
     if (items.length === 0) run.outcomes.push({ kind: "held", zone: name });
+    const rewrite = this.#connections.rewriteOf(tracked);
     for (const each of items) {
       each.tracked = tracked;
+      if (rewrite !== undefined) each.translate(rewrite);
       this.#visit(run, table, each);
     }
+  }
+
+  #translateSource(run: Run, { zone, table }: SourceStep, packet: Packet, plan: SourcePlan): void {
+    const name = zoneOf(zone, packet);
+    const before =
+      packet.tracked?.zone === name ? packet.tracked : this.#connections.track(name, packet.datagram(), packet).tracked;
+    const after = this.#connections.translateSource(before, plan);
+    packet.tracked = after;
+    const rewrite = before === after ? undefined : this.#connections.rewriteOf(after);
+    if (rewrite !== undefined) packet.translate(rewrite);
+    this.#visit(run, table, packet);
   }
 
   #commit(zone: string, values: ReadonlyMap<string, bigint>, packet: Packet): void {
@@ -330,7 +360,11 @@ interface Run {
   readonly outcomes: Outcome[];
 }
 
+type SourceStep = Extract<Step, { readonly do: "translateSource" }>;
+
 const number = (packet: Packet, field: Field): number => Number(packet.read(field) ?? 0n);
+
+const zoneOf = (zone: Field, packet: Packet): string => zoneOwner(zone, String(packet.read(zone)));
 
 /** What a step takes, each with the field by whose kind it is read. */
 function operandsOf(step: Step): readonly (readonly [Field, Operand])[] {
@@ -345,6 +379,12 @@ function operandsOf(step: Step): readonly (readonly [Field, Operand])[] {
       return [[F.tunSrc, step.to]];
     case "commit":
       return step.keep.map(({ field, to }) => [field, to]);
+    case "pushTag":
+      return [[F.vlan, step.vlan]];
+    case "translateSource": {
+      const ports = step.ports === null ? [] : [step.ports.first, step.ports.last];
+      return [[F.ip4Src, step.address], ...ports.map((port) => [F.tcpSrc, port] as const)];
+    }
     default:
       return [];
   }

@@ -3,6 +3,7 @@ import { Fragment, type Frame, type FieldName as FrameField } from "@selvage/pac
 import { type Encapsulation, EthType, F, type Field } from "@selvage/pipeline";
 import type { Tracked } from "./connections.ts";
 import { type Datagram, datagramOf } from "./datagram.ts";
+import { type Rewrite, rewritten } from "./translation.ts";
 import { type FieldValue, fitted } from "./values.ts";
 
 /** What came around a frame out of a tunnel. */
@@ -49,10 +50,10 @@ const frameFields: Readonly<Record<string, FrameField>> = {
 
 export class Packet {
   readonly ingress: string;
-  readonly frame: Frame;
+  #frame: Frame;
   readonly #tunnel: TunnelHeader | undefined;
   readonly #memory: Map<string, FieldValue>;
-  readonly #end: number | undefined;
+  #end: number | undefined;
   /** What connection tracking said last. */
   tracked: Tracked | undefined;
 
@@ -63,7 +64,7 @@ export class Packet {
     memory: ReadonlyMap<string, FieldValue> = new Map(),
   ) {
     this.ingress = ingress;
-    this.frame = frame;
+    this.#frame = frame;
     this.#tunnel = tunnel;
     this.#memory = new Map(memory);
     this.#end = datagramEnd(frame);
@@ -74,6 +75,26 @@ export class Packet {
     const copy = new Packet(this.ingress, this.frame.clone(), this.#tunnel, this.#memory);
     copy.tracked = this.tracked;
     return copy;
+  }
+
+  get frame(): Frame {
+    return this.#frame;
+  }
+
+  /** Writes what a connection's translation says. */
+  translate(rewrite: Rewrite): void {
+    this.#frame = rewritten(this.#frame, rewrite);
+  }
+
+  /** Puts a tag before what has none. */
+  pushTag(vlan: number): void {
+    this.#frame.pushVlan(vlan);
+    this.#end = datagramEnd(this.#frame);
+  }
+
+  popTag(): void {
+    this.#frame.popVlan();
+    this.#end = datagramEnd(this.#frame);
   }
 
   /** The IP datagram in it, as it is now. */
@@ -99,6 +120,7 @@ export class Packet {
   #readFrame(field: Field): bigint | undefined {
     const { frame } = this;
     if (field.name === "tagged") return frame.has("vlan_vid") ? 1n : 0n;
+    if (field.name === "vlan") return frame.getBits("vlan_vid") ?? 0n;
     if (isBehindIp(field) && this.#end === undefined) return undefined;
     switch (field.name) {
       case "later":
@@ -187,6 +209,8 @@ function readConnection(field: Field, tracked: Tracked | undefined): bigint {
       return BigInt(tracked?.state.reply === true);
     case "ctInvalid":
       return BigInt(tracked?.state.invalid === true);
+    case "ctSourced":
+      return BigInt(tracked?.sourced === true);
     case "ctProto":
       return BigInt(opened?.protocol ?? 0);
     case "ctDst":
