@@ -9,6 +9,7 @@ import {
   type Facts,
   heldChunk,
   logVersion,
+  outsideVersion,
   projectionFingerprint,
   protocolVersions,
   readFromServer,
@@ -51,6 +52,8 @@ export interface ClientOptions {
   readonly log: Log;
   readonly agent: string;
   readonly tunnelIp: string;
+  /** Names of the physical networks that this host has. Absent: nothing is said of them. */
+  readonly physicalNetworks?: readonly string[];
   readonly random: () => number;
   /** Upper bound of the pause before it comes again, ms (`longestPause` of the endpoint). */
   readonly longestPause: number;
@@ -139,16 +142,18 @@ export class Client {
 
   #greet(): void {
     this.#state = "greeting";
-    const { agent, tunnelIp } = this.#options;
+    const { agent, tunnelIp, physicalNetworks } = this.#options;
     const versions = this.#options.versions ?? protocolVersions;
     const held = this.#options.held();
     const log = this.#words === "first" || !versions.includes(logVersion) ? undefined : this.#options.heldLog();
+    const isFirst = this.#words === "first" || !versions.includes(outsideVersion);
     this.#link?.send(
       JSON.stringify({
         type: "hello",
         protocols: versions,
         agent,
         tunnel_ip: tunnelIp,
+        ...(isFirst || physicalNetworks === undefined ? {} : { physical_networks: physicalNetworks }),
         projection: projectionFingerprint,
         ...(log === undefined ? {} : { log }),
         held: held.slice(0, heldChunk),

@@ -38,6 +38,8 @@ import type { AgentSettings } from "./settings.ts";
 export interface HostAgentOptions {
   readonly host: Pick<HostName, "id" | "name">;
   readonly tunnelIp: string;
+  /** Names of the physical networks that this host has; absent: none is said. */
+  readonly physicalNetworks?: readonly string[];
   readonly datapath: Datapath;
   readonly datapathType?: DatapathType;
   readonly dial: Dial;
@@ -134,6 +136,7 @@ export class HostAgent {
       log: log.child("sync"),
       agent: agentName,
       tunnelIp,
+      ...(options.physicalNetworks === undefined ? {} : { physicalNetworks: options.physicalNetworks }),
       random: options.random ?? Math.random,
       longestPause: options.longestPause ?? 10_000,
       held: () => this.#copy.held(),

@@ -185,6 +185,19 @@ export const networkingErrors = {
     "Unable to create the network. The VLAN %(vlan_id)s on physical network %(physical_network)s is in use.",
     "Choose another VLAN id, or leave it to the server.",
   ),
+  FlatNetworkInUse: neutron(
+    409,
+    "network",
+    "Unable to create the flat network. Physical network %(physical_network)s is in use.",
+    "A physical network carries one flat network: choose another, or a VLAN.",
+  ),
+  DefaultExternalNetworkExists: neutron(
+    409,
+    "network",
+    "A default external network already exists: %(net_id)s.",
+    "Unset is_default of the other network first.",
+  ),
+  HTTPForbidden: neutron(403, "request", "%(message)s", "Ask as the owner of the network, or as an administrator."),
   InvalidSharedSetting: neutron(
     409,
     "network",

@@ -53,6 +53,7 @@ export { type AddressPair, type FixedIp, Port, portKeys } from "./resources/port
 export { Quota } from "./resources/quota.ts";
 export {
   aboutOf,
+  accessAsExternal,
   accessAsShared,
   everyProject,
   grantKey,

@@ -17,6 +17,7 @@ import {
   Network,
   networkKeys,
   Port,
+  physicalKeys,
   portKeys,
   Router,
   routerKeys,
@@ -88,6 +89,13 @@ export function pickNetworkKey(
   range: { readonly first: number; readonly last: number } = networkKeys,
 ): number {
   const key = pickKey(choosing, range, Network.index.segment);
+  if (key === undefined) throw fail("NoNetworkAvailable");
+  return key;
+}
+
+/** A free key for a network that stands on a physical one. Throws NoNetworkAvailable. */
+export function pickPhysicalKey(choosing: Choosing): number {
+  const key = pickKey(choosing, physicalKeys, Network.index.key);
   if (key === undefined) throw fail("NoNetworkAvailable");
   return key;
 }

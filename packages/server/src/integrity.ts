@@ -103,8 +103,13 @@ function notUnique(index: string, key: string, object: Attributes): SelvageError
     }
     case "rbac_policy.grant":
       return fail("DuplicateRbacPolicy");
-    case "network.segment":
-      return fail("TunnelIdInUse", { tunnel_id: key });
+    case "network.segment": {
+      const [type = "", physical_network, vlan_id = ""] = key.split("|");
+      if (physical_network === undefined) return fail("TunnelIdInUse", { tunnel_id: key });
+      return type === "vlan"
+        ? fail("VlanIdInUse", { vlan_id, physical_network })
+        : fail("FlatNetworkInUse", { physical_network });
+    }
     case "host.name":
     case "host.tunnelIp":
       return fail("HostExists", { host: key });

@@ -20,6 +20,13 @@ const settingsProperties = {
     minimum: 0,
     maximum: 500,
   }),
+  physicalMtu: Type.Integer({
+    description: "MTU of the physical networks that hosts have",
+    unit: "bytes",
+    default: 1500,
+    minimum: 1280,
+    maximum: 65535,
+  }),
   region: Type.String({
     description: "Name of this region in the service catalogue",
     default: "RegionOne",

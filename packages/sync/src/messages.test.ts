@@ -12,6 +12,7 @@ const fromAgent: readonly FromAgent[] = [
     protocols: [1],
     agent: "a",
     tunnel_ip: "2001:db8::1",
+    physical_networks: ["public"],
     projection: "p",
     held: [["port", "x", 0]],
     more: true,
@@ -24,6 +25,7 @@ const fromAgent: readonly FromAgent[] = [
     ports_up: ["a"],
     unbound: ["b"],
     quarantined: [{ unit: "guard: port(a)", reason: "why" }],
+    nat: [{ lease: "l", used: 0 }],
   },
 ];
 

@@ -16,6 +16,8 @@ export const Hello = Type.Object(
     agent: Type.String({ maxLength: 64 }),
     /** Where this host's tunnels end. */
     tunnel_ip: Type.String({ maxLength: 45 }),
+    /** Names of the physical networks that it has (version 3); left out, what it said before stays. */
+    physical_networks: Type.Optional(Type.Array(Type.String({ minLength: 1, maxLength: 64 }), { maxItems: 64 })),
     /** Fingerprint of the projection that the held objects were cut by; another one means that nothing held counts. */
     projection: Type.String({ maxLength: 64 }),
     /** The log whose revisions `held` names (version 2); without it, or of another log, nothing held counts. */
@@ -68,6 +70,9 @@ export const DropCount = Type.Object(
 );
 export type DropCount = Static<typeof DropCount>;
 
+/** Leased blocks that facts tell of, at most. */
+export const mostLeases = 1_000;
+
 /** What is so on the host; always the whole of it. */
 export const Facts = Type.Object(
   {
@@ -89,6 +94,16 @@ export const Facts = Type.Object(
     drift: Type.Optional(Type.Array(Drift, { maxItems: mostDrift })),
     /** Packets dropped, by reason, most first; none is absent (version 2). */
     drops: Type.Optional(Type.Array(DropCount, { maxItems: mostDrops })),
+    /** How many ports of each leased block are in use, the fullest first (version 3). */
+    nat: Type.Optional(
+      Type.Array(
+        Type.Object(
+          { lease: id, used: Type.Integer({ minimum: 0, maximum: 65_536 }) },
+          { additionalProperties: false },
+        ),
+        { maxItems: mostLeases },
+      ),
+    ),
     /** The type of the bridge's datapath, where the agent is told it (version 2). */
     datapath_type: Type.Optional(Type.Union([Type.Literal("system"), Type.Literal("netdev")])),
   },

@@ -6,11 +6,15 @@
  * - 2 (2026-11-21): `welcome` names the log, `hello` the log of what is held: what is of another log does not count. Facts tell of drift,
  *   of drops and of the type of the datapath.
  *   Fields of `hello` that a server does not know are passed over.
+ * - 3 (2026-11-21): `hello` names the physical networks that the host has; facts tell how full its blocks of routers' ports are.
  */
-export const protocolVersions: readonly number[] = Object.freeze([1, 2]);
+export const protocolVersions: readonly number[] = Object.freeze([1, 2, 3]);
 
 /** From this version on `hello` and `welcome` name logs, and facts tell of drift, drops and the type of the datapath. */
 export const logVersion = 2;
+
+/** From this version on `hello` names physical networks, and facts tell of leased blocks. */
+export const outsideVersion = 3;
 
 /** The highest version both sides speak, or undefined. */
 export function commonVersion(mine: readonly number[], theirs: readonly number[]): number | undefined {

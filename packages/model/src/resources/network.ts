@@ -70,7 +70,6 @@ export const Network = resource({
       readers: "admin",
       writers: "admin",
       filter: true,
-      default: "geneve",
       projected: "all",
     }),
     /** The name under which hosts know the wire that it stands on; null: it is tunnelled. */

@@ -10,6 +10,9 @@ export type ShareableKind = (typeof shareableKinds)[number];
 /** The action that lets a project see an object and use it. */
 export const accessAsShared = "access_as_shared";
 
+/** The action that makes a network external, and lets a project put gateways and floating IPs on it. */
+export const accessAsExternal = "access_as_external";
+
 /** As `target_tenant`: every project. */
 export const everyProject = "*";
 

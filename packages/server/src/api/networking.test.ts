@@ -223,7 +223,7 @@ for (const name of ["memory", "sqlite"] as const) {
     assert.equal((chosen.body.network as Json)["provider:segmentation_id"], 4242);
     const again = await create({ "provider:segmentation_id": 4242 });
     assert.deepEqual([again.status, errorOf(again).type], [409, "TunnelIdInUse"]);
-    assert.equal((await create({ "provider:network_type": "vlan" })).status, 400);
+    assert.equal((await create({ "provider:network_type": "gre" })).status, 400);
     assert.equal((await create({ "provider:physical_network": "physnet1" })).status, 400);
     const moved = await server.admin.put(`/v2.0/networks/${(chosen.body.network as Json).id}`, {
       network: { "provider:segmentation_id": 5 },

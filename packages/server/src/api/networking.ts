@@ -4,7 +4,7 @@ import type { StoredObject } from "@selvage/model";
 import { acceptsJson, type Exchange, type Reply } from "../http/exchange.ts";
 import { type RouteShape, routeFor } from "../http/route.ts";
 import { networkingRules, rulesOf } from "../rules/all.ts";
-import { visibleNetwork } from "../rules/network.ts";
+import { checkStanding, visibleNetwork } from "../rules/network.ts";
 import { checkQuota } from "../rules/quotas.ts";
 import { hasVerb, pathOf, type ResourceRules, type Values, type Verb, type Writing } from "../rules/rules.ts";
 import { act, actionOf } from "./actions.ts";
@@ -184,7 +184,10 @@ function createOne(rules: ResourceRules, writing: Writing, { values, given }: Pa
   const { transaction, caller } = writing;
   const { view } = transaction;
   // Whether a network is there is not told to who may not see it, whatever else is wrong.
-  if (typeof values.network_id === "string") visibleNetwork(view, caller, values.network_id);
+  if (typeof values.network_id === "string") {
+    const network = visibleNetwork(view, caller, values.network_id);
+    if (rules.standsOnNetwork === true) checkStanding(view, caller, network, rules.resource.kind);
+  }
   const refused = checkWrite(rules.policy, rules.resource.kind, "create", caller, rules.target(view, values), given);
   if (refused !== undefined) throw refused;
   const projectId = String(values.project_id);

@@ -20,6 +20,8 @@ export interface Target {
   readonly deviceOwner?: string;
   /** Whether what the policy asks about (the target, or the network it stands on) was given to a project by an RBAC policy. Absent: to nobody. */
   readonly sharedWith?: (projectId: string | undefined) => boolean;
+  /** Whether the network was given to a project as external. Absent: to nobody. */
+  readonly externalTo?: (projectId: string | undefined) => boolean;
   /** `target_tenant` of an RBAC policy. */
   readonly sharee?: string;
 }
@@ -41,6 +43,9 @@ export const networkReader: Rule = (caller, target) =>
 /** A reader of a project that the target was given to (Neutron's `rule:shared` and its like). */
 export const shared: Rule = (caller, target) =>
   caller.roles.has("reader") && target.sharedWith?.(caller.projectId) === true;
+/** A reader of a project to which the network was given as external (Neutron's `rule:external`). */
+export const external: Rule = (caller, target) =>
+  caller.roles.has("reader") && target.externalTo?.(caller.projectId) === true;
 /** `device_owner` of the platform's own ports is not for tenants. */
 export const notNetworkDevice: Rule = (_caller, target) => !(target.deviceOwner ?? "").startsWith("network:");
 

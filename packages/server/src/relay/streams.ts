@@ -221,13 +221,15 @@ class Stream implements StreamEnd {
     this.#ends.greeted();
   }
 
-  /** Writes what a greeting says of the host itself: that its next certificate is in use, and where its tunnels end. */
+  /** Writes what a greeting says of the host itself: that its next certificate is in use, where its tunnels end, and which physical networks it has. */
   async #settle(hello: Hello): Promise<void> {
     const { hostId, fingerprint } = this.#peer;
     const tunnel_ip = tunnelAddress(hello.tunnel_ip);
     const { writer, peers, log } = this.#options;
     const known = writer.replica.get(Host, hostId);
-    if (peers.standing(this.#peer) === "present" && known?.tunnel_ip === tunnel_ip) return;
+    const physical_networks = physicalNetworks(hello, known);
+    const isKnown = known?.tunnel_ip === tunnel_ip && sameNames(known.physical_networks, physical_networks);
+    if (peers.standing(this.#peer) === "present" && isKnown) return;
     const author: Author = { kind: "host", id: hostId, request_id: "sync" };
     try {
       await writer.transact(author, (transaction) => {
@@ -243,6 +245,7 @@ class Stream implements StreamEnd {
         transaction.put(Host, {
           ...host,
           tunnel_ip,
+          physical_networks: physicalNetworks(hello, host),
           certificate_fingerprint: standing === "next" ? fingerprint : host.certificate_fingerprint,
         });
       });
@@ -272,6 +275,16 @@ function tunnelAddress(text: string): string {
   if (canonical !== undefined) return canonical;
   throw fail("FieldInvalid", { field: "tunnel_ip", reason: `"${text}" is not an address` }, { field: "tunnel_ip" });
 }
+
+/** In order, each once; what it said before where it says nothing of them. */
+function physicalNetworks(hello: Hello, known: Host | undefined): readonly string[] {
+  return hello.physical_networks === undefined
+    ? (known?.physical_networks ?? [])
+    : [...new Set(hello.physical_networks)].sort();
+}
+
+const sameNames = (one: readonly string[], other: readonly string[]): boolean =>
+  one.length === other.length && one.every((name, at) => name === other[at]);
 
 function problemsOf({ datapath, quarantined }: Facts): readonly string[] {
   return [

@@ -7,7 +7,7 @@ import { test } from "node:test";
 import { type Dial, defaultAgentSettings, HostAgent } from "@selvage/agent";
 import { createMetrics, ManualClock, silentLog } from "@selvage/base";
 import { SimulatedDatapath } from "@selvage/datapath";
-import { Network, Port, type StoredObject } from "@selvage/model";
+import { Host, Network, Port, type StoredObject } from "@selvage/model";
 import { makeHost, makeNetwork, makePort, put } from "@selvage/model/testing";
 import { readFromServer } from "@selvage/sync";
 import { MemoryHostStates } from "../host-states.ts";
@@ -107,6 +107,7 @@ class Rig implements AsyncDisposable {
       tunnelIp: "198.18.0.1",
       datapath: this.datapath,
       datapathType: "netdev",
+      physicalNetworks: ["public", "lan", "public"],
       dial: this.#dial,
       cachePath: this.cachePath,
       settings: defaultAgentSettings,
@@ -167,6 +168,8 @@ const adjacent: readonly (Versions & { readonly spoken: number })[] = [
   { server: [1, 2], agent: [1, 2], spoken: 2 },
   { server: [1, 2], agent: [2, 3], spoken: 2 },
   { server: [2, 3], agent: [1, 2], spoken: 2 },
+  { server: [1], agent: [1, 2, 3], spoken: 1 },
+  { server: [1, 2, 3], agent: [1, 2, 3], spoken: 3 },
 ];
 
 for (const { server, agent, spoken } of adjacent) {
@@ -176,6 +179,9 @@ for (const { server, agent, spoken } of adjacent) {
     assert.equal(rig.welcomes.at(-1)?.protocol, spoken);
     assert.equal(rig.welcomes.at(-1)?.log, spoken === 1 ? undefined : "log-1");
     assert.equal(await rig.follows(1400), true);
+    // From version 3 on: which physical networks it has, in order and each once.
+    const isTold = agent.includes(3) && Math.max(...server) > 1;
+    assert.deepEqual(rig.log.replica.get(Host, host.id)?.physical_networks, isTold ? ["lan", "public"] : []);
     rig.datapath.plug(port.id, () => undefined);
     assert.equal(await rig.follows(1401), true);
     assert.deepEqual([...rig.states.of(host.id).portsUp], [port.id]);

@@ -48,6 +48,7 @@ const ownerOrSharer = anyOf(isAdmin, networkOwner, shared);
 
 export const portRules: ResourceRules<typeof Port> = {
   resource: Port,
+  standsOnNetwork: true,
   notFound: (id) => fail("PortNotFound", { id }),
   policy: {
     get: anyOf(isAdmin, reader, networkReader),
@@ -225,12 +226,14 @@ function bindingOf(view: View, host: string): Pick<PortObject, "binding:host_id"
   return shut ? { "binding:host_id": "", failed_host: host } : { "binding:host_id": host, failed_host: "" };
 }
 
-/** `unbound` names no host, `binding_failed` one that is not known, not alive, or was shut when it was named. */
+/** `unbound` names no host, `binding_failed` one that is not known, not alive, without the physical network, or was shut when it was named. */
 function vifType(port: PortObject, world: World): "unbound" | "binding_failed" | "ovs" {
   if (port.failed_host !== "") return "binding_failed";
   if (port["binding:host_id"] === "") return "unbound";
   const host = hostOf(port, world.view);
-  return host !== undefined && world.hosts.alive(host.id) ? "ovs" : "binding_failed";
+  if (host === undefined || !world.hosts.alive(host.id)) return "binding_failed";
+  const physical = world.view.get(Network, port.network_id)?.["provider:physical_network"] ?? null;
+  return physical === null || host.physical_networks.includes(physical) ? "ovs" : "binding_failed";
 }
 
 /** A machine has one address of its own: a group's cannot be it (IEEE 802.3, the lowest bit of the first byte). */

@@ -159,7 +159,6 @@ test("who may give what: owners to single projects, admins to all; nothing that 
   assert.deepEqual(told(wild), [403, "PolicyNotAuthorized"]);
   for (const [more, type] of [
     [{ action: "nope" }, "InvalidActionForType"],
-    [{ action: "access_as_external" }, "InvalidInput"],
     [{ object_type: "nope" }, "InvalidInput"],
     [{ object_type: "subnetpool" }, "InvalidInput"],
   ] as const)

@@ -2,7 +2,6 @@
 import { fail, pythonString, type SelvageError } from "@selvage/base";
 import {
   aboutOf,
-  accessAsShared,
   everyProject,
   RbacPolicy,
   type RbacPolicy as RbacPolicyObject,
@@ -40,10 +39,10 @@ export function rbacPolicyRules(shareable: readonly ResourceRules[]): ResourceRu
 
   /** Throws when a project would lose what it uses. */
   const checkUnneeded = (view: View, policy: RbacPolicyObject): void => {
-    if (policy.action !== accessAsShared) return;
     const { kind, sharing, object } = subjectOf(view, policy);
-    if (!isNeeded(view, kind, object, policy.target_tenant, sharing.users(view, object))) return;
-    const details = sharing.needed(object, policy.target_tenant);
+    const { action, target_tenant } = policy;
+    if (!isNeeded(view, kind, object, target_tenant, sharing.users(view, object, action), action)) return;
+    const details = sharing.needed(object, target_tenant, action);
     throw fail("RbacPolicyInUse", { object_id: object.id, details });
   };
 
@@ -74,19 +73,21 @@ export function rbacPolicyRules(shareable: readonly ResourceRules[]): ResourceRu
       if (rules?.sharing === undefined)
         throw fail("InvalidInput", { error_message: `${pythonString(type)} is not a valid RBAC object type` });
       const target_tenant = String(values.target_tenant);
-      checkAction(type, rules.sharing.actions, String(values.action));
+      const action = checkedAction(type, rules.sharing.actions, String(values.action));
       const object = sharedBy(writing, rules, String(values.object_id));
       rules.sharing.check?.(writing.transaction.view, object, target_tenant);
       touch(writing, rules, object);
-      return writing.transaction.put(RbacPolicy, {
+      const policy = writing.transaction.put(RbacPolicy, {
         ...aboutNothing,
         id: writing.transaction.newId(),
         project_id: ownerOf(writing, values),
         // Only shareable kinds declare how they are shared.
         [`${type as ShareableKind}_id`]: object.id,
-        action: accessAsShared,
+        action,
         target_tenant,
       });
+      rules.sharing.settle?.(writing, object);
+      return policy;
     },
     update: (writing, before, values) => {
       const { view } = writing.transaction;
@@ -101,21 +102,19 @@ export function rbacPolicyRules(shareable: readonly ResourceRules[]): ResourceRu
     remove: (writing, policy, precondition) => {
       checkUnneeded(writing.transaction.view, policy);
       precondition();
+      const { sharing, object } = subjectOf(writing.transaction.view, policy);
       writing.transaction.remove(RbacPolicy, policy.id);
+      sharing.settle?.(writing, object);
     },
   };
 }
 
-function checkAction(type: string, actions: readonly string[], action: string): void {
-  if (!actions.includes(action)) {
-    const names = actions.map(pythonString);
-    const valid_actions = names.length === 1 ? `(${names[0]},)` : `(${names.join(", ")})`;
-    throw fail("InvalidActionForType", { action, object_type: type, valid_actions });
-  }
-  if (action === accessAsShared) return;
-  throw fail("InvalidInput", {
-    error_message: `Action ${pythonString(action)} needs external networks, and there are none`,
-  });
+/** Throws InvalidActionForType for one that a kind has not. */
+function checkedAction(type: string, actions: readonly string[], action: string): string {
+  if (actions.includes(action)) return action;
+  const names = actions.map(pythonString);
+  const valid_actions = names.length === 1 ? `(${names[0]},)` : `(${names.join(", ")})`;
+  throw fail("InvalidActionForType", { action, object_type: type, valid_actions });
 }
 
 /** The object if the caller may give it away. What it may not see is not there for it. */

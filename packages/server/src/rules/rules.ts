@@ -75,10 +75,12 @@ export interface Preparation {
 /** How objects of a kind are shared. */
 export interface Sharing<O extends StoredObject> {
   readonly actions: readonly string[];
-  /** Projects that use the object now: a policy that one of them needs stays. */
-  readonly users: (view: View, object: O) => Iterable<string>;
+  /** Projects that use the object now by what an action gives: a policy that one of them needs stays. */
+  readonly users: (view: View, object: O, action: string) => Iterable<string>;
   /** Why a policy that somebody needs stays. */
-  readonly needed: (object: O, target: string) => string;
+  readonly needed: (object: O, target: string, action: string) => string;
+  /** Called when a policy came or went. */
+  readonly settle?: (writing: Writing, object: O) => void;
   /** Throws what stands against giving the object to a target. */
   readonly check?: (view: View, object: O, target: string) => void;
 }
@@ -95,6 +97,8 @@ export interface ResourceRules<R extends AnyResource = AnyResource> {
   readonly prepare?: Preparation;
   readonly notFound: (id: string) => SelvageError;
   readonly policy: Policy;
+  /** Whether its `network_id` must be a network of the caller's, or one that was given to it: external is not enough. */
+  readonly standsOnNetwork?: true;
   /** Whom and what the policy looks at, of a stored object or of the values of a POST. */
   readonly target: (view: View, object: Values) => Target;
   /** Objects that a caller may see besides its project's: shared ones, those on what it owns. */

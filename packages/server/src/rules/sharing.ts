@@ -18,16 +18,27 @@ import type { Caller } from "../api/policy.ts";
 import type { Writing } from "./rules.ts";
 
 /** Whether a project was given the object: by a policy for it, or by one for every project. No project (an unscoped token) has what every project has. */
-export function isSharedWith(view: View, kind: ShareableKind, id: string, projectId: string | undefined): boolean {
+export function isSharedWith(
+  view: View,
+  kind: ShareableKind,
+  id: string,
+  projectId: string | undefined,
+  action: string = accessAsShared,
+): boolean {
   return (
-    view.exists(RbacPolicy.index.grant, grantKey(kind, id, everyProject)) ||
-    (projectId !== undefined && view.exists(RbacPolicy.index.grant, grantKey(kind, id, projectId)))
+    view.exists(RbacPolicy.index.grant, grantKey(kind, id, everyProject, action)) ||
+    (projectId !== undefined && view.exists(RbacPolicy.index.grant, grantKey(kind, id, projectId, action)))
   );
 }
 
 /** What a policy's target asks of an object: with whom it is shared. */
-export function sharingOf(view: View, kind: ShareableKind, id: string): (projectId: string | undefined) => boolean {
-  return (projectId) => isSharedWith(view, kind, id, projectId);
+export function sharingOf(
+  view: View,
+  kind: ShareableKind,
+  id: string,
+  action: string = accessAsShared,
+): (projectId: string | undefined) => boolean {
+  return (projectId) => isSharedWith(view, kind, id, projectId, action);
 }
 
 /** `shared`, as the caller sees it: true for whom it was given to; its owner sees true only when everybody, or it itself, is among them. */
@@ -42,11 +53,12 @@ export function* sharedObjects<R extends AnyResource>(
   resource: R,
   kind: ShareableKind,
   projectId: string | undefined,
+  actions: readonly string[] = [accessAsShared],
 ): Iterable<ObjectOf<R>> {
   const seen = new Set<string>();
   const targets = projectId === undefined ? [everyProject] : [everyProject, projectId];
   for (const policy of targets.flatMap((target) => view.by(RbacPolicy.index.given, keyOf(kind, target)))) {
-    if (policy.action !== accessAsShared) continue;
+    if (!actions.includes(policy.action)) continue;
     for (const { id } of aboutOf(policy)) {
       if (seen.has(id)) continue;
       seen.add(id);
@@ -57,9 +69,14 @@ export function* sharedObjects<R extends AnyResource>(
 }
 
 /** Whom an object was given to: project ids, and `*`. */
-export function sharedTargets(view: View, kind: ShareableKind, id: string): ReadonlySet<string> {
+export function sharedTargets(
+  view: View,
+  kind: ShareableKind,
+  id: string,
+  action: string = accessAsShared,
+): ReadonlySet<string> {
   const policies = view.by(RbacPolicy.index[`${kind}_id`], id);
-  return new Set(policies.filter(({ action }) => action === accessAsShared).map(({ target_tenant }) => target_tenant));
+  return new Set(policies.filter((policy) => policy.action === action).map(({ target_tenant }) => target_tenant));
 }
 
 /**
@@ -71,8 +88,9 @@ export function isNeeded(
   object: { readonly id: string; readonly project_id: string },
   target: string,
   users: Iterable<string>,
+  action: string = accessAsShared,
 ): boolean {
-  const rest = new Set(sharedTargets(view, kind, object.id));
+  const rest = new Set(sharedTargets(view, kind, object.id, action));
   rest.delete(target);
   rest.add(object.project_id);
   if (rest.has(everyProject)) return false;
@@ -80,19 +98,20 @@ export function isNeeded(
   return false;
 }
 
-/** Gives an object to a target with `access_as_shared`, as the owner of the policy says. */
+/** Gives an object to a target, with `access_as_shared` unless told, as the owner of the policy says. */
 export function share(
   { transaction }: Pick<Writing, "transaction">,
   kind: ShareableKind,
   object: { readonly id: string; readonly project_id: string },
   target: string = everyProject,
+  action: string = accessAsShared,
 ): RbacPolicy {
   return transaction.put(RbacPolicy, {
     ...aboutNothing,
     id: transaction.newId(),
     project_id: object.project_id,
     [`${kind}_id`]: object.id,
-    action: accessAsShared,
+    action,
     target_tenant: target,
   });
 }
