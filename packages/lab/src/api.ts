@@ -149,6 +149,8 @@ export interface ApiSubnet {
   readonly cidr: string;
   readonly version: 4 | 6;
   readonly dhcp: boolean;
+  /** Who gives addresses of IPv6; undefined: nobody of ours. */
+  readonly addressMode: string | undefined;
 }
 
 function listAt(value: unknown, key: string): readonly unknown[] {
@@ -227,6 +229,7 @@ export async function subnetsOf(api: Api, networkId: string): Promise<readonly A
     cidr: textAt(subnet, "cidr") ?? "",
     version: at(subnet, "ip_version") === 6 ? 6 : 4,
     dhcp: at(subnet, "enable_dhcp") === true,
+    addressMode: textAt(subnet, "ipv6_address_mode"),
   }));
 }
 

@@ -11,13 +11,14 @@ forget() {
   ip -4 addr flush dev "$interface"
 }
 
-# The file is the lab machine's own, seen by it as /etc/resolv.conf; that path itself is never written.
+# The file is the lab machine's own, seen by it as /etc/resolv.conf; that path itself is never written. Each client has its part of it.
 name_servers() {
   [ -n "${SELVAGE_RESOLV_CONF:-}" ] || return 0
   {
     [ -z "${search:-${domain:-}}" ] || printf 'search %s\n' "${search:-$domain}"
     for server in ${dns:-}; do printf 'nameserver %s\n' "$server"; done
-  } > "$SELVAGE_RESOLV_CONF"
+  } > "$SELVAGE_RESOLV_CONF.4"
+  cat "$SELVAGE_RESOLV_CONF.4" "$SELVAGE_RESOLV_CONF.6" 2> /dev/null > "$SELVAGE_RESOLV_CONF" || true
 }
 
 routes() {

@@ -73,6 +73,41 @@ test("guests take their addresses by DHCP and reach each other by IPv4 and IPv6"
   b.stop();
 });
 
+test("a guest takes an address by DHCPv6 beside that of DHCP, answers for it, and is not ready before", async () => {
+  const serverId = "000300010200000000fe";
+  let asks = 0;
+  const a = startGuest({
+    mac: "02:00:00:00:00:0b",
+    ipv6: [],
+    dhcp: false,
+    dhcp6: true,
+    transmit: (frame) => {
+      const decoded = decode(frame);
+      if (!decoded.ok || decoded.packet.dhcpv6 === undefined || !("transactionId" in decoded.packet.dhcpv6)) return;
+      const { type, transactionId, options } = decoded.packet.dhcpv6;
+      asks += 1;
+      if (type === "request") assert.equal(options.serverId, serverId, "RFC 8415 18.2.2: it names the server");
+      const held = { address: "fd00::b", preferred: 60, valid: 60 };
+      a.receive(
+        encode({
+          eth: { src: SERVER, dst: "02:00:00:00:00:0b" },
+          ipv6: { src: "fe80::1", dst: decoded.packet.ipv6?.src ?? "::" },
+          udp: { src: UdpPort.dhcpv6Server, dst: UdpPort.dhcpv6Client },
+          dhcpv6: {
+            type: type === "solicit" ? "advertise" : "reply",
+            transactionId,
+            options: { serverId, iaNa: [{ iaid: 1, t1: 0, t2: 0, addresses: [held] }] },
+          },
+        }),
+      );
+    },
+  });
+  assert.equal(a.isLeased, false);
+  await a.leased(5_000);
+  assert.deepEqual([a.isLeased, a.ipv4, a.ipv6, asks], [true, undefined, ["fd00::b"], 2]);
+  a.stop();
+});
+
 test("an address that nobody has gives silence, and one without DHCP has no IPv4 address", async () => {
   const net = wire();
   const a = net.join("02:00:00:00:00:0b", ["fd00::b/64"]);

@@ -1,8 +1,10 @@
-/** A machine's own small network stack for simulated hosts: DHCP client (RFC 2131), ARP (RFC 826), Neighbour Discovery (RFC 4861), echo (RFC 792, RFC 4443). */
+/** A machine's own small network stack for simulated hosts: DHCP clients (RFC 2131, RFC 8415), ARP (RFC 826), Neighbour Discovery (RFC 4861), echo (RFC 792, RFC 4443). */
 
 import { randomInt } from "node:crypto";
+import { linkLocalOf, macOf, textOfIp } from "@selvage/model";
 import {
   ArpOp,
+  type Dhcpv6Options,
   decode,
   encode,
   multicastMac,
@@ -18,6 +20,8 @@ export interface GuestOptions {
   /** Addresses set by hand, with prefix lengths. */
   readonly ipv6: readonly string[];
   readonly dhcp: boolean;
+  /** Whether it asks for an address by DHCPv6. */
+  readonly dhcp6?: boolean;
   /** Puts a frame on the wire. */
   readonly transmit: (frame: Uint8Array) => void;
 }
@@ -26,9 +30,13 @@ export interface GuestOptions {
 export interface Guest {
   /** The address that DHCP gave. */
   readonly ipv4: string | undefined;
+  /** Whether each client has what it asks for. */
+  readonly isLeased: boolean;
+  /** The addresses that it has, by hand and by DHCPv6. */
+  readonly ipv6: readonly string[];
   /** Takes a frame off the wire. */
   receive(frame: Uint8Array): void;
-  /** Resolves with the address once there is one, or with `undefined` when the time is over. */
+  /** Resolves with the IPv4 address once each client has what it asks for, or when the time is over. */
   leased(timeoutMs: number): Promise<string | undefined>;
   /** One echo; the milliseconds until its answer, `undefined` when none came in time. */
   ping(address: string, timeoutMs: number): Promise<number | undefined>;
@@ -37,6 +45,8 @@ export interface Guest {
 
 const BROADCAST = "ff:ff:ff:ff:ff:ff";
 const ASK_AGAIN_MS = 500;
+/** Where DHCPv6 servers listen (RFC 8415, section 7.1). */
+const ALL_SERVERS = "ff02::1:2";
 
 interface Echo {
   readonly address: string;
@@ -46,9 +56,12 @@ interface Echo {
 /** Starts a guest; it asks for its address at once and until it has one. */
 export function startGuest(options: GuestOptions): Guest {
   const { mac } = options;
-  const mine6 = options.ipv6.map((address) => address.split("/")[0] ?? "");
+  const byHand = options.ipv6.map((address) => address.split("/")[0] ?? "");
+  const local = textOfIp(linkLocalOf(macOf(mac)));
   const xid = randomInt(2 ** 32);
   let ipv4: string | undefined;
+  let given6: string | undefined;
+  const mine6 = (): readonly string[] => (given6 === undefined ? byHand : [...byHand, given6]);
   let asking: NodeJS.Timeout | undefined;
   let leaseWaiters: readonly (() => void)[] = [];
   const neighbours = new Map<string, string>();
@@ -75,9 +88,29 @@ export function startGuest(options: GuestOptions): Guest {
       },
     });
 
+  const isLeased = (): boolean =>
+    (!options.dhcp || ipv4 !== undefined) && (options.dhcp6 !== true || given6 !== undefined);
+  const dhcp6 = (type: "solicit" | "request", more: Dhcpv6Options = {}): void =>
+    transmit({
+      eth: { src: mac, dst: multicastMac(ALL_SERVERS) },
+      ipv6: { src: local, dst: ALL_SERVERS },
+      udp: { src: UdpPort.dhcpv6Client, dst: UdpPort.dhcpv6Server },
+      dhcpv6: {
+        type,
+        transactionId: xid & 0xff_ffff,
+        options: {
+          clientId: `00030001${mac.replaceAll(":", "")}`,
+          iaNa: [{ iaid: 1, t1: 0, t2: 0, addresses: [] }],
+          elapsed: 0,
+          ...more,
+        },
+      },
+    });
+
   const ask = (): void => {
-    if (ipv4 !== undefined) return;
-    dhcp("discover", {});
+    if (isLeased()) return;
+    if (options.dhcp && ipv4 === undefined) dhcp("discover", {});
+    if (options.dhcp6 === true && given6 === undefined) dhcp6("solicit");
     asking = setTimeout(ask, ASK_AGAIN_MS);
   };
 
@@ -89,6 +122,23 @@ export function startGuest(options: GuestOptions): Guest {
       dhcp("request", { requestedAddress: reply.yiaddr, serverId });
     if (messageType !== "ack") return;
     ipv4 = reply.yiaddr;
+    bound();
+  };
+
+  const onDhcp6 = ({ dhcpv6: reply }: Packet): void => {
+    if (reply === undefined || !("transactionId" in reply) || given6 !== undefined) return;
+    if (reply.transactionId !== (xid & 0xff_ffff)) return;
+    const { serverId, iaNa } = reply.options;
+    const address = iaNa?.[0]?.addresses[0]?.address;
+    if (address === undefined || serverId === undefined) return;
+    if (reply.type === "advertise") dhcp6("request", { serverId });
+    if (reply.type !== "reply") return;
+    given6 = address;
+    bound();
+  };
+
+  const bound = (): void => {
+    if (!isLeased()) return;
     clearTimeout(asking);
     const woken = leaseWaiters;
     leaseWaiters = [];
@@ -134,7 +184,7 @@ export function startGuest(options: GuestOptions): Guest {
       }
       case "neighbor-solicitation": {
         const { target } = icmpv6;
-        if (!mine6.includes(target) || ip.src === "::") return;
+        if (!mine6().includes(target) || ip.src === "::") return;
         const options = [{ kind: "target-link-layer", mac }] as const;
         transmit({
           eth: { src: mac, dst: eth.src },
@@ -147,7 +197,7 @@ export function startGuest(options: GuestOptions): Guest {
         answered(icmpv6.sequence, ip.src);
         return;
       case "echo-request":
-        if (!mine6.includes(ip.dst)) return;
+        if (!mine6().includes(ip.dst)) return;
         transmit({
           eth: { src: mac, dst: eth.src },
           ipv6: { src: ip.dst, dst: ip.src },
@@ -174,7 +224,7 @@ export function startGuest(options: GuestOptions): Guest {
       });
       return;
     }
-    const [source] = mine6;
+    const [source] = mine6();
     if (source === undefined) return;
     const group = solicitedNode(address);
     transmit({
@@ -197,7 +247,7 @@ export function startGuest(options: GuestOptions): Guest {
       }
       return;
     }
-    const [source] = mine6;
+    const [source] = mine6();
     if (source === undefined) return;
     transmit({
       eth: { src: mac, dst },
@@ -207,23 +257,30 @@ export function startGuest(options: GuestOptions): Guest {
     });
   };
 
-  if (options.dhcp) queueMicrotask(ask);
+  if (options.dhcp || options.dhcp6 === true) queueMicrotask(ask);
 
   return {
     get ipv4() {
       return ipv4;
+    },
+    get isLeased() {
+      return isLeased();
+    },
+    get ipv6() {
+      return mine6();
     },
     receive(frame) {
       const decoded = decode(frame);
       if (!decoded.ok) return;
       const { packet } = decoded;
       if (packet.dhcp !== undefined) onDhcp(packet);
+      else if (packet.dhcpv6 !== undefined) onDhcp6(packet);
       else if (packet.arp !== undefined) onArp(packet);
       else if (packet.icmp !== undefined) onIcmp(packet);
       else if (packet.icmpv6 !== undefined) onIcmpv6(packet);
     },
     leased(timeoutMs) {
-      if (!options.dhcp || ipv4 !== undefined) return Promise.resolve(ipv4);
+      if (isLeased()) return Promise.resolve(ipv4);
       return new Promise((resolve) => {
         const timer = setTimeout(() => resolve(undefined), timeoutMs);
         leaseWaiters = [

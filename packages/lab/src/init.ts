@@ -55,8 +55,8 @@ function machineState(machine: LabMachine): MachineState {
     host: plan.host,
     mac: plan.mac,
     ipv4: lease.address ?? null,
-    ipv6: plan.ipv6,
-    dhcp: plan.dhcp ? lease.state : "off",
+    ipv6: lease.address6 === undefined ? plan.ipv6 : [...plan.ipv6, lease.address6],
+    dhcp: plan.dhcp || plan.dhcp6 !== undefined ? lease.state : "off",
     namespace: places.namespace,
     holder: machine.holder.pid ?? null,
     tap: places.tap,
@@ -241,7 +241,10 @@ export async function startLabInit(launch: LabLaunch, onStop: () => void): Promi
     stopping ??= (async () => {
       event("stopping");
       await Promise.all(
-        [...machines.values()].flatMap((machine) => [machine.client?.stop(300), machine.holder.stop(0)]),
+        [...machines.values()].flatMap((machine) => [
+          ...machine.clients.map((client) => client.stop(300)),
+          machine.holder.stop(0),
+        ]),
       );
       await Promise.all([...hosts.values()].map((host) => host.agent?.stop(2_000)));
       await Promise.all([...hosts.values()].map((host) => host.vswitch.stop(2_000)));

@@ -1,4 +1,4 @@
-/** One lab machine: a network and a mount namespace plugged into a host's switch, with a real DHCP client (RFC 2131) and IPv6 addresses set by hand. */
+/** One lab machine: a network and a mount namespace plugged into a host's switch, with real DHCP clients (RFC 2131, RFC 8415), and IPv6 addresses set by hand where no client asks for them. */
 
 import { EventEmitter, once } from "node:events";
 import { mkdir, rm, writeFile } from "node:fs/promises";
@@ -12,6 +12,7 @@ import { type Supervised, supervise } from "./supervise.ts";
 export const GUEST_INTERFACE = "eth0";
 
 const DHCP_SCRIPT = fileURLToPath(new URL("dhcp-script.sh", import.meta.url));
+const DHCP6_SCRIPT = fileURLToPath(new URL("dhcp6-script.sh", import.meta.url));
 
 /** Where a machine's processes' words go. */
 export interface MachineOutput {
@@ -31,6 +32,8 @@ export interface MachinePlan {
   readonly ipv6: readonly string[];
   /** Whether to ask for an IPv4 address by DHCP. */
   readonly dhcp: boolean;
+  /** What to ask for by DHCPv6: an address of a subnet with this length of prefix, or names alone. Absent: nothing. */
+  readonly dhcp6?: { readonly mode: "stateful" | "stateless"; readonly length: number };
 }
 
 /** Where a machine's namespaces and files are, inside the lab. */
@@ -51,10 +54,13 @@ export function machinePlaces(port: string): MachinePlaces {
   };
 }
 
-/** The newest word of a machine's DHCP client. */
+/** The newest word of a machine's DHCP clients. */
 export interface Lease {
+  /** Whether each client has what it asks for. */
   readonly state: "bound" | "none";
   readonly address: string | undefined;
+  /** By DHCPv6. */
+  readonly address6: string | undefined;
 }
 
 /** A running machine. */
@@ -62,7 +68,7 @@ export interface LabMachine {
   readonly plan: MachinePlan;
   readonly places: MachinePlaces;
   readonly lease: Lease;
-  readonly client: Supervised | undefined;
+  readonly clients: readonly Supervised[];
   /** The process that keeps the mount namespace: such a namespace cannot be kept under a file everywhere (see `hold`). */
   readonly holder: Supervised;
   /** Resolves with the lease once there is one, or with what is known after the time. */
@@ -119,6 +125,21 @@ async function hold(
   return holder;
 }
 
+/** A DHCP client of a machine, and what it is started with. */
+interface Asked {
+  readonly family: "dhcp" | "dhcp6";
+  readonly argv: readonly string[];
+}
+
+/** Words that start the DHCPv6 client, which knows nothing of earlier leases. One that asks for names alone is done when it has them. */
+const dhcp6Client = ({ mode, length }: NonNullable<MachinePlan["dhcp6"]>, files: string): readonly string[] => [
+  ...(mode === "stateless" ? ["sh", "-c", '"$@" && exec sleep infinity', "sh"] : []),
+  ...["dhclient", "-6", "-d", "-q", "-sf", DHCP6_SCRIPT, "-e", `SELVAGE_RESOLV_CONF=${join(files, "resolv.conf")}`],
+  ...["-cf", "/dev/null", "-lf", join(files, "dhcp6.leases"), "-pf", join(files, "dhcp6.pid")],
+  ...(mode === "stateless" ? ["-S"] : ["--address-prefix-len", String(length)]),
+  GUEST_INTERFACE,
+];
+
 async function removeNamespaces(places: MachinePlaces): Promise<void> {
   await attempt(["ip", "netns", "delete", places.namespace]);
   await rm(places.files, { recursive: true, force: true });
@@ -160,55 +181,72 @@ export async function startMachine(plan: MachinePlan, host: LabHost, output: Mac
     ...["external_ids:iface-status=active", "external_ids:selvage-lab=machine"],
   );
 
-  let lease: Lease = { state: "none", address: undefined };
+  const resolvConf = join(places.files, "resolv.conf");
+  const asked: readonly Asked[] = [
+    ...(plan.dhcp
+      ? [
+          {
+            family: "dhcp",
+            argv: [
+              ...["udhcpc", "-f", "-i", GUEST_INTERFACE, "-s", DHCP_SCRIPT, "-t", "5", "-T", "1", "-A", "1"],
+              ...["-O", "mtu", "-O", "staticroutes", "-O", "search"],
+            ],
+          } as const,
+        ]
+      : []),
+    ...(plan.dhcp6 === undefined ? [] : [{ family: "dhcp6", argv: dhcp6Client(plan.dhcp6, places.files) } as const]),
+  ];
+  const heard = new Map<string, { readonly isBound: boolean; readonly address: string | undefined }>();
+  const leaseNow = (): Lease => ({
+    state: asked.length > 0 && asked.every(({ family }) => heard.get(family)?.isBound === true) ? "bound" : "none",
+    address: heard.get("dhcp")?.address,
+    address6: heard.get("dhcp6")?.address,
+  });
   let waiting: ReadonlySet<(lease: Lease) => void> = new Set();
-  const client = plan.dhcp
-    ? supervise({
-        name: `machine ${plan.name}/dhcp`,
-        argv: () =>
-          inMachine(places, holder.pid, [
-            ...["udhcpc", "-f", "-i", GUEST_INTERFACE, "-s", DHCP_SCRIPT],
-            ...["-t", "5", "-T", "1", "-A", "1"],
-            ...["-O", "mtu", "-O", "staticroutes", "-O", "search"],
-          ]),
-        env: { SELVAGE_RESOLV_CONF: join(places.files, "resolv.conf") },
-        onLine: (line) => {
-          output.onLine(`machine ${plan.name}`, line);
-          const [, event, address] = /^selvage-dhcp (\w+) (\S+)$/.exec(line) ?? [];
-          if (event === undefined) return;
-          const bound = event === "bound" || event === "renew";
-          lease = bound ? { state: "bound", address } : { state: "none", address: undefined };
-          if (!bound) return;
-          const woken = waiting;
-          waiting = new Set();
-          for (const wake of woken) wake(lease);
-        },
-        onEvent: output.onEvent,
-      })
-    : undefined;
+  const clients = asked.map(({ family, argv }) =>
+    supervise({
+      name: `machine ${plan.name}/${family}`,
+      argv: () => inMachine(places, holder.pid, argv),
+      env: { SELVAGE_RESOLV_CONF: resolvConf },
+      onLine: (line) => {
+        output.onLine(`machine ${plan.name}`, line);
+        const [, spoke, event, address] = /^selvage-(dhcp6?) (\w+) (\S+)$/.exec(line) ?? [];
+        if (spoke !== family) return;
+        const isBound = event === "bound" || event === "renew";
+        heard.set(family, { isBound, address: isBound && address !== "none" ? address : undefined });
+        const lease = leaseNow();
+        if (lease.state !== "bound") return;
+        const woken = waiting;
+        waiting = new Set();
+        for (const wake of woken) wake(lease);
+      },
+      onEvent: output.onEvent,
+    }),
+  );
 
   return {
     plan,
     places,
-    client,
+    clients,
     holder,
     get lease() {
-      return lease;
+      return leaseNow();
     },
     leased(timeoutMs) {
-      if (!plan.dhcp || lease.state === "bound") return Promise.resolve(lease);
+      const lease = leaseNow();
+      if (asked.length === 0 || lease.state === "bound") return Promise.resolve(lease);
       return new Promise((resolve) => {
         const wake = (now: Lease): void => {
           clearTimeout(timer);
           waiting = new Set([...waiting].filter((other) => other !== wake));
           resolve(now);
         };
-        const timer = setTimeout(() => wake(lease), timeoutMs);
+        const timer = setTimeout(() => wake(leaseNow()), timeoutMs);
         waiting = new Set([...waiting, wake]);
       });
     },
     async stop() {
-      await client?.stop(500);
+      await Promise.all(clients.map((client) => client.stop(500)));
       await holder.stop(0);
       await unplug(places, host);
     },

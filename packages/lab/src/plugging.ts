@@ -11,16 +11,24 @@ import type { MachinePlan } from "./machine.ts";
 
 async function planOf(api: Api, port: ApiPort, host: string): Promise<MachinePlan> {
   const subnets = await subnetsOf(api, port.networkId);
-  const subnetOf = (id: string) => subnets.find((subnet) => subnet.id === id);
-  const ipv6 = port.fixedIps.flatMap(({ subnetId, ip }) => {
-    const subnet = subnetOf(subnetId);
-    return subnet?.version === 6 ? [`${ip}/${subnet.cidr.split("/")[1] ?? "64"}`] : [];
+  const own = port.fixedIps.flatMap(({ subnetId, ip }) => {
+    const subnet = subnets.find(({ id }) => id === subnetId);
+    return subnet === undefined ? [] : [{ subnet, ip, length: subnet.cidr.split("/")[1] ?? "64" }];
   });
-  const dhcp = port.fixedIps.some(({ subnetId }) => {
-    const subnet = subnetOf(subnetId);
-    return subnet?.version === 4 && subnet.dhcp;
-  });
-  return { port: port.id, name: port.name === "" ? port.id : port.name, host, mac: port.mac, ipv6, dhcp };
+  const six = own.filter(({ subnet }) => subnet.version === 6);
+  const givenByDhcp6 = six.filter(({ subnet }) => subnet.addressMode === "dhcpv6-stateful");
+  const named = six.some(({ subnet }) => subnet.addressMode === "dhcpv6-stateless");
+  const length = Number(givenByDhcp6[0]?.length ?? 64);
+  const dhcp6 = givenByDhcp6.length > 0 ? "stateful" : named ? "stateless" : undefined;
+  return {
+    port: port.id,
+    name: port.name === "" ? port.id : port.name,
+    host,
+    mac: port.mac,
+    ipv6: six.filter((each) => !givenByDhcp6.includes(each)).map(({ ip, length }) => `${ip}/${length}`),
+    dhcp: own.some(({ subnet }) => subnet.version === 4 && subnet.dhcp),
+    ...(dhcp6 === undefined ? {} : { dhcp6: { mode: dhcp6, length } }),
+  };
 }
 
 /**

@@ -19,6 +19,7 @@ const FABRIC_TOOLS: readonly SystemTool[] = [
   { command: "ovsdb-server", package: "openvswitch-switch" },
   { command: "ovs-vsctl", package: "openvswitch-switch" },
   { command: "udhcpc", package: "udhcpc" },
+  { command: "dhclient", package: "isc-dhcp-client" },
   { command: "ip", package: "iproute2" },
   { command: "ping", package: "iputils-ping" },
   { command: "ethtool", package: "ethtool" },
@@ -37,6 +38,7 @@ const TEST_TOOLS: readonly SystemTool[] = [
   // What a machine learns of the routers around it.
   { command: "traceroute", package: "traceroute" },
   { command: "rdisc6", package: "ndisc6" },
+  { command: "dig", package: "bind9-dnsutils" },
   // For `systemd-analyze`, which checks our units; nothing of it is started.
   { command: "systemd-analyze", package: "systemd" },
 ];

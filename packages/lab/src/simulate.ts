@@ -118,6 +118,7 @@ export async function simulate(options: ServeOptions): Promise<SimulatedRun> {
       mac: plan.mac,
       ipv6: plan.ipv6,
       dhcp: plan.dhcp,
+      dhcp6: plan.dhcp6?.mode === "stateful",
       transmit: (frame) => void host.datapath.receive(plan.port, frame),
     });
     host.datapath.plug(plan.port, (frame) => guest.receive(frame));
@@ -137,8 +138,8 @@ export async function simulate(options: ServeOptions): Promise<SimulatedRun> {
     host: plan.host,
     mac: plan.mac,
     ipv4: guest.ipv4 ?? null,
-    ipv6: plan.ipv6,
-    dhcp: plan.dhcp ? (guest.ipv4 === undefined ? "none" : "bound") : "off",
+    ipv6: [...plan.ipv6, ...guest.ipv6.filter((address) => !plan.ipv6.some((each) => each.startsWith(`${address}/`)))],
+    dhcp: plan.dhcp || plan.dhcp6?.mode === "stateful" ? (guest.isLeased ? "bound" : "none") : "off",
     namespace: "",
     holder: null,
     tap: machinePlaces(plan.port).tap,
