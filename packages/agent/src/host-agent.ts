@@ -32,7 +32,9 @@ import {
 } from "./facts.ts";
 import { Installer } from "./installer.ts";
 import { Advertiser } from "./services/advertiser.ts";
+import { Announcer, type Owned } from "./services/announcer.ts";
 import { Desk } from "./services/desk.ts";
+import { Neighbours } from "./services/neighbours.ts";
 import type { AgentSettings } from "./settings.ts";
 
 export interface HostAgentOptions {
@@ -83,6 +85,8 @@ interface Moment {
   /** The stream that brought the view to its revision; a revision means something on its own stream alone. */
   readonly stream: number;
   readonly plugged: Plugged;
+  /** Addresses of physical networks that this host owns from now on. */
+  readonly come: readonly Owned[];
   readonly at: number;
 }
 
@@ -99,6 +103,10 @@ export class HostAgent {
   readonly #installer: Installer<Moment>;
   readonly #desk: Desk;
   readonly #advertiser: Advertiser;
+  readonly #announcer: Announcer;
+  readonly #neighbours: Neighbours;
+  /** Addresses that came to this host and are not in force yet. */
+  #come: readonly Owned[] = [];
   readonly #drift: Counter;
   readonly #drops: DropWatch;
   readonly #installTime: Histogram;
@@ -156,6 +164,7 @@ export class HostAgent {
         revision: this.#copy.revision,
         stream: this.#broughtBy,
         plugged: plugged(this.#engine.view, host.name),
+        come: this.#taken(),
         at: clock.monotonic(),
       }),
       inForce: (moment) => this.#inForce(moment),
@@ -166,8 +175,17 @@ export class HostAgent {
       },
     });
     const { dhcpLeaseTime, dhcpDomain } = settings;
+    const outside = { view: this.#engine.view, hostName: host.name, datapath, clock, metrics };
+    this.#announcer = new Announcer({ ...outside, log: log.child("services") });
+    this.#neighbours = new Neighbours({
+      ...outside,
+      log: log.child("services"),
+      learned: (changes) => this.#pushed(this.#engine.apply(changes, this.#engine.revision)),
+    });
     this.#desk = new Desk({
       view: this.#engine.view,
+      hostName: host.name,
+      neighbours: this.#neighbours,
       datapath,
       dhcp: { leaseTime: dhcpLeaseTime, ...(dhcpDomain === "" ? {} : { domainName: dhcpDomain }) },
       clock,
@@ -282,6 +300,8 @@ export class HostAgent {
   async close(): Promise<void> {
     for (const timer of this.#timers) timer.cancel();
     this.#advertiser.close();
+    this.#announcer.close();
+    this.#neighbours.close();
     this.#client.close();
     await this.#drops.close();
     await this.#installer.settled();
@@ -355,6 +375,7 @@ export class HostAgent {
     this.#desk.keepOnly(now);
     this.#pushed(this.#engine.apply(changes, this.#engine.revision));
     this.#looked = true;
+    this.#neighbours.again();
     this.#begin();
   }
 
@@ -363,13 +384,23 @@ export class HostAgent {
     for (const { id, contributions } of delta.conflicts) {
       log.warn("objects contradict each other", { row: id, of: contributions.map(({ origin }) => origin.key) });
     }
+    this.#come = [...this.#come, ...this.#announcer.changed(delta)];
     this.#installer.push(delta);
+    this.#neighbours.changed(delta);
     this.#advertiser.changed();
     this.#changed();
   }
 
+  /** What has come, once. */
+  #taken(): readonly Owned[] {
+    const come = this.#come;
+    this.#come = [];
+    return come;
+  }
+
   #inForce(moment: Moment): void {
     this.#told = moment;
+    this.#announcer.announce(moment.come);
     this.#installTime.observe((this.#options.clock.monotonic() - moment.at) / 1000);
     if (moment.revision !== undefined && moment.stream === this.#streams) this.#client.acknowledge(moment.revision);
     this.#tell();

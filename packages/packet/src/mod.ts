@@ -3,7 +3,7 @@
 export { ipv4Bytes, ipv6Bytes, macBytes, multicastMac, readIpv4, readIpv6, readMac, solicitedNode } from "./address.ts";
 export { type Arp, ArpOp } from "./arp.ts";
 export { EncodeError, type Layer, type MalformedReason } from "./bytes.ts";
-export { checksum } from "./checksum.ts";
+export { checksum, updateChecksum } from "./checksum.ts";
 export type { Dhcp, DhcpSpec } from "./dhcp.ts";
 export {
   type ClasslessRoute,

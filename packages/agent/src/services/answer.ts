@@ -1,7 +1,8 @@
 /** What a local service makes of a punted packet. */
 
 export type Answer =
-  | { readonly answer: "reply"; readonly frames: readonly Uint8Array[]; readonly what: string }
+  /** `to`: another interface than that which it came in by. */
+  | { readonly answer: "reply"; readonly frames: readonly Uint8Array[]; readonly what: string; readonly to?: string }
   /** Nothing is sent, and that is right. */
   | { readonly answer: "silence"; readonly why: string }
   /** Nothing is sent, and an operator wants to know. */
@@ -12,6 +13,13 @@ export const reply = (frames: Uint8Array | readonly Uint8Array[], what: string):
   answer: "reply",
   frames: frames instanceof Uint8Array ? [frames] : frames,
   what,
+});
+/** One frame to another interface. */
+export const replyTo = (to: string, frame: Uint8Array, what: string): Answer => ({
+  answer: "reply",
+  frames: [frame],
+  what,
+  to,
 });
 export const silence = (why: string): Answer => ({ answer: "silence", why });
 export const notice = (why: string): Answer => ({ answer: "notice", why });

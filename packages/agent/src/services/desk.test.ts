@@ -7,6 +7,7 @@ import { Network, Port, Replica, Subnet } from "@selvage/model";
 import { makeNetwork, makePort, makeSubnet, put } from "@selvage/model/testing";
 import { encode } from "@selvage/packet";
 import fc from "fast-check";
+import { silence } from "./answer.ts";
 import { Buckets } from "./buckets.ts";
 import { Desk } from "./desk.ts";
 
@@ -43,7 +44,17 @@ async function deskWith(send: (port: string) => Promise<void>) {
   );
   const clock = new ManualClock();
   const metrics = await createMetrics();
-  const desk = new Desk({ view, datapath: { send }, dhcp: { leaseTime: 60 }, clock, log: silentLog, metrics });
+  const neighbours = { serve: () => silence("nobody is asked for") };
+  const desk = new Desk({
+    view,
+    hostName: "h1",
+    neighbours,
+    datapath: { send },
+    dhcp: { leaseTime: 60 },
+    clock,
+    log: silentLog,
+    metrics,
+  });
   return { desk, clock, metrics };
 }
 

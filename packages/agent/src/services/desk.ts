@@ -2,16 +2,21 @@
 import type { Clock, Counter, Log, Metrics } from "@selvage/base";
 import type { Datapath, Punt } from "@selvage/datapath";
 import type { View } from "@selvage/model";
+import { physicalName } from "@selvage/pipeline";
 import type { Answer } from "./answer.ts";
 import { Buckets } from "./buckets.ts";
 import { answerDhcp4, type DhcpSettings } from "./dhcp4.ts";
 import { answerDhcp6 } from "./dhcp6.ts";
-import { answerNd } from "./nd.ts";
+import { answerInner } from "./icmp-inner.ts";
+import { answerNd, answerOnWire } from "./nd.ts";
+import type { Neighbours } from "./neighbours.ts";
 import { answerSolicitation } from "./router-advertisement.ts";
 import { answerRouterError } from "./router-errors.ts";
 
 export interface DeskOptions {
   readonly view: View;
+  readonly hostName: string;
+  readonly neighbours: Pick<Neighbours, "serve">;
   readonly datapath: Pick<Datapath, "send">;
   readonly dhcp: DhcpSettings;
   readonly clock: Clock;
@@ -26,6 +31,10 @@ const limits = {
   rs: { rate: 5, burst: 20 },
   error: { rate: 10, burst: 20 },
   size: { rate: 10, burst: 20 },
+  inner: { rate: 10, burst: 20 },
+  neighbour: { rate: 20, burst: 40 },
+  /** Of a physical network, on which all that is outside shares one measure. */
+  wire: { rate: 500, burst: 1_000 },
 } as const;
 type Measure = keyof typeof limits;
 
@@ -40,7 +49,12 @@ const measures: Readonly<Record<Punt["kind"], Measure>> = {
   "host-unreachable": "error",
   "port-unreachable": "error",
   "mtu-exceeded": "size",
+  neighbour: "neighbour",
+  "icmp-inner": "inner",
 };
+
+/** Whether an interface leads to a physical network. */
+const isWire = (attachment: string): boolean => attachment.startsWith(physicalName(""));
 
 export class Desk {
   readonly #options: DeskOptions;
@@ -50,6 +64,9 @@ export class Desk {
     rs: new Buckets(limits.rs),
     error: new Buckets(limits.error),
     size: new Buckets(limits.size),
+    inner: new Buckets(limits.inner),
+    neighbour: new Buckets(limits.neighbour),
+    wire: new Buckets(limits.wire),
   };
   /** Notices are logged as sparingly as they are asked for. */
   readonly #notices = new Buckets({ rate: 0.1, burst: 3 });
@@ -70,14 +87,15 @@ export class Desk {
     const { kind, attachment } = punt;
     const count = (outcome: string): void => this.#served.inc({ kind, outcome });
     const now = clock.monotonic();
-    if (!this.#buckets[measures[kind]].take(attachment, now)) {
+    if (!this.#buckets[isWire(attachment) ? "wire" : measures[kind]].take(attachment, now)) {
       count("limited");
       return;
     }
     try {
       const answer = this.#answer(punt);
       count(answer.answer === "reply" ? answer.what : answer.answer);
-      if (answer.answer === "reply") for (const frame of answer.frames) await datapath.send(attachment, frame);
+      if (answer.answer === "reply")
+        for (const frame of answer.frames) await datapath.send(answer.to ?? attachment, frame);
       else if (answer.answer === "silence")
         log.debug("a packet is not answered", { kind, port: attachment, why: answer.why });
       else if (this.#notices.take(attachment, now))
@@ -96,16 +114,20 @@ export class Desk {
   }
 
   #answer(punt: Punt): Answer {
-    const { view, dhcp } = this.#options;
+    const { view, dhcp, hostName, neighbours } = this.#options;
     switch (punt.kind) {
       case "dhcp4":
         return answerDhcp4(view, punt, dhcp);
       case "dhcp6":
         return answerDhcp6(view, punt, dhcp);
       case "nd":
-        return answerNd(view, punt);
+        return isWire(punt.attachment) ? answerOnWire(view, punt, hostName) : answerNd(view, punt);
       case "rs":
         return answerSolicitation(view, punt);
+      case "neighbour":
+        return neighbours.serve(punt);
+      case "icmp-inner":
+        return answerInner(view, punt, hostName);
       case "ttl-expired":
       case "no-route":
       case "host-unreachable":

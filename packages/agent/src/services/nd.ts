@@ -7,6 +7,7 @@ import { ipOf, keyOf, macOfEui64, Port, Subnet, textOfMac, type View } from "@se
 import { decode, encode, multicastMac, ndFault } from "@selvage/packet";
 import { serviceAddresses, serviceMac } from "@selvage/pipeline";
 import { type Answer, reply, silence } from "./answer.ts";
+import { onWire, wireOf } from "./wire.ts";
 
 const allNodes = "ff02::1";
 
@@ -42,6 +43,31 @@ export function answerNd(view: View, punt: Punt): Answer {
     },
   });
   return reply(frame, "advertisement");
+}
+
+/** Answers a solicitation from a physical network: only what this host owns there comes here, and it answers with its own MAC. */
+export function answerOnWire(view: View, punt: Punt, hostName: string): Answer {
+  const wire = wireOf(view, punt.net, hostName);
+  if (wire === undefined) return silence("the network stands on no wire that is known here");
+  const decoded = decode(punt.frame, { checksums: "ignore" });
+  if (!decoded.ok || decoded.packet.icmpv6?.kind !== "neighbor-solicitation") return silence("not a solicitation");
+  const { eth, ipv6, icmpv6 } = decoded.packet;
+  const fault = ipv6 === undefined ? "it is not of IPv6" : ndFault(ipv6, icmpv6);
+  if (fault !== undefined || ipv6 === undefined) return silence(`the solicitation is not valid: ${fault}`);
+  const probing = ipv6.src === "::";
+  const frame = encode({
+    eth: { src: wire.mac, dst: probing ? multicastMac(allNodes) : eth.src },
+    ipv6: { src: icmpv6.target, dst: probing ? allNodes : ipv6.src },
+    icmpv6: {
+      kind: "neighbor-advertisement",
+      router: true,
+      solicited: !probing,
+      override: true,
+      target: icmpv6.target,
+      options: [{ kind: "target-link-layer", mac: wire.mac }],
+    },
+  });
+  return reply(onWire(wire, frame), "advertisement");
 }
 
 /** Whose address of a network it is: a fixed one, or the link-local one that a port's MAC address gives. */

@@ -1,0 +1,214 @@
+/**
+ * Who has which address on a physical network, asked by this host for its routers: the next hops of their routes always, others when a packet wants them
+ * (RFC 826, RFC 4861 section 7). What answers is a fact in the host's own view, from which rows follow as from any other object.
+ */
+import type { Clock, Gauge, Log, Metrics, Timer } from "@selvage/base";
+import type { Datapath, Punt } from "@selvage/datapath";
+import {
+  type Change,
+  cidrContains,
+  cidrOf,
+  type Delta,
+  ipOf,
+  LearnedNeighbour,
+  linkLocalOf,
+  macOf,
+  neighbourId,
+  physicalKeys,
+  Subnet,
+  textOfIp,
+  type View,
+} from "@selvage/model";
+import { decode } from "@selvage/packet";
+import { NextHops, Route, type Row } from "@selvage/pipeline";
+import { type Answer, reply, silence } from "./answer.ts";
+import { questionFrame, sendOn, type Wire, wireOf } from "./wire.ts";
+
+/** Milliseconds. One that does not answer is asked again after `first`, twice that, and so on; one that does is asked anew after `fresh`. */
+const pace = { first: 250, most: 8_000, fresh: 30_000 } as const;
+/** Questions without an answer after which nobody has the address any more. */
+const patience = 4;
+/** Addresses that packets asked for, a network: beyond it the oldest go. */
+const most = 1_024;
+
+export interface NeighboursOptions {
+  readonly view: View;
+  readonly hostName: string;
+  readonly datapath: Pick<Datapath, "send">;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  /** Facts that are others now. */
+  readonly learned: (changes: readonly Change[]) => void;
+}
+
+interface Asked {
+  readonly net: number;
+  readonly address: string;
+  mac: string | undefined;
+  unanswered: number;
+  timer: Timer | undefined;
+}
+
+const keyOf = (net: number, address: string): string => `${net}|${address}`;
+
+/** The next hop on a physical network that a row leads to; undefined for any other row. */
+function nextHopOf({ table, action, args }: Row): { readonly net: number; readonly address: string } | undefined {
+  if ((table !== Route.name && table !== NextHops.name) || action !== "via") return undefined;
+  const net = Number(args.net);
+  return net < physicalKeys.first ? undefined : { net, address: String(args.nh) };
+}
+
+export class Neighbours {
+  readonly #options: NeighboursOptions;
+  readonly #asked = new Map<string, Asked>();
+  /** By row: which next hop it needs. */
+  readonly #needs = new Map<string, string>();
+  readonly #uses = new Map<string, number>();
+  #closed = false;
+
+  constructor(options: NeighboursOptions) {
+    this.#options = options;
+    const gauge = (name: string, help: string, read: () => number): Gauge =>
+      options.metrics.gauge({ name, help, read });
+    gauge("neighbours_known", "Addresses on physical networks that answered", () => this.#known);
+    gauge("neighbours_asked", "Addresses on physical networks that are asked for", () => this.#asked.size);
+  }
+
+  /** Takes note of the rows that are wanted now, whose next hops are kept known. */
+  changed({ added, removed, modified }: Pick<Delta<Row>, "added" | "removed" | "modified">): void {
+    for (const row of [...removed, ...modified.map(({ before }) => before)]) this.#unneed(row.id);
+    for (const row of [...added, ...modified.map(({ after }) => after)]) {
+      const hop = nextHopOf(row);
+      if (hop === undefined) continue;
+      const key = keyOf(hop.net, hop.address);
+      this.#needs.set(row.id, key);
+      this.#uses.set(key, (this.#uses.get(key) ?? 0) + 1);
+      this.#want(hop.net, hop.address);
+    }
+  }
+
+  /** The wires are others: what waits is asked at once. */
+  again(): void {
+    for (const asked of this.#asked.values()) if (asked.mac === undefined) this.#ask(asked);
+  }
+
+  /** A packet that needs a neighbour, or what one says of itself. */
+  serve(punt: Punt): Answer {
+    const { view, hostName } = this.#options;
+    const wire = wireOf(view, punt.net, hostName);
+    if (wire === undefined) return silence("the network stands on no wire that is known here");
+    const decoded = decode(punt.frame, { checksums: "ignore" });
+    if (!decoded.ok) return silence("the packet cannot be read");
+    const { arp, icmpv6, ipv4, ipv6, eth } = decoded.packet;
+    if (punt.attachment === wire.name) {
+      if (arp !== undefined) return this.#heard(wire, punt.net, arp.spa, arp.sha);
+      if (icmpv6?.kind !== "neighbor-advertisement") return silence("not an answer");
+      const said = icmpv6.options.find((option) => option.kind === "target-link-layer");
+      return this.#heard(wire, punt.net, icmpv6.target, said?.kind === "target-link-layer" ? said.mac : eth.src);
+    }
+    const dst = ipv4?.dst ?? ipv6?.dst;
+    if (dst === undefined) return silence("not a packet of IP");
+    // What goes by a gateway waits for that one, which is asked for anyway.
+    const isThere = view
+      .by(Subnet.index.network_id, wire.networkId)
+      .some(
+        (subnet) => subnet.ip_version === (ipv4 === undefined ? 6 : 4) && cidrContains(cidrOf(subnet.cidr), ipOf(dst)),
+      );
+    if (!isThere) return silence("the next hop is being asked for");
+    this.#want(punt.net, dst);
+    return reply([], "question");
+  }
+
+  /** Ends it; what was learned stays in the switch. Idempotent. */
+  close(): void {
+    this.#closed = true;
+    for (const { timer } of this.#asked.values()) timer?.cancel();
+    this.#asked.clear();
+  }
+
+  get #known(): number {
+    return [...this.#asked.values()].filter(({ mac }) => mac !== undefined).length;
+  }
+
+  #want(net: number, address: string): void {
+    const key = keyOf(net, address);
+    if (this.#closed || this.#asked.has(key)) return;
+    this.#makeRoom(net);
+    const asked: Asked = { net, address, mac: undefined, unanswered: 0, timer: undefined };
+    this.#asked.set(key, asked);
+    this.#ask(asked);
+  }
+
+  #makeRoom(net: number): void {
+    const others = [...this.#asked].filter(([key, asked]) => asked.net === net && !this.#uses.has(key));
+    const [oldest] = others;
+    if (others.length >= most && oldest !== undefined) this.#forget(...oldest);
+  }
+
+  #unneed(row: string): void {
+    const key = this.#needs.get(row);
+    if (key === undefined) return;
+    this.#needs.delete(row);
+    const uses = (this.#uses.get(key) ?? 1) - 1;
+    if (uses > 0) {
+      this.#uses.set(key, uses);
+      return;
+    }
+    this.#uses.delete(key);
+    const asked = this.#asked.get(key);
+    if (asked !== undefined) this.#forget(key, asked);
+  }
+
+  #forget(key: string, asked: Asked): void {
+    asked.timer?.cancel();
+    this.#asked.delete(key);
+    this.#tell(asked, undefined);
+  }
+
+  /** Asks once, and comes again. */
+  #ask(asked: Asked): void {
+    const { view, hostName, datapath, clock, log } = this.#options;
+    asked.timer?.cancel();
+    const key = keyOf(asked.net, asked.address);
+    if (asked.unanswered >= patience) {
+      if (!this.#uses.has(key)) {
+        this.#forget(key, asked);
+        return;
+      }
+      this.#tell(asked, undefined);
+    }
+    const wire = wireOf(view, asked.net, hostName);
+    if (wire !== undefined) {
+      const linkLocal = textOfIp(linkLocalOf(macOf(wire.mac)));
+      sendOn(datapath, wire, questionFrame(wire.mac, linkLocal, asked.address)).catch((error: unknown) =>
+        log.debug("a neighbour could not be asked for", { address: asked.address, error }),
+      );
+    }
+    const pause = Math.min(pace.most, pace.first * 2 ** Math.min(asked.unanswered, 10));
+    asked.unanswered += 1;
+    asked.timer = clock.after(pause, () => this.#ask(asked));
+  }
+
+  #heard(wire: Wire, net: number, address: string, mac: string): Answer {
+    const asked = this.#asked.get(keyOf(net, address));
+    // Only who was asked is believed.
+    if (asked === undefined) return silence(`nobody asked who has ${address} on ${wire.name}`);
+    asked.unanswered = 0;
+    asked.timer?.cancel();
+    asked.timer = this.#options.clock.after(pace.fresh, () => this.#ask(asked));
+    this.#tell(asked, mac);
+    return reply([], "learned");
+  }
+
+  #tell(asked: Asked, mac: string | undefined): void {
+    if (asked.mac === mac) return;
+    asked.mac = mac;
+    const { view, hostName, learned } = this.#options;
+    const wire = wireOf(view, asked.net, hostName);
+    if (wire === undefined) return;
+    const id = neighbourId(wire.networkId, asked.address);
+    const object = mac === undefined ? null : { id, network_id: wire.networkId, address: asked.address, mac };
+    learned([{ kind: LearnedNeighbour.kind, id, object }]);
+  }
+}

@@ -1,0 +1,91 @@
+/** Frames that the agent itself puts on a physical network: from the host's own MAC, with the tag of the network that they are of (IEEE 802.1Q). */
+import { hostMac } from "@selvage/compiler";
+import type { Datapath } from "@selvage/datapath";
+import { Host, Network, networkKeyOf, type View } from "@selvage/model";
+import { EtherType, encode, multicastMac, solicitedNode } from "@selvage/packet";
+import { physicalName } from "@selvage/pipeline";
+
+const broadcast = "ff:ff:ff:ff:ff:ff";
+const nobody = "00:00:00:00:00:00";
+const allNodes = "ff02::1";
+
+/** A network that stands on a physical one, as frames of it need it. */
+export interface Wire {
+  readonly networkId: string;
+  /** The interface that leads there. */
+  readonly name: string;
+  readonly vlan: number | null;
+  /** The MAC that this host speaks with there. */
+  readonly mac: string;
+}
+
+/** The wire of a network that packets bear as this key; undefined: it stands on none, or is not known here. */
+export function wireOf(view: View, net: number, hostName: string): Wire | undefined {
+  const [host] = view.by(Host.index.name, hostName);
+  for (const physical of host?.physical_networks ?? []) {
+    for (const network of view.by(Network.index.physical, physical)) {
+      if (host === undefined || networkKeyOf(network) !== net) continue;
+      const vlan = network["provider:segmentation_id"];
+      return { networkId: network.id, name: physicalName(physical), vlan, mac: hostMac(host.key) };
+    }
+  }
+  return undefined;
+}
+
+/** The same frame with a tag behind its addresses. */
+function tagged(frame: Uint8Array, vlan: number): Uint8Array {
+  const tag = [EtherType.vlan >> 8, EtherType.vlan & 0xff, vlan >> 8, vlan & 0xff];
+  const whole = new Uint8Array(frame.length + 4);
+  whole.set(frame.subarray(0, 12));
+  whole.set(tag, 12);
+  whole.set(frame.subarray(12), 16);
+  return whole;
+}
+
+/** A frame as it goes on the wire. */
+export const onWire = ({ vlan }: Pick<Wire, "vlan">, frame: Uint8Array): Uint8Array =>
+  vlan === null ? frame : tagged(frame, vlan);
+
+/** Sends a frame by the interface to the physical network. */
+export const sendOn = (datapath: Pick<Datapath, "send">, wire: Wire, frame: Uint8Array): Promise<void> =>
+  datapath.send(wire.name, onWire(wire, frame));
+
+/** Who has an address: an ARP probe, which says nothing of who asks (RFC 5227 section 1.1), or a solicitation from the link-local address of the MAC (RFC 4861 section 7.2.2). */
+export function questionFrame(mac: string, linkLocal: string, address: string): Uint8Array {
+  if (!address.includes(":"))
+    return encode({
+      eth: { src: mac, dst: broadcast },
+      arp: { op: 1, sha: mac, spa: "0.0.0.0", tha: nobody, tpa: address },
+    });
+  const group = solicitedNode(address);
+  return encode({
+    eth: { src: mac, dst: multicastMac(group) },
+    ipv6: { src: linkLocal, dst: group, hopLimit: 255 },
+    icmpv6: {
+      kind: "neighbor-solicitation",
+      target: address,
+      options: [{ kind: "source-link-layer", mac }],
+    },
+  });
+}
+
+/** That an address is here now: gratuitous ARP (RFC 5944 section 4.6), or an advertisement that nobody asked for (RFC 4861 section 7.2.6). */
+export function announcementFrame(mac: string, address: string): Uint8Array {
+  if (!address.includes(":"))
+    return encode({
+      eth: { src: mac, dst: broadcast },
+      arp: { op: 1, sha: mac, spa: address, tha: nobody, tpa: address },
+    });
+  return encode({
+    eth: { src: mac, dst: multicastMac(allNodes) },
+    ipv6: { src: address, dst: allNodes, hopLimit: 255 },
+    icmpv6: {
+      kind: "neighbor-advertisement",
+      router: true,
+      solicited: false,
+      override: true,
+      target: address,
+      options: [{ kind: "target-link-layer", mac }],
+    },
+  });
+}
