@@ -288,7 +288,7 @@ export const dropReasons = [
     39,
     "metadata-denied",
     "port",
-    "it asks the metadata service from an address that is not the port's own",
+    "it asks the host's services (metadata, names) from an address that is not the port's own",
     "Have the machine ask from one of its port's fixed addresses, or from the link-local one of its MAC: an address pair says nothing of who asks.",
   ),
 ] as const satisfies readonly DropReason[];

@@ -158,6 +158,21 @@ export function addServices(program: Command, finish: (code: number) => void, de
   );
 
   program
+    .command("services")
+    .description("the host's own services for its machines")
+    .command("run")
+    .description(
+      "have the switch of this host reach the services that its agent gives machines (metadata): as root, in a network namespace of their own",
+    )
+    .option("--data <dir>", "the agent's data directory", "/var/lib/selvage-agent")
+    .option("--switch-namespace <path>", "the network namespace of the switch", "/proc/1/ns/net")
+    .addHelpText(
+      "after",
+      example("ip netns add selvage-svc", "nsenter --net=/run/netns/selvage-svc selvage services run"),
+    )
+    .action(async (options) => finish(await (await import("./commands/service-network.ts")).servicesRun(options)));
+
+  program
     .command("config")
     .description("the settings of server and agent")
     .command("show")

@@ -79,7 +79,7 @@ export const toServices = (source: Field): readonly Step[] => [
 export const Metadata = table({
   number: 14,
   name: "metadata",
-  text: "What a machine asks of the metadata service, from an address of its port's own, goes to the host's services, under a number that says which port and which address.",
+  text: "What a machine asks of the host's services (metadata, names) from an address of its port's own goes to them under a number that says which port, and which address.",
   scheme: "ranked",
   ranks: { address: 1 },
   columns: { srcPort: exact(F.srcPort), ip4Src: optional(F.ip4Src), ip6Src: optional(F.ip6Src) },

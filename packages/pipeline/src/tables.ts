@@ -152,8 +152,10 @@ export const ServiceClass = table({
       action: "exempt",
     })),
     { rank: "service", key: { ethType: EthType.ipv4, ipProto: IpProto.udp, udpSrc: 68, udpDst: 67 }, action: "dhcp" },
-    { rank: "platform", key: { ethType: EthType.ipv4, ip4Dst: serviceAddresses.metadata[4] }, action: "metadata" },
-    { rank: "platform", key: { ethType: EthType.ipv6, ip6Dst: serviceAddresses.metadata[6] }, action: "metadata" },
+    ...Object.values(serviceAddresses).flatMap((each) => [
+      { rank: "platform", key: { ethType: EthType.ipv4, ip4Dst: each[4] }, action: "metadata" },
+      { rank: "platform", key: { ethType: EthType.ipv6, ip6Dst: each[6] }, action: "metadata" },
+    ]),
     {
       rank: "service",
       key: { ethType: EthType.ipv6, ipProto: IpProto.udp, udpSrc: 546, udpDst: 547 },

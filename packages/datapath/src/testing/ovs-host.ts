@@ -228,6 +228,14 @@ export class OvsHost {
     return this.#namespace.exec(...argv);
   }
 
+  /** The words that run a program in the host's namespace, and where that namespace is. */
+  within(argv: readonly string[]): readonly string[] {
+    return this.#namespace.within(argv);
+  }
+  get namespace(): string {
+    return `/proc/${this.#namespace.pid}/ns/net`;
+  }
+
   async #startDatabase(): Promise<void> {
     const file = join(this.directory, "conf.db");
     await run("ovsdb-tool", ["create", file, schema], { env: this.#env });
