@@ -318,12 +318,14 @@ export const FabricVni = table({
   name: "fabric_vni",
   text: "VXLAN names no receiving port, and Geneve none for a copy: the ports here are looked up by the MAC, and broadcast and multicast go to every port of the network here.",
   scheme: "ranked",
-  ranks: { group: 2, port: 1 },
+  ranks: { group: 3, port: 2, elsewhere: 1 },
   columns: { net: optional(F.net), ethDst: masked(F.ethDst) },
   actions: {
     local: action({ port: "int" }, [set(F.dstPort, param("port")), goto("receiver")]),
     holders: action([replicate("holders_here")]),
     group: action([replicate("flood_local")]),
+    /** A physical network brings frames for others too, as long as it has not learned where they are. */
+    elsewhere: action([absorb()]),
   },
   miss: [drop("no-fdb-entry")],
   constants: [{ rank: "group", key: { ethDst: "01:00:00:00:00:00/01:00:00:00:00:00" }, action: "group" }],

@@ -5,6 +5,7 @@ import {
   Classify,
   EthType,
   encapsulations,
+  FabricVni,
   FloodRemote,
   FromPhysical,
   IpProto,
@@ -28,7 +29,7 @@ const noEthernet = "00:00:00:00:00:00/00:00:00:00:00:00";
 
 const written = [
   ...[Classify, ProviderIn, ProviderOut, PhysicalReply, FromPhysical, L2],
-  ...[FloodRemote, TunnelOut, ArpAnswer, NdAnswer, Neighbour],
+  ...[FabricVni, FloodRemote, TunnelOut, ArpAnswer, NdAnswer, Neighbour],
 ];
 
 export const physical = app("physical", written, (here) => [
@@ -45,7 +46,6 @@ export const physical = app("physical", written, (here) => [
     return [
       row(Classify, { ingress: port }, "physical"),
       row(FromPhysical, { ethSrc: mac }, "loop", {}, "loop"),
-      row(TunnelOut, { host: physicalHost, encapsulation: encapsulations.physical }, "physical"),
       ...(vlan === null
         ? [
             row(ProviderIn, { ingress: port, tagged: 0, vlan: 0 }, "untagged", { net }),
@@ -70,6 +70,8 @@ export const physical = app("physical", written, (here) => [
     if (network["provider:physical_network"] === null || net === undefined) return [];
     if (!hasWire(view, network.id) && !networkOn(view, network.id, here.name)) return [];
     return [
+      row(TunnelOut, { host: physicalHost, encapsulation: encapsulations.physical }, "physical"),
+      row(FabricVni, { net, ethDst: noEthernet }, "elsewhere", {}, "elsewhere"),
       row(L2, { net, ethDst: noEthernet }, "remote", { port: 0, host: physicalHost }, "physical"),
       row(ArpAnswer, { nhMac: noMac, net }, "around", {}, "around"),
       row(NdAnswer, { nhMac: noMac, net }, "around", {}, "around"),

@@ -8,7 +8,7 @@ import {
   SimulatedFabric,
   type Trace,
 } from "@selvage/datapath";
-import { Attachment, type Change, Engine, Port } from "@selvage/model";
+import { Attachment, type Change, Engine, Host, Port } from "@selvage/model";
 import { put, remove } from "@selvage/model/testing";
 import type { Row } from "@selvage/pipeline";
 import { derivationsFor } from "../mod.ts";
@@ -161,6 +161,38 @@ export class TestFabric {
   /** Sends a frame from a machine, on its own host unless told, and says how it ended. */
   send(name: string, frame: Uint8Array, host = this.machine(name).host): Journey {
     return this.#follow(() => this.host(host).datapath.receive(this.machine(name).port.id, frame));
+  }
+
+  /** Joins hosts to a physical network, all unless told: their switches have the wire, and intent knows it. */
+  wire(physical: string, hosts: readonly string[] = [...this.#hosts.keys()]): void {
+    const joined = hostsOf(this.#hosts.size).filter(({ name }) => hosts.includes(name));
+    for (const host of joined) this.#underlay.join(host.tunnel_ip ?? "", physical);
+    this.change(joined.map((host) => put(Host, { ...host, physical_networks: [physical] })));
+  }
+
+  /** Takes a host's wire away, as when it is lost. */
+  unwire(physical: string, host: string): void {
+    const number = Number(host.slice(1));
+    this.#underlay.leave(tunnelAddress(number), physical);
+  }
+
+  /** Plugs a machine of nobody's into a physical network; what it gets is delivered under its name. Gives how it sends. */
+  outside(physical: string, name: string): (frame: Uint8Array) => Journey {
+    const send = this.#underlay.physical(physical).plug(name, (frame) => {
+      this.#journey.delivered.push(name);
+      this.#journey.frames.push(frame);
+    });
+    return (frame) => this.#follow(() => send(frame));
+  }
+
+  /** What the agent of a host learned, or forgot: facts of that host alone. */
+  learn(host: string, changes: readonly Change[]): void {
+    this.#apply(this.host(host), changes);
+  }
+
+  /** MACs that a physical network saw at two of its sockets. */
+  moved(physical: string): readonly string[] {
+    return this.#underlay.physical(physical).moved.map(({ mac }) => mac);
   }
 
   /** Puts a packet on the underlay, as from any address, and says how it ended. */
