@@ -356,6 +356,30 @@ export const networkingErrors = {
     "Correct the request as the message says.",
     "BadRequest",
   ),
+  RouterExternalGatewayInUseByFloatingIp: neutron(
+    409,
+    "router",
+    "Gateway cannot be updated for router %(router_id)s, since a gateway to external network %(net_id)s is required by one or more floating IPs.",
+    "Disassociate the floating IPs that go through the router first.",
+  ),
+  RouterExternalGatewayInUseByRoute: neutron(
+    409,
+    "router",
+    "Gateway of router %(router_id)s cannot be updated, as it is required by a route with the next hop %(nexthop)s.",
+    "Remove the routes whose next hops are on the external network first.",
+  ),
+  RouterInterfaceInUseByFloatingIP: neutron(
+    409,
+    "router",
+    "Router interface for subnet %(subnet_id)s on router %(router_id)s cannot be deleted, as it is required by one or more floating IPs.",
+    "Disassociate the floating IPs of the subnet's ports first.",
+  ),
+  RouterGatewayNotValid: neutron(
+    409,
+    "router",
+    "Can not enable ndp proxy on router %(router_id)s, %(reason)s.",
+    "Give the router a gateway with an IPv6 address of an address scope.",
+  ),
   InvalidRoutes: neutron(
     400,
     "router",

@@ -61,7 +61,7 @@ export {
   type ShareableKind,
   shareableKinds,
 } from "./resources/rbac-policy.ts";
-export { Router, routerKeys } from "./resources/router.ts";
+export { type GatewayInfo, Router, routerKeys } from "./resources/router.ts";
 export {
   AddressGroup,
   type RuleSaying,

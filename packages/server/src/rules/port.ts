@@ -1,24 +1,17 @@
 /** Ports: addresses, MAC, binding, and who may name which of them (Networking v2.0, `/v2.0/ports`; binding and port-security extensions). */
 import { fail } from "@selvage/base";
 import {
-  cidrContains,
-  cidrOf,
   type FixedIp,
   Host,
   type Host as HostObject,
-  ipOf,
   isMulticastMac,
-  keyOf,
   macOf,
   Network,
-  type Network as NetworkObject,
   Port,
   type Port as PortObject,
-  Subnet,
-  type Subnet as SubnetObject,
   type View,
 } from "@selvage/model";
-import { pickAddress, pickMac, pickPortKey } from "../allocate.ts";
+import { pickMac, pickPortKey } from "../allocate.ts";
 import {
   anybody,
   anyOf,
@@ -30,18 +23,16 @@ import {
   reader,
   shared,
 } from "../api/policy.ts";
-import { automaticAddress, isAutomatic, makesAddresses, withAutomatic } from "./automatic-addresses.ts";
-import { checkReach, seesNetwork, visibleNetwork } from "./network.ts";
+import { withAutomatic } from "./automatic-addresses.ts";
+import { addresses, defaultAddresses, type WantedIp } from "./fixed-ips.ts";
+import { checkReach, visibleNetwork } from "./network.ts";
 import { checkedPairs, checkSecured, groupsOf, securedUpdate } from "./port-security.ts";
-import { type ResourceRules, taggedOf, type Values, type World, type Writing } from "./rules.ts";
+import { type ResourceRules, taggedOf, type Values, type World } from "./rules.ts";
 import { isPlatforms, putPort, removePort } from "./security-group-sets.ts";
 import { sharingOf } from "./sharing.ts";
-import { isHostAddress } from "./subnet.ts";
 
-const fixedIpLimit = 5;
-
-/** What a caller may say of one address: a subnet, an address, or both. */
-type WantedIp = Partial<FixedIp>;
+/** What a port that keeps a floating IP's address says of itself. */
+export const floatingIpOwner = "network:floatingip";
 
 const ownerOfNetwork = anyOf(isAdmin, networkOwner);
 const ownerOrSharer = anyOf(isAdmin, networkOwner, shared);
@@ -97,8 +88,9 @@ export const portRules: ResourceRules<typeof Port> = {
   },
   computed: {
     status: (port, world) => {
-      // A router is wherever it is needed.
-      if (port.router_id !== null) return "ACTIVE";
+      // A router is wherever it is needed, and a floating IP's port is no machine's.
+      if (port.router_id !== null || port.gateway_of !== null) return "ACTIVE";
+      if (port.device_owner === floatingIpOwner) return "N/A";
       const host = hostOf(port, world.view);
       return host !== undefined && world.hosts.portUp(host.id, port.id) ? "ACTIVE" : "DOWN";
     },
@@ -158,6 +150,7 @@ export const portRules: ResourceRules<typeof Port> = {
     const { fixed_ips: held } = before;
     const given = wanted === undefined ? held : addresses(writing, network, wanted, { held, mac, owner });
     if (before.router_id !== null) checkRouterPort(before, { ...values, fixed_ips: given });
+    if (isOutside(before)) checkOutsidePort(before, values);
     const moved = wanted !== undefined || mac !== before.mac_address;
     const host = values["binding:host_id"];
     const again = host === before["binding:host_id"] && before.failed_host === "";
@@ -174,7 +167,7 @@ export const portRules: ResourceRules<typeof Port> = {
     });
   },
   remove: (writing, port, precondition) => {
-    if (port.router_id !== null)
+    if (port.router_id !== null || isOutside(port))
       throw fail("ServicePortInUse", { port_id: port.id, reason: `has device owner ${port.device_owner}` });
     precondition();
     removePort(writing.transaction, port);
@@ -192,6 +185,20 @@ function checkRouterPort(port: PortObject, values: Values & Pick<PortObject, "fi
     if (value === undefined || value === held) continue;
     throw fail("InvalidInput", {
       error_message: `${name} of a router's interface cannot be changed: remove the interface from router ${port.router_id} and add it again`,
+    });
+  }
+}
+
+/** A router's gateway, or what keeps a floating IP's address. */
+const isOutside = (port: PortObject): boolean =>
+  port.gateway_of !== null || (port.device_owner === floatingIpOwner && port.project_id === "");
+
+/** What a gateway and a floating IP's port are is said of the router and of the floating IP. Throws InvalidInput. */
+function checkOutsidePort(port: PortObject, values: Values): void {
+  for (const name of ["fixed_ips", "mac_address", "device_id", "device_owner", "binding:host_id"] as const) {
+    if (values[name] === undefined || values[name] === port[name]) continue;
+    throw fail("InvalidInput", {
+      error_message: `${name} of a port with device owner ${port.device_owner} cannot be changed: change what it is of, ${port.device_id}`,
     });
   }
 }
@@ -242,132 +249,6 @@ function unicast(mac: string): string {
     throw fail("AttributeInvalid", { attribute: "mac_address", reason: `'${mac}' is not a valid MAC address` });
   }
   return mac;
-}
-
-/** One address of each family that the network has, of subnets on which it does not make its own. Throws IpAddressGenerationFailure when a family has none left. */
-function defaultAddresses(writing: Writing, network: NetworkObject, owner: string): readonly FixedIp[] {
-  const all = writing.transaction.view.by(Subnet.index.network_id, network.id);
-  const subnets = makesAddresses(owner) ? all.filter((subnet) => !isAutomatic(subnet)) : all;
-  const chosen: FixedIp[] = [];
-  for (const version of [4, 6] as const) {
-    const family = subnets.filter((subnet) => subnet.ip_version === version);
-    if (family.length === 0) continue;
-    const found = firstFree(writing, family, new Set());
-    if (found === undefined) throw fail("IpAddressGenerationFailure", { net_id: network.id });
-    chosen.push(found);
-  }
-  return chosen;
-}
-
-function firstFree(
-  writing: Writing,
-  subnets: readonly SubnetObject[],
-  taken: ReadonlySet<string>,
-): FixedIp | undefined {
-  for (const subnet of subnets) {
-    const ip = pickAddress(writing.transaction, subnet, taken);
-    if (ip !== undefined) return { subnet_id: subnet.id, ip_address: ip };
-  }
-  return undefined;
-}
-
-/** What a port has before it gets addresses. */
-interface Holder {
-  readonly held: readonly FixedIp[];
-  readonly mac: string;
-  readonly owner: string;
-}
-
-/** The addresses that a caller asked for, less those that the port makes itself; those that the port had already and that fit stay. */
-function addresses(
-  writing: Writing,
-  network: NetworkObject,
-  asked: readonly WantedIp[],
-  holder: Holder,
-): readonly FixedIp[] {
-  if (asked.length > fixedIpLimit) {
-    throw fail("InvalidInput", { error_message: "Exceeded maximum amount of fixed ips per port" });
-  }
-  const { held } = holder;
-  const wanted = asked.filter((each) => !makes(writing, network, each, holder));
-  const chosen: FixedIp[] = [];
-  // What is named comes first, so that what is picked keeps clear of it; the reply keeps the order asked for.
-  const named = wanted.map((each) => (each.ip_address === undefined ? undefined : exact(writing, network, each)));
-  for (const each of named) if (each !== undefined) claim(writing, chosen, each);
-  const free = held.filter((each) => !chosen.some((other) => other.ip_address === each.ip_address));
-  return wanted.map((each, index) => {
-    const exactly = named[index];
-    if (exactly !== undefined) return exactly;
-    const subnet = subnetOf(writing, network, each.subnet_id);
-    const kept = free.findIndex((other) => other.subnet_id === subnet.id);
-    const [again] = kept < 0 ? [] : free.splice(kept, 1);
-    const taken = new Set(chosen.map((other) => other.ip_address));
-    const picked = again ?? firstFree(writing, [subnet], taken);
-    if (picked === undefined) throw fail("IpAddressGenerationFailureForSubnet", { subnet_id: subnet.id });
-    chosen.push(picked);
-    return picked;
-  });
-}
-
-/** Whether what is asked for is an address that the port makes itself. Throws AllocationOnAutoAddressSubnet for another one there. */
-function makes(writing: Writing, network: NetworkObject, wanted: WantedIp, { held, mac, owner }: Holder): boolean {
-  if (!makesAddresses(owner)) return false;
-  const { view } = writing.transaction;
-  const { subnet_id, ip_address } = wanted;
-  const subnet = view
-    .by(Subnet.index.network_id, network.id)
-    .find((each) =>
-      subnet_id === undefined
-        ? ip_address !== undefined && cidrContains(cidrOf(each.cidr), ipOf(ip_address))
-        : each.id === subnet_id,
-    );
-  if (subnet === undefined || !isAutomatic(subnet)) return false;
-  const has = (fixed: FixedIp): boolean => fixed.subnet_id === subnet.id && fixed.ip_address === ip_address;
-  if (ip_address === undefined || has(automaticAddress(subnet, mac)) || held.some(has)) return true;
-  throw fail("AllocationOnAutoAddressSubnet", { ip: ip_address, subnet_id: subnet.id });
-}
-
-/** Two entries of one request for one address are a conflict of the request with itself. */
-function claim(writing: Writing, chosen: FixedIp[], wanted: FixedIp): void {
-  const twice = chosen.some(
-    (each) => keyOf(each.subnet_id, each.ip_address) === keyOf(wanted.subnet_id, wanted.ip_address),
-  );
-  if (twice) throw fail("IpAddressAlreadyAllocated", { ip: wanted.ip_address, subnet_id: wanted.subnet_id });
-  writing.transaction.view.exists(Port.index.address, keyOf(wanted.subnet_id, wanted.ip_address));
-  chosen.push(wanted);
-}
-
-function exact(writing: Writing, network: NetworkObject, wanted: WantedIp): FixedIp {
-  const text = String(wanted.ip_address);
-  const ip = ipOf(text);
-  if (wanted.subnet_id !== undefined) {
-    const subnet = subnetOf(writing, network, wanted.subnet_id);
-    if (!isHostAddress(cidrOf(subnet.cidr), ip)) throw fail("InvalidIpForSubnet", { ip_address: text });
-    return { subnet_id: subnet.id, ip_address: text };
-  }
-  const found = writing.transaction.view
-    .by(Subnet.index.network_id, network.id)
-    .find((subnet) => cidrContains(cidrOf(subnet.cidr), ip));
-  if (found === undefined) throw fail("InvalidIpForNetwork", { ip_address: text });
-  if (!isHostAddress(cidrOf(found.cidr), ip)) throw fail("InvalidIpForSubnet", { ip_address: text });
-  return { subnet_id: found.id, ip_address: text };
-}
-
-function subnetOf(writing: Writing, network: NetworkObject, id: string | undefined): SubnetObject {
-  if (id === undefined) {
-    throw fail("InvalidInput", { error_message: "IP allocation requires subnet_id or ip_address" });
-  }
-  const { transaction, caller } = writing;
-  const subnet = transaction.view.get(Subnet, id);
-  if (subnet === undefined) throw fail("SubnetNotFound", { id });
-  if (subnet.network_id !== network.id) {
-    // One that the caller may not see is not there for it.
-    if (!seesNetwork(transaction.view, caller, subnet.network_id)) throw fail("SubnetNotFound", { id });
-    throw fail("InvalidInput", {
-      error_message: `Failed to create port on network ${network.id}, because fixed_ips included invalid subnet ${id}`,
-    });
-  }
-  return subnet;
 }
 
 /** `fixed_ips=ip_address=A&fixed_ips=subnet_id=S`: one address of the port meets every named key; values of one key are alternatives. */

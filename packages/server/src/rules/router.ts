@@ -8,12 +8,15 @@ import {
   cidrOf,
   cidrsOverlap,
   type FixedIp,
+  FloatingIp,
+  type GatewayInfo,
   type HostRoute,
   InvalidValue,
   ipOf,
   keyOf,
   Network,
   Port,
+  PortForwarding,
   type Port as PortObject,
   Router,
   type Router as RouterObject,
@@ -24,7 +27,8 @@ import {
 } from "@selvage/model";
 import { pickMac, pickPortKey, pickRouterKey } from "../allocate.ts";
 import { anyOf, type Caller, isAdmin, member, reader } from "../api/policy.ts";
-import { seesNetwork, visibleNetwork } from "./network.ts";
+import { clearGateway, gatewayInfo, gatewayOf, setGateway, wantsSnat } from "./gateway.ts";
+import { seesNetwork } from "./network.ts";
 import { type ActionReply, type ResourceRules, taggedOf, type Values, type Writing } from "./rules.ts";
 import { putPort, removePort } from "./security-group-sets.ts";
 import { checkedZones, zonesOf } from "./zones.ts";
@@ -46,41 +50,62 @@ export const routerRules: ResourceRules<typeof Router> = {
     create: owner,
     update: owner,
     delete: owner,
-    attributes: { external_gateway_info: { create: owner, update: owner } },
+    attributes: {
+      external_gateway_info: {
+        create: owner,
+        update: owner,
+        members: {
+          network_id: { create: owner, update: owner },
+          enable_snat: { create: isAdmin, update: isAdmin },
+          external_fixed_ips: { create: isAdmin, update: isAdmin },
+        },
+      },
+    },
   },
   target: (_view, object) => ({ projectId: String(object.project_id) }),
   computed: {
     status: () => "ACTIVE",
-    external_gateway_info: () => null,
+    external_gateway_info: (router, { view }) => gatewayInfo(router, view),
     availability_zones: ({ id }, { view }) =>
       zonesOf(view, new Set(interfacesOf(view, id).map((port) => port.network_id))),
   },
   create: (writing, values) => {
-    checkGateway(writing, values);
-    return writing.transaction.put(Router, {
+    const info = (values.external_gateway_info ?? null) as GatewayInfo | null;
+    const router = writing.transaction.put(Router, {
       ...taggedOf(writing, values, 0),
       admin_state_up: values.admin_state_up === true,
       routes: [],
-      enable_snat: true,
+      enable_snat: wantsSnat(info),
       enable_ndp_proxy: false,
       availability_zone_hints: checkedZones(writing.transaction.view, values.availability_zone_hints),
       key: pickRouterKey(writing.transaction),
     });
+    setGateway(writing, router, info, () => undefined);
+    return router;
   },
   update: (writing, before, values) => {
-    checkGateway(writing, values);
-    const { external_gateway_info: _none, ...rest } = values;
+    const { view } = writing.transaction;
+    const { external_gateway_info, ...rest } = values;
+    const isSet = external_gateway_info !== undefined;
+    // Its type is the field's own.
+    const info = external_gateway_info as GatewayInfo | null;
+    if (isSet) setGateway(writing, before, info, (subnets) => checkSubnets(view, before, subnets));
     const routes = values.routes as readonly HostRoute[] | undefined;
+    if (routes === undefined && isSet) checkStillReached(view, before);
     return writing.transaction.put(Router, {
       ...before,
       ...rest,
-      routes: routes === undefined ? before.routes : checkedRoutes(writing.transaction.view, before, routes),
+      enable_snat: isSet ? wantsSnat(info) : before.enable_snat,
+      routes: routes === undefined ? before.routes : checkedRoutes(view, before, routes),
     });
   },
   remove: (writing, router, precondition) => {
-    const ports = interfacesOf(writing.transaction.view, router.id).map((port) => port.id);
+    const { view } = writing.transaction;
+    const ports = interfacesOf(view, router.id).map((port) => port.id);
     if (ports.length > 0)
       throw fail("RouterInUse", { router_id: router.id, reason: `has ports still attached: ${ports.join(", ")}` });
+    const gateway = gatewayOf(view, router.id);
+    if (gateway !== undefined) clearGateway(writing, gateway);
     precondition();
     writing.transaction.remove(Router, router.id);
   },
@@ -175,16 +200,13 @@ function readRoutes(body: Values): Values {
   }
 }
 
-/** There are no external networks yet: a gateway on any other is refused as Neutron refuses it. */
-function checkGateway(writing: Writing, values: Values): void {
-  const gateway = values.external_gateway_info as Values | null | undefined;
-  if (gateway === null || gateway === undefined || Object.keys(gateway).length === 0) return;
-  const id = String(gateway.network_id);
-  visibleNetwork(writing.transaction.view, writing.caller, id);
-  throw bad(`Network ${id} is not an external network`);
-}
-
 const interfacesOf = (view: View, routerId: string): readonly PortObject[] => view.by(Port.index.router_id, routerId);
+
+/** Its interfaces, and its gateway. */
+const portsOf = (view: View, routerId: string): readonly PortObject[] => [
+  ...interfacesOf(view, routerId),
+  ...view.by(Port.index.gateway_of, routerId),
+];
 
 const subnetsOf = (view: View, port: PortObject): readonly SubnetObject[] =>
   port.fixed_ips.flatMap((fixed) => view.get(Subnet, fixed.subnet_id) ?? []);
@@ -278,7 +300,7 @@ function addPort(writing: Writing, router: RouterObject, port: PortObject): Chan
 
 /** A router has one interface a subnet, and none whose prefix holds another's: it could not tell where to send. */
 function checkSubnets(view: View, router: RouterObject, added: readonly SubnetObject[]): void {
-  const there = interfacesOf(view, router.id).flatMap((port) => subnetsOf(view, port));
+  const there = portsOf(view, router.id).flatMap((port) => subnetsOf(view, port));
   for (const subnet of added) {
     if (there.some((other) => other.id === subnet.id)) throw bad(`Router already has a port on subnet ${subnet.id}`);
     const clash = there.find((other) => cidrsOverlap(cidrOf(other.cidr), cidrOf(subnet.cidr)));
@@ -311,6 +333,10 @@ function removeInterface(
   }
   const going = subnetsOf(view, port).filter((subnet) => portId !== undefined || subnet.id === subnetId);
   for (const subnet of going) {
+    const isOutside = view
+      .by(FloatingIp.index.router_id, router.id)
+      .some((floating) => standsFor(view, floating).some((address) => contains(subnet, address)));
+    if (isOutside) throw fail("RouterInterfaceInUseByFloatingIP", { router_id: router.id, subnet_id: subnet.id });
     const needed = router.routes.some((route) => contains(subnet, route.nexthop));
     if (needed) throw fail("RouterInterfaceInUseByRoute", { router_id: router.id, subnet_id: subnet.id });
   }
@@ -319,6 +345,12 @@ function removeInterface(
   else removePort(transaction, port);
   return { port, subnets: going.map((subnet) => subnet.id) };
 }
+
+/** The machines' addresses that a floating IP stands for, itself or by its ports. */
+const standsFor = (view: View, floating: FloatingIp): readonly string[] => [
+  ...(floating.fixed_ip_address === null ? [] : [floating.fixed_ip_address]),
+  ...view.by(PortForwarding.index.floatingip_id, floating.id).map((forwarding) => forwarding.internal_ip_address),
+];
 
 const contains = (subnet: SubnetObject, address: string): boolean =>
   versionOf(ipOf(address)) === subnet.ip_version && cidrContains(cidrOf(subnet.cidr), ipOf(address));
@@ -329,7 +361,7 @@ const sameRoute = (one: HostRoute, other: HostRoute): boolean =>
 /** Routes whose next hops the router can reach. Throws InvalidRoutes and RoutesExhausted. */
 function checkedRoutes(view: View, router: RouterObject, routes: readonly HostRoute[]): readonly HostRoute[] {
   if (routes.length > routeLimit) throw fail("RoutesExhausted", { router_id: router.id, quota: routeLimit });
-  const ports = interfacesOf(view, router.id);
+  const ports = portsOf(view, router.id);
   const own = new Set(ports.flatMap((port) => port.fixed_ips.map((fixed) => fixed.ip_address)));
   const subnets = ports.flatMap((port) => subnetsOf(view, port));
   const invalid = (reason: string) => fail("InvalidRoutes", { routes: printed(routes), reason });
@@ -340,6 +372,14 @@ function checkedRoutes(view: View, router: RouterObject, routes: readonly HostRo
     if (own.has(nexthop)) throw invalid("the nexthop is used by router");
   }
   return routes.filter((route, at) => routes.findIndex((other) => sameRoute(route, other)) === at);
+}
+
+/** Throws RouterInterfaceInUseByRoute when a route's next hop was reached by the gateway and is not any more. */
+function checkStillReached(view: View, router: RouterObject): void {
+  const subnets = portsOf(view, router.id).flatMap((port) => subnetsOf(view, port));
+  const lost = router.routes.find(({ nexthop }) => !subnets.some((subnet) => contains(subnet, nexthop)));
+  if (lost !== undefined)
+    throw fail("RouterExternalGatewayInUseByRoute", { router_id: router.id, nexthop: lost.nexthop });
 }
 
 /** As Python prints a list of dictionaries. */

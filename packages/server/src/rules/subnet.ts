@@ -31,6 +31,7 @@ import {
 import { spanOf } from "../allocate.ts";
 import { anyOf, isAdmin, member, networkOwner, reader, shared } from "../api/policy.ts";
 import { addAutomatic, makesAddresses, releaseSubnet } from "./automatic-addresses.ts";
+import { widenGateways } from "./gateway.ts";
 import { visibleNetwork } from "./network.ts";
 import { giveBack } from "./pool-space.ts";
 import { type ResourceRules, taggedOf, type Values } from "./rules.ts";
@@ -104,6 +105,7 @@ export const subnetRules: ResourceRules<typeof Subnet> = {
       subnetpool_id: pool?.id ?? null,
     });
     addAutomatic(transaction, subnet);
+    widenGateways(writing, subnet);
     return subnet;
   },
   update: (writing, before, values) => {

@@ -16,7 +16,6 @@ export const unlistedAttributes: ReadonlySet<string> = new Set([
   "qos_network_policy_id",
   "qos_policy_id",
   "resource_request",
-  "router:external",
   "segment_id",
   "segments",
   "service_types",
@@ -27,7 +26,13 @@ export const unlistedAttributes: ReadonlySet<string> = new Set([
 ]);
 
 /** Attributes of such extensions that only some replies show; in requests they are what their captures are about. */
-export const unlistedInReplies: ReadonlySet<string> = new Set(["distributed", "gw_port_id", "ha", "ha_vr_id"]);
+export const unlistedInReplies: ReadonlySet<string> = new Set([
+  "distributed",
+  "enable_ndp_proxy",
+  "gw_port_id",
+  "ha",
+  "ha_vr_id",
+]);
 
 /** Extensions that are listed and were not captured: the Neutron's other driver has them. */
 export const beyondCaptured: ReadonlySet<string> = new Set([
@@ -41,13 +46,8 @@ export const beyondCaptured: ReadonlySet<string> = new Set([
 ]);
 
 /** Request attributes that are left out besides: they name what this server has no other kind of. */
-export const untranslatable: ReadonlySet<string> = new Set([
-  "binding:vnic_type",
-  "provider:network_type",
-  "provider:physical_network",
-]);
+export const untranslatable: ReadonlySet<string> = new Set(["binding:vnic_type"]);
 
-const external = "external networks are not listed";
 const trunks = "trunks are not listed";
 const qos = "QoS is not listed";
 const substring = "ip-substring-filtering is not listed";
@@ -55,12 +55,8 @@ const substring = "ip-substring-filtering is not listed";
 /** Captures that are not replayed, with the reason. */
 export const notApplicable: ReadonlyMap<string, string> = new Map([
   ["network-create-multi-segment", "multi-provider is not listed"],
-  ["network-create-external", external],
-  ["network-create-external-member-403", external],
-  ["subnet-create-external", external],
   ["subnetpool-add-prefixes", "subnetpool-prefix-ops is listed here, and was not there"],
   ["subnetpool-remove-prefixes", "subnetpool-prefix-ops is listed here, and was not there"],
-  ["rbac-external", external],
   ["rbac-qos_policy", qos],
   ["port-filter-ip-substr", substring],
   [
@@ -68,16 +64,6 @@ export const notApplicable: ReadonlyMap<string, string> = new Map([
     "changed_since is refused as a filter before its form is looked at, as the capture of a good one shows",
   ],
   ["security-group-rule-update-desc", "a fault of that release's OVN driver: 500"],
-  ["router-set-gateway", external],
-  ["router-clear-gateway", external],
-  ["router-set-gateway-fixed-ip-member-403", external],
-  ["router-set-gateway-snat-member-403", external],
-  ["router-remove-interface-fip-409", external],
-  ["router-clear-gateway-fip-409", external],
-  ["external-network-delete-in-use", external],
-  ["external-network-unset-in-use", external],
-  ["gateway-port-admin-view", external],
-  ["fip-port-admin-view", external],
   ["port-trunk-parent", trunks],
   ["port-trunk-sub", trunks],
   ["port-trunk-sub2", trunks],

@@ -270,11 +270,6 @@ const isId = (value: unknown): value is string =>
 function translated(body: unknown): unknown {
   if (Array.isArray(body)) return body.map(translated);
   if (typeof body !== "object" || body === null) return body;
-  const kept = Object.entries(body).filter(([key, value]) => {
-    // `nosuch` and members' provider attributes are what their captures are about.
-    if (key.startsWith("provider:"))
-      return !(value === "vlan" && "shared" in body) && !(key === "provider:physical_network" && "shared" in body);
-    return !unlistedAttributes.has(key) && !untranslatable.has(key);
-  });
+  const kept = Object.entries(body).filter(([key]) => !unlistedAttributes.has(key) && !untranslatable.has(key));
   return Object.fromEntries(kept.map(([key, value]) => [key, translated(value)]));
 }

@@ -1,0 +1,149 @@
+/** The addresses that a port gets: one of each family where nobody names any, those that were asked for where they fit (Neutron's `ipam_pluggable_backend`). */
+import { fail } from "@selvage/base";
+import {
+  cidrContains,
+  cidrOf,
+  type FixedIp,
+  ipOf,
+  keyOf,
+  type Network as NetworkObject,
+  Port,
+  Subnet,
+  type Subnet as SubnetObject,
+} from "@selvage/model";
+import { pickAddress } from "../allocate.ts";
+import { automaticAddress, isAutomatic, makesAddresses } from "./automatic-addresses.ts";
+import { seesNetwork } from "./network.ts";
+import type { Writing } from "./rules.ts";
+import { isHostAddress } from "./subnet.ts";
+
+const fixedIpLimit = 5;
+
+/** What a caller may say of one address: a subnet, an address, or both. */
+export type WantedIp = Partial<FixedIp>;
+
+/** One address of each family that the network has, of subnets on which it does not make its own. Throws IpAddressGenerationFailure when a family has none left. */
+export function defaultAddresses(writing: Writing, network: NetworkObject, owner: string): readonly FixedIp[] {
+  const all = writing.transaction.view.by(Subnet.index.network_id, network.id);
+  const subnets = makesAddresses(owner) ? all.filter((subnet) => !isAutomatic(subnet)) : all;
+  const chosen: FixedIp[] = [];
+  for (const version of [4, 6] as const) {
+    const family = subnets.filter((subnet) => subnet.ip_version === version);
+    if (family.length === 0) continue;
+    const found = firstFree(writing, family, new Set());
+    if (found === undefined) throw fail("IpAddressGenerationFailure", { net_id: network.id });
+    chosen.push(found);
+  }
+  return chosen;
+}
+
+function firstFree(
+  writing: Writing,
+  subnets: readonly SubnetObject[],
+  taken: ReadonlySet<string>,
+): FixedIp | undefined {
+  for (const subnet of subnets) {
+    const ip = pickAddress(writing.transaction, subnet, taken);
+    if (ip !== undefined) return { subnet_id: subnet.id, ip_address: ip };
+  }
+  return undefined;
+}
+
+/** What a port has before it gets addresses. */
+export interface Holder {
+  readonly held: readonly FixedIp[];
+  readonly mac: string;
+  readonly owner: string;
+}
+
+/** The addresses that a caller asked for, less those that the port makes itself; those that the port had already and that fit stay. */
+export function addresses(
+  writing: Writing,
+  network: NetworkObject,
+  asked: readonly WantedIp[],
+  holder: Holder,
+): readonly FixedIp[] {
+  if (asked.length > fixedIpLimit) {
+    throw fail("InvalidInput", { error_message: "Exceeded maximum amount of fixed ips per port" });
+  }
+  const { held } = holder;
+  const wanted = asked.filter((each) => !makes(writing, network, each, holder));
+  const chosen: FixedIp[] = [];
+  // What is named comes first, so that what is picked keeps clear of it; the reply keeps the order asked for.
+  const named = wanted.map((each) => (each.ip_address === undefined ? undefined : exact(writing, network, each)));
+  for (const each of named) if (each !== undefined) claim(writing, chosen, each);
+  const free = held.filter((each) => !chosen.some((other) => other.ip_address === each.ip_address));
+  return wanted.map((each, index) => {
+    const exactly = named[index];
+    if (exactly !== undefined) return exactly;
+    const subnet = subnetOf(writing, network, each.subnet_id);
+    const kept = free.findIndex((other) => other.subnet_id === subnet.id);
+    const [again] = kept < 0 ? [] : free.splice(kept, 1);
+    const taken = new Set(chosen.map((other) => other.ip_address));
+    const picked = again ?? firstFree(writing, [subnet], taken);
+    if (picked === undefined) throw fail("IpAddressGenerationFailureForSubnet", { subnet_id: subnet.id });
+    chosen.push(picked);
+    return picked;
+  });
+}
+
+/** Whether what is asked for is an address that the port makes itself. Throws AllocationOnAutoAddressSubnet for another one there. */
+function makes(writing: Writing, network: NetworkObject, wanted: WantedIp, { held, mac, owner }: Holder): boolean {
+  if (!makesAddresses(owner)) return false;
+  const { view } = writing.transaction;
+  const { subnet_id, ip_address } = wanted;
+  const subnet = view
+    .by(Subnet.index.network_id, network.id)
+    .find((each) =>
+      subnet_id === undefined
+        ? ip_address !== undefined && cidrContains(cidrOf(each.cidr), ipOf(ip_address))
+        : each.id === subnet_id,
+    );
+  if (subnet === undefined || !isAutomatic(subnet)) return false;
+  const has = (fixed: FixedIp): boolean => fixed.subnet_id === subnet.id && fixed.ip_address === ip_address;
+  if (ip_address === undefined || has(automaticAddress(subnet, mac)) || held.some(has)) return true;
+  throw fail("AllocationOnAutoAddressSubnet", { ip: ip_address, subnet_id: subnet.id });
+}
+
+/** Two entries of one request for one address are a conflict of the request with itself. */
+function claim(writing: Writing, chosen: FixedIp[], wanted: FixedIp): void {
+  const twice = chosen.some(
+    (each) => keyOf(each.subnet_id, each.ip_address) === keyOf(wanted.subnet_id, wanted.ip_address),
+  );
+  if (twice) throw fail("IpAddressAlreadyAllocated", { ip: wanted.ip_address, subnet_id: wanted.subnet_id });
+  writing.transaction.view.exists(Port.index.address, keyOf(wanted.subnet_id, wanted.ip_address));
+  chosen.push(wanted);
+}
+
+function exact(writing: Writing, network: NetworkObject, wanted: WantedIp): FixedIp {
+  const text = String(wanted.ip_address);
+  const ip = ipOf(text);
+  if (wanted.subnet_id !== undefined) {
+    const subnet = subnetOf(writing, network, wanted.subnet_id);
+    if (!isHostAddress(cidrOf(subnet.cidr), ip)) throw fail("InvalidIpForSubnet", { ip_address: text });
+    return { subnet_id: subnet.id, ip_address: text };
+  }
+  const found = writing.transaction.view
+    .by(Subnet.index.network_id, network.id)
+    .find((subnet) => cidrContains(cidrOf(subnet.cidr), ip));
+  if (found === undefined) throw fail("InvalidIpForNetwork", { ip_address: text });
+  if (!isHostAddress(cidrOf(found.cidr), ip)) throw fail("InvalidIpForSubnet", { ip_address: text });
+  return { subnet_id: found.id, ip_address: text };
+}
+
+function subnetOf(writing: Writing, network: NetworkObject, id: string | undefined): SubnetObject {
+  if (id === undefined) {
+    throw fail("InvalidInput", { error_message: "IP allocation requires subnet_id or ip_address" });
+  }
+  const { transaction, caller } = writing;
+  const subnet = transaction.view.get(Subnet, id);
+  if (subnet === undefined) throw fail("SubnetNotFound", { id });
+  if (subnet.network_id !== network.id) {
+    // One that the caller may not see is not there for it.
+    if (!seesNetwork(transaction.view, caller, subnet.network_id)) throw fail("SubnetNotFound", { id });
+    throw fail("InvalidInput", {
+      error_message: `Failed to create port on network ${network.id}, because fixed_ips included invalid subnet ${id}`,
+    });
+  }
+  return subnet;
+}
