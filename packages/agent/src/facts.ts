@@ -51,6 +51,8 @@ export type Fault = Faults extends ReadonlyMap<string, infer Code> ? Code : neve
 export const faultTexts: Readonly<Record<Fault, string>> = {
   "ct-zone-full":
     "ct-zone-full: this host has no connection-tracking zone left, and what the port sends and gets could not be judged; it waits for one",
+  "physical-missing":
+    "physical-missing: this host has no bridge that leads to the physical network, or none that can be joined to the machines' one; it is taken up when it appears",
 };
 
 /** The message: a port that something of was set aside is not up, nor is one that the switch has a fault of. */

@@ -9,7 +9,7 @@ import type { Program, PuntKind, Row } from "@selvage/pipeline";
 /** A packet that the program handed to the agent, with what the program knew of it. Nothing is inferred from the packet. */
 export interface Punt {
   readonly kind: PuntKind;
-  /** Id of the port whose interface it came in by. */
+  /** Id of the port whose interface it came in by; `physical:NAME` for a physical network. */
   readonly attachment: string;
   /** Keys, as the program's fields held them. */
   readonly net: number;
@@ -19,7 +19,7 @@ export interface Punt {
   readonly frame: Uint8Array;
 }
 
-/** An interface of this switch that names a port by `external_ids:iface-id`. */
+/** An interface of this switch that names a port by `external_ids:iface-id`, or that leads to a physical network: its port is `physical:NAME`. */
 export interface AttachedInterface {
   readonly port: string;
   /** The interface's own name on the host, for people. */
@@ -27,13 +27,16 @@ export interface AttachedInterface {
 }
 
 export interface DatapathEvents {
-  /** All interfaces that name a port, whenever that set changes (and once after `open`). */
+  /** All interfaces that name a port or lead to a physical network, whenever that set changes (and once after `open`). */
   readonly attachments: (all: readonly AttachedInterface[]) => void;
   readonly punt: (punt: Punt) => void;
   /** The switch is there and answers: the owner must `adopt`. Called after `open` and whenever the switch returns. */
   readonly ready: () => void;
-  /** Ports that cannot have what their rows ask, by id, each with a code of why; whenever that changes. */
-  readonly faults?: (all: ReadonlyMap<string, "ct-zone-full">) => void;
+  /**
+   * Ports that cannot have what their rows ask, by id, each with a code of why, and physical networks that are mapped and not there, as `physical:NAME`;
+   * whenever that changes.
+   */
+  readonly faults?: (all: ReadonlyMap<string, "ct-zone-full" | "physical-missing">) => void;
   /** The switch is gone; `apply` and `adopt` fail until `ready`. */
   readonly lost: (cause: Error) => void;
 }
@@ -79,7 +82,7 @@ export interface Datapath {
   adopt(rows: Iterable<Row>): Promise<Adoption>;
   /** Applies a difference; resolves when it is in force (behind a barrier), rejects when any part was refused, in which case the owner adopts. */
   apply(delta: Pick<Delta<Row>, "added" | "removed" | "modified">): Promise<void>;
-  /** Sends a frame out of a port's interface. Throws when the port has none here. */
+  /** Sends a frame out of a port's interface, or, as `physical:NAME`, to a physical network with the tag that it bears. Throws when there is none here. */
   send(port: string, frame: Uint8Array): Promise<void>;
   installed(): Promise<readonly InstalledRow[]>;
   /** Packets dropped since the switch started, by reason. */

@@ -16,6 +16,7 @@ export const OpenVSwitch = table({
   columns: {
     bridges: set(uuid()),
     manager_options: set(uuid()),
+    datapaths: map(string(), uuid()),
     next_cfg: integer(),
     cur_cfg: integer(),
     external_ids: map(string(), string()),
@@ -127,6 +128,29 @@ export const Controller = table({
     other_config: map(string(), string()),
     status: map(string(), string()),
   },
+});
+
+/** What holds for all bridges of one kind, by whose `datapath_type` the root row names it: zones of connection tracking, by their number. */
+export const Datapath = table({
+  name: "Datapath",
+  columns: {
+    datapath_version: string(),
+    ct_zones: map(integer(), uuid()),
+    capabilities: map(string(), string()),
+    external_ids: map(string(), string()),
+  },
+});
+
+/** A zone of connection tracking. */
+export const CtZone = table({
+  name: "CT_Zone",
+  columns: { timeout_policy: optional(uuid()), external_ids: map(string(), string()) },
+});
+
+/** How long connections are kept, in seconds, by what they are: `tcp_time_wait`, `udp_first` … */
+export const CtTimeoutPolicy = table({
+  name: "CT_Timeout_Policy",
+  columns: { timeouts: map(string(), integer()), external_ids: map(string(), string()) },
 });
 
 /** What of the root row a replica must watch for `transactApplied` and `untilApplied`. */

@@ -14,9 +14,12 @@ import {
   type Row,
   update,
 } from "@selvage/ovsdb";
-import { serviceIngress } from "@selvage/pipeline";
+import { physicalName, serviceIngress } from "@selvage/pipeline";
+import type { AttachedInterface } from "../datapath.ts";
 import { SwitchConflict } from "./errors.ts";
+import { type BridgeMappings, configurePhysical, physicalWays } from "./physical.ts";
 import { type PluggedPort, Ports } from "./ports.ts";
+import { timeoutTables } from "./zone-timeouts.ts";
 
 /** What the driver wants of the switch. */
 export interface BridgePlan {
@@ -25,23 +28,26 @@ export interface BridgePlan {
   readonly datapathType: string;
   /** Null on a host without tunnels. */
   readonly tunnel: { readonly name: string; readonly localIp: string } | null;
+  /** Bridges that lead to physical networks, by the network. */
+  readonly physical: BridgeMappings;
 }
 
 const Bridges = pick(Bridge, [
   ...(["name", "ports", "fail_mode", "protocols", "datapath_type", "other_config", "external_ids"] as const),
 ]);
-const PortsOfBridges = pick(Port, ["name", "interfaces"]);
-const Interfaces = pick(Interface, ["name", "type", "options", "external_ids", "ofport", "error"]);
+export const PortsOfBridges = pick(Port, ["name", "interfaces"]);
+export const Interfaces = pick(Interface, ["name", "type", "options", "external_ids", "ofport", "error"]);
 
 const protocols = ["OpenFlow10", "OpenFlow11", "OpenFlow12", "OpenFlow13", "OpenFlow14", "OpenFlow15"];
 const newest = "OpenFlow15";
 
 /** What the driver watches. */
-export const bridgeReplica = (): Replica => new Replica(OPEN_VSWITCH, [Bridges, PortsOfBridges, Interfaces]);
+export const bridgeReplica = (): Replica =>
+  new Replica(OPEN_VSWITCH, [Bridges, PortsOfBridges, Interfaces, ...timeoutTables]);
 
 /** What must be written so that the switch is as planned; nothing where it is. Never makes again what is there. Throws SwitchConflict. */
 export function configure(replica: Replica, plan: BridgePlan): readonly Operation[] {
-  return [...configureBridge(replica, plan), ...configureTunnel(replica, plan)];
+  return [...configureBridge(replica, plan), ...configureTunnel(replica, plan), ...configurePhysical(replica, plan)];
 }
 
 function configureBridge(replica: Replica, { bridge, datapathType }: BridgePlan): readonly Operation[] {
@@ -206,7 +212,7 @@ export function recordZones(
   ];
 }
 
-const bridgeRow = (replica: Replica, name: string): Row<typeof Bridges> | undefined =>
+export const bridgeRow = (replica: Replica, name: string): Row<typeof Bridges> | undefined =>
   [...replica.table(Bridges).values()].find((row) => row.name === name);
 
 function interfacesOf(replica: Replica, bridge: string): readonly Row<typeof Interfaces>[] {
@@ -222,6 +228,10 @@ export interface Plugged {
   readonly ports: Ports;
   /** One sentence each. */
   readonly problems: readonly string[];
+  /** Interfaces to physical networks, by the name that rows have for them. */
+  readonly physical: readonly AttachedInterface[];
+  /** Names of those that are mapped and cannot be had. */
+  readonly unreachable: readonly string[];
 }
 
 /**
@@ -251,5 +261,17 @@ export function pluggedIn(replica: Replica, plan: BridgePlan): Plugged {
   }
   const plugged = [...best.values()].sort((a, b) => (a.port < b.port ? -1 : 1));
   const vxlan = vxlanIn(replica, plan)?.ofport ?? 0;
-  return { ports: new Ports(plugged, tunnelNumber, vxlan > 0 ? vxlan : undefined, new Map(), ways), problems };
+  const physical = physicalWays(replica, plan);
+  for (const way of physical) {
+    if (way.kind === "problem") problems.push(way.problem);
+    if (way.kind === "way") ways.set(physicalName(way.network), way.ofport);
+  }
+  return {
+    ports: new Ports(plugged, tunnelNumber, vxlan > 0 ? vxlan : undefined, new Map(), ways),
+    problems,
+    physical: physical.flatMap((way) =>
+      way.kind === "way" ? [{ port: physicalName(way.network), name: way.name }] : [],
+    ),
+    unreachable: physical.flatMap((way) => (way.kind === "problem" ? [physicalName(way.network)] : [])),
+  };
 }

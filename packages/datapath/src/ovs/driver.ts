@@ -3,7 +3,7 @@ import { setImmediate } from "node:timers/promises";
 import { backoffDelay, type Clock, type Log, type ReasonCode, realClock, silentLog, type Timer } from "@selvage/base";
 import type { Delta } from "@selvage/model";
 import { type Address, act, type FlowRemoved, Port, packetOut } from "@selvage/openflow";
-import { fabricIngress, type Program, type Row, selvageProgram, vxlanIngress } from "@selvage/pipeline";
+import { fabricIngress, type Program, type Row, selvageProgram, serviceIngress, vxlanIngress } from "@selvage/pipeline";
 import type { Adoption, Datapath, DatapathEvents, InstalledRow } from "../datapath.ts";
 import { planAdoption } from "./adoption.ts";
 import { pluggedIn } from "./bridge.ts";
@@ -11,6 +11,8 @@ import { provenanceOf } from "./cookie.ts";
 import { count, dropsOf } from "./drops.ts";
 import { NotReady, RefusedRows, refusalsIn } from "./errors.ts";
 import type { Installation } from "./installation.ts";
+import { bridgeMappings } from "./physical.ts";
+import { PhysicalKeeper } from "./physical-keeper.ts";
 import { flowModOf, type Plan } from "./plan.ts";
 import { Ports } from "./ports.ts";
 import { pulseFlow, puntOf } from "./punts.ts";
@@ -19,7 +21,7 @@ import { Renderer } from "./render.ts";
 import { batch, openSession, type Session, type SessionPlan } from "./session.ts";
 import { probePeriod, probesTo, TunnelEnds } from "./tunnel-ends.ts";
 import { makeWays } from "./ways.ts";
-import { ZoneKeeper } from "./zone-keeper.ts";
+import { ZoneKeeper, zonesNamed } from "./zone-keeper.ts";
 import type { ZonePlan } from "./zones.ts";
 
 export interface OvsDatapathOptions {
@@ -33,6 +35,8 @@ export interface OvsDatapathOptions {
   readonly tunnelIp?: string;
   /** For a bridge that does not exist yet. */
   readonly datapathType?: string;
+  /** Bridges that lead to physical networks: `public:br-public,dc2:br-dc2`; none unless told. */
+  readonly bridgeMappings?: string;
   readonly program?: Program;
   /** Makes rows into flows; a test may want one that is wrong in some way. It brings its own program. */
   readonly renderer?: Renderer;
@@ -73,18 +77,20 @@ export class OvsDatapath implements Datapath {
   #retry: Timer | undefined;
   #faults = "";
   #problems = "";
+  readonly #physical: PhysicalKeeper;
   /** What is in the switch; undefined until adopted, and after a refusal. */
   #installation: Installation | undefined;
   /** One change after the other: the end of the queue. */
   #work: Promise<unknown> = Promise.resolve();
 
-  /** Throws TypeError when the program does not fit this switch. */
+  /** Throws TypeError when the program does not fit this switch, and on bridge mappings that are none. */
   constructor(options: OvsDatapathOptions = {}) {
     this.#renderer = options.renderer ?? new Renderer(options.program ?? selvageProgram);
     this.program = this.#renderer.program;
     this.#ends = new TunnelEnds(this.#renderer);
     this.#clock = options.clock ?? realClock;
     this.#log = options.log ?? silentLog;
+    this.#physical = new PhysicalKeeper(this.#log);
     this.#random = options.random ?? Math.random;
     const { zones } = options;
     this.#zones = new ZoneKeeper({
@@ -99,6 +105,7 @@ export class OvsDatapath implements Datapath {
       openflow: options.openflow ?? null,
       datapathType: options.datapathType ?? "",
       tunnel: options.tunnelIp === undefined ? null : { name: tunnelInterface, localIp: options.tunnelIp },
+      physical: bridgeMappings(options.bridgeMappings ?? ""),
     };
   }
 
@@ -118,7 +125,7 @@ export class OvsDatapath implements Datapath {
     const adoption = await this.#inTurn(async () => {
       const session = this.#live();
       await this.#makeWays(session, wanted.values());
-      await this.#zones.adopt(session, new Set(this.#zonesOf(wanted.values())));
+      await this.#zones.adopt(session, new Set(zonesNamed(this.#renderer, wanted.values())));
       this.#takeZones();
       return this.#adopt(session, wanted);
     });
@@ -137,7 +144,7 @@ export class OvsDatapath implements Datapath {
       const session = this.#live();
       const put = [...delta.added, ...delta.modified.map(({ after }) => after)];
       if (await this.#makeWays(session, delta.added)) await this.#moveTo(session, this.#ports);
-      if (await this.#zones.need(session, this.#zonesOf(put))) await this.#moveToZones(session);
+      if (await this.#zones.need(session, zonesNamed(this.#renderer, put))) await this.#moveToZones(session);
       this.#takeZones();
       const installation = this.#installation;
       if (installation === undefined)
@@ -234,6 +241,8 @@ export class OvsDatapath implements Datapath {
     this.#installation = undefined;
     this.#ports = this.#plugged(session);
     this.#tellAttachments();
+    this.#tellFaults();
+    this.#physical.connect(session);
     this.#events?.ready();
     return session;
   }
@@ -244,11 +253,13 @@ export class OvsDatapath implements Datapath {
     if (session === undefined) return;
     const before = this.#ports;
     const ports = this.#plugged(session);
+    this.#tellFaults();
+    this.#physical.connect(session);
     const changed = ports.differencesFrom(before);
     if (changed.size === 0) return;
     this.#ports = ports;
     this.#inTurn(() => this.#moveTo(session, ports)).catch((error: Error) => this.#failedToMove(session, error));
-    if ([...changed].some((name) => ![fabricIngress, vxlanIngress].includes(name) && !ports.ways.has(name)))
+    if ([...changed].some((name) => ![fabricIngress, vxlanIngress, serviceIngress].includes(name)))
       this.#tellAttachments();
   }
 
@@ -269,18 +280,13 @@ export class OvsDatapath implements Datapath {
 
   /** The interfaces as they are; what is wrong with others is logged once. */
   #plugged({ replica }: Session): Ports {
-    const { ports, problems } = pluggedIn(replica, this.#plan);
+    const plugged = pluggedIn(replica, this.#plan);
+    const { ports, problems } = plugged;
+    this.#physical.note(plugged);
     const told = problems.join("; ");
     if (told !== this.#problems && told !== "") this.#log.warn("interfaces that are not used", { problems });
     this.#problems = told;
     return ports.withZones(this.#zones.numbers);
-  }
-
-  /** The ports whose zones rows name; of rows that cannot be rendered, which is said elsewhere, none. */
-  #zonesOf(rows: Iterable<Row>): readonly string[] {
-    const names: string[] = [];
-    for (const row of rows) if (this.#renderer.knows(row)) names.push(...this.#renderer.zonesOf(row));
-    return names;
   }
 
   /** Takes zones as they are now; who has none is told, and looked at again when one may be free. */
@@ -291,8 +297,9 @@ export class OvsDatapath implements Datapath {
 
   #tellFaults(): void {
     const { waiting, wait } = this.#zones;
-    const told = [...waiting].sort().join();
-    if (told !== this.#faults) this.#events?.faults?.(new Map([...waiting].map((port) => [port, noZone])));
+    const faults = new Map([...[...waiting].map((port) => [port, noZone] as const), ...this.#physical.faults]);
+    const told = [...faults.keys()].sort().join();
+    if (told !== this.#faults) this.#events?.faults?.(faults);
     this.#faults = told;
     this.#retry?.cancel();
     this.#retry = undefined;
@@ -329,7 +336,8 @@ export class OvsDatapath implements Datapath {
   }
 
   #tellAttachments(): void {
-    this.#events?.attachments(this.#ports.plugged.map(({ port, name }) => ({ port, name })));
+    const machines = this.#ports.plugged.map(({ port, name }) => ({ port, name }));
+    this.#events?.attachments([...machines, ...this.#physical.attached]);
   }
 
   async #moveTo(session: Session, ports: Ports): Promise<void> {

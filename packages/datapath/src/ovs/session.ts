@@ -25,6 +25,7 @@ import {
 import { Control } from "./control.ts";
 import { SwitchConflict } from "./errors.ts";
 import { tunnelOption } from "./layout.ts";
+import { configurePhysical } from "./physical.ts";
 
 export interface SessionPlan extends BridgePlan {
   /** Where the switch's database listens: `unix:PATH` or `tcp:IP:PORT`. */
@@ -56,6 +57,8 @@ export interface Session {
   addVxlan(signal: AbortSignal): Promise<void>;
   /** Makes the interface of the host's services; resolves and rejects as `addVxlan` does. */
   addService(signal: AbortSignal): Promise<void>;
+  /** Makes the ways to physical networks that are mapped, and takes away those that are not; resolves when that is written. */
+  connectPhysical(): Promise<void>;
   close(): void;
 }
 
@@ -157,8 +160,12 @@ function follow(
     add(configureVxlan(replica, plan), vxlanIngress, signal);
   const addService = async (signal: AbortSignal): Promise<void> =>
     add(configureService(replica, plan), serviceIngress, signal);
+  const connectPhysical = async (): Promise<void> => {
+    const operations = configurePhysical(replica, plan);
+    if (operations.length > 0) await client.transact(OPEN_VSWITCH, operations, {});
+  };
   const datapath = datapathOf(replica, plan.bridge);
-  return { replica, client, datapath, connection, control, ended, addVxlan, addService, close };
+  return { replica, client, datapath, connection, control, ended, addVxlan, addService, connectPhysical, close };
 }
 
 /** Sends messages and waits behind a barrier until they are done. Rejects with what was refused. */

@@ -6,9 +6,13 @@
 import type { Clock, Log } from "@selvage/base";
 import type { Message } from "@selvage/openflow";
 import { OPEN_VSWITCH } from "@selvage/ovsdb";
+import type { Row } from "@selvage/pipeline";
+import { isTranslating, mostConnections } from "../zone-kinds.ts";
 import { recordZones, zonesIn } from "./bridge.ts";
+import type { Renderer } from "./render.ts";
 import type { Session } from "./session.ts";
-import { connectionsOfPort, usualZones, type ZonePlan, Zones } from "./zones.ts";
+import { configureTimeouts } from "./zone-timeouts.ts";
+import { usualZones, type ZonePlan, Zones } from "./zones.ts";
 
 /** Zones in one command. */
 const chunk = 500;
@@ -18,6 +22,13 @@ export interface ZoneKeeperOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly plan?: ZonePlan;
+}
+
+/** Who has the zones that rows name; of rows that cannot be rendered, which is said elsewhere, none. */
+export function zonesNamed(renderer: Renderer, rows: Iterable<Row>): readonly string[] {
+  const names: string[] = [];
+  for (const row of rows) if (renderer.knows(row)) names.push(...renderer.zonesOf(row));
+  return names;
 }
 
 export class ZoneKeeper {
@@ -97,7 +108,13 @@ export class ZoneKeeper {
   }
 
   async #record(session: Session): Promise<void> {
-    const operations = recordZones(session.replica, this.#options.bridge, this.#recorded, this.#zones.held);
+    const { replica, datapath } = session;
+    const translated = [...this.#zones.held].flatMap(([owner, zone]) => (isTranslating(owner) ? [zone] : []));
+    const [kind = ""] = datapath.split("@");
+    const operations = [
+      ...recordZones(replica, this.#options.bridge, this.#recorded, this.#zones.held),
+      ...configureTimeouts(replica, kind, new Set(translated)),
+    ];
     if (operations.length === 0) return;
     await session.client.transact(OPEN_VSWITCH, operations, {});
     this.#recorded = new Map(this.#zones.held);
@@ -110,8 +127,11 @@ export class ZoneKeeper {
   }
 
   async #limit(session: Session, zones: readonly number[]): Promise<void> {
+    const owners = new Map([...this.#zones.held].map(([owner, zone]) => [zone, owner]));
     for (let at = 0; at < zones.length; at += chunk) {
-      const limits = zones.slice(at, at + chunk).map((zone) => `zone=${zone},limit=${connectionsOfPort}`);
+      const limits = zones
+        .slice(at, at + chunk)
+        .map((zone) => `zone=${zone},limit=${mostConnections(owners.get(zone) ?? "")}`);
       await this.#command(session, "dpctl/ct-set-limits", limits);
     }
   }

@@ -12,9 +12,6 @@ export interface ZonePlan {
 
 export const usualZones: ZonePlan = { first: 64, last: 0xffff, rest: 60_000 };
 
-/** Connections that one port can have at once. */
-export const connectionsOfPort = 20_000;
-
 /** Who has which zone. Numbers that nobody had are given first, then those that rest longest. */
 export class Zones {
   readonly #plan: ZonePlan;

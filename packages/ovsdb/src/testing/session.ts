@@ -2,7 +2,17 @@
 
 import type { OvsdbClient } from "../client.ts";
 import { connect } from "../client.ts";
-import { Bridge, Controller, Interface, Manager, OpenVSwitch, Port } from "../open-vswitch.ts";
+import {
+  Bridge,
+  Controller,
+  CtTimeoutPolicy,
+  CtZone,
+  Datapath,
+  Interface,
+  Manager,
+  OpenVSwitch,
+  Port,
+} from "../open-vswitch.ts";
 import type { Insert, Mutate } from "../operations.ts";
 import { insert, mutate } from "../operations.ts";
 import { named } from "../table.ts";
@@ -10,7 +20,10 @@ import type { OvsdbServer } from "./server.ts";
 import { startOvsdbServer } from "./server.ts";
 
 /** Every ready table of the Open_vSwitch database. */
-export const ALL = [OpenVSwitch, Bridge, Port, Interface, Manager, Controller] as const;
+export const ALL = [
+  ...[OpenVSwitch, Bridge, Port, Interface, Manager, Controller],
+  ...[Datapath, CtZone, CtTimeoutPolicy],
+] as const;
 
 /** A server and a client, both ended when the session is disposed of. */
 export type Session = { readonly server: OvsdbServer; readonly client: OvsdbClient } & AsyncDisposable;
