@@ -12,6 +12,7 @@ export type Layer =
   | "icmpv6"
   | "dhcp"
   | "dhcpv6"
+  | "dns"
   | "vxlan"
   | "geneve";
 

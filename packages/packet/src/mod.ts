@@ -24,6 +24,19 @@ export {
   type IaAddress,
   type IaNa,
 } from "./dhcpv6.ts";
+export {
+  type DecodedDns,
+  type Dns,
+  DnsClass,
+  type DnsData,
+  type DnsExtension,
+  type DnsQuestion,
+  DnsRcode,
+  type DnsRecord,
+  DnsType,
+  decodeDns,
+  encodeDns,
+} from "./dns.ts";
 export { type Ethernet, type EthernetSpec, EtherType, type Vlan } from "./ethernet.ts";
 export { type FieldName, type FieldValue, Fragment, Frame, fieldBits, fieldNames } from "./fields.ts";
 export { type Icmp, IcmpType, UnreachableCode } from "./icmp.ts";
