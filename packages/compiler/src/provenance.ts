@@ -1,5 +1,5 @@
 /** Which objects of intent a row is of: what the engine knows of its derivations, in the words of people. */
-import { Network, type Origin, Port } from "@selvage/model";
+import { NatLease, Network, type Origin, Port, Router } from "@selvage/model";
 
 /** An object by kind and id. */
 export interface IntentObject {
@@ -11,6 +11,7 @@ export interface IntentObject {
 const firstParts: ReadonlyMap<string, string> = new Map([
   [Port.index.networkHost.id, Network.kind],
   [Port.index.routedNetwork.id, Network.kind],
+  [NatLease.index.holder.id, Router.kind],
 ]);
 
 /** The objects that a row's origins name, each once, in order. Throws TypeError for an index of which nobody said what its keys are. */

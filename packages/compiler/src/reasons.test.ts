@@ -19,8 +19,24 @@ import { encode } from "@selvage/packet";
 import { type Action, type PuntKind, type Step, selvageProgram, serviceAddresses, serviceMac } from "@selvage/pipeline";
 import { fabric, type Journey, type TestFabric } from "./testing/fabric.ts";
 import { hostsOf, net, routedNet } from "./testing/intent.ts";
+import {
+  externalChanges,
+  gatewayChanges,
+  gatewayOf,
+  leaseChange,
+  macOfHost,
+  meetUpstream,
+  stranger,
+} from "./testing/outside.ts";
 import { anythingOut } from "./testing/policy.ts";
 import { poolId, type RouterPlan, scopeOf } from "./testing/routers.ts";
+
+const onWire = {
+  "provider:network_type": "flat",
+  "provider:physical_network": "private",
+  "provider:segmentation_id": null,
+  key: 0xf00007,
+};
 
 /** Reasons of the registry that no table gives yet, and why. */
 const notYet: Partial<Record<ReasonCode, string>> = {
@@ -48,6 +64,23 @@ function routed(
   assert.ok(office !== undefined);
   const frame = udpBetween(4, world.machine("w"), { ...to, mac: office.mac }, { src: 1, dst: 2 }, undefined, { ttl });
   return world.send("w", frame);
+}
+
+/** Puts a router of `w` in front of an external network, whose wire both hosts have; gives who is outside, and how it sends. */
+function opened(world: TestFabric, subnetScope = 0) {
+  world.wire("public");
+  const send = world.outside("public", "out");
+  world.change(externalChanges());
+  if (subnetScope !== 0) world.change(scopeOf(subnetScope));
+  const made = world.route(router);
+  world.change(gatewayChanges(made));
+  meetUpstream(world);
+  const { office } = made.interfaces;
+  assert.ok(office !== undefined);
+  const away = { ...stranger, mac: office.mac };
+  const leave = (version: 4 | 6, src = 1) =>
+    world.send("w", udpBetween(version, world.machine("w"), away, { src, dst: 2 }));
+  return { made, send, leave };
 }
 
 type Meet = (world: TestFabric) => Journey;
@@ -136,6 +169,32 @@ const meets: Partial<Record<ReasonCode, Meet>> = {
     world.route({ number: 2, on: { lab: 9 }, routes: to("10.0.2.1") });
     return routed(world, nowhere, { routes: to("10.0.2.9") });
   },
+  "physical-missing": (world) => {
+    return world.send("bare", udp(4, world.machine("bare"), { ...world.machine("a"), mac: "02:00:00:00:00:01" }, 1));
+  },
+  "vlan-unknown": (world) => {
+    world.wire("private", ["h1"]);
+    const frame = arpRequest(stranger, "203.0.113.10");
+    const tag = Uint8Array.of(0x81, 0, 0, 7);
+    return world.outside("private", "out")(Buffer.concat([frame.subarray(0, 12), tag, frame.subarray(12)]));
+  },
+  "nat-no-translation": (world) => opened(world, 1).leave(6),
+  "nat-no-port-block": (world) => opened(world).leave(4),
+  "nat-exhausted": (world) => {
+    const { made, leave } = opened(world);
+    world.change([leaseChange(made, "h1", 1024)]);
+    for (let src = 1; src <= 64; src += 1) assert.deepEqual(leave(4, src).delivered, ["out"]);
+    return leave(4, 65);
+  },
+  "nat-no-connection": (world) => {
+    const { made, send } = opened(world);
+    world.change([leaseChange(made, "h1", 1024)]);
+    return send(udpBetween(4, stranger, { mac: macOfHost("h1"), ...gatewayOf(1) }, { src: 1, dst: 1024 }));
+  },
+  "outside-unknown": (world) => {
+    const { send } = opened(world);
+    return send(udpBetween(4, stranger, { mac: macOfHost("h1"), ip4: "203.0.113.99", ip6: "::" }, { src: 1, dst: 2 }));
+  },
   "tunnel-source": (world) => {
     const frame = udp(4, world.machine("c"), world.machine("a"), 1);
     return world.inject({ from: "192.0.2.66", to: "192.0.2.1", key: 1, srcPort: 3, dstPort: 1, frame });
@@ -166,8 +225,14 @@ for (const reason of given) {
         shut: { host: "h2", groups: ["shut"] },
         open: "h1",
       }),
-      routedNet(1, "office", { w: "h1" }, { subnet4: { subnetpool_id: poolId(1) } }),
+      routedNet(
+        1,
+        "office",
+        { w: "h1" },
+        { subnet4: { subnetpool_id: poolId(1) }, subnet6: { subnetpool_id: poolId(1) } },
+      ),
       routedNet(2, "lab", { y: "h2" }),
+      net("wired", { bare: "h1" }, { network: onWire }),
     );
     const meet = meets[reason];
     assert.ok(meet !== undefined, `no packet here meets ${reason}`);

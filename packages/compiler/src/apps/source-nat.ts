@@ -41,7 +41,7 @@ function toPorts(net: number, lease: NatLease, ingress: string | undefined, acti
   );
 }
 
-export const sourceNat = app("source nat", [ExtIn, LeaseHosts, OwnLease, SnatNew], (here) => [
+export const sourceNat = app("source-nat", [ExtIn, LeaseHosts, OwnLease, SnatNew], (here) => [
   derive("lease", NatLease, (lease, view) => {
     const holder = view.get(Host, lease.host_id);
     const net = view.ask(networkKey, lease.network_id);

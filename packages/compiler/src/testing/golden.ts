@@ -5,13 +5,28 @@
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Attachment, Engine, type Host } from "@selvage/model";
-import { put } from "@selvage/model/testing";
-import { type Row, rowText } from "@selvage/pipeline";
+import { Attachment, type Change, Engine, type Host, LearnedNeighbour, NdpProxy } from "@selvage/model";
+import { makeLearnedNeighbour, makeNdpProxy, put } from "@selvage/model/testing";
+import { physicalName, type Row, rowText } from "@selvage/pipeline";
 import type { App } from "../app.ts";
-import { hostsOf, intentOf, net, routedNet } from "./intent.ts";
+import { hostsOf, intentOf, type Machine, net, routedNet } from "./intent.ts";
+import {
+  externalChanges,
+  floatingChange,
+  forwardingChanges,
+  gatewayChanges,
+  leaseChange,
+  upstream,
+} from "./outside.ts";
 import { anythingOut, type PolicyPlan } from "./policy.ts";
-import { poolId, routerOf, scopeOf } from "./routers.ts";
+import { poolId, routerOf, scopeOf, type TestRouter } from "./routers.ts";
+
+const onVlan = {
+  "provider:network_type": "vlan",
+  "provider:physical_network": "public",
+  "provider:segmentation_id": 42,
+  key: 0xf00001,
+};
 
 /** A group of each kind of rule: ports, ICMP, groups both ways, a prefix, an address group; and a stateless one. */
 const policy: PolicyPlan = {
@@ -51,7 +66,13 @@ export function goldenRows(app: App): readonly Row[] {
     { ip_address: "2001:db8::c8", mac_address: "00:00:5e:00:02:07" },
     { ip_address: "10.0.0.208/28", mac_address: "fa:16:3e:00:00:03" },
   ];
-  const hosts = hostsOf(3).map((host): Host => (host.name === "h3" ? { ...host, tunnel_ip: null } : host));
+  const hosts = hostsOf(3).map(
+    (host): Host => ({
+      ...host,
+      physical_networks: ["public"],
+      ...(host.name === "h3" ? { tunnel_ip: null } : {}),
+    }),
+  );
   const plans = [
     net("blue", {
       here: "h1",
@@ -97,8 +118,9 @@ export function goldenRows(app: App): readonly Row[] {
     routedNet(3, "transit", {}, { subnet4: { subnetpool_id: poolId(1) } }),
     routedNet(4, "cellar", { press: "h2" }),
     routedNet(5, "attic", { lamp: "h2" }),
+    net("dmz", { bastion: "h1", mail: "h2" }, { network: onVlan }),
   ];
-  const { changes: made, plugged, networks } = intentOf(hosts, plans, policy);
+  const { changes: made, plugged, networks, machines } = intentOf(hosts, plans, policy);
   const routers = [
     {
       number: 1,
@@ -116,13 +138,43 @@ export function goldenRows(app: App): readonly Row[] {
     { number: 3, on: { office: 3, cellar: 3 }, up: false },
     { number: 4, on: { attic: 1 } },
   ];
-  const changes = [...made, ...scopeOf(1), ...routers.flatMap((plan) => routerOf(plan, networks).changes)];
+  const routed = routers.map((plan) => routerOf(plan, networks));
+  const changes = [
+    ...made,
+    ...scopeOf(1),
+    ...routed.flatMap((router) => router.changes),
+    ...outsideOf(routed, machines),
+  ];
   const engine = new Engine<Row>({ derivations: app.derivations({ name: "h1" }) });
-  const facts = plugged.filter(({ host }) => host === "h1").map(({ port }) => put(Attachment, { id: port }));
+  const interfaces = plugged.filter(({ host }) => host === "h1").map(({ port }) => port);
+  const facts = [...interfaces, physicalName("public")].map((id) => put(Attachment, { id }));
   engine.apply([...changes, ...facts], 1);
   assert.deepEqual([...engine.quarantined.keys()], []);
   assert.deepEqual(engine.conflicts(), []);
   return [...engine.rows()];
+}
+
+/** The first router goes out by a flat external network, the fourth, which no machine here is behind, too; a network stands on a VLAN beside it. */
+function outsideOf(routed: readonly TestRouter[], machines: ReadonlyMap<string, Machine>): readonly Change[] {
+  const [first, , , fourth] = routed;
+  const [desk, lamp] = ["desk", "lamp"].map((name) => machines.get(name));
+  if (first === undefined || fourth === undefined || desk === undefined || lamp === undefined) return [];
+  return [
+    ...externalChanges(),
+    ...gatewayChanges(first),
+    ...gatewayChanges(fourth),
+    leaseChange(first, "h1", 1024, 128),
+    leaseChange(first, "h2", 2048),
+    leaseChange(fourth, "h2", 1024),
+    floatingChange(1, first, desk),
+    floatingChange(2, fourth, lamp),
+    ...forwardingChanges(3, first, [
+      [8080, desk, 80, "tcp"],
+      [5353, lamp, 53, "udp"],
+    ]),
+    put(NdpProxy, makeNdpProxy({ router_id: first.router.id, port_id: desk.port.id, ip_address: desk.ip6 })),
+    put(LearnedNeighbour, makeLearnedNeighbour({ mac: upstream.mac })),
+  ];
 }
 
 /** Compares an app's rows with its golden file. */
