@@ -18,6 +18,8 @@ export interface AgentOptions {
   /** Where other hosts' tunnels reach this one. */
   readonly tunnelIp: string;
   readonly datapath: Datapath;
+  /** Names of the physical networks that this host has. */
+  readonly physicalNetworks?: readonly string[];
   /** Type of its bridge's datapath, where that is known: told to Nova with each port. */
   readonly datapathType?: DatapathType;
   readonly settings?: Partial<AgentSettings>;
@@ -56,6 +58,7 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
     host,
     tunnelIp,
     datapath,
+    ...(options.physicalNetworks === undefined ? {} : { physicalNetworks: options.physicalNetworks }),
     ...(options.datapathType === undefined ? {} : { datapathType: options.datapathType }),
     dial: dialWebSocket({
       endpoint,

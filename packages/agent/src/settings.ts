@@ -1,5 +1,6 @@
 /** What an operator may set of an agent: each option declared once, with its default, unit and what it does. */
 import { isIP } from "node:net";
+import { bridgeMappings } from "@selvage/datapath";
 import { type Static, Type } from "typebox";
 
 /** `unit` is what an option's number counts. */
@@ -56,6 +57,12 @@ export const agentOptions = Type.Object(
       default: "",
       pattern: "^(|system|netdev)$",
     }),
+    bridgeMappings: Type.String({
+      description:
+        "Physical networks that this host has, each with the bridge that leads to it: NETWORK:BRIDGE, several with commas between; empty: none",
+      default: "",
+      pattern: "^( *[A-Za-z0-9_.-]+:[A-Za-z0-9_.-]{1,15} *(,|$))*$",
+    }),
     healthPort: Type.Integer({
       description:
         "Port on 127.0.0.1 for /healthz, /readyz, /v1/status, /v1/flows and /metrics; 0: the unix socket DATA/agent.sock instead",
@@ -87,8 +94,18 @@ export function agentSettingsOf({ auditInterval, dhcpLeaseTime, dhcpDomain }: Ag
 /** What a schema cannot say: mistakes of options that each by itself are well formed. */
 export function agentMistakes({
   tunnelIp,
+  bridgeMappings: mappings,
 }: AgentConfig): readonly { readonly field: string; readonly message: string }[] {
-  return isIP(tunnelIp) === 0 ? [{ field: "tunnelIp", message: `"${tunnelIp}" is not an IPv4 or IPv6 address` }] : [];
+  const mistakes: { readonly field: string; readonly message: string }[] = [];
+  if (isIP(tunnelIp) === 0)
+    mistakes.push({ field: "tunnelIp", message: `"${tunnelIp}" is not an IPv4 or IPv6 address` });
+  try {
+    bridgeMappings(mappings);
+  } catch (cause) {
+    if (!(cause instanceof TypeError)) throw cause;
+    mistakes.push({ field: "bridgeMappings", message: cause.message });
+  }
+  return mistakes;
 }
 
 /** Throws RangeError on a setting that cannot work. */

@@ -4,6 +4,7 @@ import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { attempt, ipBatch, run } from "./command.ts";
 import { LabError } from "./failure.ts";
+import { PHYSICAL_BRIDGE, WIRE_INTERFACE, wireToOutside } from "./outside.ts";
 import { type Supervised, supervise } from "./supervise.ts";
 import { UNDERLAY_MTU } from "./underlay.ts";
 
@@ -112,6 +113,7 @@ async function wire(plan: HostPlan): Promise<void> {
     `link set ${outer} master ${UNDERLAY_BRIDGE} addrgenmode none up`,
   ]);
   await ipBatch(["link set lo up", `link set ${UPLINK} addrgenmode none up`], name);
+  await wireToOutside(name);
   await run(["ethtool", "-K", outer, "tx", "off"]);
   await run(inHost(name, ["ethtool", "-K", UPLINK, "tx", "off"]));
   // The uplink belongs to the switch: without this its own kernel interface, too, would answer ARP for the tunnel address, with a MAC
@@ -189,6 +191,10 @@ export async function startHost(plan: HostPlan, output: HostOutput): Promise<Lab
         ...["--", "set", "Interface", UPLINK_BRIDGE, `mtu_request=${UNDERLAY_MTU}`],
         ...["--", "--may-exist", "add-port", UPLINK_BRIDGE, UPLINK],
         ...["--", "set", "Interface", UPLINK, `mtu_request=${UNDERLAY_MTU}`],
+        ...["--", "--may-exist", "add-br", PHYSICAL_BRIDGE],
+        ...["--", "set", "Bridge", PHYSICAL_BRIDGE, "datapath_type=netdev", "fail_mode=standalone"],
+        ...["--", "--may-exist", "add-port", PHYSICAL_BRIDGE, WIRE_INTERFACE],
+        ...["--", "set", "Interface", WIRE_INTERFACE, `mtu_request=${UNDERLAY_MTU}`],
         ...["--", "--may-exist", "add-br", INTEGRATION_BRIDGE],
         ...["--", "set", "Bridge", INTEGRATION_BRIDGE, "datapath_type=netdev", "fail_mode=secure"],
         "protocols=OpenFlow10,OpenFlow11,OpenFlow12,OpenFlow13,OpenFlow14,OpenFlow15",

@@ -17,6 +17,7 @@ import { LabError } from "./failure.ts";
 import { type AgentPlan, type HostPlan, hostPaths, inHost, type LabHost, makeUnderlay, startHost } from "./host.ts";
 import { type LabRecord, type RecordedHost, readLabRecord, writeLabRecord } from "./lab-record.ts";
 import { dropStalePorts, type LabMachine, type MachinePlan, startMachine } from "./machine.ts";
+import { makeOutside, PHYSICAL_BRIDGE, PHYSICAL_NETWORK } from "./outside.ts";
 import { dataPaths, hostDirectory, JOINED } from "./paths.ts";
 import { message, type Supervised } from "./supervise.ts";
 import { parseUnderlay } from "./underlay.ts";
@@ -104,6 +105,7 @@ export async function startLabInit(launch: LabLaunch, onStop: () => void): Promi
   };
   await run(["mount", "--make-rprivate", "/"]);
   await makeUnderlay();
+  await makeOutside();
 
   const hosts = new Map<string, LabHost>();
   const machines = new Map<string, LabMachine>();
@@ -159,6 +161,7 @@ export async function startLabInit(launch: LabLaunch, onStop: () => void): Promi
         ...["agent", "run", "--no-config", "--data", data, "--ovsdb", `unix:${hostPaths(directory).databaseSocket}`],
         // As the lab makes its bridges (host.ts).
         ...["--tunnel-ip", tunnelIp, "--datapath-type", "netdev"],
+        ...["--bridge-mappings", `${PHYSICAL_NETWORK}:${PHYSICAL_BRIDGE}`],
       ],
       env: {},
     };

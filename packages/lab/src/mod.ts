@@ -19,6 +19,7 @@ export {
   startLab,
   stopLab,
 } from "./lab-process.ts";
+export { OUTSIDE, OUTSIDE_RANGES, PHYSICAL_NETWORK } from "./outside.ts";
 export { type DataPaths, DEFAULT_DATA_DIRECTORY, dataPaths, hostDirectory } from "./paths.ts";
 export { captureInLab, execInLab, findMachine, placeOf, plug, unplug } from "./plugging.ts";
 export { isAlive, type ProcessIdentity } from "./processes.ts";

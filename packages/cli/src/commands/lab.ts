@@ -7,6 +7,7 @@ import {
   findMachine,
   LabError,
   type MachineState,
+  OUTSIDE,
   openFabric,
   openLab,
   outerPid,
@@ -69,7 +70,7 @@ export async function labUnplug(port: string, flags: LabFlags, output: Output = 
   return Exit.ok;
 }
 
-/** Runs `selvage lab exec WHERE -- COMMAND…` and gives the command's exit code; 125 when it could not be run at all. */
+/** Runs `selvage lab exec WHERE -- COMMAND…`, in a machine, a host or `outside`, and gives the command's exit code; 125 when it could not be run at all. */
 export async function labExec(
   where: string,
   command: readonly string[],
@@ -78,6 +79,8 @@ export async function labExec(
 ): Promise<number> {
   try {
     const { paths, lab } = await openLab(dataDirectory(flags.data));
+    // The machine outside is a namespace of the lab's as a host's is.
+    if (where === OUTSIDE) return await execInLab(lab.first.pid, { kind: "host", name: OUTSIDE }, command);
     const state = await askControl(paths.labSocket, { op: "state" });
     if (flags.inHost !== true) return await execInLab(lab.first.pid, placeOf(findMachine(state, where)), command);
     if (!state.hosts.some((host) => host.name === where)) {

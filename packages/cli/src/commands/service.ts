@@ -45,16 +45,24 @@ export async function serverRun(given: Given, start: ServerStart): Promise<numbe
   const { serverPart } = await import("../config/server.ts");
   const read = await readConfig(serverPart, given);
   const { value: config, warnings } = read;
-  const { data, host, port, socket, store, certificate, nova } = config;
+  const { data, host, port, socket, store, certificate, nova, metadata } = config;
   const { olderLog } = start;
   const destination = olderLog === undefined ? {} : { destination: boundedStandardError(olderLog) };
   const log = await openLog("server", { ...config.log, ...destination }, warnings);
   const plugins: readonly ServerPlugin[] = [
-    relay({ names: certificate.names, ips: certificate.addresses }),
+    relay({ names: certificate.names, ips: certificate.addresses, metadata }),
     ...(nova.authUrl === "" ? [] : [novaEvents(nova)]),
   ];
   const runAs = userOf(data);
-  const asked = { data, host, port, socket, store, "nova.passwordFile": nova.passwordFile };
+  const asked = {
+    data,
+    host,
+    port,
+    socket,
+    store,
+    "nova.passwordFile": nova.passwordFile,
+    "metadata.secretFile": metadata.secretFile,
+  };
   const server = await startServer({
     dataDir: data,
     host,
@@ -86,18 +94,20 @@ export async function serverRun(given: Given, start: ServerStart): Promise<numbe
 /** Runs the agent; resolves when it has been told to end. Forwarding goes on after it. Throws ConfigInvalid, ConfigUnreadable, NotJoined. */
 export async function agentRun(given: Given): Promise<number> {
   const { agentSettingsOf, startAgent } = await import("@selvage/agent");
-  const { OvsDatapath } = await import("@selvage/datapath");
+  const { bridgeMappings: networksOf, OvsDatapath } = await import("@selvage/datapath");
   const { openLog, readConfig } = await import("../config/parts.ts");
   const { underItsSetting } = await import("../config/system-errors.ts");
   const { agentPart } = await import("../config/agent.ts");
   const read = await readConfig(agentPart, given);
   const { value: config, warnings } = read;
-  const { tunnelIp, data, ovsdb: database, bridge, datapathType, healthPort } = config;
+  const { tunnelIp, data, ovsdb: database, bridge, datapathType, bridgeMappings, healthPort } = config;
   const log = await openLog("agent", config.log, warnings);
-  const datapath = new OvsDatapath({ database, bridge, datapathType, tunnelIp, log: log.child("datapath") });
+  const placed = { database, bridge, datapathType, bridgeMappings, tunnelIp };
+  const datapath = new OvsDatapath({ ...placed, log: log.child("datapath") });
   const agent = await startAgent({
     dataDir: data,
     tunnelIp,
+    physicalNetworks: [...networksOf(bridgeMappings).keys()],
     datapath,
     ...(datapathType === "system" || datapathType === "netdev" ? { datapathType } : {}),
     settings: agentSettingsOf(config),
