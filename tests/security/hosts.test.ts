@@ -222,7 +222,7 @@ test("a host is sent its own need, and whatever it says it holds it is told noth
       if (kind === "host") assert.equal(id, a.id);
       for (const group of groupsNamed(kind, id)) assert.deepEqual(groupsOfA, [group], "a group that its port is in");
     }
-    assert.doesNotMatch(all, /of-nobody-else|port-a|port-b|PRIVATE KEY|argon2|red-network|certificate_fingerprint/);
+    assert.doesNotMatch(all, /of-nobody-else|port-b|PRIVATE KEY|argon2|red-network|certificate_fingerprint/);
     assert.equal(all.includes(b.id) && !("held" in more), false, "another host is not named to it");
     assert.equal(all.includes("198.18.0.2"), false, "nor where its tunnels end");
     await stream.close();
@@ -312,6 +312,7 @@ test("every TLS route, by the table: without a certificate, with one of another 
   const bodies: Readonly<Record<string, unknown>> = {
     "POST /v1/join": { token: server.admin.token, csr: csrPem },
     "POST /v1/renew": { csr: csrPem },
+    "POST /v1/metadata": { port: ports.a, method: "GET", path: "/", body: "" },
     "GET /v1/sync": undefined,
   };
   for (const { method, path, access } of tlsRoutes) {

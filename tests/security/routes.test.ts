@@ -186,6 +186,7 @@ function caseOf({ method, path }: RouteShape): Case {
     "POST /v1/hosts": { name: "taken" },
     "POST /v1/trace": { from: idOf("ports"), to: "fd00:ed::9" },
     "POST /v1/keys": { key: "authority" },
+    "PUT /v1/ports/{id}/user-data": { user_data: "dGFrZW4=" },
   };
   const needsBody = method === "POST" || method === "PATCH" || (method === "PUT" && path.startsWith("/v2.0"));
   const body = bodies[`${method} ${path}`] ?? (needsBody ? networkingBody(method, path) : undefined);

@@ -57,6 +57,18 @@ export const ownErrors = {
     "The certificate request is not acceptable: %(reason)s.",
     "Send a PKCS#10 request in PEM, signed by its own EC P-256 key.",
   ),
+  PortNotOnHost: own(
+    403,
+    "host",
+    "Port %(port)s is not bound on the host that asks.",
+    "A host may ask only for its own ports: see binding:host_id of the port.",
+  ),
+  MetadataUnavailable: own(
+    503,
+    "service",
+    "Nova's metadata service gave no answer: %(reason)s.",
+    "Set metadata.novaUrl and metadata.secretFile of the server, and look whether Nova's metadata service listens there.",
+  ),
   ProtocolVersionUnsupported: own(
     426,
     "host",

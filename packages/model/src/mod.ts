@@ -49,7 +49,7 @@ export {
   segmentOf,
   vlanTags,
 } from "./resources/network.ts";
-export { type AddressPair, type FixedIp, Port, portKeys } from "./resources/port.ts";
+export { type AddressPair, type FixedIp, longestUserData, Port, portKeys } from "./resources/port.ts";
 export { Quota } from "./resources/quota.ts";
 export {
   aboutOf,

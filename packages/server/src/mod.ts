@@ -13,7 +13,7 @@ export type { Exchange, Handler, Reply } from "./http/exchange.ts";
 export { headerOf } from "./http/exchange.ts";
 export { authorityFingerprint, authorityOf } from "./identity/bootstrap.ts";
 export { novaEvents } from "./nova/nova.ts";
-export type { NovaOptions } from "./nova/options.ts";
+export type { MetadataOptions, NovaOptions } from "./nova/options.ts";
 export type { RunAs } from "./privileges.ts";
 export { relay } from "./relay/plugin.ts";
 export {

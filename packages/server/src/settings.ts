@@ -1,7 +1,7 @@
 /** What an operator may set of a server: each option declared once, with its default, unit and what it does; everything else is data or a constant of a protocol. */
 import { isIP } from "node:net";
 import { type Static, type TProperties, Type } from "typebox";
-import { novaOptions } from "./nova/options.ts";
+import { metadataOptions, novaOptions } from "./nova/options.ts";
 
 /** What an option's declaration says besides its JSON Schema: `unit` is what its number counts. */
 const settingsProperties = {
@@ -179,6 +179,7 @@ export type ServerConfig = Static<typeof serverOptions>;
 
 /** Every declared default under its name. */
 function defaultsOf(properties: TProperties): Readonly<Record<string, unknown>> {
+    metadata: metadataOptions,
   return Object.fromEntries(
     Object.entries(properties).map(([name, schema]) => [name, "default" in schema ? schema.default : undefined]),
   );
@@ -206,8 +207,13 @@ export const noQuotas: Partial<ServerSettings> = Object.freeze(
 
 /** What a schema cannot say: mistakes of options that each by itself are well formed. */
 export function serverMistakes(options: ServerConfig): readonly { readonly field: string; readonly message: string }[] {
-  const { publicUrl, certificate, nova } = options;
-  const urls = { publicUrl, "nova.authUrl": nova.authUrl, "nova.endpoint": nova.endpoint };
+  const { publicUrl, certificate, nova, metadata } = options;
+  const urls = {
+    publicUrl,
+    "nova.authUrl": nova.authUrl,
+    "nova.endpoint": nova.endpoint,
+    "metadata.novaUrl": metadata.novaUrl,
+  };
   return [
     ...Object.entries(urls)
       .filter(([, url]) => url !== "" && !isHttpUrl(url))
@@ -225,5 +231,8 @@ const isHttpUrl = (text: string): boolean => URL.canParse(text) && /^https?:$/.t
 
 /** The MTU that a network gets, and may have at most. */
 export function largestMtu(settings: ServerSettings): number {
+    ...(metadata.novaUrl !== "" && metadata.secretFile === ""
+      ? [{ field: "metadata.secretFile", message: "it is required where metadata.novaUrl is set" }]
+      : []),
   return settings.underlayMtu - settings.tunnelOverhead;
 }

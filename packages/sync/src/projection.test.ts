@@ -1,4 +1,4 @@
-/** What a host may see of an object: the declared fields, more of its own ports, and never a name or a secret. */
+/** What a host may see of an object: the declared fields, of its own ports what their machines may know of themselves, and never another's name or a secret. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
@@ -38,6 +38,9 @@ import {
 } from "@selvage/model/testing";
 import { dependsOnHost, isLocal, project, projectedResources } from "./projection.ts";
 
+/** What the metadata service tells a machine of itself. */
+const own = { name: "own", project_id: "own", device_id: "own", user_data: "own" };
+
 const objects = [
   [Host, makeHost({ certificate_fingerprint: "secret" })],
   [Network, makeNetwork({ name: "secret", description: "secret" })],
@@ -49,7 +52,7 @@ const objects = [
   [SecurityGroupRule, makeSecurityGroupRule({ description: "secret", remote_ip_prefix: "secret" })],
   [AddressGroup, makeAddressGroup({ name: "secret" })],
   [SecurityGroupSet, makeSecurityGroupSet()],
-  [Port, makePort({ name: "secret", device_id: "secret", "binding:host_id": "h1", "binding:profile": { secret: 1 } })],
+  [Port, makePort({ ...own, description: "secret", "binding:host_id": "h1", "binding:profile": { secret: 1 } })],
   [FloatingIp, makeFloatingIp({ description: "secret" })],
   [PortForwarding, makePortForwarding({ description: "secret" })],
   [NdpProxy, makeNdpProxy({ name: "secret" })],
@@ -70,6 +73,7 @@ test("every projection bears the id, exactly the declared fields, and nothing th
       assert.deepEqual(Object.keys(cut).sort(), wanted.map(([name]) => name).sort());
       assert.equal(cut.id, object.id);
       assert.doesNotMatch(JSON.stringify(cut), /secret/);
+      assert.equal(/own/.test(JSON.stringify(cut)), resource.kind === Port.kind && distance === "near");
     }
   }
 });

@@ -26,6 +26,7 @@ export function commonVersion(mine: readonly number[], theirs: readonly number[]
 export const syncPath = "/v1/sync";
 export const joinPath = "/v1/join";
 export const renewPath = "/v1/renew";
+export const metadataPath = "/v1/metadata";
 
 /** The server pings this often, and takes a host for gone after three silent intervals; the agent does the same. Milliseconds. */
 export const pingInterval = 5_000;

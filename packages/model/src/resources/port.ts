@@ -49,11 +49,17 @@ const addressPairs: FieldType<readonly AddressPair[]> = {
 export const portKeys = { first: 1, last: 0xffffff } as const;
 
 export const Port = resource({
+/** Characters of base64 that a port's user data may have: as many as Nova takes of a server's. */
+export const longestUserData = 65_535;
+
   kind: "port",
   plural: "ports",
   fields: {
     ...taggedFields(),
     /** Ports alone may be made with them (`tag-ports-during-bulk-creation`). */
+    // What the metadata service tells a machine of itself: its own host has it.
+    name: { ...taggedFields().name, projected: "local" },
+    project_id: { ...taggedFields().project_id, projected: "local" },
     tags: { ...tags, create: "optional" },
     network_id: reference(uuid(), "network", "refuse", {
       create: "required",
@@ -91,7 +97,16 @@ export const Port = resource({
     router_id: reference(nullable(uuid()), "router", "refuse", { readers: "hidden", default: null, projected: "all" }),
     /** The router whose gateway it is, on an external network; null: none. */
     gateway_of: reference(nullable(uuid()), "router", "refuse", { readers: "hidden", default: null, projected: "all" }),
-    device_id: field(text(255), { create: "optional", update: "allowed", default: "", filter: true, sort: true }),
+    device_id: field(text(255), {
+      create: "optional",
+      update: "allowed",
+      default: "",
+      filter: true,
+      sort: true,
+      projected: "local",
+    }),
+    /** What the metadata service gives its machine as user data, in base64 (RFC 4648); empty: none. By a route of its own. */
+    user_data: field(text(longestUserData), { readers: "hidden", default: "", projected: "local" }),
     device_owner: field(text(255), { create: "optional", update: "allowed", default: "", filter: true, sort: true }),
     /** Absent in POST: the network's. Every host of the network is told: where one is without, addresses that nobody is known to have are asked around. */
     port_security_enabled: field(boolean(), { create: "optional", update: "allowed", projected: "all" }),

@@ -125,6 +125,7 @@ export function makePort(partial: Partial<Port> = {}): Port {
     failed_host: "",
     "binding:profile": {},
     "binding:vnic_type": "normal",
+    user_data: "",
     key: 1,
     ...partial,
   };

@@ -38,3 +38,27 @@ export const novaOptions = Type.Object(
   { additionalProperties: false },
 );
 export type NovaOptions = Static<typeof novaOptions>;
+
+/** What an operator may set of Nova's metadata service: the section `metadata` of a server's options. */
+export const metadataOptions = Type.Object(
+  {
+    novaUrl: Type.String({
+      description:
+        "Where Nova's metadata service listens, such as http://nova:8775, to ask it for the machines of agents whose setting metadata is nova; empty: it is not asked",
+      default: "",
+    }),
+    secretFile: Type.String({
+      description: "A file with Nova's metadata_proxy_shared_secret in its first line; hosts never see it",
+      default: "",
+    }),
+    timeout: Type.Integer({
+      description: "How long Nova may take for one question",
+      unit: "ms",
+      default: 10_000,
+      minimum: 100,
+      maximum: 600_000,
+    }),
+  },
+  { additionalProperties: false },
+);
+export type MetadataOptions = Static<typeof metadataOptions>;

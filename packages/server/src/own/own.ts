@@ -15,6 +15,7 @@ import { requireOwnAdmin } from "./request.ts";
 import { tracePacket } from "./trace.ts";
 import type { Tracer } from "./tracer.ts";
 
+import { deleteUserData, putUserData, showUserData } from "./user-data.ts";
 export interface OwnApi {
   readonly writer: Writer;
   readonly store: Pick<Store, "driver" | "durable" | "bounds" | "tail">;
@@ -66,6 +67,24 @@ export const ownRoutes: readonly Route<Asked>[] = Object.freeze([
     answer: ({ api, caller }, exchange, host = "") => deleteHost(api, exchange, caller, host),
   },
   {
+  {
+    method: "GET",
+    path: "/v1/ports/{id}/user-data",
+    access: "policy",
+    answer: ({ api, caller }, _, id = "") => showUserData(api, caller, id),
+  },
+  {
+    method: "PUT",
+    path: "/v1/ports/{id}/user-data",
+    access: "policy",
+    answer: ({ api, caller }, exchange, id = "") => putUserData(api, exchange, caller, id),
+  },
+  {
+    method: "DELETE",
+    path: "/v1/ports/{id}/user-data",
+    access: "policy",
+    answer: ({ api, caller }, exchange, id = "") => deleteUserData(api, exchange, caller, id),
+  },
     method: "POST",
     path: "/v1/keys",
     access: "admin",

@@ -7,9 +7,10 @@ import { createServer, type Server } from "node:https";
 import type { Duplex } from "node:stream";
 import { TLSSocket } from "node:tls";
 import { type Clock, entryOf, fail, isError, type KeyPair, type Log, type SelvageError } from "@selvage/base";
-import { joinPath, maxMessage, pingInterval, renewPath, silenceLimit, syncPath } from "@selvage/sync";
+import { joinPath, maxMessage, metadataPath, pingInterval, renewPath, silenceLimit, syncPath } from "@selvage/sync";
 import { type WebSocket, WebSocketServer } from "ws";
 import type { RouteShape } from "../http/route.ts";
+import type { NovaMetadata } from "../nova/metadata.ts";
 import type { Admission } from "./admission.ts";
 import type { Peer, Peers } from "./peers.ts";
 import type { Channel } from "./session.ts";
@@ -19,6 +20,8 @@ export interface EndpointOptions {
   readonly peers: Peers;
   readonly admission: Admission;
   readonly streams: Streams;
+  /** Nova's metadata service, where it is asked. */
+  readonly nova: NovaMetadata | undefined;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -33,6 +36,7 @@ export interface Credentials {
 export const tlsRoutes = [
   { method: "POST", path: joinPath, access: "join-token" },
   { method: "POST", path: renewPath, access: "host" },
+  { method: "POST", path: metadataPath, access: "host" },
   { method: "GET", path: syncPath, access: "host" },
 ] as const satisfies readonly RouteShape[];
 
@@ -80,7 +84,7 @@ export class Endpoint {
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { admission, log } = this.#options;
+    const { admission, nova, log } = this.#options;
     const path = request.url ?? "/";
     try {
       const route = tlsRoutes.find((each) => each.method === request.method && each.path === path);
@@ -91,6 +95,13 @@ export class Endpoint {
         case renewPath: {
           const peer = this.#peerOf(request);
           reply(response, 200, await admission.renew(await bodyOf(request), peer));
+          break;
+        }
+        case metadataPath: {
+          const peer = this.#peerOf(request);
+          const body = await bodyOf(request);
+          if (nova === undefined) throw fail("MetadataUnavailable", { reason: "this server is not told where it is" });
+          reply(response, 200, await nova.ask(peer.hostId, body));
           break;
         }
         // The stream is no request: it is upgraded.

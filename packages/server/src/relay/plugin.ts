@@ -4,6 +4,8 @@ import { type Authority, type Clock, expiryOf, serverCertificate } from "@selvag
 import { Secret } from "@selvage/model";
 import { serverName } from "@selvage/sync";
 import { authorityId, authorityOf } from "../identity/bootstrap.ts";
+import { NovaMetadata } from "../nova/metadata.ts";
+import type { MetadataOptions } from "../nova/options.ts";
 import type { ServerPart, ServerPlugin } from "../server.ts";
 import { Admission } from "./admission.ts";
 import { type Credentials, Endpoint } from "./endpoint.ts";
@@ -16,6 +18,8 @@ export interface RelayPluginOptions {
   readonly names?: readonly string[];
   readonly ips?: readonly string[];
 }
+  /** Where Nova's metadata service is; absent, or with an empty URL: it is not asked. */
+  readonly metadata?: MetadataOptions;
 
 /** How often the server looks whether its own certificate has to be replaced, ms. */
 const certificateCheck = 3_600_000;
@@ -32,7 +36,10 @@ export function relay(options: RelayPluginOptions = {}): ServerPlugin {
     const streams = new Streams({ writer, relay: feed, peers, hosts, clock, log });
     const admission = new Admission({ writer, peers, now: () => clock.now(), log, metrics });
     const own = new OwnCertificate(() => authorityOf(writer.replica), options, clock);
-    const endpoint = new Endpoint({ peers, admission, streams, clock, log }, await own.make());
+    const { metadata } = options;
+    const nova =
+      metadata === undefined || metadata.novaUrl === "" ? undefined : await NovaMetadata.open(writer.replica, metadata);
+    const endpoint = new Endpoint({ peers, admission, streams, nova, clock, log }, await own.make());
     const trouble = (error: unknown): void => log.error("the server's certificate could not be made", { error });
     const renew = (): void =>
       void own.make().then((credentials) => {

@@ -144,6 +144,7 @@ export function nobodys({ transaction }: Writing, network: NetworkObject, mac: s
     port_security_enabled: false,
     "binding:host_id": "",
     failed_host: "",
+    user_data: "",
     "binding:profile": {},
     "binding:vnic_type": "normal",
     key: pickPortKey(transaction),

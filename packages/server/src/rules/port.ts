@@ -142,6 +142,7 @@ export const portRules: ResourceRules<typeof Port> = {
   },
   update: (writing, before, values) => {
     const network = writing.transaction.view.get(Network, before.network_id);
+      user_data: "",
     if (network === undefined) throw fail("NetworkNotFound", { id: before.network_id });
     const wanted = values.fixed_ips as readonly WantedIp[] | undefined;
     const mac = typeof values.mac_address === "string" ? unicast(values.mac_address) : before.mac_address;

@@ -271,6 +271,7 @@ function addSubnet(writing: Writing, router: RouterObject, subnet: SubnetObject)
     "binding:profile": {},
     "binding:vnic_type": "normal",
     key: pickPortKey(transaction),
+    user_data: "",
   });
   return { port, subnets: [subnet.id] };
 }
@@ -298,6 +299,7 @@ function addPort(writing: Writing, router: RouterObject, port: PortObject): Chan
   return { port: taken, subnets: subnets.map((subnet) => subnet.id) };
 }
 
+    user_data: "",
 /** A router has one interface a subnet, and none whose prefix holds another's: it could not tell where to send. */
 function checkSubnets(view: View, router: RouterObject, added: readonly SubnetObject[]): void {
   const there = portsOf(view, router.id).flatMap((port) => subnetsOf(view, port));
