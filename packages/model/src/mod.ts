@@ -3,6 +3,17 @@ export * from "./address/mod.ts";
 export { completed } from "./completed.ts";
 export * from "./derivation.ts";
 export {
+  addressLabel,
+  addressOfLabel,
+  type DnsAssignment,
+  defaultDomain,
+  dnsAssignment,
+  dnsDomain,
+  dnsKey,
+  fullName,
+  zoneOf,
+} from "./dns.ts";
+export {
   type Delta,
   Engine,
   type EngineCounters,
@@ -39,7 +50,7 @@ export {
   Secret,
   User,
 } from "./resources/identity.ts";
-export { leasedPorts, leaseSizes, NatLease, NatRest } from "./resources/nat-lease.ts";
+export { leasedPorts, leaseRest, leaseSizes, NatLease, NatRest } from "./resources/nat-lease.ts";
 export {
   isPhysical,
   Network,

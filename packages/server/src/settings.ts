@@ -27,6 +27,13 @@ const settingsProperties = {
     minimum: 1280,
     maximum: 65535,
   }),
+  dnsDomain: Type.String({
+    description:
+      "The zone of the names of ports whose network names none; networks keep the one that they were made with",
+    default: "openstacklocal.",
+    pattern: "^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\\.)+$",
+    maxLength: 255,
+  }),
   region: Type.String({
     description: "Name of this region in the service catalogue",
     default: "RegionOne",
@@ -172,6 +179,7 @@ export const serverOptions = Type.Object(
     ),
     ...settingsProperties,
     nova: novaOptions,
+    metadata: metadataOptions,
   },
   { additionalProperties: false },
 );
@@ -179,7 +187,6 @@ export type ServerConfig = Static<typeof serverOptions>;
 
 /** Every declared default under its name. */
 function defaultsOf(properties: TProperties): Readonly<Record<string, unknown>> {
-    metadata: metadataOptions,
   return Object.fromEntries(
     Object.entries(properties).map(([name, schema]) => [name, "default" in schema ? schema.default : undefined]),
   );
@@ -224,6 +231,9 @@ export function serverMistakes(options: ServerConfig): readonly { readonly field
     ...(nova.authUrl !== "" && nova.passwordFile === ""
       ? [{ field: "nova.passwordFile", message: "it is required where nova.authUrl is set" }]
       : []),
+    ...(metadata.novaUrl !== "" && metadata.secretFile === ""
+      ? [{ field: "metadata.secretFile", message: "it is required where metadata.novaUrl is set" }]
+      : []),
   ];
 }
 
@@ -231,8 +241,5 @@ const isHttpUrl = (text: string): boolean => URL.canParse(text) && /^https?:$/.t
 
 /** The MTU that a network gets, and may have at most. */
 export function largestMtu(settings: ServerSettings): number {
-    ...(metadata.novaUrl !== "" && metadata.secretFile === ""
-      ? [{ field: "metadata.secretFile", message: "it is required where metadata.novaUrl is set" }]
-      : []),
   return settings.underlayMtu - settings.tunnelOverhead;
 }

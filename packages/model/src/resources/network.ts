@@ -1,4 +1,5 @@
 /** A tenant's layer-2 network (Networking v2.0, `/v2.0/networks`). */
+import { defaultDomain, dnsDomain } from "../dns.ts";
 import { adminStateUp, computed, field, status, taggedFields } from "../fields.ts";
 import { keyOf, type ObjectOf, resource } from "../resource.ts";
 import { boolean, integer, list, nullable, text, uuid } from "../types.ts";
@@ -91,6 +92,10 @@ export const Network = resource({
       filter: true,
       projected: "all",
     }),
+    /** The zone of its ports' names; empty: the platform's. */
+    dns_domain: field(dnsDomain(), { create: "optional", update: "allowed", default: "", projected: "all" }),
+    /** The platform's zone when the network was made. */
+    dns_zone: field(text(255), { readers: "hidden", default: defaultDomain, projected: "all" }),
     /** What packets bear as their network where that is not `provider:segmentation_id`: of one that stands on a physical network; else null. */
     key: field(nullable(integer(physicalKeys.first, physicalKeys.last)), {
       readers: "hidden",

@@ -1,5 +1,6 @@
 /** A machine's attachment to a network (Networking v2.0, `/v2.0/ports`, with the binding and port-security extensions). */
 import { canonicalIp } from "../address/mod.ts";
+import { dnsKey, dnsName } from "../dns.ts";
 import { adminStateUp, computed, field, reference, status, taggedFields, tags } from "../fields.ts";
 import { keyOf, type ObjectOf, resource } from "../resource.ts";
 import {
@@ -48,18 +49,18 @@ const addressPairs: FieldType<readonly AddressPair[]> = {
 /** Port keys travel in 24 bits of the tunnel option; 0 means a flooded copy (pipeline, section 2). */
 export const portKeys = { first: 1, last: 0xffffff } as const;
 
-export const Port = resource({
 /** Characters of base64 that a port's user data may have: as many as Nova takes of a server's. */
 export const longestUserData = 65_535;
 
+export const Port = resource({
   kind: "port",
   plural: "ports",
   fields: {
     ...taggedFields(),
-    /** Ports alone may be made with them (`tag-ports-during-bulk-creation`). */
     // What the metadata service tells a machine of itself: its own host has it.
     name: { ...taggedFields().name, projected: "local" },
     project_id: { ...taggedFields().project_id, projected: "local" },
+    /** Ports alone may be made with them (`tag-ports-during-bulk-creation`). */
     tags: { ...tags, create: "optional" },
     network_id: reference(uuid(), "network", "refuse", {
       create: "required",
@@ -137,6 +138,11 @@ export const longestUserData = 65_535;
     }),
     "binding:vif_type": computed(text(64), { readers: "admin" }),
     "binding:vif_details": computed(dictionary(), { readers: "admin" }),
+    /** What the machine is called in its network's zone; empty: by its addresses. */
+    dns_name: field(dnsName(), { create: "optional", update: "allowed", default: "", projected: "all" }),
+    /** Whose the name is: nobody else's machines are told it; empty: it has none. */
+    dns_project: field(text(255), { readers: "hidden", default: "", projected: "all" }),
+    dns_assignment: computed(list(dictionary())),
     /** The port's number on the wire. */
     key: field(integer(portKeys.first, portKeys.last), { readers: "hidden", projected: "all" }),
   },
@@ -163,6 +169,8 @@ export const longestUserData = 65_535;
     /** network of a router's gateway: which routers go out by a network. */
     gatewayNetwork: (port) => (port.gateway_of === null ? [] : [port.network_id]),
     networkHost: (port) => (port["binding:host_id"] === "" ? [] : [keyOf(port.network_id, port["binding:host_id"])]),
+    /** project|name: a project's ports of a name. */
+    dnsName: (port) => (port.dns_name === "" ? [] : [dnsKey(port.dns_project, port.dns_name)]),
     subnet: (port) => [...new Set(port.fixed_ips.map((fixed) => fixed.subnet_id))],
     device: (port) => (port.device_id === "" ? [] : [port.device_id]),
   },

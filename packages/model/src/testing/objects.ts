@@ -80,6 +80,8 @@ export function makeNetwork(partial: Partial<Network> = {}): Network {
     "provider:network_type": "geneve",
     "provider:physical_network": null,
     "provider:segmentation_id": 1,
+    dns_domain: "",
+    dns_zone: "openstacklocal.",
     key: null,
     ...partial,
   };
@@ -123,9 +125,11 @@ export function makePort(partial: Partial<Port> = {}): Port {
     port_security_enabled: true,
     "binding:host_id": "",
     failed_host: "",
+    dns_name: "",
+    dns_project: "",
+    user_data: "",
     "binding:profile": {},
     "binding:vnic_type": "normal",
-    user_data: "",
     key: 1,
     ...partial,
   };
@@ -263,6 +267,7 @@ export function makeNatLease(partial: Partial<NatLease> = {}): NatLease {
     address: "203.0.113.10",
     first: 1024,
     size: 1024,
+    current: true,
     created_at: epoch,
     ...partial,
   };

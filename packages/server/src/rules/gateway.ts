@@ -145,6 +145,7 @@ export function nobodys({ transaction }: Writing, network: NetworkObject, mac: s
     "binding:host_id": "",
     failed_host: "",
     user_data: "",
+    dns_name: "",
     "binding:profile": {},
     "binding:vnic_type": "normal",
     key: pickPortKey(transaction),

@@ -75,6 +75,8 @@ export const networkRules: ResourceRules<typeof Network> = {
       availability_zone_hints: checkedZones(transaction.view, values.availability_zone_hints),
       "router:external": isExternal,
       is_default: isExternal && values.is_default === true,
+      dns_domain: String(values.dns_domain),
+      dns_zone: settings.dnsDomain,
       ...place,
       key: pickKeyOf(writing, place),
     });

@@ -1,15 +1,18 @@
 /** Ports: addresses, MAC, binding, and who may name which of them (Networking v2.0, `/v2.0/ports`; binding and port-security extensions). */
 import { fail } from "@selvage/base";
 import {
+  dnsAssignment,
   type FixedIp,
   Host,
   type Host as HostObject,
   isMulticastMac,
   macOf,
   Network,
+  type Network as NetworkObject,
   Port,
   type Port as PortObject,
   type View,
+  zoneOf,
 } from "@selvage/model";
 import { pickMac, pickPortKey } from "../allocate.ts";
 import {
@@ -94,6 +97,10 @@ export const portRules: ResourceRules<typeof Port> = {
       const host = hostOf(port, world.view);
       return host !== undefined && world.hosts.portUp(host.id, port.id) ? "ACTIVE" : "DOWN";
     },
+    dns_assignment: ({ dns_name, fixed_ips, network_id }, { view }) => {
+      const network = view.get(Network, network_id);
+      return network === undefined ? [] : dnsAssignment({ dns_name, fixed_ips }, zoneOf(network));
+    },
     "binding:vif_type": vifType,
     "binding:vif_details": (port, world) => (vifType(port, world) === "ovs" ? vifDetails(port, world) : {}),
   },
@@ -107,6 +114,8 @@ export const portRules: ResourceRules<typeof Port> = {
     const network = visibleNetwork(transaction.view, caller, String(values.network_id));
     const binding = bindingOf(transaction.view, String(values["binding:host_id"]));
     checkReach(transaction.view, network, binding["binding:host_id"]);
+    const dns_name = String(values.dns_name);
+    checkZone(dns_name, network);
     const wanted = values.fixed_ips as readonly WantedIp[] | undefined;
     const given = values.mac_address;
     const owner = String(values.device_owner);
@@ -133,6 +142,8 @@ export const portRules: ResourceRules<typeof Port> = {
       gateway_of: null,
       device_id: String(values.device_id),
       device_owner: owner,
+      dns_name,
+      user_data: "",
       port_security_enabled,
       ...binding,
       "binding:profile": values["binding:profile"] as PortObject["binding:profile"],
@@ -142,8 +153,8 @@ export const portRules: ResourceRules<typeof Port> = {
   },
   update: (writing, before, values) => {
     const network = writing.transaction.view.get(Network, before.network_id);
-      user_data: "",
     if (network === undefined) throw fail("NetworkNotFound", { id: before.network_id });
+    if (typeof values.dns_name === "string") checkZone(values.dns_name, network);
     const wanted = values.fixed_ips as readonly WantedIp[] | undefined;
     const mac = typeof values.mac_address === "string" ? unicast(values.mac_address) : before.mac_address;
     const owner = String(values.device_owner ?? before.device_owner);
@@ -174,6 +185,14 @@ export const portRules: ResourceRules<typeof Port> = {
     removePort(writing.transaction, port);
   },
 };
+
+/** A name that is complete is of its network's zone. Throws BadRequest. */
+function checkZone(name: string, network: NetworkObject): void {
+  const zone = zoneOf(network);
+  if (!name.endsWith(".") || (name.endsWith(`.${zone}`) && name.length > zone.length + 1)) return;
+  const msg = `Invalid input for dns_name. Reason: '${name}' not a valid PQDN or FQDN. Reason: The dns_name passed is a FQDN. Its higher level labels must be equal to the dns_domain of its network, '${zone}'. It must also include one or more valid DNS labels to the left of '${zone}'.`;
+  throw fail("HTTPBadRequest", { message: msg });
+}
 
 /**
  * What makes a port a router's interface is changed by the router's own actions: to which subnets it belongs, that is, not which of

@@ -28,6 +28,7 @@ import {
 import { pickMac, pickPortKey, pickRouterKey } from "../allocate.ts";
 import { anyOf, type Caller, isAdmin, member, reader } from "../api/policy.ts";
 import { clearGateway, gatewayInfo, gatewayOf, setGateway, wantsSnat } from "./gateway.ts";
+import { settleRouter } from "./nat-leases.ts";
 import { seesNetwork } from "./network.ts";
 import { type ActionReply, type ResourceRules, taggedOf, type Values, type Writing } from "./rules.ts";
 import { putPort, removePort } from "./security-group-sets.ts";
@@ -92,12 +93,14 @@ export const routerRules: ResourceRules<typeof Router> = {
     if (isSet) setGateway(writing, before, info, (subnets) => checkSubnets(view, before, subnets));
     const routes = values.routes as readonly HostRoute[] | undefined;
     if (routes === undefined && isSet) checkStillReached(view, before);
-    return writing.transaction.put(Router, {
+    const router = writing.transaction.put(Router, {
       ...before,
       ...rest,
       enable_snat: isSet ? wantsSnat(info) : before.enable_snat,
       routes: routes === undefined ? before.routes : checkedRoutes(view, before, routes),
     });
+    if (router.enable_snat !== before.enable_snat) settleRouter(writing.transaction, router.id);
+    return router;
   },
   remove: (writing, router, precondition) => {
     const { view } = writing.transaction;
@@ -268,10 +271,11 @@ function addSubnet(writing: Writing, router: RouterObject, subnet: SubnetObject)
     port_security_enabled: false,
     "binding:host_id": "",
     failed_host: "",
+    user_data: "",
+    dns_name: "",
     "binding:profile": {},
     "binding:vnic_type": "normal",
     key: pickPortKey(transaction),
-    user_data: "",
   });
   return { port, subnets: [subnet.id] };
 }
@@ -295,11 +299,12 @@ function addPort(writing: Writing, router: RouterObject, port: PortObject): Chan
     device_owner: routerInterface,
     "binding:host_id": "",
     failed_host: "",
+    user_data: "",
+    dns_name: "",
   });
   return { port: taken, subnets: subnets.map((subnet) => subnet.id) };
 }
 
-    user_data: "",
 /** A router has one interface a subnet, and none whose prefix holds another's: it could not tell where to send. */
 function checkSubnets(view: View, router: RouterObject, added: readonly SubnetObject[]): void {
   const there = portsOf(view, router.id).flatMap((port) => subnetsOf(view, port));
