@@ -235,6 +235,20 @@ export const dropReasons = [
     "it went through more than four routers",
     "Look at the extra routes of the routers: two of them point at each other.",
   ),
+  reason(
+    32,
+    "fragment-rate",
+    "port",
+    "the port sends fragments of datagrams faster than it may",
+    "Lower the guest's MTU to the network's, so that it sends whole packets; the limit keeps one guest from filling the memory in which all guests' fragments are put together.",
+  ),
+  reason(
+    33,
+    "connection-limit",
+    "port",
+    "the port has as many connections as a port may have",
+    "Look at what opens them: a scan, a flood, or a busy server, whose port is better off in a stateless security group; old connections make room as they end.",
+  ),
 ] as const satisfies readonly DropReason[];
 
 /** Code of a drop reason. */

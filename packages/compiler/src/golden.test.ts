@@ -20,7 +20,20 @@ test("no row of one app is another's", () => {
 test("every table that is not all constants is written by an app, and each that is written is of the program", () => {
   const written = new Set(apps.flatMap((app) => app.tables));
   for (const table of written) assert.equal(selvageProgram.byName.get(table.name), table);
-  const closed = ["service_class", "copies", "track_out", "commit_out", "track_in", "commit_in", "routed", "hops"];
+  const closed = [
+    ...[
+      "fragments",
+      "service_class",
+      "copies",
+      "track_out",
+      "commit_out",
+      "kept_out",
+      "track_in",
+      "commit_in",
+      "kept_in",
+    ],
+    ...["routed", "hops"],
+  ];
   assert.deepEqual(
     selvageProgram.tables.filter((table) => !written.has(table)).map(({ name }) => name),
     [...closed],

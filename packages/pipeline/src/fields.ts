@@ -98,6 +98,7 @@ export const F = {
   ethType: define("ethType", "int", 16, "frame", "Ethernet type, behind a VLAN tag if there is one"),
   tagged: define("tagged", "int", 1, "frame", "1: the frame bears a VLAN tag"),
   ttl: define("ttl", "int", 8, "frame", "IPv4 time to live or IPv6 hop limit"),
+  fragment: define("fragment", "int", 1, "frame", "1: a fragment of a datagram, the first or a later one"),
   later: define("later", "int", 1, "frame", "1: a fragment that is not the first, and so bears no ports"),
   ipProto: define("ipProto", "int", 8, "frame", "IP protocol or IPv6 next header"),
   ip4Src: define("ip4Src", "ip4", 32, "frame", "IPv4 source", ipv4),

@@ -4,6 +4,7 @@
  */
 import type { ReasonCode } from "@selvage/base";
 import type { Encapsulation, Field, ValueKind } from "./fields.ts";
+import type { LimitKind } from "./limits.ts";
 
 /** How a column matches. `exact`: always given; `optional`: exact or left out; `prefix`: longest prefix; `masked`: value and mask. */
 export type MatchKind = "exact" | "optional" | "prefix" | "masked";
@@ -56,6 +57,8 @@ export type Step =
   | { readonly do: "select"; readonly table: string }
   /** One less of `ttl`; never done where it is 0 or 1. */
   | { readonly do: "decrementTtl" }
+  /** Drops what the interface that it came in by sends of a kind above its rate, for the kind's reason (`limits`); the packet goes on otherwise. */
+  | { readonly do: "limit"; readonly kind: LimitKind }
   /** A copy to the agent, as limited as a punt; the packet goes on. */
   | { readonly do: "report"; readonly kind: PuntKind }
   /** Runs a `subroutine` table, whose actions only set fields, and goes on with the next step. */
@@ -87,6 +90,7 @@ export const track = (zone: Field, table: string): Step => ({ do: "track", zone,
 export const commit = (zone: Field, keep: readonly Kept[]): Step => ({ do: "commit", zone, keep });
 export const select = (table: string): Step => ({ do: "select", table });
 export const decrementTtl = (): Step => ({ do: "decrementTtl" });
+export const limit = (kind: LimitKind): Step => ({ do: "limit", kind });
 export const report = (kind: PuntKind): Step => ({ do: "report", kind });
 export const call = (table: string): Step => ({ do: "call", table });
 export const replicate = (table: string): Step => ({ do: "replicate", table });

@@ -16,7 +16,7 @@ import {
 } from "@selvage/pipeline";
 import { type BitsPlace, bitsOf, outgoing, placed, puntKind } from "./layout.ts";
 import type { Ports } from "./ports.ts";
-import { puntNumber, puntTable } from "./punts.ts";
+import { limitNumber, puntNumber, puntTable } from "./punts.ts";
 import { trackActions } from "./reentry.ts";
 import { bitsFrom, familyOf } from "./values.ts";
 
@@ -92,6 +92,9 @@ export function actionsOf(
         // A meter that drops ends the packet, so it gets a copy.
         send(act.clone(puntActions(step.kind)));
         break;
+      case "limit":
+        send(...notedActions(limitNumber(step.kind)));
+        break;
       case "drop":
       case "absorb":
         break;
@@ -121,10 +124,8 @@ function numberOf(program: Program, name: string): number {
   return table.number;
 }
 
-const puntActions = (kind: PuntKind): readonly Action[] => [
-  load(puntKind, BigInt(puntNumber(kind))),
-  act.resubmit(puntTable),
-];
+const puntActions = (kind: PuntKind): readonly Action[] => notedActions(puntNumber(kind));
+const notedActions = (note: number): readonly Action[] => [load(puntKind, BigInt(note)), act.resubmit(puntTable)];
 
 const load = (place: BitsPlace, value: bigint): Action => act.setField(placed(place, value));
 

@@ -69,6 +69,7 @@ const places: Readonly<Record<Name, Place>> = {
   ethType: fixed("eth_type"),
   tagged: bits("vlan_vid", 12, 1, false, false),
   ttl: frame("nw_ttl"),
+  fragment: bits("nw_frag", 0, 1, false, false),
   later: bits("nw_frag", 1, 1, false, false),
   ipProto: fixed("ip_proto"),
   ip4Src: frame("ipv4_src"),
@@ -167,6 +168,7 @@ export const isIp: readonly Need[] = [need(F.ethType, EthType.ipv4), need(F.ethT
 const either: Readonly<Record<string, readonly Need[]>> = {
   ipProto: isIp,
   ttl: isIp,
+  fragment: isIp,
   later: isIp,
   ndTarget: [need(F.icmp6Type, 135), need(F.icmp6Type, 136)],
 };

@@ -6,9 +6,10 @@
 import type { Clock, Log } from "@selvage/base";
 import type { Message } from "@selvage/openflow";
 import { OPEN_VSWITCH } from "@selvage/ovsdb";
+import { heldFragments } from "@selvage/pipeline";
 import { recordZones, zonesIn } from "./bridge.ts";
 import type { Session } from "./session.ts";
-import { connectionsOfPort, usualZones, type ZonePlan, Zones } from "./zones.ts";
+import { usualZones, type ZonePlan, Zones } from "./zones.ts";
 
 /** Zones in one command. */
 const chunk = 500;
@@ -55,6 +56,7 @@ export class ZoneKeeper {
     for (const [port, zone] of this.#recorded) this.#zones.claim(port, zone);
     // A new switch has no limits.
     await this.#limit(session, [...this.#zones.held.values()]);
+    await this.#command(session, "dpctl/ipf-set-max-nfrags", [String(heldFragments)]);
     await this.need(session, ports);
   }
 
@@ -111,17 +113,19 @@ export class ZoneKeeper {
 
   async #limit(session: Session, zones: readonly number[]): Promise<void> {
     for (let at = 0; at < zones.length; at += chunk) {
-      const limits = zones.slice(at, at + chunk).map((zone) => `zone=${zone},limit=${connectionsOfPort}`);
+      const limits = zones.slice(at, at + chunk).map((zone) => `zone=${zone},limit=${this.#zones.limit}`);
       await this.#command(session, "dpctl/ct-set-limits", limits);
     }
   }
 
-  /** A zone without a limit is a zone all the same. */
+  /** A zone without a limit is a zone all the same, and a pool of fragments of the switch's own size a pool; the kernel's cannot be told its size. */
   async #command({ control, datapath }: Session, name: string, args: readonly string[]): Promise<void> {
     if (control === undefined) return;
     await control
       .command(name, [datapath, ...args])
-      .catch((error: Error) => this.#options.log.warn("connections of ports are not limited", { error }));
+      .catch((error: Error) =>
+        this.#options.log.warn("what ports share is not limited as it should be", { error, command: name }),
+      );
   }
 
   #now(): number {

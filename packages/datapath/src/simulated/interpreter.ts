@@ -8,6 +8,7 @@ import {
   F,
   type Field,
   frameLength,
+  limits,
   type Operand,
   type Program,
   type PuntKind,
@@ -15,8 +16,9 @@ import {
   type Step,
 } from "@selvage/pipeline";
 import { ClauseSpace, type NearRule } from "./clauses.ts";
-import { Connections } from "./connections.ts";
+import { Connections, type Tracked } from "./connections.ts";
 import { Packet, type TunnelHeader } from "./packet.ts";
+import { Rates } from "./rates.ts";
 import { type RowSpace, TupleSpace } from "./tuple-space.ts";
 import { type FieldValue, valueFrom } from "./values.ts";
 
@@ -65,19 +67,28 @@ export interface Trace {
   readonly outcomes: readonly Outcome[];
 }
 
+export interface InterpreterOptions {
+  /** The clock by which connections end and rates are measured, in milliseconds; unless told it stands still. */
+  readonly now?: () => number;
+  /** Connections that one zone keeps at most; the program's own number unless told. */
+  readonly connections?: number;
+}
+
 export class Interpreter {
   readonly program: Program;
   readonly #tables: ReadonlyMap<string, RowSpace>;
   /** Rows of `members` tables by table and the key that they share. */
   readonly #members = new Map<string, Map<string, Row>>();
   readonly #connections: Connections<Packet>;
+  readonly #rates: Rates;
   /** Ids of the rows that name a zone of connection tracking. */
   readonly #zones = new Map<string, Set<string>>();
 
-  /** An interpreter that holds the program's constant rows and nothing else. `now`: the clock by which connections end, in milliseconds. */
-  constructor(program: Program, now: () => number = () => 0) {
+  /** An interpreter that holds the program's constant rows and nothing else. */
+  constructor(program: Program, { now = () => 0, connections }: InterpreterOptions = {}) {
     this.program = program;
-    this.#connections = new Connections(now);
+    this.#connections = new Connections(now, connections);
+    this.#rates = new Rates(now);
     this.#tables = new Map(
       program.tables.map((table) => [
         table.name,
@@ -218,7 +229,7 @@ export class Interpreter {
           this.#track(run, step.zone, step.table, packet);
           break;
         case "commit":
-          this.#commit(
+          packet.tracked = this.#commit(
             String(packet.read(step.zone)),
             new Map(step.keep.map(({ field, to }) => [field.name, BigInt(operand(to, field))])),
             packet,
@@ -268,6 +279,10 @@ export class Interpreter {
             frame: packet.frame.toBytes(),
           });
           break;
+        case "limit":
+          if (this.#rates.admits(packet.ingress, step.kind)) break;
+          run.outcomes.push({ kind: "drop", reason: limits[step.kind].reason, table });
+          return;
         case "absorb":
           break;
         case "drop":
@@ -287,10 +302,10 @@ export class Interpreter {
     }
   }
 
-  #commit(zone: string, values: ReadonlyMap<string, bigint>, packet: Packet): void {
+  #commit(zone: string, values: ReadonlyMap<string, bigint>, packet: Packet): Tracked {
     const tracked =
       packet.tracked?.zone === zone ? packet.tracked : this.#connections.track(zone, packet.datagram(), packet).tracked;
-    this.#connections.commit(tracked, values);
+    return this.#connections.commit(tracked, values);
   }
 
   #replicate(run: Run, name: string, packet: Packet): void {

@@ -18,7 +18,7 @@ export interface TunnelHeader {
   readonly by?: Encapsulation;
 }
 
-/** Fields of a frame by the codec's names. `tagged` is the presence of a tag, `later` what the codec says of fragments. */
+/** Fields of a frame by the codec's names. `tagged` is the presence of a tag, `later` and `fragment` what the codec says of fragments. */
 const frameFields: Readonly<Record<string, FrameField>> = {
   ethSrc: "eth_src",
   ethDst: "eth_dst",
@@ -101,6 +101,8 @@ export class Packet {
     if (field.name === "tagged") return frame.has("vlan_vid") ? 1n : 0n;
     if (isBehindIp(field) && this.#end === undefined) return undefined;
     switch (field.name) {
+      case "fragment":
+        return frame.has("ip_frag") ? BigInt(frame.get("ip_frag") !== Fragment.none) : undefined;
       case "later":
         return frame.has("ip_frag") ? BigInt(frame.get("ip_frag") === Fragment.later) : undefined;
       case "ipProto":
