@@ -58,3 +58,54 @@ test("a rule's remote that names nobody is not found, whatever it looks like", a
     }
   }
 });
+
+test("a router has one interface with IPv6 a network, and none where another router tells the machines", async () => {
+  await using server = await startTestServer();
+  const { member } = await server.project("green");
+  const made = async (path: string, body: Json): Promise<Json> => {
+    const { status, body: reply, text } = await member.post(path, body);
+    assert.equal(status, 201, text);
+    return Object.values(reply)[0] as Json;
+  };
+  const network = await made("/v2.0/networks", { network: {} });
+  const subnet = (cidr: string, more: Json = {}): Promise<Json> =>
+    made("/v2.0/subnets", {
+      subnet: { network_id: network.id, ip_version: cidr.includes(":") ? 6 : 4, cidr, ...more },
+    });
+  const port = (...subnets: readonly Json[]): Promise<Json> =>
+    made("/v2.0/ports", {
+      port: { network_id: network.id, fixed_ips: subnets.map(({ id }) => ({ subnet_id: id })) },
+    });
+  const router = await made("/v2.0/routers", { router: {} });
+  const add = (body: Json) => member.put(`/v2.0/routers/${router.id}/add_router_interface`, body);
+  const refused = async (body: Json, message: string): Promise<void> => {
+    const answer = await add(body);
+    assert.deepEqual(
+      [answer.status, errorOf(answer).type, errorOf(answer).message],
+      [400, "BadRequest", `Bad router request: ${message}.`],
+    );
+  };
+  const [four, six] = [await subnet("10.0.0.0/24"), await subnet("2001:db8::/64")];
+  const both = await port(four, six);
+  assert.equal((await add({ port_id: both.id })).status, 200);
+
+  const another = await subnet("2001:db8:1::/64");
+  await refused(
+    { port_id: (await port(another)).id },
+    `Cannot have multiple router ports with the same network id if both contain IPv6 subnets. Existing port ${both.id} has IPv6 subnet(s) and network id ${network.id}`,
+  );
+  const joined = await add({ subnet_id: another.id });
+  assert.deepEqual([joined.status, joined.body.port_id], [200, both.id], "it joins the interface that has IPv6");
+
+  const told = await subnet("2001:db8:2::/64", { ipv6_address_mode: "slaac" });
+  await refused(
+    { subnet_id: told.id },
+    `IPv6 subnet ${told.id} configured to receive RAs from an external router cannot be added to Neutron Router.`,
+  );
+  for (const [id, shown] of [
+    ["nope", "'nope'"],
+    [null, "'None'"],
+    [3, "'3'"],
+  ] as const)
+    await refused({ subnet_id: id }, `${shown} is not a valid UUID`);
+});

@@ -155,7 +155,7 @@ function readInterface(body: Values): Values {
       value !== undefined &&
       (typeof value !== "string" || !/^[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}$/i.test(value))
     )
-      throw fail("InvalidInput", { error_message: `'${String(value)}' is not a valid UUID.` });
+      throw bad(`${value === null ? "'None'" : pythonString(String(value))} is not a valid UUID`);
   }
   return body;
 }
@@ -187,6 +187,9 @@ const interfacesOf = (view: View, routerId: string): readonly PortObject[] => vi
 const subnetsOf = (view: View, port: PortObject): readonly SubnetObject[] =>
   port.fixed_ips.flatMap((fixed) => view.get(Subnet, fixed.subnet_id) ?? []);
 
+const hasVersion = (view: View, port: PortObject, version: 4 | 6): boolean =>
+  subnetsOf(view, port).some((subnet) => subnet.ip_version === version);
+
 function subnetOf({ transaction, caller }: Writing, id: string): SubnetObject {
   const subnet = transaction.view.get(Subnet, id);
   if (subnet === undefined || !seesNetwork(transaction.view, caller, subnet.network_id))
@@ -212,15 +215,18 @@ interface Changed {
 function addSubnet(writing: Writing, router: RouterObject, subnet: SubnetObject): Changed {
   const { transaction } = writing;
   if (subnet.gateway_ip === null) throw bad("Subnet for router interface must have a gateway IP");
+  // Its machines are told by another router: two would contradict each other.
+  if (subnet.ip_version === 6 && subnet.ipv6_ra_mode === null && subnet.ipv6_address_mode !== null)
+    throw bad(
+      `IPv6 subnet ${subnet.id} configured to receive RAs from an external router cannot be added to Neutron Router.`,
+    );
   checkSubnets(transaction.view, router, [subnet]);
   const fixed: FixedIp = { subnet_id: subnet.id, ip_address: subnet.gateway_ip };
   transaction.view.exists(Port.index.address, keyOf(subnet.id, subnet.gateway_ip));
   const there =
     subnet.ip_version === 6
       ? interfacesOf(transaction.view, router.id).find(
-          (port) =>
-            port.network_id === subnet.network_id &&
-            subnetsOf(transaction.view, port).every((each) => each.ip_version === 6),
+          (port) => port.network_id === subnet.network_id && hasVersion(transaction.view, port, 6),
         )
       : undefined;
   if (there !== undefined) {
@@ -259,9 +265,19 @@ function addPort(writing: Writing, router: RouterObject, port: PortObject): Chan
   }
   const subnets = subnetsOf(transaction.view, port);
   if (subnets.length === 0) throw bad("Router port must have at least one fixed IP");
+  const six = hasVersion(transaction.view, port, 6)
+    ? interfacesOf(transaction.view, router.id).find(
+        (other) => other.network_id === port.network_id && hasVersion(transaction.view, other, 6),
+      )
+    : undefined;
+  if (six !== undefined) {
+    throw bad(
+      `Cannot have multiple router ports with the same network id if both contain IPv6 subnets. Existing port ${six.id} has IPv6 subnet(s) and network id ${six.network_id}`,
+    );
+  }
+  checkSubnets(transaction.view, router, subnets);
   if (subnets.filter((subnet) => subnet.ip_version === 4).length > 1)
     throw bad("Cannot have multiple IPv4 subnets on router port");
-  checkSubnets(transaction.view, router, subnets);
   const taken = putPort(transaction, {
     ...port,
     router_id: router.id,
