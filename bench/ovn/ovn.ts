@@ -1,5 +1,5 @@
 /** OVN as Debian has it: its databases, ovn-northd, and an ovn-controller on each host; told by `ovn-nbctl` as a daemon (ovn-nbctl(8)). */
-import { mkdir } from "node:fs/promises";
+import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { until } from "../bench.ts";
 import { type Host, ifaceId, startHosts } from "./hosts.ts";
@@ -102,7 +102,7 @@ export class OvnSide implements Side {
         ".",
         ...Object.entries(ids).map(([key, value]) => `external_ids:${key}=${value}`),
       );
-      host.daemon("ovn-controller", host.database, ...quiet);
+      host.lastingDaemon("ovn-controller", host.database, ...quiet);
     }
     await until("chassis", 30_000, async () => {
       const chassis = await this.#sbctl("--bare", "--columns=name", "list", "chassis");
@@ -200,7 +200,11 @@ export class OvnSide implements Side {
   }
 
   async end(): Promise<void> {
-    if (this.#nb !== "") await run(["ovn-appctl", "-t", this.#nb, "exit"], this.#env).catch(() => "");
+    if (this.#nb !== "") {
+      const pid = await readFile(this.#at("nbctl.pid"), "utf8").catch(() => "");
+      // One that waits for what will never be does not hear us.
+      await run(["ovn-appctl", "-T", "2", "-t", this.#nb, "exit"], this.#env).catch(() => process.kill(Number(pid)));
+    }
     for (const daemon of this.#daemons.toReversed()) await daemon.end();
     for (const host of this.hosts) await host.end();
   }
