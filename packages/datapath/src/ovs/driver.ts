@@ -43,8 +43,6 @@ export interface OvsDatapathOptions {
   readonly random?: () => number;
 }
 
-/** Why a port does not work whose connections cannot be tracked. */
-const noZone = "ct-zone-full";
 const tunnelInterface = "selvage-geneve";
 /** Milliseconds that looking through a cache of usual size takes. */
 const patience = 20;
@@ -87,12 +85,11 @@ export class OvsDatapath implements Datapath {
     this.#clock = options.clock ?? realClock;
     this.#log = options.log ?? silentLog;
     this.#random = options.random ?? Math.random;
-    const { zones } = options;
     this.#zones = new ZoneKeeper({
       bridge: options.bridge ?? "br-int",
       clock: this.#clock,
       log: this.#log,
-      ...(zones === undefined ? {} : { plan: zones }),
+      ...(options.zones && { plan: options.zones }),
     });
     this.#plan = {
       database: options.database ?? "unix:/var/run/openvswitch/db.sock",
@@ -166,6 +163,10 @@ export class OvsDatapath implements Datapath {
     });
   }
 
+  async tracked(): ReturnType<ZoneKeeper["connections"]> {
+    return this.#zones.connections(this.#live());
+  }
+
   async drops(): Promise<ReadonlyMap<ReasonCode, number>> {
     const { connection, control } = this.#live();
     await control?.revalidated().catch((error: Error) => this.#cannotTell(error));
@@ -208,9 +209,10 @@ export class OvsDatapath implements Datapath {
 
   async #pause(attempt: number): Promise<void> {
     const { signal } = this.#closing;
-    const wait = backoffDelay({ ...backoff, random: this.#random }, attempt);
     // Only the end of the driver interrupts the wait, and then there is nothing left to wait for.
-    await this.#clock.sleep(wait, signal).catch(() => signal.aborted);
+    await this.#clock
+      .sleep(backoffDelay({ ...backoff, random: this.#random }, attempt), signal)
+      .catch(() => signal.aborted);
   }
 
   async #connect(): Promise<Session> {
@@ -299,7 +301,7 @@ export class OvsDatapath implements Datapath {
   #tellFaults(): void {
     const { waiting, wait } = this.#zones;
     const told = [...waiting].sort().join();
-    if (told !== this.#faults) this.#events?.faults?.(new Map([...waiting].map((port) => [port, noZone])));
+    if (told !== this.#faults) this.#events?.faults?.(new Map([...waiting].map((port) => [port, "ct-zone-full"])));
     this.#faults = told;
     this.#retry?.cancel();
     this.#retry = undefined;

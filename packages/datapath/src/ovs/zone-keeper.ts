@@ -7,6 +7,7 @@ import type { Clock, Log } from "@selvage/base";
 import type { Message } from "@selvage/openflow";
 import { OPEN_VSWITCH } from "@selvage/ovsdb";
 import { heldFragments } from "@selvage/pipeline";
+import type { PortConnections } from "../datapath.ts";
 import { recordZones, zonesIn } from "./bridge.ts";
 import type { Session } from "./session.ts";
 import { usualZones, type ZonePlan, Zones } from "./zones.ts";
@@ -90,6 +91,18 @@ export class ZoneKeeper {
     await this.#record(session);
     for (let at = 0; at < zones.length; at += chunk)
       await this.#command(session, "dpctl/ct-del-limits", [`zone=${zones.slice(at, at + chunk).join(",")}`]);
+  }
+
+  /** Connections of the ports that have a zone; none where the switch cannot tell. */
+  async connections(session: Session): Promise<ReadonlyMap<string, PortConnections>> {
+    const told = await session.control?.command("dpctl/ct-get-limits", [session.datapath]);
+    const zones = new Map(
+      [...(told ?? "").matchAll(/zone=(\d+),limit=(\d+),count=(\d+)/g)].map(
+        ([, zone, most, count]) => [Number(zone), { count: Number(count), most: Number(most) }] as const,
+      ),
+    );
+    const ports = [...this.#zones.held].map(([port, zone]) => [port, zones.get(zone)] as const);
+    return new Map(ports.flatMap(([port, found]) => (found === undefined ? [] : [[port, found] as const])));
   }
 
   #tellWaiting(ports: readonly string[]): void {

@@ -1,7 +1,7 @@
 /** The simulated driver of the Datapath seam: one host's executor, joined to others by a SimulatedFabric. */
 import { type ReasonCode, reasonByCode } from "@selvage/base";
 import type { Delta } from "@selvage/model";
-import { type Program, type Row, rowText, selvageProgram } from "@selvage/pipeline";
+import { connectionsOfPort, type Program, type Row, rowText, selvageProgram } from "@selvage/pipeline";
 import {
   type Adoption,
   type AttachedInterface,
@@ -9,6 +9,7 @@ import {
   type DatapathEvents,
   type InstalledRow,
   mostDifferences,
+  type PortConnections,
 } from "../datapath.ts";
 import { Interpreter, type InterpreterOptions, type Trace } from "./interpreter.ts";
 import type { TunnelHeader } from "./packet.ts";
@@ -107,6 +108,11 @@ export class SimulatedDatapath implements Datapath {
       text: rowText(row),
       packets: this.#hits.get(row.id) ?? 0,
     }));
+  }
+
+  async tracked(): Promise<ReadonlyMap<string, PortConnections>> {
+    const most = this.#options.connections ?? connectionsOfPort;
+    return new Map(this.#interpreter.zones.map((port) => [port, { count: this.#interpreter.connections(port), most }]));
   }
 
   async drops(): Promise<ReadonlyMap<ReasonCode, number>> {

@@ -145,6 +145,11 @@ export class Interpreter {
     for (const zone of this.#connections.zones) if (!this.#zones.has(zone)) this.#connections.flush(zone);
   }
 
+  /** The zones that rows name. */
+  get zones(): readonly string[] {
+    return [...this.#zones.keys()];
+  }
+
   /** How many connections a zone keeps. */
   connections(zone: string): number {
     return this.#connections.count(zone);
