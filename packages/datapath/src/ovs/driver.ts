@@ -44,8 +44,8 @@ export interface OvsDatapathOptions {
 }
 
 const tunnelInterface = "selvage-geneve";
-/** Milliseconds that looking through a cache of usual size takes. */
-const patience = 20;
+/** Milliseconds that looking through a small cache takes; after so many the switch is made to look again. */
+const patience = 3;
 /** Milliseconds that a switch may take to make an interface. */
 const wayPatience = 5_000;
 /** Rows in one step of a large addition: so many flows as a socket takes at once. */
@@ -414,12 +414,12 @@ export class OvsDatapath implements Datapath {
 
   /**
    * Waits until what the switch has cached follows its tables. It looks through its cache soon after each change, and every half second: if it had
-   * done so before we asked, writing a flow again makes it look once more.
+   * done so before we asked, writing a flow again makes it look once more, and again until it has.
    */
   async #inForce(): Promise<void> {
     const session = this.#session;
     if (session?.control === undefined) return;
-    const timer = this.#clock.after(patience, () => {
+    const timer = this.#clock.every(patience, () => {
       session.connection.send([flowModOf(pulseFlow)]).catch((error: Error) => this.#cannotTell(error));
     });
     await session.control.inForce().catch((error: Error) => this.#cannotTell(error));
