@@ -37,6 +37,9 @@ const TEST_TOOLS: readonly SystemTool[] = [
   // What a machine learns of the routers around it.
   { command: "traceroute", package: "traceroute" },
   { command: "rdisc6", package: "ndisc6" },
+  { command: "tracepath", package: "iputils-tracepath" },
+  // How much passes.
+  { command: "iperf3", package: "iperf3" },
   // For `systemd-analyze`, which checks our units; nothing of it is started.
   { command: "systemd-analyze", package: "systemd" },
 ];
