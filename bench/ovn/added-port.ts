@@ -3,7 +3,7 @@
 import { percentile, type Report, spread } from "../figures.ts";
 import type { Guest } from "./hosts.ts";
 import { addressOf, fromMembers, macOf, type PlannedPort, spreadPorts } from "./plan.ts";
-import { preciseNow, startProbe } from "./probe.ts";
+import { startProbe } from "./probe.ts";
 import { within } from "./processes.ts";
 import { plugGuest, type Side, type SideName } from "./side.ts";
 
@@ -20,7 +20,7 @@ interface Sample {
   readonly answered: number;
 }
 
-async function sample(side: Side, port: PlannedPort, target: Guest, now: () => number): Promise<Sample> {
+async function sample(side: Side, port: PlannedPort, target: Guest): Promise<Sample> {
   const host = side.hosts[port.host - 1];
   if (host === undefined) throw new Error("no such host");
   const guest = await host.makeGuest(port);
@@ -38,8 +38,8 @@ async function sample(side: Side, port: PlannedPort, target: Guest, now: () => n
   await target.namespace.exec("ip", "neighbour", "replace", addressOf(port), "lladdr", macOf(port), "dev", "eth0");
   const probe = await startProbe(guest, addressOf(target.port));
   try {
-    const begin = now();
-    const said = Promise.all([side.add(port), host.plug(guest)]).then(() => now() - begin);
+    const begin = performance.now();
+    const said = Promise.all([side.add(port), host.plug(guest)]).then(() => performance.now() - begin);
     const [saidMs, answeredAt] = await Promise.all([said, probe.answered(120_000)]);
     return { said: saidMs, answered: answeredAt - begin };
   } finally {
@@ -81,12 +81,12 @@ class Stage {
     this.#target = await plugGuest(side, target);
   }
 
-  async measure(now: () => number): Promise<void> {
+  async measure(): Promise<void> {
     if (this.#target === undefined) throw new Error("it was not opened");
     const port = { number: this.#there + 2 + this.#asked, host: 2, network: this.#network, group };
     this.#asked += 1;
     const before = this.#falls;
-    const one = await within("a port more", limit, sample(this.side, port, this.#target, now));
+    const one = await within("a port more", limit, sample(this.side, port, this.#target));
     if (this.#falls > before) this.lost += 1;
     else if (this.#asked > warmUps) this.samples.push(one);
   }
@@ -131,9 +131,8 @@ export async function addedPort(
 ): Promise<ReadonlyMap<SideName, number>> {
   const stages = sides.map((side) => new Stage(side, there));
   for (const stage of stages) await stage.open();
-  const now = preciseNow();
   while (stages.some((stage) => stage.samples.length < samples)) {
-    for (const stage of stages) await stage.measure(now);
+    for (const stage of stages) await stage.measure();
     const falling = stages.find(({ lost }) => lost > samples);
     if (falling !== undefined) throw new Error(`${falling.side.name} falls more often than it stands`);
   }

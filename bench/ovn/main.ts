@@ -15,7 +15,7 @@ import type { Side } from "./side.ts";
 import { traffic } from "./traffic.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
-const packages = ["openvswitch-switch", "ovn-central", "ovn-host", "iperf3", "wrk"];
+const packages = ["openvswitch-switch", "ovn-central", "ovn-host", "iperf3", "wrk", "busybox"];
 
 interface Size {
   /** Ports that are there when one is added, and how often one is. */
