@@ -72,6 +72,8 @@ export interface InterpreterOptions {
   readonly now?: () => number;
   /** Connections that one zone keeps at most; the program's own number unless told. */
   readonly connections?: number;
+  /** Which of a set's members a packet takes that is to take one; undefined: the one that its flow's hash tells. */
+  readonly choose?: (members: readonly Row[], frame: Uint8Array) => Row | undefined;
 }
 
 export class Interpreter {
@@ -81,12 +83,14 @@ export class Interpreter {
   readonly #members = new Map<string, Map<string, Row>>();
   readonly #connections: Connections<Packet>;
   readonly #rates: Rates;
+  readonly #choose: InterpreterOptions["choose"];
   /** Ids of the rows that name a zone of connection tracking. */
   readonly #zones = new Map<string, Set<string>>();
 
   /** An interpreter that holds the program's constant rows and nothing else. */
-  constructor(program: Program, { now = () => 0, connections }: InterpreterOptions = {}) {
+  constructor(program: Program, { now = () => 0, connections, choose }: InterpreterOptions = {}) {
     this.program = program;
+    this.#choose = choose;
     this.#connections = new Connections(now, connections);
     this.#rates = new Rates(now);
     this.#tables = new Map(
@@ -317,15 +321,10 @@ export class Interpreter {
     for (const row of this.#membersFor(name, packet)) this.#runMember(run, row, packet.copy());
   }
 
-  /** Rendezvous hashing (Thaler, Ravishankar 1998): a member that comes or goes moves no flow but its own. */
   #select(run: Run, name: string, packet: Packet): void {
-    const flow = flowOf(packet);
-    let chosen: { readonly row: Row; readonly weight: number } | undefined;
-    for (const row of this.#membersFor(name, packet)) {
-      const weight = hashOf(`${flow}|${row.id}`);
-      if (chosen === undefined || weight > chosen.weight) chosen = { row, weight };
-    }
-    if (chosen !== undefined) this.#runMember(run, chosen.row, packet);
+    const members = this.#membersFor(name, packet);
+    const chosen = this.#choose?.(members, packet.frame.toBytes()) ?? heaviest(members, flowOf(packet));
+    if (chosen !== undefined) this.#runMember(run, chosen, packet);
   }
 
   #runMember(run: Run, row: Row, packet: Packet): void {
@@ -384,6 +383,16 @@ const flowFields = [
 ] as const;
 
 const flowOf = (packet: Packet): string => flowFields.map((field) => packet.read(field) ?? "").join("|");
+
+/** Rendezvous hashing (Thaler, Ravishankar 1998): a member that comes or goes moves no flow but its own. */
+function heaviest(members: readonly Row[], flow: string): Row | undefined {
+  let chosen: { readonly row: Row; readonly weight: number } | undefined;
+  for (const row of members) {
+    const weight = hashOf(`${flow}|${row.id}`);
+    if (chosen === undefined || weight > chosen.weight) chosen = { row, weight };
+  }
+  return chosen?.row;
+}
 
 /** FNV-1a of 32 bits, with its bits mixed (murmur3's finalizer), for equal beginnings are usual here. */
 function hashOf(text: string): number {
