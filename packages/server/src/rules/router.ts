@@ -20,10 +20,12 @@ import {
   type Router as RouterObject,
   Subnet,
   type Subnet as SubnetObject,
+  show,
   type View,
   versionOf,
 } from "@selvage/model";
 import { pickMac, pickPortKey, pickRouterKey } from "../allocate.ts";
+import { invalidValue } from "../api/body.ts";
 import { anyOf, type Caller, isAdmin, member, reader } from "../api/policy.ts";
 import { seesNetwork, visibleNetwork } from "./network.ts";
 import { type ActionReply, type ResourceRules, taggedOf, type Values, type Writing } from "./rules.ts";
@@ -157,7 +159,7 @@ function readInterface(body: Values): Values {
       value !== undefined &&
       (typeof value !== "string" || !/^[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}$/i.test(value))
     )
-      throw bad(`${value === null ? "'None'" : pythonString(String(value))} is not a valid UUID`);
+      throw bad(`'${show(value)}' is not a valid UUID`);
   }
   return body;
 }
@@ -171,7 +173,7 @@ function readRoutes(body: Values): Values {
     return { routes: Router.fields.routes.type.parse(routes) };
   } catch (error) {
     if (!(error instanceof InvalidValue)) throw error;
-    throw fail("AttributeInvalid", { attribute: "routes", reason: error.message });
+    throw invalidValue("routes", Router.fields.routes.type.name, routes, error);
   }
 }
 
@@ -179,7 +181,9 @@ function readRoutes(body: Values): Values {
 function checkGateway(writing: Writing, values: Values): void {
   const gateway = values.external_gateway_info as Values | null | undefined;
   if (gateway === null || gateway === undefined || Object.keys(gateway).length === 0) return;
-  const id = String(gateway.network_id);
+  const id = gateway.network_id;
+  if (typeof id !== "string")
+    throw fail("AttributeInvalid", { attribute: "external_gateway_info", reason: "Key 'network_id' is missing" });
   visibleNetwork(writing.transaction.view, writing.caller, id);
   throw bad(`Network ${id} is not an external network`);
 }
