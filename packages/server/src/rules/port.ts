@@ -366,10 +366,7 @@ function subnetOf(writing: Writing, network: NetworkObject, id: string | undefin
   return subnet;
 }
 
-/**
- * `fixed_ips=ip_address=A&fixed_ips=subnet_id=S&fixed_ips=ip_address_substr=T` (`ip-substring-filtering`): one address of the port meets every named key;
- * values of one key are alternatives.
- */
+/** `fixed_ips=ip_address=A&fixed_ips=subnet_id=S`: one address of the port meets every named key; values of one key are alternatives. */
 function fixedIpsFilter(values: readonly string[]): (port: PortObject) => boolean {
   const wanted = new Map<(typeof meetings)[number][1], string[]>();
   for (const value of values) {
@@ -384,6 +381,7 @@ function fixedIpsFilter(values: readonly string[]): (port: PortObject) => boolea
     port.fixed_ips.some((fixed) => [...wanted].every(([meets, texts]) => texts.some((text) => meets(fixed, text))));
 }
 
+/** How an address meets each key; a part of its text is asked for by `ip-substring-filtering`. */
 const meetings = [
   ["ip_address", (fixed: FixedIp, text: string) => fixed.ip_address === text],
   ["subnet_id", (fixed: FixedIp, text: string) => fixed.subnet_id === text],
