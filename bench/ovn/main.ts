@@ -104,11 +104,12 @@ const parts: readonly Part[] = [
     name: "traffic",
     what: "throughput, processor time, requests and connections a second",
     async run(report, { rounds, seconds }, directory) {
-      await withSide(report, OvnSide.start(2, directory), (ovn) =>
-        withSide(report, SelvageSide.start(2, directory), (selvage) =>
+      await withSide(report, OvnSide.start(2, directory), async (ovn) => {
+        await ovn.withoutZeroSnat();
+        await withSide(report, SelvageSide.start(2, directory), (selvage) =>
           traffic(report, [selvage, ovn], rounds, seconds),
-        ),
-      );
+        );
+      });
     },
   },
   {

@@ -123,6 +123,20 @@ export class OvnSide implements Side {
     return run(["ovn-sbctl", `--db=unix:${this.#at("sb.sock")}`, "--timeout=600", ...words], this.#env);
   }
 
+  /**
+   * Makes ovn-controller commit connections without `nat(src)`, which it takes for a means against colliding tuples: with it, short connections make the switch
+   * (Open vSwitch 3.1.0, userspace) end itself by an assertion of its conntrack within seconds.
+   */
+  async withoutZeroSnat(): Promise<void> {
+    for (const host of this.hosts) {
+      const row = await until("a datapath", 20_000, async () => {
+        const found = (await host.vsctl("--bare", "--columns=_uuid", "list", "datapath")).trim();
+        return found === "" ? undefined : found;
+      });
+      await host.vsctl("set", "datapath", row, "capabilities:ct_zero_snat=false");
+    }
+  }
+
   /** Until every real host has said that it holds everything (`hv_cfg`). */
   async #sync(): Promise<void> {
     await this.#nbctl("--timeout=900", "--wait=hv", "sync");
