@@ -8,7 +8,7 @@ import { pathToFileURL } from "node:url";
 import { dropReasons, errorTypes } from "@selvage/base";
 import { type DeclaredOption, loadDeclared } from "@selvage/cli";
 import { type Field, resources } from "@selvage/model";
-import { type Action, type Column, type Operand, rowText, type Step, selvageProgram } from "@selvage/pipeline";
+import { type Action, type Column, limits, type Operand, rowText, type Step, selvageProgram } from "@selvage/pipeline";
 
 const root = join(import.meta.dirname, "..");
 const generated = "<!-- Made by `npm run docs` from the declarations: do not edit. -->";
@@ -58,7 +58,7 @@ function stepText(step: Step): string {
     case "decrementTtl":
       return "`ttl` one less";
     case "limit":
-      return `no more than a port may (${step.kind}), else drop`;
+      return `drop: \`${limits[step.kind].reason}\`, what is above the port's rate of ${step.kind}`;
     case "report":
       return `a copy to the agent: ${step.kind}`;
     case "call":

@@ -3,11 +3,12 @@
 import { percentile, type Report, spread } from "../figures.ts";
 import type { Guest } from "./hosts.ts";
 import { addressOf, fromMembers, macOf, type PlannedPort, spreadPorts } from "./plan.ts";
-import { preciseNow, startProbe } from "./probe.ts";
+import { startProbe } from "./probe.ts";
 import { within } from "./processes.ts";
-import { plugGuest, type Side } from "./side.ts";
+import { plugGuest, type Side, type SideName } from "./side.ts";
 
 const perNetwork = 100;
+const group = "members";
 const warmUps = 2;
 /** Of one port, all in all, ms. */
 const limit = 180_000;
@@ -19,7 +20,7 @@ interface Sample {
   readonly answered: number;
 }
 
-async function sample(side: Side, port: PlannedPort, target: Guest, now: () => number): Promise<Sample> {
+async function sample(side: Side, port: PlannedPort, target: Guest): Promise<Sample> {
   const host = side.hosts[port.host - 1];
   if (host === undefined) throw new Error("no such host");
   const guest = await host.makeGuest(port);
@@ -37,8 +38,8 @@ async function sample(side: Side, port: PlannedPort, target: Guest, now: () => n
   await target.namespace.exec("ip", "neighbour", "replace", addressOf(port), "lladdr", macOf(port), "dev", "eth0");
   const probe = await startProbe(guest, addressOf(target.port));
   try {
-    const begin = now();
-    const said = Promise.all([side.add(port), host.plug(guest)]).then(() => now() - begin);
+    const begin = performance.now();
+    const said = Promise.all([side.add(port), host.plug(guest)]).then(() => performance.now() - begin);
     const [saidMs, answeredAt] = await Promise.all([said, probe.answered(120_000)]);
     return { said: saidMs, answered: answeredAt - begin };
   } finally {
@@ -48,45 +49,93 @@ async function sample(side: Side, port: PlannedPort, target: Guest, now: () => n
   }
 }
 
-export interface AddedPort {
-  readonly ms: number;
-  readonly flows: number;
+/** A side with so many ports, to which one is added and taken away again and again. */
+class Stage {
+  readonly side: Side;
+  readonly samples: Sample[] = [];
+  /** What was measured while a daemon fell and came again, and does not count. */
+  lost = 0;
+  readonly #there: number;
+  #target: Guest | undefined;
+  #built = 0;
+  #asked = 0;
+
+  constructor(side: Side, there: number) {
+    this.side = side;
+    this.#there = there;
+  }
+
+  get #network(): number {
+    return Math.ceil(this.#there / perNetwork) + 1;
+  }
+
+  async open(): Promise<void> {
+    const { side } = this;
+    const target: PlannedPort = { number: this.#there + 1, host: 1, network: this.#network, group };
+    const ports = [...spreadPorts(this.#there, { hosts: 2, perNetwork, group }), target];
+    for (const host of side.hosts)
+      await host.plugDummies(ports.filter((port) => port !== target && port.host === host.number));
+    const begun = performance.now();
+    await side.build({ hosts: 2, networks: this.#network, ports, groups: [{ name: group, rules: fromMembers }] });
+    this.#built = performance.now() - begun;
+    this.#target = await plugGuest(side, target);
+  }
+
+  async measure(): Promise<void> {
+    if (this.#target === undefined) throw new Error("it was not opened");
+    const port = { number: this.#there + 2 + this.#asked, host: 2, network: this.#network, group };
+    this.#asked += 1;
+    const before = this.#falls;
+    const one = await within("a port more", limit, sample(this.side, port, this.#target));
+    if (this.#falls > before) this.lost += 1;
+    else if (this.#asked > warmUps) this.samples.push(one);
+  }
+
+  get #falls(): number {
+    return this.side.hosts.reduce((sum, host) => sum + host.falls, 0);
+  }
+
+  get ms(): number {
+    return percentile(
+      this.samples.map((one) => one.answered),
+      0.5,
+    );
+  }
+
+  async tell(report: Report): Promise<void> {
+    const { name, hosts } = this.side;
+    const size = this.#there.toLocaleString("en-US");
+    report.add({
+      name: `${name}: one port more beside ${size}, until its first ping is answered, p50`,
+      value: this.ms,
+      unit: "ms",
+      ...(name === "Selvage" ? { aim: { is: "<", value: 50 } as const } : {}),
+      beside: [
+        `ms: ${spread(this.samples.map((one) => one.answered))}`,
+        `until the system says so ${spread(this.samples.map((one) => one.said))}`,
+        `built in ${Math.round(this.#built)} ms`,
+        ...(this.#falls > 0 ? [`a daemon ended by itself and came again: ${this.#falls}`] : []),
+      ].join("; "),
+    });
+    const flows = Math.max(...(await Promise.all(hosts.map((host) => host.flows()))));
+    report.add({ name: `${name}: flows of a host with ${size} ports`, value: flows, unit: "flows" });
+  }
 }
 
-/** Measures one side with so many ports there. */
-export async function addedPort(report: Report, side: Side, there: number, samples: number): Promise<AddedPort> {
-  const group = "members";
-  const network = Math.ceil(there / perNetwork) + 1;
-  const target: PlannedPort = { number: there + 1, host: 1, network, group };
-  const ports = [...spreadPorts(there, { hosts: 2, perNetwork, group }), target];
-  for (const host of side.hosts)
-    await host.plugDummies(ports.filter((port) => port !== target && port.host === host.number));
-  const begun = performance.now();
-  await side.build({ hosts: 2, networks: network, ports, groups: [{ name: group, rules: fromMembers }] });
-  const built = performance.now() - begun;
-  const guest = await plugGuest(side, target);
-  const now = preciseNow();
-  const all: Sample[] = [];
-  for (let at = 0; at < warmUps + samples; at += 1) {
-    const port = { number: there + 2 + at, host: 2, network, group };
-    const one = await within("a port more", limit, sample(side, port, guest, now));
-    if (at >= warmUps) all.push(one);
+/** Measures sides with so many ports there, one port of each by turns: what else the machine does meets all. Gives the median of each in ms. */
+export async function addedPort(
+  report: Report,
+  sides: readonly Side[],
+  there: number,
+  samples: number,
+): Promise<ReadonlyMap<SideName, number>> {
+  const stages = sides.map((side) => new Stage(side, there));
+  for (const stage of stages) await stage.open();
+  while (stages.some((stage) => stage.samples.length < samples)) {
+    for (const stage of stages) await stage.measure();
+    const falling = stages.find(({ lost }) => lost > samples);
+    if (falling !== undefined) throw new Error(`${falling.side.name} falls more often than it stands`);
   }
-  const flows = Math.max(...(await Promise.all(side.hosts.map((host) => host.flows()))));
-  const answered = all.map((one) => one.answered);
-  const ms = percentile(answered, 0.5);
-  const size = there.toLocaleString("en-US");
-  report.add({
-    name: `${side.name}: one port more beside ${size}, until its first ping is answered, p50`,
-    value: ms,
-    unit: "ms",
-    ...(side.name === "Selvage" ? { aim: { is: "<", value: 50 } as const } : {}),
-    beside: [
-      `ms: ${spread(answered)}`,
-      `until the system says so ${spread(all.map((one) => one.said))}`,
-      `built in ${Math.round(built)} ms`,
-    ].join("; "),
-  });
-  report.add({ name: `${side.name}: flows of a host with ${size} ports`, value: flows, unit: "flows" });
-  return { ms, flows };
+  for (const stage of stages) await stage.tell(report);
+  return new Map(stages.map((stage) => [stage.side.name, stage.ms]));
 }

@@ -92,6 +92,18 @@ export class Host {
     return made;
   }
 
+  /** The same, started again when it falls. */
+  lastingDaemon(...argv: readonly string[]): Daemon {
+    const made = new Daemon(this.namespace.within(...argv), this.env, { comesAgain: true });
+    this.#daemons.push(made);
+    return made;
+  }
+
+  /** How often one of its daemons fell and was started again. */
+  get falls(): number {
+    return this.#daemons.reduce((sum, { falls }) => sum + falls, 0);
+  }
+
   /** What should run and does not. */
   get deaths(): readonly string[] {
     return this.#daemons.flatMap((each) => each.death ?? []).map((text) => `${this.name}: ${text}`);

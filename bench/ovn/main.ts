@@ -15,7 +15,7 @@ import type { Side } from "./side.ts";
 import { traffic } from "./traffic.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
-const packages = ["openvswitch-switch", "ovn-central", "ovn-host", "iperf3", "wrk"];
+const packages = ["openvswitch-switch", "ovn-central", "ovn-host", "iperf3", "wrk", "busybox"];
 
 interface Size {
   /** Ports that are there when one is added, and how often one is. */
@@ -78,18 +78,19 @@ const parts: readonly Part[] = [
   {
     name: "port",
     what: "one port more in a group that lets its members in, until its first ping is answered",
-    async run(report, { there, ...size }, directory) {
+    async run(report, { there }, directory) {
       const medians: number[] = [];
       for (const [count, samples] of there) {
         const place = join(directory, `port-${count}`);
-        report.step(`${count} ports: OVN`);
-        await withSide(report, OvnSide.start(2, place), async (side) => {
-          await addedPort(report, side, count, samples);
-        });
-        report.step(`${count} ports: Selvage`);
-        await withSide(report, SelvageSide.start(2, place), async (side) => {
-          medians.push((await addedPort(report, side, count, Math.max(samples, size.rounds))).ms);
-        });
+        report.step(`${count} ports`);
+        await withSide(report, OvnSide.start(2, place), (ovn) =>
+          withSide(report, SelvageSide.start(2, place), async (selvage) => {
+            const each = await addedPort(report, [selvage, ovn], count, samples);
+            const [ours = Number.NaN, theirs = Number.NaN] = [each.get("Selvage"), each.get("OVN")];
+            medians.push(ours);
+            report.add({ name: `one port more beside ${count}: OVN to Selvage`, value: theirs / ours, unit: "times" });
+          }),
+        );
       }
       report.add({
         name: "Selvage: one port more, slowest p50 to fastest",
@@ -103,11 +104,12 @@ const parts: readonly Part[] = [
     name: "traffic",
     what: "throughput, processor time, requests and connections a second",
     async run(report, { rounds, seconds }, directory) {
-      await withSide(report, OvnSide.start(2, directory), (ovn) =>
-        withSide(report, SelvageSide.start(2, directory), (selvage) =>
+      await withSide(report, OvnSide.start(2, directory), async (ovn) => {
+        await ovn.withoutZeroSnat();
+        await withSide(report, SelvageSide.start(2, directory), (selvage) =>
           traffic(report, [selvage, ovn], rounds, seconds),
-        ),
-      );
+        );
+      });
     },
   },
   {

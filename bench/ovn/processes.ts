@@ -24,22 +24,41 @@ export async function within<T>(what: string, limitMs: number, work: Promise<T>)
 
 /** A process that stays. */
 export class Daemon {
-  readonly child: ChildProcess;
   readonly name: string;
+  readonly #argv: readonly string[];
+  readonly #env: NodeJS.ProcessEnv;
+  readonly #comesAgain: boolean;
+  #child: ChildProcess;
   #told = false;
+  /** How often it ended by itself and was started again. */
+  falls = 0;
 
-  constructor(argv: readonly string[], env: NodeJS.ProcessEnv = process.env) {
+  /** With `comesAgain` it is started again when a signal ends it, as a daemon's own `--monitor` does (ovn-controller(8)). */
+  constructor(argv: readonly string[], env: NodeJS.ProcessEnv = process.env, { comesAgain = false } = {}) {
     this.name = argv.find((word) => /^(ovs|ovn)-|^ovsdb-/.test(word)) ?? argv[0] ?? "";
-    this.child = spawn("setpriv", ["--pdeathsig", "KILL", ...argv], { env, stdio: "ignore" });
+    this.#argv = argv;
+    this.#env = env;
+    this.#comesAgain = comesAgain;
+    this.#child = this.#start();
+  }
+
+  #start(): ChildProcess {
+    const child = spawn("setpriv", ["--pdeathsig", "KILL", ...this.#argv], { env: this.#env, stdio: "ignore" });
+    child.once("exit", (_code, signal) => {
+      if (this.#told || !this.#comesAgain || signal === null) return;
+      this.falls += 1;
+      this.#child = this.#start();
+    });
+    return child;
   }
 
   get pid(): number {
-    return this.child.pid ?? 0;
+    return this.#child.pid ?? 0;
   }
 
   /** How it ended by itself, which it should not; undefined while it runs. */
   get death(): string | undefined {
-    const { exitCode, signalCode } = this.child;
+    const { exitCode, signalCode } = this.#child;
     if (this.#told || (exitCode === null && signalCode === null)) return undefined;
     return `${this.name} ended by itself (${signalCode ?? exitCode})`;
   }
@@ -52,7 +71,7 @@ export class Daemon {
 
   async end(): Promise<void> {
     this.#told = true;
-    const { child } = this;
+    const child = this.#child;
     if (child.exitCode !== null || child.signalCode !== null) return;
     const gone = new Promise<void>((resolve) => child.once("exit", () => resolve()));
     child.kill("SIGKILL");

@@ -26,7 +26,8 @@ export async function networkOutside(
     if (answer.status !== 201) throw new Error(`POST ${path} for the network outside: ${answer.status} ${answer.text}`);
     return answer.body;
   };
-  const { network } = await made("/v2.0/networks", { network: { name, "router:external": true } });
+  const place = { "provider:network_type": "flat", "provider:physical_network": "public" };
+  const { network } = await made("/v2.0/networks", { network: { name, "router:external": true, ...place } });
   const id = String((network as Json).id);
   for (const subnet of [
     { ip_version: 4, cidr: "203.0.113.0/24" },

@@ -95,14 +95,14 @@ export class Fabric implements AsyncDisposable {
     this.#firstPid = firstPid;
   }
 
-  /** Brings a fabric with two hosts up in a directory of its own. */
-  static async up(word: string): Promise<Fabric> {
+  /** Brings a fabric with two hosts, or as many as are told, up in a directory of its own. */
+  static async up(word: string, hosts = 2): Promise<Fabric> {
     const place = mkdtempSync(join(tmpdir(), `selvage-${word}-`));
     // The server's user must be able to pass.
     chmodSync(place, 0o755);
     const data = join(place, "data");
     try {
-      selvage("up", "--data", data, "--hosts", "2", "--port", "0", "--json");
+      selvage("up", "--data", data, "--hosts", String(hosts), "--port", "0", "--json");
       const { api, paths } = await openFabric(data);
       const { lab } = await openLab(data);
       return new Fabric(place, data, api, paths.labSocket, lab.first.pid);
@@ -209,12 +209,23 @@ export class Fabric implements AsyncDisposable {
     const database = `--db=unix:${join(this.#data, "hosts", host, "run", "db.sock")}`;
     const words = [database, "get", "bridge", "br-int", `external_ids:selvage-zone-${id}`];
     const zone = spawnSync("ovs-vsctl", words, { encoding: "utf8" }).stdout.trim().replaceAll('"', "");
-    const target = join(this.#data, "hosts", host, "run", "vswitchd.ctl");
-    const ask = ["-t", target, "dpctl/ct-get-limits", "netdev@ovs-netdev"];
-    const limits = spawnSync("ovs-appctl", ask, { encoding: "utf8" });
-    const [, limit, count] = new RegExp(`zone=${zone},limit=(\\d+),count=(\\d+)`).exec(limits.stdout) ?? [];
-    if (limit === undefined) throw new Error(`no zone ${zone} of ${id} in ${limits.stdout}${limits.stderr}`);
+    const limits = this.appctl(host, "dpctl/ct-get-limits", "netdev@ovs-netdev");
+    const [, limit, count] = new RegExp(`zone=${zone},limit=(\\d+),count=(\\d+)`).exec(limits) ?? [];
+    if (limit === undefined) throw new Error(`no zone ${zone} of ${id} in ${limits}`);
     return { limit: Number(limit), count: Number(count) };
+  }
+
+  /** What a host's switch daemon says to a command (ovs-appctl(8)). */
+  appctl(host: string, ...words: readonly string[]): string {
+    const target = join(this.#data, "hosts", host, "run", "vswitchd.ctl");
+    const result = spawnSync("ovs-appctl", ["-t", target, ...words], { encoding: "utf8" });
+    if (result.status !== 0) throw new Error(`ovs-appctl ${words.join(" ")}: ${result.stderr}`);
+    return result.stdout;
+  }
+
+  /** What a command of ours says of this fabric. Throws an Error when it fails. */
+  selvage(...words: readonly string[]): string {
+    return selvage(...words, "--data", this.#data);
   }
 
   #said(host: string, command: string, words: readonly string[], socket: string): string {

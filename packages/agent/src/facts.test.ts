@@ -47,6 +47,14 @@ test("a port whose derivation failed is not up", () => {
   );
 });
 
+test("a port that has as many connections as it may is up, and it is said", () => {
+  const state = { portsUp: ["full", "other"], unbound: [] };
+  const facts = factsOf("ovs", state, { quarantined: new Map(), origins: () => [] }, [], new Map(), new Set(["full"]));
+  assert.deepEqual(facts.ports_up, ["full", "other"]);
+  assert.equal(facts.quarantined[0]?.unit, "port full");
+  assert.match(facts.quarantined[0]?.reason ?? "", /^connection-limit: /);
+});
+
 test("a port that the switch has no connection-tracking zone for is not up, and it is said why; the others are", () => {
   const state = { portsUp: ["here", "other"], unbound: [] };
   const sound = { quarantined: new Map(), origins: () => [] };

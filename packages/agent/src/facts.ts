@@ -45,7 +45,8 @@ export function keptDrift(
 
 /** Ports that cannot have what their rows ask, by id. */
 export type Faults = Parameters<NonNullable<DatapathEvents["faults"]>>[0];
-export type Fault = Faults extends ReadonlyMap<string, infer Code> ? Code : never;
+/** The driver's codes, and what the agent sees itself of a port that works on. */
+export type Fault = (Faults extends ReadonlyMap<string, infer Code> ? Code : never) | "connection-limit";
 
 /** What an operator reads of each. */
 export const faultTexts: Readonly<Record<Fault, string>> = {
@@ -53,26 +54,30 @@ export const faultTexts: Readonly<Record<Fault, string>> = {
     "ct-zone-full: this host has no connection-tracking zone left, and what the port sends and gets could not be judged; it waits for one",
   "physical-missing":
     "physical-missing: this host has no bridge that leads to the physical network, or none that can be joined to the machines' one; it is taken up when it appears",
+  "connection-limit":
+    "connection-limit: the port has as many connections as a port may have; those go on, and it opens and gets no more until some of them end",
 };
 
-/** The message: a port that something of was set aside is not up, nor is one that the switch has a fault of. */
+/** The message: a port that something of was set aside is not up, nor is one that the switch has a fault of; one whose connections are as many as may be is. */
 export function factsOf(
   driver: Facts["datapath"],
   state: Plugged,
   engine: Pick<Engine<Row>, "quarantined" | "origins">,
   refused: readonly RefusedRow[],
   faults: Faults = new Map(),
+  full: ReadonlySet<string> = new Set(),
 ): Omit<Facts, "type"> {
   const derived = [...engine.quarantined].map(([unit, { error }]) => ({ unit, reason: error.message }));
   const installed = refused.map(({ row, reason }) => ({ unit: row.id, reason }));
   const faulty = [...faults].map(([port, fault]) => ({ unit: `port ${port}`, reason: faultTexts[fault] }));
+  const filled = [...full].map((port) => ({ unit: `port ${port}`, reason: faultTexts["connection-limit"] }));
   const impaired = new Set([...faults.keys(), ...[...engine.quarantined.values()].map(({ key }) => key)]);
   for (const { row } of refused) for (const { key } of engine.origins(row.id)) impaired.add(key);
   return {
     datapath: driver,
     ports_up: state.portsUp.filter((id) => !impaired.has(id)),
     unbound: [...state.unbound],
-    quarantined: [...derived, ...installed, ...faulty]
+    quarantined: [...derived, ...installed, ...faulty, ...filled]
       .slice(0, mostQuarantined)
       .map(({ unit, reason }) => ({ unit: cut(unit, 512), reason: cut(reason, 1024) })),
   };

@@ -18,6 +18,7 @@ import type { Row } from "@selvage/pipeline";
 import type { Changes, Drift, DropCount, Facts, HostName, Welcome } from "@selvage/sync";
 import { CacheWriter, readCache } from "./cache.ts";
 import { Client, type Dial } from "./client.ts";
+import { ConnectionWatch } from "./connection-watch.ts";
 import { Copy, type Difference } from "./copy.ts";
 import { DropWatch } from "./drop-watch.ts";
 import {
@@ -109,6 +110,7 @@ export class HostAgent {
   #come: readonly Owned[] = [];
   readonly #drift: Counter;
   readonly #drops: DropWatch;
+  readonly #connections: ConnectionWatch;
   readonly #installTime: Histogram;
   readonly #watchers = new Set<() => void>();
   readonly #timers: { cancel(): void }[] = [];
@@ -175,38 +177,27 @@ export class HostAgent {
       },
     });
     const { dhcpLeaseTime, dhcpDomain } = settings;
-    const outside = { view: this.#engine.view, hostName: host.name, datapath, clock, metrics };
-    this.#announcer = new Announcer({ ...outside, log: log.child("services") });
+    const served = { view: this.#engine.view, datapath, clock, log: log.child("services"), metrics };
+    const outside = { ...served, hostName: host.name };
+    this.#announcer = new Announcer(outside);
     this.#neighbours = new Neighbours({
       ...outside,
-      log: log.child("services"),
       learned: (changes) => this.#pushed(this.#engine.apply(changes, this.#engine.revision)),
     });
     this.#desk = new Desk({
-      view: this.#engine.view,
-      hostName: host.name,
+      ...outside,
       neighbours: this.#neighbours,
-      datapath,
       dhcp: { leaseTime: dhcpLeaseTime, ...(dhcpDomain === "" ? {} : { domainName: dhcpDomain }) },
-      clock,
-      log: log.child("services"),
-      metrics,
     });
-    this.#advertiser = new Advertiser({
-      view: this.#engine.view,
-      hostName: host.name,
-      datapath,
-      clock,
-      random: options.random ?? Math.random,
-      log: log.child("services"),
-      metrics,
-    });
+    this.#advertiser = new Advertiser({ ...served, hostName: host.name, random: options.random ?? Math.random });
     this.#drift = metrics.counter({
       name: "drift_rows_total",
       help: "Rows that an audit found missing, wrong or strange",
     });
     const isHere = (): boolean => this.#switch === "here";
-    this.#drops = new DropWatch({ datapath, clock, log, metrics, isHere, changed: () => this.#tell() });
+    const seen = { datapath, clock, log, metrics, isHere, changed: () => this.#tell() };
+    this.#drops = new DropWatch(seen);
+    this.#connections = new ConnectionWatch(seen);
     this.#installTime = metrics.histogram({
       name: "install_seconds",
       help: "Time from a change of the wanted rows to their being in force",
@@ -239,6 +230,7 @@ export class HostAgent {
     });
     agent.#client.start();
     agent.#drops.start();
+    agent.#connections.start();
     agent.#timers.push(options.clock.every(options.settings.auditInterval, () => agent.#installer.audit()));
     return agent;
   }
@@ -303,7 +295,7 @@ export class HostAgent {
     this.#announcer.close();
     this.#neighbours.close();
     this.#client.close();
-    await this.#drops.close();
+    await Promise.all([this.#drops.close(), this.#connections.close()]);
     await this.#installer.settled();
     await this.#options.datapath.close();
     await this.#cache.close();
@@ -429,11 +421,15 @@ export class HostAgent {
     this.#tell();
   }
 
-  #facts(): Omit<Facts, "type"> {
-    const { datapath, datapathType } = this.#options;
-    const driver = this.#switch === "here" ? datapath.driver : "none";
+  #derived(full?: ReadonlySet<string>): Omit<Facts, "type"> {
+    const driver = this.#switch === "here" ? this.#options.datapath.driver : "none";
     const state = this.#told?.plugged ?? { portsUp: [], unbound: [] };
-    const facts = factsOf(driver, state, this.#engine, this.#installer.refused, this.#faults);
+    return factsOf(driver, state, this.#engine, this.#installer.refused, this.#faults, full);
+  }
+
+  #facts(): Omit<Facts, "type"> {
+    const { datapathType } = this.#options;
+    const facts = this.#derived(this.#connections.full);
     return withMore(facts, { drift: this.#found, drops: this.#drops.counts, datapathType });
   }
 
@@ -461,7 +457,7 @@ export class HostAgent {
     gauge("in_force_revision", "Revision in force on the switch", () => this.#told?.revision ?? 0);
     gauge("connected", "1: the stream to the server is open", () => (this.#client.up ? 1 : 0));
     gauge("switch_here", "1: the switch answers", () => (this.#switch === "here" ? 1 : 0));
-    gauge("quarantined", "Objects and rows that are set aside", () => this.#facts().quarantined.length);
+    gauge("quarantined", "Objects and rows that are set aside", () => this.#derived().quarantined.length);
     gauge(
       "faulty_ports",
       "Ports that stay down because the switch cannot have what they need",

@@ -21,16 +21,18 @@ test("every table that is not all constants is written by an app, and each that 
   const written = new Set(apps.flatMap((app) => app.tables));
   for (const table of written) assert.equal(selvageProgram.byName.get(table.name), table);
   const closed = [
-    "service_class",
-    "copies",
-    "track_out",
-    "commit_out",
-    "track_in",
-    "commit_in",
-    "hops",
-    "ext_in_state",
-    "snat_state",
-    "snat_check",
+    ...[
+      "fragments",
+      "service_class",
+      "copies",
+      "track_out",
+      "commit_out",
+      "kept_out",
+      "track_in",
+      "commit_in",
+      "kept_in",
+    ],
+    ...["hops", "ext_in_state", "snat_state", "snat_check"],
   ];
   assert.deepEqual(
     selvageProgram.tables.filter((table) => !written.has(table)).map(({ name }) => name),

@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { dropReasons, type ReasonCode } from "@selvage/base";
 import {
   arpRequest,
+  fragmentsOf,
   gratuitousArp,
   neighbourAdvertisement,
   ping,
@@ -16,7 +17,15 @@ import {
 import { Host } from "@selvage/model";
 import { put } from "@selvage/model/testing";
 import { encode } from "@selvage/packet";
-import { type Action, type PuntKind, type Step, selvageProgram, serviceAddresses, serviceMac } from "@selvage/pipeline";
+import {
+  type Action,
+  limits,
+  type PuntKind,
+  type Step,
+  selvageProgram,
+  serviceAddresses,
+  serviceMac,
+} from "@selvage/pipeline";
 import { fabric, type Journey, type TestFabric } from "./testing/fabric.ts";
 import { hostsOf, net, routedNet } from "./testing/intent.ts";
 import {
@@ -195,6 +204,21 @@ const meets: Partial<Record<ReasonCode, Meet>> = {
     const { send } = opened(world);
     return send(udpBetween(4, stranger, { mac: macOfHost("h1"), ip4: "203.0.113.99", ip6: "::" }, { src: 1, dst: 2 }));
   },
+  "connection-limit": (world) => {
+    const open = (src: number): Journey =>
+      world.send("asker", udpBetween(4, world.machine("asker"), world.machine("open"), { src, dst: 80 }));
+    for (let n = 0; n < connections; n += 1) assert.deepEqual(open(40_000 + n).delivered, ["open"]);
+    return open(50_000);
+  },
+  "fragment-rate": (world) => {
+    const [from, to] = [world.machine("a"), world.machine("b")];
+    const piece = (id: number): Uint8Array => {
+      const whole = udpBetween(6, from, to, { src: 1, dst: 2 }, new Uint8Array(2_000));
+      return fragmentsOf(whole, 1_280, id)[0] ?? assert.fail();
+    };
+    for (let n = 0; n < limits.fragments.burst; n += 1) assert.deepEqual(world.send("a", piece(n)).drops, []);
+    return world.send("a", piece(0));
+  },
   "tunnel-source": (world) => {
     const frame = udp(4, world.machine("c"), world.machine("a"), 1);
     return world.inject({ from: "192.0.2.66", to: "192.0.2.1", key: 1, srcPort: 3, dstPort: 1, frame });
@@ -208,16 +232,23 @@ const reported: Partial<Record<ReasonCode, readonly PuntKind[]>> = {
   "no-route": ["no-route"],
 };
 
+/** Connections that a port of these worlds has at most. */
+const connections = 4;
+
 const steps: readonly Step[] = selvageProgram.tables.flatMap((table) => [
   ...Object.values<Action>(table.actions).flatMap((action) => action.steps),
   ...table.miss,
 ]);
-const given = [...new Set(steps.flatMap((step) => (step.do === "drop" ? [step.reason] : [])))];
+const reasonsIn = (step: Step): readonly ReasonCode[] => {
+  if (step.do === "limit") return [limits[step.kind].reason];
+  return step.do === "drop" ? [step.reason] : [];
+};
+const given = [...new Set(steps.flatMap(reasonsIn))];
 
 for (const reason of given) {
   test(`a packet meets ${reason}`, async () => {
     const world = await fabric(
-      { hosts: 2, policy: { groups: { asking: { rules: anythingOut }, shut: { rules: [] } } } },
+      { hosts: 2, connections, policy: { groups: { asking: { rules: anythingOut }, shut: { rules: [] } } } },
       net("blue", { a: "h1", b: "h1", c: "h2" }),
       net("dark", { dark: "h1" }, { network: { admin_state_up: false } }),
       net("guarded", {

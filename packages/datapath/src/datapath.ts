@@ -73,6 +73,12 @@ export interface InstalledRow {
   readonly packets: number;
 }
 
+/** Connections of one port, and how many it may have at most. */
+export interface PortConnections {
+  readonly count: number;
+  readonly most: number;
+}
+
 export interface Datapath {
   readonly driver: "ovs" | "simulated";
   readonly program: Program;
@@ -85,6 +91,8 @@ export interface Datapath {
   /** Sends a frame out of a port's interface, or, as `physical:NAME`, to a physical network with the tag that it bears. Throws when there is none here. */
   send(port: string, frame: Uint8Array): Promise<void>;
   installed(): Promise<readonly InstalledRow[]>;
+  /** Connections that are tracked now, by the port whose they are; of ports of which the switch cannot tell, none. */
+  tracked(): Promise<ReadonlyMap<string, PortConnections>>;
   /** Packets dropped since the switch started, by reason. */
   drops(): Promise<ReadonlyMap<ReasonCode, number>>;
   close(): Promise<void>;

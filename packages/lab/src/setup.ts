@@ -39,6 +39,9 @@ const TEST_TOOLS: readonly SystemTool[] = [
   { command: "traceroute", package: "traceroute" },
   { command: "rdisc6", package: "ndisc6" },
   { command: "dig", package: "bind9-dnsutils" },
+  { command: "tracepath", package: "iputils-tracepath" },
+  // How much passes.
+  { command: "iperf3", package: "iperf3" },
   // For `systemd-analyze`, which checks our units; nothing of it is started.
   { command: "systemd-analyze", package: "systemd" },
 ];

@@ -25,7 +25,8 @@ export interface FieldType<T> {
   readonly schema: JsonSchema;
 }
 
-const show = (value: unknown): string =>
+/** A value as errors quote it, in the words of Neutron (Python): text as it is, null as None, all else as JSON. */
+export const show = (value: unknown): string =>
   typeof value === "string" ? value : value === null ? "None" : JSON.stringify(value);
 
 /** Text up to `max` characters; null is refused. */

@@ -112,6 +112,7 @@ export const F = {
   tagged: define("tagged", "int", 1, "frame", "1: the frame bears a VLAN tag"),
   vlan: define("vlan", "int", 12, "frame", "the tag's VLAN; 0 without a tag"),
   ttl: define("ttl", "int", 8, "frame", "IPv4 time to live or IPv6 hop limit"),
+  fragment: define("fragment", "int", 1, "frame", "1: a fragment of a datagram, the first or a later one"),
   later: define("later", "int", 1, "frame", "1: a fragment that is not the first, and so bears no ports"),
   ipProto: define("ipProto", "int", 8, "frame", "IP protocol or IPv6 next header"),
   ip4Src: define("ip4Src", "ip4", 32, "frame", "IPv4 source", ipv4),

@@ -1,5 +1,6 @@
 /** The pipeline's face: fields, tables, rows and the program that every datapath executes. */
 export * from "./fields.ts";
+export * from "./limits.ts";
 export * from "./program.ts";
 export * from "./row.ts";
 export * from "./table.ts";

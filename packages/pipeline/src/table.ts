@@ -4,6 +4,7 @@
  */
 import type { ReasonCode } from "@selvage/base";
 import type { Encapsulation, Field, ValueKind } from "./fields.ts";
+import type { LimitKind } from "./limits.ts";
 
 /** How a column matches. `exact`: always given; `optional`: exact or left out; `prefix`: longest prefix; `masked`: value and mask. */
 export type MatchKind = "exact" | "optional" | "prefix" | "masked";
@@ -28,9 +29,6 @@ export type Operand =
 
 /** What a punted packet is for: the agent's service that answers it. */
 export type PuntKind = "dhcp4" | "dhcp6" | "nd" | "rs" | "neighbour" | "icmp-inner" | RouterError;
-
-/** What is limited a port and is no punt. */
-export type LimitKind = "service";
 
 /** What a router says of a packet that it does not send on (RFC 792, 1812, 4443); the agent makes the ICMP error, from the router's address. */
 export type RouterError = "ttl-expired" | "no-route" | "host-unreachable" | "port-unreachable" | "mtu-exceeded";
@@ -79,7 +77,7 @@ export type Step =
   | { readonly do: "select"; readonly table: string }
   /** One less of `ttl`; never done where it is 0 or 1. */
   | { readonly do: "decrementTtl" }
-  /** What one port sends of this kind is limited in packets a second; what is above is dropped, and nothing of it goes on. */
+  /** Drops what the interface that it came in by sends of a kind above its rate, for the kind's reason (`limits`); the packet goes on otherwise. */
   | { readonly do: "limit"; readonly kind: LimitKind }
   /** A copy to the agent, as limited as a punt; the packet goes on. */
   | { readonly do: "report"; readonly kind: PuntKind }

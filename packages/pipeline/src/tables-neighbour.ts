@@ -54,7 +54,7 @@ export const ArpAnswer = table({
   name: "arp_answer",
   text: "Turns the question round into its answer, when the neighbour was found; one for an address that ports may take, by a pair or for want of port security, is asked around.",
   scheme: "ranked",
-  ranks: { around: 2, unknown: 1 },
+  ranks: { around: 3, anybody: 2, unknown: 1 },
   columns: { nhMac: exact(F.nhMac), net: optional(F.net), arpTpa: prefix(F.arpTpa) },
   actions: { around: action([goto("carriage")]), unknown: action([drop("neighbour-unresolved")]) },
   miss: [
@@ -106,7 +106,7 @@ export const NdAnswer = table({
   name: "nd_answer",
   text: "Has the agent answer a solicitation whose target was found, for the switch cannot build every advertisement itself; what is asked around is as in arp_answer.",
   scheme: "ranked",
-  ranks: { around: 2, unknown: 1 },
+  ranks: { around: 3, anybody: 2, unknown: 1 },
   columns: { nhMac: exact(F.nhMac), net: optional(F.net), ndTarget: prefix(F.ndTarget) },
   actions: { around: action([goto("carriage")]), unknown: action([drop("neighbour-unresolved")]) },
   miss: [punt("nd")],

@@ -168,8 +168,19 @@ export const CommitOut = table({
   ranks: { untracked: 1 },
   columns: { srcStateless: optional(F.srcStateless) },
   actions: { untracked: action([goto("to_router")]) },
-  miss: [commit(F.srcZone, kept(F.dstSet)), goto("to_router")],
+  miss: [commit(F.srcZone, kept(F.dstSet)), goto("kept_out")],
   constants: [{ rank: "untracked", key: { srcStateless: 1 }, action: "untracked" }],
+});
+
+export const KeptOut = table({
+  number: 24,
+  name: "kept_out",
+  text: "A connection that could not be kept, since its port has as many as it may, is not let in: its answers would be of no connection.",
+  scheme: "exact",
+  columns: { ctRule: exact(F.ctRule) },
+  actions: { full: action([drop("connection-limit")]) },
+  miss: [goto("to_router")],
+  constants: [{ key: { ctRule: 0 }, action: "full" }],
 });
 
 export const RemoteId = table({
@@ -309,8 +320,19 @@ export const CommitIn = table({
   ranks: { untracked: 1 },
   columns: { dstStateless: optional(F.dstStateless) },
   actions: { untracked: action([goto("deliver")]) },
-  miss: [commit(F.dstZone, kept(F.srcSet)), goto("deliver")],
+  miss: [commit(F.dstZone, kept(F.srcSet)), goto("kept_in")],
   constants: [{ rank: "untracked", key: { dstStateless: 1 }, action: "untracked" }],
+});
+
+export const KeptIn = table({
+  number: 89,
+  name: "kept_in",
+  text: "As kept_out, of the receiver's connections.",
+  scheme: "exact",
+  columns: { ctRule: exact(F.ctRule) },
+  actions: { full: action([drop("connection-limit")]) },
+  miss: [goto("deliver")],
+  constants: [{ key: { ctRule: 0 }, action: "full" }],
 });
 
 export const policyTables = [
@@ -320,10 +342,12 @@ export const policyTables = [
   LiveOut,
   PolicyOut,
   CommitOut,
+  KeptOut,
   RemoteId,
   Receiver,
   TrackIn,
   LiveIn,
   PolicyIn,
   CommitIn,
+  KeptIn,
 ] as const;

@@ -12,6 +12,7 @@ import {
   drop,
   exact,
   goto,
+  limit,
   masked,
   measure,
   optional,
@@ -59,7 +60,7 @@ export const GuardMac = table({
   scheme: "ranked",
   ranks: { mac: 2, any: 1 },
   columns: { srcPort: exact(F.srcPort), ethSrc: optional(F.ethSrc) },
-  actions: { pass: action([goto("guard_ip")]), unguarded: action([goto("service_class")]) },
+  actions: { pass: action([goto("guard_ip")]), unguarded: action([goto("fragments")]) },
   miss: [drop("anti-spoof-mac")],
 });
 
@@ -83,7 +84,7 @@ export const GuardIp = table({
     ndTarget: prefix(F.ndTarget),
   },
   actions: {
-    pass: action([goto("service_class")]),
+    pass: action([goto("fragments")]),
     dhcpServer: action([drop("dhcp-server-from-tenant")]),
     routerAdvertisement: action([drop("ra-from-tenant")]),
     foreignTarget: action([drop("nd-spoof")]),
@@ -109,6 +110,17 @@ export const GuardIp = table({
     { rank: "why", key: { ethType: EthType.ipv4 }, action: "foreignIp" },
     { rank: "why", key: { ethType: EthType.ipv6 }, action: "foreignIp" },
   ],
+});
+
+export const Fragments = table({
+  number: 3,
+  name: "fragments",
+  text: "Each port may send so many fragments a second: where connections are tracked they are held until their datagram is whole, in memory that a host's ports share.",
+  scheme: "exact",
+  columns: { fragment: exact(F.fragment) },
+  actions: { limited: action([limit("fragments"), goto("service_class")]) },
+  miss: [goto("service_class")],
+  constants: [{ key: { fragment: 1 }, action: "limited" }],
 });
 
 /** Multicast listener queries, reports and dones (RFC 2710, 3810): of the network's upkeep, as neighbour discovery is. */

@@ -6,8 +6,8 @@ import { type Json, startTestServer, type TestServer } from "./testing/mod.ts";
 
 const run = promisify(execFile);
 
-/** The stock client, told where and who by its environment. */
-function client(server: TestServer, user: string, password: string, project: string) {
+/** A stock client, told where and who by its environment. */
+function client(server: TestServer, user: string, password: string, project: string, command = "openstack") {
   const env = {
     PATH: process.env.PATH,
     OS_AUTH_URL: `${server.url}/identity/v3`,
@@ -20,10 +20,10 @@ function client(server: TestServer, user: string, password: string, project: str
   };
   return async (...args: readonly string[]): Promise<string> => {
     try {
-      return (await run("openstack", [...args], { env })).stdout;
+      return (await run(command, [...args], { env })).stdout;
     } catch (error) {
       if (error instanceof Error && "code" in error && error.code === "ENOENT") {
-        throw new Error("the openstack client is not installed: run ./selvage setup", { cause: error });
+        throw new Error(`the ${command} client is not installed: run ./selvage setup`, { cause: error });
       }
       throw error;
     }
@@ -217,13 +217,19 @@ test("the stock openstack client tags, filters by tags, reads agents, zones and 
   assert.deepEqual([counts.network_name, counts.used_ips, counts.total_ips], ["n", 1, 253]);
 });
 
-test("the stock openstack client lists quotas and what is used of them, and says what is over", async () => {
+test("the stock clients set quotas, list them and what is used of them, and say what is over", async () => {
   await using server = await startTestServer();
   const red = await server.project("red");
   const admin = client(server, "admin", server.adminPassword, "admin");
   const member = client(server, red.memberName, "not a secret", "red");
-  // This client's `quota set` and `quota show` ask for a compute service before all else, as they do of a real Neutron.
-  assert.equal((await server.admin.put(`/v2.0/quotas/${red.id}`, { quota: { network: 1 } })).status, 200);
+  // The openstack client's `quota set` and `quota show` ask for a compute service before all else, as they do of a real Neutron; its sister does not.
+  const neutron = client(server, "admin", server.adminPassword, "admin", "neutron");
+  const quota = (verb: string, ...args: readonly string[]) => neutron(`quota-${verb}`, "--tenant-id", red.id, ...args);
+  const set = await json(quota("update", "--network", "1", "--security-group-rule", "-1", "-f", "json"));
+  assert.deepEqual([set.network, set.security_group_rule, set.port], [1, -1, 500]);
+  assert.deepEqual(await json(quota("show", "-f", "json")), set);
+  assert.equal((await json(quota("default-show", "-f", "json"))).network, 100);
+  await assert.rejects(quota("update", "--network", "-2"), /'-2' is too small/);
   const quotas = JSON.parse(await admin("quota", "list", "--network", "-f", "json")) as readonly Json[];
   assert.deepEqual(
     quotas.map((each) => [each["Project ID"], each.Networks, each.Ports]),
@@ -238,6 +244,9 @@ test("the stock openstack client lists quotas and what is used of them, and says
     used.find((each) => each.Resource === "networks"),
     { Resource: "networks", "In Use": 1, Reserved: 0, Limit: 1 },
   );
+  await quota("delete");
+  await member("network", "create", "two");
+  await assert.rejects(quota("delete"), /Quota for tenant \S+ could not be found/);
 });
 
 test("the stock openstack client makes security groups, rules and address groups, and puts ports in them, unchanged", async () => {

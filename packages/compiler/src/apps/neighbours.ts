@@ -42,8 +42,8 @@ export const neighbours = app("neighbours", [Neighbour, Arp, Nd, ArpAnswer, NdAn
     const net = view.ask(networkKey, port.network_id);
     if (net === undefined || !networkOn(view, port.network_id, here.name)) return [];
     return [
-      row(ArpAnswer, { nhMac: noMac, net }, "around", {}, "around"),
-      row(NdAnswer, { nhMac: noMac, net }, "around", {}, "around"),
+      row(ArpAnswer, { nhMac: noMac, net }, "around", {}, "anybody"),
+      row(NdAnswer, { nhMac: noMac, net }, "around", {}, "anybody"),
     ];
   }),
   /** The DHCP server's address, so that a lease can be renewed by unicast; a port that holds the address goes first. */

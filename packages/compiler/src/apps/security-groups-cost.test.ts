@@ -1,8 +1,8 @@
 /** What security groups cost: rows and work of a member that joins, of a new combination and of a rule, the same at 10 and at 10,000 members. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Attachment, type Change, Engine, Host, Network, Port } from "@selvage/model";
-import { makeNetwork, makePort, put, testId, testMac } from "@selvage/model/testing";
+import { Attachment, type Change, Engine, Host, Network, Port, Router } from "@selvage/model";
+import { makeNetwork, makePort, makeRouter, put, testId, testMac } from "@selvage/model/testing";
 import type { Row } from "@selvage/pipeline";
 import { hostsOf } from "../testing/intent.ts";
 import { anythingIn, anythingOut, Policy, type PolicyPlan, type RulePlan } from "../testing/policy.ts";
@@ -103,6 +103,22 @@ test("a member of a group that an egress rule here names is known by its address
   const out: PolicyPlan = { groups: { ...plan.groups, web: { rules: [{ direction: "egress", group: "data" }] } } };
   assert.deepEqual(costs(({ apply, port }) => apply(port(20_001, "h2", ["data"])), out).rows, { dst_id: 2 });
   assert.deepEqual(costs(({ apply, port }) => apply(port(20_001, "h2", ["web"])), out).rows, {});
+});
+
+test("the first port here on a network that a router joins to the members' wakes none of them", () => {
+  const { rows, unitsRun, queriesRun } = costs(({ apply, policy }) => {
+    const [router, other] = [makeRouter(), makeNetwork({ id: testId("network", 2), "provider:segmentation_id": 2 })];
+    const doors = [testId("network", 1), other.id].map((network_id, at) =>
+      makePort({ id: testId("door", at), key: 30_001 + at, network_id, router_id: router.id }),
+    );
+    apply([put(Router, router), put(Network, other), ...doors.map((door) => put(Port, door))]);
+    const id = testId("port", 20_001);
+    const { grouping, changes } = policy.assign(id, ["web"]);
+    const first = makePort({ id, key: 20_001, network_id: other.id, "binding:host_id": "h1", ...grouping });
+    return apply([...changes, put(Port, first), put(Attachment, { id })]);
+  });
+  assert.deepEqual(rows, { sender: 1, receiver: 1 });
+  assert.ok(unitsRun <= 3 && queriesRun <= 10, `${unitsRun} units, ${queriesRun} queries`);
 });
 
 test("a new combination of groups is a clause and its live rows for each rule that names one of them", () => {

@@ -48,13 +48,29 @@ interface Met {
   readonly addresses: readonly string[];
 }
 
-/** Networks with a port here from which a port is met, by itself or through routers, and the addresses by which. A network's own addresses go first there. */
-function* meetings(view: QueryingView, port: Port, hostName: string): Iterable<Met> {
+const sameTexts = (one: readonly string[], other: readonly string[]): boolean =>
+  one.length === other.length && one.every((text, at) => text === other[at]);
+
+/** Networks with a port on a host that routers join to one, or are that one: all, or those of VXLAN. Asked once a network, so that its members need not be woken. */
+const domainHere = query(
+  "networks here of a routing domain",
+  (view, key): readonly string[] => {
+    const [network = "", which = "", host = ""] = key.split("|");
+    return view
+      .ask(routingDomain, network)
+      .filter((each) => which === "any" || view.ask(networkEncapsulation, each) === which)
+      .filter((each) => networkOn(view, each, host));
+  },
+  sameTexts,
+);
+
+/** Networks from which a port is met, by itself or through routers, and the addresses by which. A network's own addresses go first there. */
+function* meetings(view: QueryingView, port: Port, networks: readonly string[]): Iterable<Met> {
   const pairs = pairAddressesOf(view, port);
   const fixed = [...new Set([...port.fixed_ips.map((each) => each.ip_address), ...pairs])];
-  for (const networkId of view.ask(routingDomain, port.network_id)) {
+  for (const networkId of networks) {
     const net = view.ask(networkKey, networkId);
-    if (net === undefined || !networkOn(view, networkId, hostName)) continue;
+    if (net === undefined) continue;
     if (networkId === port.network_id) {
       yield { net, networkId, addresses: [...new Set([...addressesOf(port, 4), ...addressesOf(port, 6), ...pairs])] };
       continue;
@@ -72,8 +88,10 @@ export function memberRows(port: Port, view: QueryingView, hostName: string): re
   const isTarget = isNamedHere(view, set, "egress", hostName);
   // What a port of this host sends bears its set in the switch's memory.
   const isElsewhere = port["binding:host_id"] !== hostName;
+  const networks = view.ask(domainHere, keyOf(port.network_id, isTarget ? "any" : "vxlan", hostName));
+  if (networks.length === 0) return [];
   const rows: Row[] = [];
-  for (const { net, networkId, addresses } of meetings(view, port, hostName)) {
+  for (const { net, networkId, addresses } of meetings(view, port, networks)) {
     const isVxlan = view.ask(networkEncapsulation, networkId) === "vxlan";
     for (const address of addresses) {
       const isV4 = ipVersion(address) === 4;

@@ -12,17 +12,14 @@ type Part = "own" | "service" | "remote";
 type Clause = Partial<ServiceClause> & { readonly own?: number; readonly other?: number; readonly prefix?: string };
 
 /** Parts that a packet must meet: with no other side named, two. */
-const partsOf = (rule: SecurityGroupRule): number => (isOfAny(rule) ? 2 : 3);
+type Parts = 2 | 3;
 
-/** Whether it does not matter who is at the other side: not named at all, or by a prefix that holds every address. */
-const isOfAny = ({ remote_group_id, remote_address_group_id, normalized_cidr }: SecurityGroupRule): boolean =>
-  remote_group_id === null &&
-  remote_address_group_id === null &&
-  (normalized_cidr === null || normalized_cidr.endsWith("/0"));
+/** A prefix that holds every address. As a clause it would ask no more than the service does, and of a rule a switch wants clauses that differ. */
+const isAll = (prefix: string): boolean => prefix.endsWith("/0");
 
-function clause(rule: SecurityGroupRule, part: Part, columns: Clause): Row {
+function clause(rule: SecurityGroupRule, parts: Parts, part: Part, columns: Clause): Row {
   const { own, other, prefix, untracked, ...service } = columns;
-  const of = { of: partsOf(rule) };
+  const of = { of: parts };
   const isV6 = rule.ethertype === "IPv6";
   if (rule.direction === "egress") {
     const key: KeyOf<typeof PolicyOut.columns> = {
@@ -79,20 +76,25 @@ function liveWith(rule: SecurityGroupRule, own: number, other: number): readonly
   ];
 }
 
-/** The prefixes that a rule names, by itself or by an address group, and the group's state; undefined while the group is not known here. */
+/** The prefixes that a rule names, by itself or by an address group, none where they hold every address, and the group's state; undefined while the group is not known here. */
 function prefixesOf(
   view: QueryingView,
   rule: SecurityGroupRule,
-): { readonly prefixes: readonly string[]; readonly generation: number } | undefined {
-  if (rule.remote_address_group_id === null) {
-    const prefixes = isOfAny(rule) || rule.normalized_cidr === null ? [] : [rule.normalized_cidr];
-    return { prefixes, generation: 0 };
+): { readonly prefixes: readonly string[]; readonly generation: number; readonly parts: Parts } | undefined {
+  const { remote_group_id, remote_address_group_id, normalized_cidr } = rule;
+  if (remote_group_id !== null) return { prefixes: [], generation: 0, parts: 3 };
+  if (remote_address_group_id === null) {
+    const isAny = normalized_cidr === null || isAll(normalized_cidr);
+    return isAny ? { prefixes: [], generation: 0, parts: 2 } : { prefixes: [normalized_cidr], generation: 0, parts: 3 };
   }
-  const group = view.get(AddressGroup, rule.remote_address_group_id);
+  const group = view.get(AddressGroup, remote_address_group_id);
   if (group === undefined) return undefined;
+  const { generation } = group;
   const version = rule.ethertype === "IPv6" ? 6 : 4;
   const prefixes = new Set(group.addresses.filter((each) => cidrOf(each).version === version));
-  return { prefixes: [...prefixes], generation: group.generation };
+  return [...prefixes].some(isAll)
+    ? { prefixes: [], generation, parts: 2 }
+    : { prefixes: [...prefixes], generation, parts: 3 };
 }
 
 /** Of these sets those whose connections are tracked. */
@@ -106,12 +108,12 @@ export function ruleRows(rule: SecurityGroupRule, view: QueryingView, hostName: 
   const services = serviceClauses(rule);
   const remote = prefixesOf(view, rule);
   if (services.length === 0 || remote === undefined) return [];
-  const { prefixes, generation } = remote;
+  const { prefixes, generation, parts } = remote;
   return [
     verdict(rule, generation),
-    ...own.map((set) => clause(rule, "own", { own: set })),
-    ...services.map((service) => clause(rule, "service", service)),
-    ...prefixes.map((prefix) => clause(rule, "remote", { prefix })),
+    ...own.map((set) => clause(rule, parts, "own", { own: set })),
+    ...services.map((service) => clause(rule, parts, "service", service)),
+    ...prefixes.map((prefix) => clause(rule, parts, "remote", { prefix })),
     ...tracked(view, own).flatMap((set) =>
       rule.remote_group_id === null ? live(rule, set, generation) : [liveErrors(rule, set)],
     ),
@@ -126,7 +128,7 @@ export function remoteSetRows(set: SecurityGroupSet, view: QueryingView, hostNam
       const own = setsHere(view, rule.security_group_id, hostName);
       if (own.length === 0 || serviceClauses(rule).length === 0) return [];
       return [
-        clause(rule, "remote", { other: set.key }),
+        clause(rule, 3, "remote", { other: set.key }),
         ...tracked(view, own).flatMap((each) => liveWith(rule, each, set.key)),
       ];
     });

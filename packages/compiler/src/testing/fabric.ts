@@ -52,7 +52,7 @@ interface TestHost {
 }
 
 export class TestFabric {
-  readonly #underlay = new SimulatedFabric();
+  readonly #underlay: SimulatedFabric;
   readonly #hosts = new Map<string, TestHost>();
   readonly #machines = new Map<string, Machine>();
   #policy = new Policy();
@@ -60,7 +60,8 @@ export class TestFabric {
   #journey: MutableJourney = emptyJourney();
   #revision = 0;
 
-  constructor(hosts: number) {
+  constructor({ hosts, connections }: Pick<FabricOptions, "hosts" | "connections">) {
+    this.#underlay = new SimulatedFabric(connections === undefined ? {} : { connections });
     for (let n = 1; n <= hosts; n += 1) {
       const name = hostName(n);
       const datapath = this.#underlay.addHost(tunnelAddress(n), (trace) => this.#watch(trace));
@@ -260,12 +261,16 @@ export class TestFabric {
 
 const emptyJourney = (): MutableJourney => ({ delivered: [], frames: [], punts: [], drops: [] });
 
+export interface FabricOptions {
+  readonly hosts: number;
+  readonly policy?: PolicyPlan;
+  /** Connections that a port has at most, as many as on any host unless told. */
+  readonly connections?: number;
+}
+
 /** Hosts `h1` to `hN` with the networks in force and their machines plugged. */
-export async function fabric(
-  options: { readonly hosts: number; readonly policy?: PolicyPlan },
-  ...plans: readonly NetworkPlan[]
-): Promise<TestFabric> {
-  const world = new TestFabric(options.hosts);
+export async function fabric(options: FabricOptions, ...plans: readonly NetworkPlan[]): Promise<TestFabric> {
+  const world = new TestFabric(options);
   await world.start(intentOf(hostsOf(options.hosts), plans, options.policy));
   return world;
 }

@@ -6,7 +6,6 @@ import {
   type Field,
   frameLength,
   ingressOf,
-  type LimitKind,
   type Operand,
   type Program,
   type PuntKind,
@@ -102,12 +101,12 @@ export function actionsOf(
       case "punt":
         send(...puntActions(step.kind));
         break;
-      case "limit":
-        send(...limitActions(step.kind));
-        break;
       case "report":
         // A meter that drops ends the packet, so it gets a copy.
         send(act.clone(puntActions(step.kind)));
+        break;
+      case "limit":
+        send(...notedActions(limitNumber(step.kind)));
         break;
       case "drop":
       case "absorb":
@@ -146,16 +145,8 @@ function natOf(step: Extract<Step, { readonly do: "translateSource" }>, row: Row
   return act.nat({ direction: "source", address: { version: 4, min: address, max: null }, ports });
 }
 
-/** By way of the driver's own table, where each port has a meter: one that drops ends what is done behind it too. */
-const limitActions = (kind: LimitKind): readonly Action[] => [
-  load(puntKind, BigInt(limitNumber(kind))),
-  act.resubmit(puntTable),
-];
-
-const puntActions = (kind: PuntKind): readonly Action[] => [
-  load(puntKind, BigInt(puntNumber(kind))),
-  act.resubmit(puntTable),
-];
+const puntActions = (kind: PuntKind): readonly Action[] => notedActions(puntNumber(kind));
+const notedActions = (note: number): readonly Action[] => [load(puntKind, BigInt(note)), act.resubmit(puntTable)];
 
 const load = (place: BitsPlace, value: bigint): Action => act.setField(placed(place, value));
 

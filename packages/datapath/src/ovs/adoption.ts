@@ -14,7 +14,7 @@ import { UnrenderableRows } from "./errors.ts";
 import { groupingOf, Installation, type RenderedRows, renderAll } from "./installation.ts";
 import { clauseKey, flagsOf, flowBody, flowKey, Plan } from "./plan.ts";
 import type { Ports } from "./ports.ts";
-import { generalPunts, hostMeters, portMeters, portPunts, pulseFlow, puntTable, slotOf } from "./punts.ts";
+import { generalPunts, hostMeters, portLimits, portMeters, pulseFlow, puntTable, slotOf } from "./punts.ts";
 import { reentryFlows, zoneFlows } from "./reentry.ts";
 import type { MemberSet, RenderedFlow, Renderer } from "./render.ts";
 import { actionsText, bucketText, choiceText, clauseTextsIn, matchText } from "./text.ts";
@@ -124,7 +124,7 @@ export async function planAdoption(
   for (const { ofport } of ports.plugged) {
     const slot = installation.slots.of(String(ofport));
     meters.push(...portMeters(slot));
-    for (const flow of portPunts(ofport, slot)) want(flow, `interface ${ofport}`);
+    for (const flow of portLimits(ofport, slot)) want(flow, `interface ${ofport}`);
   }
 
   compareFlows(plan, tally, desired, found);

@@ -48,11 +48,9 @@ export interface OvsDatapathOptions {
   readonly random?: () => number;
 }
 
-/** Why a port does not work whose connections cannot be tracked. */
-const noZone = "ct-zone-full";
 const tunnelInterface = "selvage-geneve";
-/** Milliseconds that looking through a cache of usual size takes. */
-const patience = 20;
+/** Milliseconds that looking through a small cache takes; after so many the switch is made to look again. */
+const patience = 3;
 /** Rows in one step of a large addition: so many flows as a socket takes at once. */
 const step = 1_000;
 const backoff = { base: 100, cap: 5_000 };
@@ -92,12 +90,11 @@ export class OvsDatapath implements Datapath {
     this.#log = options.log ?? silentLog;
     this.#physical = new PhysicalKeeper(this.#log);
     this.#random = options.random ?? Math.random;
-    const { zones } = options;
     this.#zones = new ZoneKeeper({
       bridge: options.bridge ?? "br-int",
       clock: this.#clock,
       log: this.#log,
-      ...(zones === undefined ? {} : { plan: zones }),
+      ...(options.zones && { plan: options.zones }),
     });
     this.#plan = {
       database: options.database ?? "unix:/var/run/openvswitch/db.sock",
@@ -172,6 +169,10 @@ export class OvsDatapath implements Datapath {
     });
   }
 
+  async tracked(): ReturnType<ZoneKeeper["connections"]> {
+    return this.#zones.connections(this.#live());
+  }
+
   async drops(): Promise<ReadonlyMap<ReasonCode, number>> {
     const { connection, control } = this.#live();
     await control?.revalidated().catch((error: Error) => this.#cannotTell(error));
@@ -214,9 +215,10 @@ export class OvsDatapath implements Datapath {
 
   async #pause(attempt: number): Promise<void> {
     const { signal } = this.#closing;
-    const wait = backoffDelay({ ...backoff, random: this.#random }, attempt);
     // Only the end of the driver interrupts the wait, and then there is nothing left to wait for.
-    await this.#clock.sleep(wait, signal).catch(() => signal.aborted);
+    await this.#clock
+      .sleep(backoffDelay({ ...backoff, random: this.#random }, attempt), signal)
+      .catch(() => signal.aborted);
   }
 
   async #connect(): Promise<Session> {
@@ -297,7 +299,7 @@ export class OvsDatapath implements Datapath {
 
   #tellFaults(): void {
     const { waiting, wait } = this.#zones;
-    const faults = new Map([...[...waiting].map((port) => [port, noZone] as const), ...this.#physical.faults]);
+    const faults = new Map([...[...waiting].map((port) => [port, "ct-zone-full"] as const), ...this.#physical.faults]);
     const told = [...faults.keys()].sort().join();
     if (told !== this.#faults) this.#events?.faults?.(faults);
     this.#faults = told;
@@ -413,12 +415,12 @@ export class OvsDatapath implements Datapath {
 
   /**
    * Waits until what the switch has cached follows its tables. It looks through its cache soon after each change, and every half second: if it had
-   * done so before we asked, writing a flow again makes it look once more.
+   * done so before we asked, writing a flow again makes it look once more, and again until it has.
    */
   async #inForce(): Promise<void> {
     const session = this.#session;
     if (session?.control === undefined) return;
-    const timer = this.#clock.after(patience, () => {
+    const timer = this.#clock.every(patience, () => {
       session.connection.send([flowModOf(pulseFlow)]).catch((error: Error) => this.#cannotTell(error));
     });
     await session.control.inForce().catch((error: Error) => this.#cannotTell(error));

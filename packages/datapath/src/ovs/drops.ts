@@ -3,7 +3,7 @@ import type { ReasonCode } from "@selvage/base";
 import { type Connection, MeterId } from "@selvage/openflow";
 import { provenanceOf } from "./cookie.ts";
 import { reasonOfMeter } from "./measured.ts";
-import { refusesPackets } from "./punts.ts";
+import { reasonOfRefusal } from "./punts.ts";
 
 /** Adds packets to those of a reason; a reason without any is not there. */
 export const count = (counts: Map<ReasonCode, number>, reason: ReasonCode, packets: number): void => {
@@ -31,8 +31,9 @@ async function metered(connection: Connection): Promise<ReadonlyMap<ReasonCode, 
     if (part.of !== "meterCounters") continue;
     for (const { meter, packets, bands } of part.meters) {
       const reason = reasonOfMeter(meter);
+      const refused = reasonOfRefusal(meter);
       if (reason !== undefined) count(counts, reason, Number(packets));
-      else if (refusesPackets(meter)) for (const band of bands) count(counts, "punt-rate", Number(band.packets));
+      else if (refused !== undefined) for (const band of bands) count(counts, refused, Number(band.packets));
     }
   }
   return counts;

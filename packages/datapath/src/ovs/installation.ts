@@ -5,7 +5,7 @@ import { Allocator } from "./allocator.ts";
 import { UnrenderableRows } from "./errors.ts";
 import { clauseKey, flagsOf, flowBody, flowKey, type Grouping, Plan } from "./plan.ts";
 import { Ports } from "./ports.ts";
-import { portMeters, portPunts } from "./punts.ts";
+import { portLimits, portMeters } from "./punts.ts";
 import { zoneFlows } from "./reentry.ts";
 import type { MemberSet, RenderedClause, RenderedFlow, Renderer } from "./render.ts";
 import { bucketText } from "./text.ts";
@@ -101,12 +101,12 @@ export class Installation {
       if (old.has(ofport)) continue;
       const slot = this.slots.of(String(ofport));
       for (const meter of portMeters(slot)) plan.addMeter(meter);
-      for (const flow of portPunts(ofport, slot)) plan.addFlow(`interface ${ofport}`, flow);
+      for (const flow of portLimits(ofport, slot)) plan.addFlow(`interface ${ofport}`, flow);
     }
     for (const ofport of old) {
       if (now.has(ofport)) continue;
       const slot = this.slots.of(String(ofport));
-      for (const flow of portPunts(ofport, slot)) plan.removeFlow(`interface ${ofport}`, flow);
+      for (const flow of portLimits(ofport, slot)) plan.removeFlow(`interface ${ofport}`, flow);
       for (const { meter } of portMeters(slot)) plan.removeMeter(meter);
       this.slots.free(String(ofport));
     }

@@ -74,6 +74,7 @@ const places: Readonly<Record<Name, Place>> = {
   tagged: bits("vlan_vid", 12, 1, false, false),
   vlan: bits("vlan_vid", 0, 12, false, false),
   ttl: frame("nw_ttl"),
+  fragment: bits("nw_frag", 0, 1, false, false),
   later: bits("nw_frag", 1, 1, false, false),
   ipProto: fixed("ip_proto"),
   ip4Src: frame("ipv4_src"),
@@ -180,6 +181,7 @@ export const isTagged: Need = need(F.tagged, 1);
 const either: Readonly<Record<string, readonly Need[]>> = {
   ipProto: isIp,
   ttl: isIp,
+  fragment: isIp,
   later: isIp,
   ndTarget: [need(F.icmp6Type, 135), need(F.icmp6Type, 136)],
 };

@@ -1,7 +1,8 @@
 /**
- * How packets reach the agent: the driver's own table sends them, each port and kind through a meter of its own and then through one that the whole
- * host shares, so that one guest cannot starve another (OpenFlow 1.5.1, section 7.3.4.5; meters drop what is above a rate of packets).
+ * What a port may have of what a host's ports share: its packets go through meters of its own, so that one guest cannot starve another (OpenFlow 1.5.1,
+ * section 7.3.4.5; meters drop what is above a rate of packets). Those for the agent then go through one of the whole host and to it; others go on.
  */
+import type { ReasonCode } from "@selvage/base";
 import {
   type Action,
   act,
@@ -12,7 +13,7 @@ import {
   MeterFlag,
   type PacketIn,
 } from "@selvage/openflow";
-import { F, fabricIngress, type LimitKind, type PuntKind } from "@selvage/pipeline";
+import { F, fabricIngress, type LimitKind, limits, type PuntKind } from "@selvage/pipeline";
 import { cookieOf } from "./cookie.ts";
 import { bitsOf, placed, puntKind } from "./layout.ts";
 import { countingMeters } from "./measured.ts";
@@ -55,8 +56,15 @@ const classes = {
 type Class = keyof typeof classes;
 const allClasses: readonly Class[] = ["dhcp", "nd", "rs", "size", "error", "outside"];
 
+/** What a port sends that goes on: the number of its meter among the port's, and the note by which it comes here. */
+const limited: Readonly<Record<LimitKind, { readonly number: number; readonly note: number }>> = {
+  fragments: { number: 6, note: 128 },
+  service: { number: 0, note: 129 },
+};
+const allLimits: readonly LimitKind[] = ["fragments", "service"];
+
 interface Kind {
-  /** Stable: it stands in flows; 1 to 255. */
+  /** Stable: it stands in flows; 1 to 127. */
   readonly number: number;
   readonly class: Class;
 }
@@ -91,25 +99,27 @@ const names: readonly PuntKind[] = [
 ];
 const format = 1;
 
-/** What is limited a port and goes on: by the same table, under numbers that no punt has, and with meters beside theirs. */
-const limits: Readonly<Record<LimitKind, { readonly number: number; readonly meter: number; readonly port: Rate }>> = {
-  service: { number: 128, meter: 6, port: { rate: 200, burst: 400 } },
-};
-
-export const limitNumber = (kind: LimitKind): number => limits[kind].number;
-
 export const puntNumber = (kind: PuntKind): number => kinds[kind].number;
 
 /** A meter's number: the host's are 1 to 6, a port's begin at 8 times its interface's slot, which is at least 1. */
 const hostMeter = (of: Class): number => (of === "outside" ? 6 : classes[of].number);
 const portMeter = (slot: number, of: Class): number => 8 * slot + classes[of].number;
 
+const limitMeter = (slot: number, of: LimitKind): number => 8 * slot + limited[of].number;
+
 /** The slot that a port's meter belongs to; 0 for the host's own. */
 export const slotOf = (meter: number): number => Math.floor(meter / 8);
 
-/** Whether what a meter refuses is dropped for that: of what a router reports only the copy is, and the packet itself has a reason of its own. */
-export const refusesPackets = (meter: number): boolean =>
-  meter % 8 !== classes.size.number && meter % 8 !== classes.error.number;
+/** The note that a packet bears which is limited here and goes on. */
+export const limitNumber = (kind: LimitKind): number => limited[kind].note;
+
+/** Why what a meter refuses is dropped; undefined where only the copy of what a router reports is: the packet itself has a reason of its own. */
+export function reasonOfRefusal(meter: number): ReasonCode | undefined {
+  const number = meter % 8;
+  const kind = slotOf(meter) === 0 ? undefined : allLimits.find((each) => limited[each].number === number);
+  if (kind !== undefined) return limits[kind].reason;
+  return number === classes.size.number || number === classes.error.number ? undefined : "punt-rate";
+}
 
 const meter = (number: number, { rate, burst }: Rate): MeterConfig => ({
   meter: number,
@@ -125,7 +135,7 @@ export const hostMeters: readonly MeterConfig[] = [
 /** The meters of one port. */
 export const portMeters = (slot: number): readonly MeterConfig[] => [
   ...allClasses.map((each) => meter(portMeter(slot, each), classes[each].port)),
-  ...Object.values(limits).map((each) => meter(8 * slot + each.meter, each.port)),
+  ...allLimits.map((each) => meter(limitMeter(slot, each), limits[each])),
 ];
 
 /** The flow that punts what a port sends, or whatever comes from elsewhere where no slot is given. */
@@ -146,24 +156,20 @@ function puntFlow(kind: PuntKind, port: { readonly ofport: number; readonly slot
 
 export const generalPunts = (): readonly RenderedFlow[] => names.map((kind) => puntFlow(kind, undefined));
 
-export const portPunts = (ofport: number, slot: number): readonly RenderedFlow[] => [
+/** What is done with the packets that a port may send so many of: those for the agent, and those that go on. */
+export const portLimits = (ofport: number, slot: number): readonly RenderedFlow[] => [
   ...names.map((kind) => puntFlow(kind, { ofport, slot })),
-  ...limitKinds.map((kind) => limitFlow(kind, ofport, slot)),
+  ...allLimits.map(
+    (kind): RenderedFlow => ({
+      table: puntTable,
+      priority: 2,
+      match: [{ field: "in_port", value: ofport }, placed(puntKind, BigInt(limited[kind].note))],
+      actions: [act.meter(limitMeter(slot, kind))],
+      cookie: cookieOf(puntTable, `limit(${kind}, ${ofport})`, null),
+      reason: null,
+    }),
+  ),
 ];
-
-const limitKinds: readonly LimitKind[] = ["service"];
-
-/** The flow in which what a port sends of a kind is measured; what passes it goes on where it was. */
-function limitFlow(kind: LimitKind, ofport: number, slot: number): RenderedFlow {
-  return {
-    table: puntTable,
-    priority: 2,
-    match: [{ field: "in_port", value: ofport }, placed(puntKind, BigInt(limits[kind].number))],
-    actions: [act.meter(8 * slot + limits[kind].meter)],
-    cookie: cookieOf(puntTable, `limit(${kind}, ${ofport})`, null),
-    reason: null,
-  };
-}
 
 /** What a packet that came to us was, by what the program knew of it; undefined for one that our flows did not send, or whose interface has gone. */
 export function puntOf(packet: PacketIn, ports: Ports) {

@@ -46,7 +46,7 @@ import fc from "fast-check";
 import { rowsFor, testPort } from "../testing/topology.ts";
 import { cookieOf, nameOf, provenanceOf } from "./cookie.ts";
 import { Ports } from "./ports.ts";
-import { portPunts } from "./punts.ts";
+import { portLimits } from "./punts.ts";
 import { reentryFlows, zoneFlows } from "./reentry.ts";
 import { Renderer } from "./render.ts";
 import { bucketText, choiceText, flowText, matchText } from "./text.ts";
@@ -71,7 +71,7 @@ describe("rows become flows", () => {
         {},
         "allowed",
       ),
-      ["table=2, priority=200,arp_sha=fa:16:3e:00:00:01,arp_spa=10.0.0.1,eth_type=0x806,reg0=0x7 actions=resubmit(,4)"],
+      ["table=2, priority=200,arp_sha=fa:16:3e:00:00:01,arp_spa=10.0.0.1,eth_type=0x806,reg0=0x7 actions=resubmit(,3)"],
     ],
     [
       "a target of neighbour discovery is matched in both messages that have one",
@@ -244,8 +244,8 @@ describe("rows become flows", () => {
     );
   });
 
-  test("a punt goes through the port's meter and then the host's", () => {
-    assert.deepEqual(portPunts(5, 2).map(flowText), [
+  test("a punt goes through the port's meter and then the host's; what goes on through the port's alone", () => {
+    assert.deepEqual(portLimits(5, 2).map(flowText), [
       "table=250, priority=2,in_port=5,reg14=0x1 actions=meter:17,meter:1,controller(userdata=0101)",
       "table=250, priority=2,in_port=5,reg14=0x2 actions=meter:18,meter:2,controller(userdata=0102)",
       "table=250, priority=2,in_port=5,reg14=0x3 actions=meter:19,meter:3,controller(userdata=0103)",
@@ -254,7 +254,19 @@ describe("rows become flows", () => {
           `table=250, priority=2,in_port=5,reg14=0x${kind} actions=meter:21,meter:5,controller(userdata=010${kind})`,
       ),
       "table=250, priority=2,in_port=5,reg14=0x8 actions=meter:20,meter:4,controller(userdata=0108)",
+      "table=250, priority=2,in_port=5,reg14=0x80 actions=meter:22",
     ]);
+  });
+
+  test("a fragment of either family is noted, limited, and goes on", () => {
+    const fragments = selvageProgram.constants.filter(({ table }) => table === "fragments").flatMap(texts);
+    assert.deepEqual(
+      fragments,
+      ["0x800", "0x86dd"].map(
+        (type) =>
+          `table=3, priority=100,eth_type=${type},nw_frag=0x1/0x1 actions=set_field:0x80->reg14,resubmit(,250),resubmit(,4)`,
+      ),
+    );
   });
 
   test("packets are tracked, and kept, by way of what looks whether they come out as they went in", () => {
@@ -275,7 +287,7 @@ describe("rows become flows", () => {
       [
         ...["0x800", "0x86dd"].map(
           (type) =>
-            `table=25, priority=1,eth_type=${type} actions=set_field:0x11b->reg14,ct(commit,table=252,zone=reg4[16..31],` +
+            `table=25, priority=1,eth_type=${type} actions=set_field:0x118->reg14,ct(commit,table=252,zone=reg4[16..31],` +
             "exec(move:reg5->ct_label[0..31],move:reg15[0..15]->ct_label[88..103],move:reg3[0..23]->ct_label[64..87])),",
         ),
         "table=25, priority=0 actions=drop",
@@ -289,7 +301,7 @@ describe("rows become flows", () => {
       reentryFlows(selvageProgram).map((flow) => [flowText(flow), flow.reason]),
       [
         ["table=252, priority=0 actions=drop", "ct-invalid"],
-        ...["115,21", "11b,27", "255,85", "25c,92"].map((way) => {
+        ...["115,21", "118,24", "255,85", "259,89"].map((way) => {
           const [note, table] = way.split(",");
           return [`table=253, priority=1,reg14=0x${note} actions=resubmit(,${table})`, null];
         }),

@@ -282,9 +282,9 @@ describe("Open vSwitch tracks connections", () => {
       await settled("it goes", async () => /icmp/.test(await connections(b)));
       const full = `zone=${await zoneOf(b)},limit=1`;
       await hostAt(1).appctl("dpctl/ct-set-limits", "netdev@ovs-netdev", full);
-      // What asks is let in, and not kept: what answers is then of no connection.
       assert.equal(lost(await pings(left, b.ip6)), "3 sent, 0");
-      assert.equal(await counted(there, "ct-invalid"), 3);
+      assert.equal(await counted(there, "connection-limit"), 3);
+      assert.equal(await counted(there, "ct-invalid"), 0);
       assert.match(await hostAt(1).appctl("dpctl/ct-get-limits", "netdev@ovs-netdev"), new RegExp(`${full},count=1`));
       assert.equal(lost(await pings(left, c.ip4)), "3 sent, 3");
       assert.equal(lost(await running), "150 sent, 150", "what it has goes on");
@@ -295,7 +295,7 @@ describe("Open vSwitch tracks connections", () => {
     }, async () => {
       const told: (readonly string[])[] = [];
       const heard = new Recorder();
-      const driver = switches().driver(0, { zones: { first: 100, last: 100, rest: 300 } });
+      const driver = switches().driver(0, { zones: { first: 100, last: 100, rest: 300, connections: 20 } });
       drivers.push(driver);
       await driver.open(
         Object.assign(heard, { faults: (faults: ReadonlyMap<string, string>) => told.push([...faults].flat()) }),

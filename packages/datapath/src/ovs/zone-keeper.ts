@@ -6,7 +6,8 @@
 import type { Clock, Log } from "@selvage/base";
 import type { Message } from "@selvage/openflow";
 import { OPEN_VSWITCH } from "@selvage/ovsdb";
-import type { Row } from "@selvage/pipeline";
+import { heldFragments, type Row } from "@selvage/pipeline";
+import type { PortConnections } from "../datapath.ts";
 import { isTranslating, mostConnections } from "../zone-kinds.ts";
 import { recordZones, zonesIn } from "./bridge.ts";
 import type { Renderer } from "./render.ts";
@@ -66,6 +67,7 @@ export class ZoneKeeper {
     for (const [port, zone] of this.#recorded) this.#zones.claim(port, zone);
     // A new switch has no limits.
     await this.#limit(session, [...this.#zones.held.values()]);
+    await this.#command(session, "dpctl/ipf-set-max-nfrags", [String(heldFragments)]);
     await this.need(session, ports);
   }
 
@@ -101,6 +103,18 @@ export class ZoneKeeper {
       await this.#command(session, "dpctl/ct-del-limits", [`zone=${zones.slice(at, at + chunk).join(",")}`]);
   }
 
+  /** Connections of the ports that have a zone; none where the switch cannot tell. */
+  async connections(session: Session): Promise<ReadonlyMap<string, PortConnections>> {
+    const told = await session.control?.command("dpctl/ct-get-limits", [session.datapath]);
+    const zones = new Map(
+      [...(told ?? "").matchAll(/zone=(\d+),limit=(\d+),count=(\d+)/g)].map(
+        ([, zone, most, count]) => [Number(zone), { count: Number(count), most: Number(most) }] as const,
+      ),
+    );
+    const ports = [...this.#zones.held].map(([port, zone]) => [port, zones.get(zone)] as const);
+    return new Map(ports.flatMap(([port, found]) => (found === undefined ? [] : [[port, found] as const])));
+  }
+
   #tellWaiting(ports: readonly string[]): void {
     const fresh = ports.filter((port) => !this.#waiting.has(port));
     if (fresh.length > 0) this.#options.log.error("no zone of connection tracking is left for ports", { ports: fresh });
@@ -131,17 +145,19 @@ export class ZoneKeeper {
     for (let at = 0; at < zones.length; at += chunk) {
       const limits = zones
         .slice(at, at + chunk)
-        .map((zone) => `zone=${zone},limit=${mostConnections(owners.get(zone) ?? "")}`);
+        .map((zone) => `zone=${zone},limit=${mostConnections(owners.get(zone) ?? "", this.#zones.limit)}`);
       await this.#command(session, "dpctl/ct-set-limits", limits);
     }
   }
 
-  /** A zone without a limit is a zone all the same. */
+  /** A zone without a limit is a zone all the same, and a pool of fragments of the switch's own size a pool; the kernel's cannot be told its size. */
   async #command({ control, datapath }: Session, name: string, args: readonly string[]): Promise<void> {
     if (control === undefined) return;
     await control
       .command(name, [datapath, ...args])
-      .catch((error: Error) => this.#options.log.warn("connections of ports are not limited", { error }));
+      .catch((error: Error) =>
+        this.#options.log.warn("what ports share is not limited as it should be", { error, command: name }),
+      );
   }
 
   #now(): number {

@@ -4,7 +4,7 @@ import { describe, test } from "node:test";
 import fc from "fast-check";
 import { usualZones, Zones } from "./zones.ts";
 
-const plan = { first: 64, last: 69, rest: 10 };
+const plan = { first: 64, last: 69, rest: 10, connections: 20 };
 
 describe("zones", () => {
   test("0 and what is reserved are nobody's", () => {

@@ -2,15 +2,18 @@
  * Zones of connection tracking: each port that is tracked here has one of its own, 16 bits of this host. A zone is never given to another port before its
  * connections were forgotten, and some time has passed in which packets on their way could still meet it.
  */
+import { connectionsOfPort } from "@selvage/pipeline";
 
 /** Which numbers there are, and how long one that was given back rests, milliseconds. Numbers below 64 are nobody's. */
 export interface ZonePlan {
   readonly first: number;
   readonly last: number;
   readonly rest: number;
+  /** Connections that one zone has at most. */
+  readonly connections: number;
 }
 
-export const usualZones: ZonePlan = { first: 64, last: 0xffff, rest: 60_000 };
+export const usualZones: ZonePlan = { first: 64, last: 0xffff, rest: 60_000, connections: connectionsOfPort };
 
 /** Who has which zone. Numbers that nobody had are given first, then those that rest longest. */
 export class Zones {
@@ -24,6 +27,11 @@ export class Zones {
   constructor(plan: ZonePlan = usualZones) {
     this.#plan = plan;
     this.#next = plan.first;
+  }
+
+  /** Connections that each has at most. */
+  get limit(): number {
+    return this.#plan.connections;
   }
 
   get held(): ReadonlyMap<string, number> {

@@ -89,6 +89,21 @@ test("what is kept can be changed, and the rest of it stays", () => {
   assert.equal(tracker.connections.count("z"), 1);
 });
 
+test("a zone that is full keeps no other, lets go of none that it has, and has room again when one is over", () => {
+  let now = 0;
+  const connections = new Connections<number>(() => now, 2);
+  const keep = (src: number, zone = "z"): bigint | undefined => {
+    const { tracked } = connections.track(zone, datagramOf(there(4, src)), 0);
+    return connections.commit(tracked, new Map([["ctRule", BigInt(src)]])).kept.get("ctRule");
+  };
+  assert.deepEqual([keep(1), keep(2), keep(3), keep(1)], [1n, 2n, undefined, 1n]);
+  assert.deepEqual([connections.count("z"), keep(3, "other")], [2, 3n]);
+  now += 30_000;
+  assert.equal(keep(2), 2n);
+  now += 30_000;
+  assert.deepEqual([keep(3), keep(1), connections.count("z")], [3n, undefined, 2]);
+});
+
 test("what is invalid is not kept", () => {
   const tracker = new Tracker();
   const answer = ping(4, "reply", two, one, { id: 1 });

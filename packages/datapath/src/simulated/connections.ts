@@ -2,7 +2,7 @@
  * Connection tracking: which packets belong together, by zone, and what is kept with a connection. It says of every packet what Open vSwitch's userspace
  * datapath says (its manual ovs-fields(7), "Connection Tracking Fields"; lib/conntrack), so that the two can be compared packet by packet.
  */
-import { IpProto } from "@selvage/pipeline";
+import { connectionsOfPort, IpProto } from "@selvage/pipeline";
 import { mostConnections, translatedTimeWait } from "../zone-kinds.ts";
 import type { Datagram } from "./datagram.ts";
 import { Reassembly } from "./reassembly.ts";
@@ -83,6 +83,7 @@ const firstSweep = 1_000;
 interface Zone<T> {
   /** By the text of both directions. */
   readonly connections: Map<string, Connection>;
+  count: number;
   /** Entries at which to look again. */
   sweepAt: number;
   readonly fragments: Reassembly<T>;
@@ -99,12 +100,14 @@ interface Ticket {
 /** Connections of all zones of a switch. `T`: what goes along with a fragment that is held. */
 export class Connections<T> {
   readonly #now: () => number;
+  readonly #limit: number;
   readonly #zones = new Map<string, Zone<T>>();
   readonly #tickets = new WeakMap<Tracked, Ticket>();
 
-  /** `now`: the clock by which connections end, in milliseconds. */
-  constructor(now: () => number) {
+  /** `now`: the clock by which connections end, in milliseconds. `limit`: as many as one zone keeps. */
+  constructor(now: () => number, limit = connectionsOfPort) {
     this.#now = now;
+    this.#limit = limit;
   }
 
   /**
@@ -129,12 +132,20 @@ export class Connections<T> {
     }
   }
 
-  /** Keeps a tracked packet's connection with values, or changes the values of one that is kept. An invalid packet has none. */
-  commit(tracked: Tracked, values: ReadonlyMap<string, bigint>): void {
+  /**
+   * Keeps a tracked packet's connection with values, or changes the values of one that is kept; gives the packet with what is kept now. An invalid packet has
+   * no connection, and one that would be a zone's that is full is not kept.
+   */
+  commit(tracked: Tracked, values: ReadonlyMap<string, bigint>): Tracked {
     const ticket = this.#tickets.get(tracked);
-    if (ticket === undefined) return;
+    if (ticket === undefined) return tracked;
     ticket.connection ??= this.#keep(ticket, { answer: reversed(ticket.belonging.tuple), sourced: false });
-    if (ticket.connection !== undefined) ticket.connection.kept = new Map([...ticket.connection.kept, ...values]);
+    const { connection } = ticket;
+    if (connection === undefined) return tracked;
+    connection.kept = new Map([...connection.kept, ...values]);
+    const after: Tracked = { ...tracked, kept: connection.kept };
+    this.#tickets.set(after, ticket);
+    return after;
   }
 
   /**
@@ -169,7 +180,7 @@ export class Connections<T> {
 
   /** How many connections a zone keeps. */
   count(zone: string): number {
-    return new Set(this.#zones.get(zone)?.connections.values()).size;
+    return this.#zones.get(zone)?.count ?? 0;
   }
 
   /** Zones that keep something. */
@@ -180,7 +191,7 @@ export class Connections<T> {
   #zone(name: string): Zone<T> {
     const found = this.#zones.get(name);
     if (found !== undefined) return found;
-    const zone: Zone<T> = { connections: new Map(), sweepAt: firstSweep, fragments: new Reassembly() };
+    const zone: Zone<T> = { connections: new Map(), count: 0, sweepAt: firstSweep, fragments: new Reassembly() };
     this.#zones.set(name, zone);
     return zone;
   }
@@ -254,13 +265,15 @@ export class Connections<T> {
     const held = this.#zone(zone);
     const text = tupleText(belonging.tuple);
     if (this.#find(held, text) !== undefined) return undefined;
-    if (held.connections.size >= held.sweepAt) sweep(held, this.#now());
+    if (held.count >= this.#limit || held.connections.size >= held.sweepAt) sweep(held, this.#now());
+    if (held.count >= this.#limit) return undefined;
     const followed =
       datagram.protocol === IpProto.tcp
         ? new TcpConnection(segmentOf(datagram.upper))
         : new Exchange(datagram.protocol);
     const connection: Connection = { opened: belonging.tuple, ...as, followed, kept: new Map(), until: 0 };
     connection.until = this.#now() + lifeOf(connection);
+    held.count += 1;
     held.connections.set(text, connection);
     held.connections.set(tupleText(as.answer), connection);
     return connection;
@@ -276,7 +289,7 @@ const invalidIn = (zone: string): Tracked => ({
 });
 
 function forget(zone: Zone<unknown>, { opened, answer }: Connection): void {
-  zone.connections.delete(tupleText(opened));
+  if (zone.connections.delete(tupleText(opened))) zone.count -= 1;
   zone.connections.delete(tupleText(answer));
 }
 

@@ -1,5 +1,5 @@
 /** The IP datagram, or the fragment of one, in a frame as connection tracking reads it: lengths and checksums that must be right (RFC 791, RFC 8200). */
-import { checksum } from "@selvage/packet";
+import { checksum, Frame } from "@selvage/packet";
 import { EthType } from "@selvage/pipeline";
 
 /** Where a fragment belongs (RFC 791; RFC 8200, section 4.5). */
@@ -27,13 +27,18 @@ export interface Datagram {
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
 
-/** The datagram of a frame; undefined where there is none, or where its IP header says what cannot be. */
-export function datagramOf(frame: Uint8Array): Datagram | undefined {
-  const at = frame[12] === 0x81 && frame[13] === 0 ? 18 : 14;
-  const type = (frame[at - 2] ?? 0) * 256 + (frame[at - 1] ?? 0);
-  const packet = frame.subarray(at);
-  if (type === EthType.ipv4) return ipv4Of(packet, { verify: true, whole: true });
-  return type === EthType.ipv6 ? ipv6Of(packet, { whole: true }) : undefined;
+/** The datagram of a frame, behind a SNAP header too; undefined where there is none, or where its IP header says what cannot be. */
+export function datagramOf(bytes: Uint8Array): Datagram | undefined {
+  const frame = new Frame(bytes);
+  const packet = bytes.subarray(frame.networkOffset);
+  switch (frame.get("eth_type")) {
+    case EthType.ipv4:
+      return ipv4Of(packet, { verify: true, whole: true });
+    case EthType.ipv6:
+      return ipv6Of(packet, { whole: true });
+    default:
+      return undefined;
+  }
 }
 
 interface Ipv4Strictness {

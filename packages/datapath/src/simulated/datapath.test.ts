@@ -28,11 +28,15 @@ test("a trace tells every table, the row that was met there, and how it ended, o
   assert.deepEqual(
     traces.map(({ visits }) => visits.map(({ table }) => table)),
     [
-      ["classify", "guard_mac", "guard_ip", "service_class", "sender", "to_router", "carriage", "l2", "tunnel_out"],
+      [
+        ...["classify", "guard_mac", "guard_ip", "fragments", "service_class"],
+        ...["sender", "to_router", "carriage", "l2", "tunnel_out"],
+      ],
       ["classify", "tunnel_source", "fabric_in", "receiver", "deliver"],
     ],
   );
   assert.deepEqual(traces[0]?.visits.map(({ row }) => row?.id ?? "miss").slice(3), [
+    "miss",
     "miss",
     "miss",
     "miss",

@@ -1,7 +1,7 @@
 /** The simulated driver of the Datapath seam: one host's executor, joined to others by a SimulatedFabric. */
 import { type ReasonCode, reasonByCode } from "@selvage/base";
 import type { Delta } from "@selvage/model";
-import { type Program, type Row, rowText, selvageProgram } from "@selvage/pipeline";
+import { connectionsOfPort, type Program, type Row, rowText, selvageProgram } from "@selvage/pipeline";
 import {
   type Adoption,
   type AttachedInterface,
@@ -9,20 +9,19 @@ import {
   type DatapathEvents,
   type InstalledRow,
   mostDifferences,
+  type PortConnections,
 } from "../datapath.ts";
-import { Interpreter, type Trace } from "./interpreter.ts";
+import { Interpreter, type InterpreterOptions, type Trace } from "./interpreter.ts";
 import type { TunnelHeader } from "./packet.ts";
 
 /** What the fabric does with a tunnelled frame. */
 export type Underlay = (to: string, header: Omit<TunnelHeader, "source">, frame: Uint8Array) => void;
 
-export interface SimulatedDatapathOptions {
+export interface SimulatedDatapathOptions extends InterpreterOptions {
   readonly program?: Program;
   readonly underlay?: Underlay;
   /** Called with the trace of every packet. */
   readonly watch?: (trace: Trace) => void;
-  /** The clock by which connections end, in milliseconds; unless told it stands still. */
-  readonly now?: () => number;
 }
 
 export class SimulatedDatapath implements Datapath {
@@ -40,7 +39,7 @@ export class SimulatedDatapath implements Datapath {
   constructor(options: SimulatedDatapathOptions = {}) {
     this.#options = options;
     this.program = options.program ?? selvageProgram;
-    this.#interpreter = new Interpreter(this.program, options.now);
+    this.#interpreter = new Interpreter(this.program, options);
   }
 
   async open(events: DatapathEvents): Promise<void> {
@@ -109,6 +108,11 @@ export class SimulatedDatapath implements Datapath {
       text: rowText(row),
       packets: this.#hits.get(row.id) ?? 0,
     }));
+  }
+
+  async tracked(): Promise<ReadonlyMap<string, PortConnections>> {
+    const most = this.#options.connections ?? connectionsOfPort;
+    return new Map(this.#interpreter.zones.map((port) => [port, { count: this.#interpreter.connections(port), most }]));
   }
 
   async drops(): Promise<ReadonlyMap<ReasonCode, number>> {
@@ -207,7 +211,7 @@ export class SimulatedDatapath implements Datapath {
   /** The switch goes away with all that was installed, and comes back empty: what a restart of the real one is. */
   stop(): void {
     this.#up = false;
-    this.#interpreter = new Interpreter(this.program, this.#options.now);
+    this.#interpreter = new Interpreter(this.program, this.#options);
     this.#rows.clear();
     this.#hits.clear();
     this.#drops.clear();

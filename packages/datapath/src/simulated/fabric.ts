@@ -20,6 +20,8 @@ export interface SimulatedFabricOptions {
   readonly make?: (options: SimulatedDatapathOptions) => SimulatedDatapath;
   /** The clock of all hosts, in milliseconds; unless told it stands still. */
   readonly now?: () => number;
+  /** Connections that a zone of any host keeps at most. */
+  readonly connections?: number;
 }
 
 export class SimulatedFabric {
@@ -35,11 +37,12 @@ export class SimulatedFabric {
   /** Adds a host whose tunnels end at an address (canonical text). Throws when the address is taken. */
   addHost(address: string, watch?: (trace: Trace) => void): SimulatedDatapath {
     if (this.#hosts.has(address)) throw new Error(`a host is at ${address} already`);
-    const { program, now, make = (options) => new SimulatedDatapath(options) } = this.#options;
+    const { program, now, connections, make = (options) => new SimulatedDatapath(options) } = this.#options;
     const datapath = make({
       ...(program === undefined ? {} : { program }),
       ...(watch === undefined ? {} : { watch }),
       ...(now === undefined ? {} : { now }),
+      ...(connections === undefined ? {} : { connections }),
       underlay: (to, header, frame) => this.inject({ from: address, to, header, frame }),
     });
     this.#hosts.set(address, datapath);

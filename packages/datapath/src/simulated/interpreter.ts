@@ -8,6 +8,7 @@ import {
   F,
   type Field,
   frameLength,
+  limits,
   type Operand,
   type Program,
   type PuntKind,
@@ -16,8 +17,9 @@ import {
 } from "@selvage/pipeline";
 import { zoneOwner } from "../zone-kinds.ts";
 import { ClauseSpace, type NearRule } from "./clauses.ts";
-import { Connections, type SourcePlan } from "./connections.ts";
+import { Connections, type SourcePlan, type Tracked } from "./connections.ts";
 import { Packet, type TunnelHeader } from "./packet.ts";
+import { Rates } from "./rates.ts";
 import { type RowSpace, TupleSpace } from "./tuple-space.ts";
 import { type FieldValue, valueFrom } from "./values.ts";
 
@@ -66,19 +68,32 @@ export interface Trace {
   readonly outcomes: readonly Outcome[];
 }
 
+export interface InterpreterOptions {
+  /** The clock by which connections end and rates are measured, in milliseconds; unless told it stands still. */
+  readonly now?: () => number;
+  /** Connections that one zone keeps at most; the program's own number unless told. */
+  readonly connections?: number;
+  /** Which of a set's members a packet takes that is to take one; undefined: the one that its flow's hash tells. */
+  readonly choose?: (members: readonly Row[], frame: Uint8Array) => Row | undefined;
+}
+
 export class Interpreter {
   readonly program: Program;
   readonly #tables: ReadonlyMap<string, RowSpace>;
   /** Rows of `members` tables by table and the key that they share. */
   readonly #members = new Map<string, Map<string, Row>>();
   readonly #connections: Connections<Packet>;
+  readonly #rates: Rates;
+  readonly #choose: InterpreterOptions["choose"];
   /** Ids of the rows that name a zone of connection tracking. */
   readonly #zones = new Map<string, Set<string>>();
 
-  /** An interpreter that holds the program's constant rows and nothing else. `now`: the clock by which connections end, in milliseconds. */
-  constructor(program: Program, now: () => number = () => 0) {
+  /** An interpreter that holds the program's constant rows and nothing else. */
+  constructor(program: Program, { now = () => 0, connections, choose }: InterpreterOptions = {}) {
     this.program = program;
-    this.#connections = new Connections(now);
+    this.#choose = choose;
+    this.#connections = new Connections(now, connections);
+    this.#rates = new Rates(now);
     this.#tables = new Map(
       program.tables.map((table) => [
         table.name,
@@ -133,6 +148,11 @@ export class Interpreter {
   flushUnnamed(): void {
     for (const [zone, rows] of this.#zones) if (rows.size === 0) this.#zones.delete(zone);
     for (const zone of this.#connections.zones) if (!this.#zones.has(zone)) this.#connections.flush(zone);
+  }
+
+  /** The zones that rows name. */
+  get zones(): readonly string[] {
+    return [...this.#zones.keys()];
   }
 
   /** How many connections a zone keeps: a port's by its id, a router's by its id behind `nat:`. */
@@ -235,7 +255,7 @@ export class Interpreter {
           packet.popTag();
           break;
         case "commit":
-          this.#commit(
+          packet.tracked = this.#commit(
             zoneOf(step.zone, packet),
             new Map(step.keep.map(({ field, to }) => [field.name, BigInt(operand(to, field))])),
             packet,
@@ -285,8 +305,11 @@ export class Interpreter {
             frame: packet.frame.toBytes(),
           });
           break;
-        case "absorb":
         case "limit":
+          if (this.#rates.admits(packet.ingress, step.kind)) break;
+          run.outcomes.push({ kind: "drop", reason: limits[step.kind].reason, table });
+          return;
+        case "absorb":
           break;
         case "drop":
           run.outcomes.push({ kind: "drop", reason: step.reason, table });
@@ -318,25 +341,20 @@ export class Interpreter {
     this.#visit(run, table, packet);
   }
 
-  #commit(zone: string, values: ReadonlyMap<string, bigint>, packet: Packet): void {
+  #commit(zone: string, values: ReadonlyMap<string, bigint>, packet: Packet): Tracked {
     const tracked =
       packet.tracked?.zone === zone ? packet.tracked : this.#connections.track(zone, packet.datagram(), packet).tracked;
-    this.#connections.commit(tracked, values);
+    return this.#connections.commit(tracked, values);
   }
 
   #replicate(run: Run, name: string, packet: Packet): void {
     for (const row of this.#membersFor(name, packet)) this.#runMember(run, row, packet.copy());
   }
 
-  /** Rendezvous hashing (Thaler, Ravishankar 1998): a member that comes or goes moves no flow but its own. */
   #select(run: Run, name: string, packet: Packet): void {
-    const flow = flowOf(packet);
-    let chosen: { readonly row: Row; readonly weight: number } | undefined;
-    for (const row of this.#membersFor(name, packet)) {
-      const weight = hashOf(`${flow}|${row.id}`);
-      if (chosen === undefined || weight > chosen.weight) chosen = { row, weight };
-    }
-    if (chosen !== undefined) this.#runMember(run, chosen.row, packet);
+    const members = this.#membersFor(name, packet);
+    const chosen = this.#choose?.(members, packet.frame.toBytes()) ?? heaviest(members, flowOf(packet));
+    if (chosen !== undefined) this.#runMember(run, chosen, packet);
   }
 
   #runMember(run: Run, row: Row, packet: Packet): void {
@@ -405,6 +423,16 @@ const flowFields = [
 ] as const;
 
 const flowOf = (packet: Packet): string => flowFields.map((field) => packet.read(field) ?? "").join("|");
+
+/** Rendezvous hashing (Thaler, Ravishankar 1998): a member that comes or goes moves no flow but its own. */
+function heaviest(members: readonly Row[], flow: string): Row | undefined {
+  let chosen: { readonly row: Row; readonly weight: number } | undefined;
+  for (const row of members) {
+    const weight = hashOf(`${flow}|${row.id}`);
+    if (chosen === undefined || weight > chosen.weight) chosen = { row, weight };
+  }
+  return chosen?.row;
+}
 
 /** FNV-1a of 32 bits, with its bits mixed (murmur3's finalizer), for equal beginnings are usual here. */
 function hashOf(text: string): number {

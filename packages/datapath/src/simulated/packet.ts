@@ -19,7 +19,7 @@ export interface TunnelHeader {
   readonly by?: Encapsulation;
 }
 
-/** Fields of a frame by the codec's names. `tagged` is the presence of a tag, `later` what the codec says of fragments. */
+/** Fields of a frame by the codec's names. `tagged` is the presence of a tag, `later` and `fragment` what the codec says of fragments. */
 const frameFields: Readonly<Record<string, FrameField>> = {
   ethSrc: "eth_src",
   ethDst: "eth_dst",
@@ -121,8 +121,10 @@ export class Packet {
     const { frame } = this;
     if (field.name === "tagged") return frame.has("vlan_vid") ? 1n : 0n;
     if (field.name === "vlan") return frame.getBits("vlan_vid") ?? 0n;
-    if (isBehindIp(field) && this.#end === undefined) return undefined;
+    if (isBehindIp(field) && this.#end === undefined) return this.#readUnsound(field);
     switch (field.name) {
+      case "fragment":
+        return frame.has("ip_frag") ? BigInt(frame.get("ip_frag") !== Fragment.none) : undefined;
       case "later":
         return frame.has("ip_frag") ? BigInt(frame.get("ip_frag") === Fragment.later) : undefined;
       case "ipProto":
@@ -143,6 +145,13 @@ export class Packet {
       this.#readFrame(F.ipProto) === BigInt(ipProto) &&
       (ethType === undefined || this.#readFrame(F.ethType) === BigInt(ethType));
     return isThere ? 0n : undefined;
+  }
+
+  /** Of an IP header that cannot be a switch reads zeros, and of nothing behind it anything. Found by the comparison with a real one. */
+  #readUnsound(field: Field): bigint | undefined {
+    const { ethType, ipProto } = field.requires;
+    const isThere = ethType === undefined || this.#readFrame(F.ethType) === BigInt(ethType);
+    return isThere && ipProto === undefined ? 0n : undefined;
   }
 
   /** Bytes of the frame as a switch measures it: what pads an IP datagram does not count. Found by the comparison with a real one. */
@@ -237,7 +246,7 @@ const isBehindIp = (field: Field): boolean => !linkFields.has(field.name);
 
 /**
  * Where a datagram ends in a frame whose IP header's lengths are those of a packet that is there in full (RFC 791, RFC 8200); undefined for any other
- * IP frame, of which a switch reads no field, and here neither; the frame's own end where it bears no IP. Found by the comparison with a real one.
+ * IP frame, of whose header a switch reads zeros; the frame's own end where it bears no IP. Found by the comparison with a real one.
  */
 function datagramEnd(frame: Frame): number | undefined {
   const bytes = frame.toBytes();

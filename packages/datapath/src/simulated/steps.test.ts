@@ -147,6 +147,23 @@ test("a flow keeps its choice when another member comes or goes, and takes part 
   assert.deepEqual(interpreter.execute("p1", frame).outcomes, [], "of none there is no choice");
 });
 
+test("who knows better which member a packet takes is asked, and may leave it to the hash", () => {
+  const asked: (readonly string[])[] = [];
+  const choose = (members: readonly Row[]) => {
+    asked.push(members.map(({ id }) => id));
+    return asked.length === 1 ? members[1] : undefined;
+  };
+  const interpreter = new Interpreter(program("first", [stage(0, "first", [select("choices")]), choices]), { choose });
+  const rows = [1, 2].map((member) => row(choices, { net: 0, member }, "to", { port: `m${member}` }));
+  for (const each of rows) interpreter.put(each);
+  const chosen = () => interpreter.execute("p1", frame).visits.at(-1)?.row?.id;
+  assert.equal(chosen(), rows[1]?.id);
+  const usual = doing([select("choices")], choices);
+  for (const each of rows) usual.put(each);
+  assert.equal(chosen(), usual.execute("p1", frame).visits.at(-1)?.row?.id);
+  assert.deepEqual(asked, [rows.map(({ id }) => id), rows.map(({ id }) => id)]);
+});
+
 test("both ends, protocol and ports are a flow; nothing else of a packet is", () => {
   const interpreter = doing([select("choices")], choices);
   for (let member = 0; member < 64; member += 1)

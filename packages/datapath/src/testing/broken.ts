@@ -19,7 +19,7 @@ import type { Adoption, DatapathEvents, InstalledRow } from "../datapath.ts";
 import { SimulatedDatapath, type SimulatedDatapathOptions } from "../simulated/datapath.ts";
 import type { Trace } from "../simulated/interpreter.ts";
 import type { TunnelHeader } from "../simulated/packet.ts";
-import { type BrokenDatapath, type Delta, driver, executor } from "./broken-kinds.ts";
+import { actionsOf, type BrokenDatapath, type Delta, driver, executor } from "./broken-kinds.ts";
 import { brokenPolicies } from "./broken-policies.ts";
 import { brokenRouters } from "./broken-routers.ts";
 import { testMtu } from "./topology.ts";
@@ -33,9 +33,14 @@ const fullSize =
 const vxlanReach = "a network of VXLAN reaches its ports on other hosts beside those of Geneve, unicast and flooded";
 const vxlanSource =
   "a packet by VXLAN is taken only from a host of that network, for a MAC of a port here, and never for a network of Geneve";
+const limited = "fragments above a port's rate are dropped and counted, and another port's datagrams come whole";
 const spoofed = "what is spoofed is dropped and counted by its reason";
 
 export const brokenDatapaths: readonly BrokenDatapath[] = [
+  executor("lets as many fragments through as come", limited, "fragments", { constants: [] }),
+  executor("lets no fragments through", limited, "fragments", {
+    actions: actionsOf("fragments", { limited: [drop("fragment-rate")] }),
+  }),
   driver(
     "forgets to remove",
     "a removed row is out of force when apply resolves",

@@ -4,6 +4,7 @@ import { type Check, runCheck } from "./check.ts";
 import { connectionChecks } from "./connection-checks.ts";
 import type { MakeFabric } from "./fabric.ts";
 import { lifecycleChecks } from "./lifecycle-checks.ts";
+import { limitChecks } from "./limit-checks.ts";
 import { packetChecks } from "./packet-checks.ts";
 import { policyChecks } from "./policy-checks.ts";
 import { routerChecks } from "./router-checks.ts";
@@ -16,6 +17,7 @@ export const datapathChecks: readonly Check[] = [
   ...policyChecks,
   ...connectionChecks,
   ...routerChecks,
+  ...limitChecks,
   ...lifecycleChecks,
 ];
 

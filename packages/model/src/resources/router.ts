@@ -42,7 +42,7 @@ export const Router = resource({
     admin_state_up: adminStateUp,
     status,
     /** Extra routes; several with one destination share its flows. */
-    routes: field(list(record<HostRoute>({ destination: cidr(), nexthop: address() }, ["destination", "nexthop"])), {
+    routes: field(list(record<HostRoute>({ destination: cidr(), nexthop: address() })), {
       update: "allowed",
       default: [],
       projected: "all",

@@ -16,6 +16,7 @@ import {
   list,
   nullable,
   oneOf,
+  show,
   text,
   uuid,
 } from "../types.ts";
@@ -53,7 +54,7 @@ const protocol: FieldType<string> = {
   schema: { type: "string" },
   parse: (input) => {
     const given = typeof input === "number" || typeof input === "string" ? String(input).toLowerCase() : "";
-    if (protocolNumber(given) === undefined) throw new InvalidValue(`'${String(input)}' is not a protocol.`);
+    if (protocolNumber(given) === undefined) throw new InvalidValue(`'${show(input)}' is not a protocol.`);
     return given;
   },
 };
@@ -67,7 +68,7 @@ const prefix: FieldType<string | null> = {
     const [address = "", length] = typeof input === "string" ? input.split("/") : [];
     const ip = canonicalIp(address);
     const given = ip === undefined ? "" : `${ip}/${length ?? (ip.includes(":") ? 128 : 32)}`;
-    if (parseCidrLoose(given) === undefined) throw new InvalidValue(`'${String(input)}' is not an IP prefix.`);
+    if (parseCidrLoose(given) === undefined) throw new InvalidValue(`'${show(input)}' is not an IP prefix.`);
     return given;
   },
 };

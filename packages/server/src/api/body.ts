@@ -1,6 +1,6 @@
 /** A request's body against a declaration: Neutron's order of checks, conversions and wording (`neutron.api.v2.base`, neutron-lib `attributes`). */
 import { fail, pythonString, type SelvageError } from "@selvage/base";
-import { type AnyResource, type Field, type FieldMode, InvalidValue, protocolNumbers } from "@selvage/model";
+import { type AnyResource, type Field, type FieldMode, InvalidValue, protocolNumbers, show } from "@selvage/model";
 import { type Caller, isAdmin } from "./policy.ts";
 
 export type Values = Readonly<Record<string, unknown>>;
@@ -101,17 +101,17 @@ export function invalidValue(attribute: string, typeName: string, input: unknown
     case "boolean":
       return fail("InvalidInput", { error_message: reason }, { field: attribute });
     case "cidr":
-      return fail("InvalidInput", { error_message: `${String(input)} is not in a CIDR format` }, { field: attribute });
+      return fail("InvalidInput", { error_message: `${show(input)} is not in a CIDR format` }, { field: attribute });
     case "port number":
-      return fail("SecurityGroupInvalidPortValue", { port: String(input) }, { field: attribute });
+      return fail("SecurityGroupInvalidPortValue", { port: show(input) }, { field: attribute });
     case "protocol":
       return fail(
         "SecurityGroupRuleInvalidProtocol",
-        { protocol: String(input), values: protocols },
+        { protocol: show(input), values: protocols },
         { field: attribute },
       );
     case "ip prefix":
-      return fail("InvalidCIDR", { input: String(input) }, { field: attribute });
+      return fail("InvalidCIDR", { input: show(input) }, { field: attribute });
     default:
       return fail("AttributeInvalid", { attribute, reason }, { field: attribute });
   }
@@ -132,7 +132,7 @@ function projectOf(item: Values, caller: Caller): string {
   const [first, second] = named;
   if (first === undefined) return caller.projectId ?? "";
   if (typeof first !== "string" || (second !== undefined && typeof second !== "string")) {
-    throw fail("AttributeInvalid", { attribute: "tenant_id", reason: `'${String(first)}' is not a valid string` });
+    throw fail("AttributeInvalid", { attribute: "tenant_id", reason: `'${show(first)}' is not a valid string` });
   }
   if (second !== undefined && first !== second) {
     throw fail("HTTPBadRequest", { message: "'project_id' and 'tenant_id' do not match" });

@@ -33,6 +33,12 @@ export const extensions: readonly Extension[] = Object.freeze([
     "Provides validation on filter parameters.",
     "2018-07-04T10:00:00-00:00",
   ),
+  extension(
+    "ip-substring-filtering",
+    "IP address substring filtering",
+    "Provides IP address substring filtering when listing ports",
+    "2017-11-28T09:00:00-00:00",
+  ),
   extension("net-mtu", "Network MTU", "Provides MTU attribute for a network resource.", "2015-03-25T10:00:00-00:00"),
   extension(
     "net-mtu-writable",
@@ -162,6 +168,12 @@ export const extensions: readonly Extension[] = Object.freeze([
     "Quota engine limit check",
     "Support for checking the resource usage before applying a new quota limit",
     "2021-09-08T16:00:00-00:00",
+  ),
+  extension(
+    "service-type",
+    "Neutron Service Type Management",
+    "API for retrieving service providers for Neutron advanced services",
+    "2013-01-20T00:00:00-00:00",
   ),
   extension("security-group", "security-group", "The security groups extension.", "2012-10-05T10:00:00-00:00"),
   extension(

@@ -10,6 +10,7 @@ import { routerRules } from "./router.ts";
 import { pathOf, type ResourceRules } from "./rules.ts";
 import { securityGroupRules } from "./security-group.ts";
 import { securityGroupRuleRules } from "./security-group-rule.ts";
+import { serviceProviderRules } from "./service-provider.ts";
 import { subnetRules } from "./subnet.ts";
 import { subnetpoolRules } from "./subnetpool.ts";
 import { availabilityZoneRules } from "./zones.ts";
@@ -31,6 +32,7 @@ const ownRules = [
   agentRules,
   availabilityZoneRules,
   ipAvailabilityRules,
+  serviceProviderRules,
 ] as unknown as readonly AnyRules[];
 
 export const networkingRules: readonly AnyRules[] = [...ownRules, rbacPolicyRules(ownRules) as unknown as AnyRules];

@@ -273,16 +273,22 @@ function unicast(mac: string): string {
 
 /** `fixed_ips=ip_address=A&fixed_ips=subnet_id=S`: one address of the port meets every named key; values of one key are alternatives. */
 function fixedIpsFilter(values: readonly string[]): (port: PortObject) => boolean {
-  const wanted = new Map<string, Set<string>>();
+  const wanted = new Map<(typeof meetings)[number][1], string[]>();
   for (const value of values) {
     const [name = "", text = ""] = value.split(/=(.*)/s);
-    if (name !== "ip_address" && name !== "subnet_id") {
+    const meets = meetings.find(([key]) => key === name)?.[1];
+    if (meets === undefined) {
       throw fail("InvalidInput", { error_message: `'${value}' is not supported for filtering by fixed_ips` });
     }
-    wanted.set(name, (wanted.get(name) ?? new Set()).add(text));
+    wanted.set(meets, [...(wanted.get(meets) ?? []), text]);
   }
   return (port) =>
-    port.fixed_ips.some((fixed) =>
-      [...wanted].every(([name, texts]) => texts.has(name === "ip_address" ? fixed.ip_address : fixed.subnet_id)),
-    );
+    port.fixed_ips.some((fixed) => [...wanted].every(([meets, texts]) => texts.some((text) => meets(fixed, text))));
 }
+
+/** How an address meets each key; a part of its text is asked for by `ip-substring-filtering`. */
+const meetings = [
+  ["ip_address", (fixed: FixedIp, text: string) => fixed.ip_address === text],
+  ["subnet_id", (fixed: FixedIp, text: string) => fixed.subnet_id === text],
+  ["ip_address_substr", (fixed: FixedIp, text: string) => fixed.ip_address.includes(text)],
+] as const;

@@ -1,7 +1,7 @@
 /** A router's interface as a port: its address within a subnet may be changed, its subnets only by the router. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { errorOf, type Json, startTestServer } from "../testing/mod.ts";
+import { errorOf, type Json, startTestServer, type TestClient } from "../testing/mod.ts";
 
 for (const [version, cidr, gateway, other] of [
   [4, "10.0.0.0/24", "10.0.0.1", "10.0.0.9"],
@@ -57,4 +57,109 @@ test("a rule's remote that names nobody is not found, whatever it looks like", a
       assert.deepEqual([answer.status, errorOf(answer).type], [404, type], `${name} ${id}`);
     }
   }
+});
+
+test("a router has one interface with IPv6 a network, and none where another router tells the machines", async () => {
+  await using server = await startTestServer();
+  const { member } = await server.project("green");
+  const made = async (path: string, body: Json): Promise<Json> => {
+    const { status, body: reply, text } = await member.post(path, body);
+    assert.equal(status, 201, text);
+    return Object.values(reply)[0] as Json;
+  };
+  const network = await made("/v2.0/networks", { network: {} });
+  const subnet = (cidr: string, more: Json = {}): Promise<Json> =>
+    made("/v2.0/subnets", {
+      subnet: { network_id: network.id, ip_version: cidr.includes(":") ? 6 : 4, cidr, ...more },
+    });
+  const port = (...subnets: readonly Json[]): Promise<Json> =>
+    made("/v2.0/ports", {
+      port: { network_id: network.id, fixed_ips: subnets.map(({ id }) => ({ subnet_id: id })) },
+    });
+  const router = await made("/v2.0/routers", { router: {} });
+  const add = (body: Json) => member.put(`/v2.0/routers/${router.id}/add_router_interface`, body);
+  const refused = async (body: Json, message: string): Promise<void> => {
+    const answer = await add(body);
+    assert.deepEqual(
+      [answer.status, errorOf(answer).type, errorOf(answer).message],
+      [400, "BadRequest", `Bad router request: ${message}.`],
+    );
+  };
+  const [four, six] = [await subnet("10.0.0.0/24"), await subnet("2001:db8::/64")];
+  const both = await port(four, six);
+  assert.equal((await add({ port_id: both.id })).status, 200);
+
+  const another = await subnet("2001:db8:1::/64");
+  await refused(
+    { port_id: (await port(another)).id },
+    `Router already contains IPv6 port ${both.id} belonging to network id ${network.id}. Only one IPv6 port from the same network subnet can be connected to a router.`,
+  );
+  const joined = await add({ subnet_id: another.id });
+  assert.deepEqual([joined.status, joined.body.port_id], [200, both.id], "it joins the interface that has IPv6");
+
+  const told = await subnet("2001:db8:2::/64", { ipv6_address_mode: "slaac" });
+  await refused(
+    { subnet_id: told.id },
+    `IPv6 subnet ${told.id} configured to receive RAs from an external router cannot be added to Neutron Router.`,
+  );
+  await refused(
+    { port_id: (await port(told)).id },
+    `IPv6 subnet ${told.id} configured to receive RAs from an external router cannot be added to Neutron Router.`,
+  );
+  for (const [id, shown] of [
+    ["nope", "'nope'"],
+    [null, "'None'"],
+    [3, "'3'"],
+  ] as const)
+    await refused({ subnet_id: id }, `${shown} is not a valid UUID`);
+});
+
+test("the gateway's address of a network that everybody shares is its owner's; of one that was given by name, the sharer's too", async () => {
+  await using server = await startTestServer();
+  const [owner, guest] = await Promise.all([server.project("owner"), server.project("guest")]);
+  const made = async (client: TestClient, path: string, body: Json): Promise<Json> => {
+    const { status, body: reply, text } = await client.post(path, body);
+    assert.equal(status, 201, text);
+    return Object.values(reply)[0] as Json;
+  };
+  const network = await made(owner.member, "/v2.0/networks", { network: {} });
+  const add = async (client: TestClient, router: Json, body: Json): Promise<readonly unknown[]> => {
+    const answer = await client.put(`/v2.0/routers/${router.id}/add_router_interface`, body);
+    return answer.status === 200 ? [200] : [answer.status, errorOf(answer).type, errorOf(answer).message];
+  };
+  const router = await made(guest.member, "/v2.0/routers", { router: {} });
+  const of = (cidr: string) =>
+    made(owner.member, "/v2.0/subnets", {
+      subnet: { network_id: network.id, ip_version: cidr.includes(":") ? 6 : 4, cidr },
+    });
+  const subnets = [await of("10.0.0.0/24"), await of("2001:db8::/64")];
+  const everybody = { object_type: "network", object_id: network.id, action: "access_as_shared" };
+  await made(server.admin, "/v2.0/rbac-policies", { rbac_policy: { ...everybody, target_tenant: "*" } });
+  for (const subnet of subnets) {
+    assert.deepEqual(await add(guest.member, router, { subnet_id: subnet.id }), [
+      400,
+      "BadRequest",
+      `Bad router request: Cannot add interface to router because subnet ${subnet.id} is not owned by project making the request.`,
+    ]);
+    const given = await made(server.admin, "/v2.0/ports", {
+      port: {
+        network_id: network.id,
+        project_id: guest.id,
+        fixed_ips: [{ subnet_id: subnet.id, ip_address: subnet.gateway_ip }],
+      },
+    });
+    assert.deepEqual(await add(guest.member, router, { port_id: given.id }), [
+      400,
+      "BadRequest",
+      `Bad router request: Cannot add interface to router because specified port ${given.id} has an IP address out of the allocation pool of subnet ${subnet.id}, which is not owned by the project making the request.`,
+    ]);
+    assert.equal((await server.admin.delete(`/v2.0/ports/${given.id}`)).status, 204);
+    const own = await made(guest.member, "/v2.0/ports", {
+      port: { network_id: network.id, fixed_ips: [{ subnet_id: subnet.id }] },
+    });
+    assert.deepEqual(await add(guest.member, router, { port_id: own.id }), [200], "by an address of the machines'");
+  }
+  const another = await made(guest.member, "/v2.0/routers", { router: {} });
+  await made(owner.member, "/v2.0/rbac-policies", { rbac_policy: { ...everybody, target_tenant: guest.id } });
+  for (const subnet of subnets) assert.deepEqual(await add(guest.member, another, { subnet_id: subnet.id }), [200]);
 });

@@ -7,6 +7,7 @@ import {
   cidrContains,
   cidrOf,
   cidrsOverlap,
+  compareIp,
   type FixedIp,
   FloatingIp,
   type GatewayInfo,
@@ -22,16 +23,19 @@ import {
   type Router as RouterObject,
   Subnet,
   type Subnet as SubnetObject,
+  show,
   type View,
   versionOf,
 } from "@selvage/model";
 import { pickMac, pickPortKey, pickRouterKey } from "../allocate.ts";
+import { invalidValue } from "../api/body.ts";
 import { anyOf, type Caller, isAdmin, member, reader } from "../api/policy.ts";
 import { clearGateway, gatewayInfo, gatewayOf, setGateway, wantsSnat } from "./gateway.ts";
 import { settleRouter } from "./nat-leases.ts";
 import { seesNetwork } from "./network.ts";
 import { type ActionReply, type ResourceRules, taggedOf, type Values, type Writing } from "./rules.ts";
 import { putPort, removePort } from "./security-group-sets.ts";
+import { sharedTargets } from "./sharing.ts";
 import { checkedZones, zonesOf } from "./zones.ts";
 
 /** What a port of a router says of itself. */
@@ -185,7 +189,7 @@ function readInterface(body: Values): Values {
       value !== undefined &&
       (typeof value !== "string" || !/^[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}$/i.test(value))
     )
-      throw fail("InvalidInput", { error_message: `'${String(value)}' is not a valid UUID.` });
+      throw bad(`'${show(value)}' is not a valid UUID`);
   }
   return body;
 }
@@ -199,7 +203,7 @@ function readRoutes(body: Values): Values {
     return { routes: Router.fields.routes.type.parse(routes) };
   } catch (error) {
     if (!(error instanceof InvalidValue)) throw error;
-    throw fail("AttributeInvalid", { attribute: "routes", reason: error.message });
+    throw invalidValue("routes", Router.fields.routes.type.name, routes, error);
   }
 }
 
@@ -213,6 +217,9 @@ const portsOf = (view: View, routerId: string): readonly PortObject[] => [
 
 const subnetsOf = (view: View, port: PortObject): readonly SubnetObject[] =>
   port.fixed_ips.flatMap((fixed) => view.get(Subnet, fixed.subnet_id) ?? []);
+
+const hasVersion = (view: View, port: PortObject, version: 4 | 6): boolean =>
+  subnetsOf(view, port).some((subnet) => subnet.ip_version === version);
 
 function subnetOf({ transaction, caller }: Writing, id: string): SubnetObject {
   const subnet = transaction.view.get(Subnet, id);
@@ -239,15 +246,15 @@ interface Changed {
 function addSubnet(writing: Writing, router: RouterObject, subnet: SubnetObject): Changed {
   const { transaction } = writing;
   if (subnet.gateway_ip === null) throw bad("Subnet for router interface must have a gateway IP");
+  checkOwned(writing, subnet);
+  checkAdvertised(subnet);
   checkSubnets(transaction.view, router, [subnet]);
   const fixed: FixedIp = { subnet_id: subnet.id, ip_address: subnet.gateway_ip };
   transaction.view.exists(Port.index.address, keyOf(subnet.id, subnet.gateway_ip));
   const there =
     subnet.ip_version === 6
       ? interfacesOf(transaction.view, router.id).find(
-          (port) =>
-            port.network_id === subnet.network_id &&
-            subnetsOf(transaction.view, port).every((each) => each.ip_version === 6),
+          (port) => port.network_id === subnet.network_id && hasVersion(transaction.view, port, 6),
         )
       : undefined;
   if (there !== undefined) {
@@ -289,9 +296,21 @@ function addPort(writing: Writing, router: RouterObject, port: PortObject): Chan
   }
   const subnets = subnetsOf(transaction.view, port);
   if (subnets.length === 0) throw bad("Router port must have at least one fixed IP");
+  for (const subnet of subnets) checkAdvertised(subnet);
+  const six = hasVersion(transaction.view, port, 6)
+    ? interfacesOf(transaction.view, router.id).find(
+        (other) => other.network_id === port.network_id && hasVersion(transaction.view, other, 6),
+      )
+    : undefined;
+  if (six !== undefined) {
+    throw bad(
+      `Router already contains IPv6 port ${six.id} belonging to network id ${six.network_id}. Only one IPv6 port from the same network subnet can be connected to a router.`,
+    );
+  }
+  checkSubnets(transaction.view, router, subnets);
   if (subnets.filter((subnet) => subnet.ip_version === 4).length > 1)
     throw bad("Cannot have multiple IPv4 subnets on router port");
-  checkSubnets(transaction.view, router, subnets);
+  checkPools(writing, port);
   const taken = putPort(transaction, {
     ...port,
     router_id: router.id,
@@ -303,6 +322,37 @@ function addPort(writing: Writing, router: RouterObject, port: PortObject): Chan
     dns_name: "",
   });
   return { port: taken, subnets: subnets.map((subnet) => subnet.id) };
+}
+
+/** The gateway's address of another's subnet is for those alone to whom it was given by name: of what everybody was given, anybody could take it. */
+function checkOwned({ transaction, caller }: Writing, subnet: SubnetObject): void {
+  if (subnet.project_id === caller.projectId || caller.roles.has("admin")) return;
+  const given = sharedTargets(transaction.view, "network", subnet.network_id);
+  if (caller.projectId !== undefined && given.has(caller.projectId)) return;
+  throw bad(`Cannot add interface to router because subnet ${subnet.id} is not owned by project making the request`);
+}
+
+/** A port that stands on another's subnet has an address that its machines may have, not the gateway's. */
+function checkPools({ transaction, caller }: Writing, port: PortObject): void {
+  if (caller.roles.has("admin")) return;
+  for (const { subnet_id, ip_address } of port.fixed_ips) {
+    const subnet = transaction.view.get(Subnet, subnet_id);
+    if (subnet === undefined || subnet.project_id === caller.projectId) continue;
+    const ip = ipOf(ip_address);
+    const isIn = subnet.allocation_pools.some(
+      ({ start, end }) => compareIp(ipOf(start), ip) <= 0 && compareIp(ip, ipOf(end)) <= 0,
+    );
+    if (isIn) continue;
+    throw bad(
+      `Cannot add interface to router because specified port ${port.id} has an IP address out of the allocation pool of subnet ${subnet_id}, which is not owned by the project making the request`,
+    );
+  }
+}
+
+/** Where another router tells the machines of itself, this one would contradict it. */
+function checkAdvertised({ id, ip_version, ipv6_ra_mode, ipv6_address_mode }: SubnetObject): void {
+  if (ip_version === 4 || ipv6_ra_mode !== null || ipv6_address_mode === null) return;
+  throw bad(`IPv6 subnet ${id} configured to receive RAs from an external router cannot be added to Neutron Router.`);
 }
 
 /** A router has one interface a subnet, and none whose prefix holds another's: it could not tell where to send. */

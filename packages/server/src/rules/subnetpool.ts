@@ -144,6 +144,7 @@ function prefixAction(
     allowed: owner,
     read: (body) => {
       const { prefixes } = Subnetpool.fields;
+      if (body.prefixes === undefined) throw fail("BodyKeyMissing", { resource: "prefixes" });
       try {
         return { prefixes: prefixes.type.parse(body.prefixes) };
       } catch (error) {

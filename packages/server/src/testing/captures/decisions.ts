@@ -37,6 +37,7 @@ export const unlistedInReplies: ReadonlySet<string> = new Set([
 /** Extensions that are listed and were not captured: the Neutron's other driver has them. */
 export const beyondCaptured: ReadonlySet<string> = new Set([
   "extraroute-atomic",
+  "ip-substring-filtering",
   "port-security-groups-filtering",
   "rbac-address-group",
   "rbac-subnetpool",
@@ -50,7 +51,6 @@ export const untranslatable: ReadonlySet<string> = new Set(["binding:vnic_type"]
 
 const trunks = "trunks are not listed";
 const qos = "QoS is not listed";
-const substring = "ip-substring-filtering is not listed";
 
 /** Captures that are not replayed, with the reason. */
 export const notApplicable: ReadonlyMap<string, string> = new Map([
@@ -58,7 +58,6 @@ export const notApplicable: ReadonlyMap<string, string> = new Map([
   ["subnetpool-add-prefixes", "subnetpool-prefix-ops is listed here, and was not there"],
   ["subnetpool-remove-prefixes", "subnetpool-prefix-ops is listed here, and was not there"],
   ["rbac-qos_policy", qos],
-  ["port-filter-ip-substr", substring],
   [
     "changed-since-bad",
     "changed_since is refused as a filter before its form is looked at, as the capture of a good one shows",

@@ -1,0 +1,101 @@
+/** Looks how many connections this host's switch tracks for each port: for the metrics, and told to the server of ports that have as many as they may. */
+import type { Clock, Gauge, Log, Metrics } from "@selvage/base";
+import type { Datapath, PortConnections } from "@selvage/datapath";
+
+export interface ConnectionWatchOptions {
+  readonly datapath: Pick<Datapath, "tracked">;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  /** Whether there is a switch to ask now. */
+  readonly isHere: () => boolean;
+  /** Other ports are full now. */
+  readonly changed: () => void;
+}
+
+/** Pause between two looks, ms. */
+const pause = 10_000;
+/** Ports that the metric names: those that come nearest to what they may have. */
+const shown = 5;
+/** A port that was full is so no more when it has less than this share: between the two it would be told again and again. */
+const room = 0.9;
+
+export class ConnectionWatch {
+  readonly #options: ConnectionWatchOptions;
+  readonly #ratio: Gauge<"port">;
+  readonly #tracked: Gauge;
+  #full: ReadonlySet<string> = new Set();
+  #timer: { cancel(): void } | undefined;
+  #looking: Promise<void> = Promise.resolve();
+  #isClosed = false;
+
+  constructor(options: ConnectionWatchOptions) {
+    this.#options = options;
+    const { metrics } = options;
+    this.#ratio = metrics.gauge({
+      name: "port_connections_ratio",
+      help: "Connections of the ports that have most, as a share of what a port may have",
+      labels: ["port"],
+    });
+    this.#tracked = metrics.gauge({ name: "connections", help: "Connections that the switch tracks for ports here" });
+  }
+
+  /** Ports that have as many connections as a port may. */
+  get full(): ReadonlySet<string> {
+    return this.#full;
+  }
+
+  start(): void {
+    this.#again();
+  }
+
+  /** Looks now; the next look is a pause after it. Never rejects. */
+  look(): Promise<void> {
+    this.#timer?.cancel();
+    this.#looking = this.#looking.then(() => this.#take()).then(() => this.#again());
+    return this.#looking;
+  }
+
+  /** Resolves when nothing is asked of the switch any more. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#timer?.cancel();
+    await this.#looking;
+  }
+
+  #again(): void {
+    if (this.#isClosed) return;
+    this.#timer?.cancel();
+    this.#timer = this.#options.clock.after(pause, () => void this.look());
+  }
+
+  async #take(): Promise<void> {
+    const { datapath, isHere, log } = this.#options;
+    if (this.#isClosed || !isHere()) return;
+    try {
+      this.#note(await datapath.tracked());
+    } catch (error) {
+      // A switch that went away meanwhile tells so by itself; the next look sees what this one could not.
+      log.debug("connections could not be counted", { error });
+    }
+  }
+
+  #note(all: ReadonlyMap<string, PortConnections>): void {
+    const { log, changed } = this.#options;
+    const shares = [...all].map(([port, { count, most }]) => ({ port, share: most === 0 ? 0 : count / most }));
+    this.#ratio.reset();
+    for (const { port, share } of shares.sort((a, b) => b.share - a.share).slice(0, shown))
+      this.#ratio.set({ port }, share);
+    this.#tracked.set([...all.values()].reduce((sum, { count }) => sum + count, 0));
+    const before = this.#full;
+    const now = new Set(
+      shares.filter(({ port, share }) => share >= (before.has(port) ? room : 1)).map(({ port }) => port),
+    );
+    this.#full = now;
+    const come = [...now].filter((port) => !before.has(port));
+    const gone = [...before].filter((port) => !now.has(port));
+    for (const port of come) log.warn("a port has as many connections as a port may have: it opens no more", { port });
+    for (const port of gone) log.info("a port may open connections again", { port });
+    if (come.length + gone.length > 0) changed();
+  }
+}
