@@ -11,11 +11,12 @@ import type { ServerSettings } from "../settings.ts";
 import type { Writer } from "../writer.ts";
 import { createHost, deleteHost, hostWire, listHosts, showHost, sortedHosts } from "./hosts.ts";
 import { replaceKey } from "./keys.ts";
+import { listNatLeases } from "./nat-leases.ts";
 import { requireOwnAdmin } from "./request.ts";
 import { tracePacket } from "./trace.ts";
 import type { Tracer } from "./tracer.ts";
-
 import { deleteUserData, putUserData, showUserData } from "./user-data.ts";
+
 export interface OwnApi {
   readonly writer: Writer;
   readonly store: Pick<Store, "driver" | "durable" | "bounds" | "tail">;
@@ -67,7 +68,6 @@ export const ownRoutes: readonly Route<Asked>[] = Object.freeze([
     answer: ({ api, caller }, exchange, host = "") => deleteHost(api, exchange, caller, host),
   },
   {
-  {
     method: "GET",
     path: "/v1/ports/{id}/user-data",
     access: "policy",
@@ -85,6 +85,8 @@ export const ownRoutes: readonly Route<Asked>[] = Object.freeze([
     access: "policy",
     answer: ({ api, caller }, exchange, id = "") => deleteUserData(api, exchange, caller, id),
   },
+  { method: "GET", path: "/v1/nat-leases", access: "admin", answer: ({ api, caller }) => listNatLeases(api, caller) },
+  {
     method: "POST",
     path: "/v1/keys",
     access: "admin",

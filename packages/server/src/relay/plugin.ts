@@ -9,6 +9,7 @@ import type { MetadataOptions } from "../nova/options.ts";
 import type { ServerPart, ServerPlugin } from "../server.ts";
 import { Admission } from "./admission.ts";
 import { type Credentials, Endpoint } from "./endpoint.ts";
+import { LeaseKeeper } from "./lease-keeper.ts";
 import { Peers } from "./peers.ts";
 import { Relay } from "./relay.ts";
 import { Streams } from "./streams.ts";
@@ -17,9 +18,9 @@ export interface RelayPluginOptions {
   /** Names and addresses, besides the machine's own, under which hosts reach this server. */
   readonly names?: readonly string[];
   readonly ips?: readonly string[];
-}
   /** Where Nova's metadata service is; absent, or with an empty URL: it is not asked. */
   readonly metadata?: MetadataOptions;
+}
 
 /** How often the server looks whether its own certificate has to be replaced, ms. */
 const certificateCheck = 3_600_000;
@@ -33,7 +34,8 @@ export function relay(options: RelayPluginOptions = {}): ServerPlugin {
     const log = core.log.child("relay");
     const peers = new Peers(writer.replica);
     const feed = await Relay.begin(writer, { logId: core.store.logId });
-    const streams = new Streams({ writer, relay: feed, peers, hosts, clock, log });
+    const leases = new LeaseKeeper({ writer, log });
+    const streams = new Streams({ writer, relay: feed, peers, hosts, leases, clock, log });
     const admission = new Admission({ writer, peers, now: () => clock.now(), log, metrics });
     const own = new OwnCertificate(() => authorityOf(writer.replica), options, clock);
     const { metadata } = options;
