@@ -142,6 +142,16 @@ Exit codes: 0 delivered, and its answer as well; 1 not delivered.
     .action(async (host, options) => finish(await (await import("./commands/drops.ts")).drops(host, options)));
 
   program
+    .command("nat")
+    .description("what is translated on the way out")
+    .command("leases")
+    .description("which host translates with which ports of which router's address, and which blocks rest")
+    .addOption(data())
+    .addOption(json())
+    .addHelpText("after", examples("selvage nat leases", "selvage nat leases --json"))
+    .action(async (options) => finish(await (await import("./commands/nat.ts")).natLeases(options)));
+
+  program
     .command("history")
     .description("who changed what, when, by which request; newest first")
     .option("--since <time>", "from this time on, such as 2026-01-31T14:00:00Z or 2026-01-31")

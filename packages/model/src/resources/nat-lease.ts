@@ -4,7 +4,7 @@
  */
 import { field, reference } from "../fields.ts";
 import { keyOf, type ObjectOf, resource } from "../resource.ts";
-import { address, integer, timestamp, uuid } from "../types.ts";
+import { address, boolean, integer, timestamp, uuid } from "../types.ts";
 
 /** The ports of an address that are given away; those below stay for what is forwarded. */
 export const leasedPorts = { first: 1_024, last: 65_535 } as const;
@@ -12,13 +12,16 @@ export const leasedPorts = { first: 1_024, last: 65_535 } as const;
 /** Ports in a block: a power of two, and the block begins at a multiple of it. */
 export const leaseSizes = { smallest: 64, first: 1_024, largest: 16_384 } as const;
 
+/** How long a block rests that was given back, seconds: what its last holder began may still be answered, and must not reach another. */
+export const leaseRest = 120;
+
 const portNumber = integer(leasedPorts.first, leasedPorts.last);
 const size = integer(leaseSizes.smallest, leaseSizes.largest);
 
 const blockOf = (block: { readonly address: string; readonly network_id: string; readonly first: number }) =>
   keyOf(block.network_id, block.address, block.first);
 
-/** A host may have several of a router: what is new begins in the largest of them, and of equals in the one that begins first. */
+/** A host may have several of a router, and one that is current: what is new begins there, what is old ends in the others, which go back when nothing is left in them. */
 export const NatLease = resource({
   kind: "nat_lease",
   plural: "nat_leases",
@@ -32,6 +35,7 @@ export const NatLease = resource({
     address: field(address(), { projected: "all" }),
     first: field(portNumber, { projected: "all" }),
     size: field(size, { projected: "all" }),
+    current: field(boolean(), { projected: "all" }),
     created_at: field(timestamp()),
   },
   indexes: {

@@ -6,6 +6,8 @@ import type { Caller } from "../api/policy.ts";
 import type { Exchange, Reply } from "../http/exchange.ts";
 import { authorityFingerprint } from "../identity/bootstrap.ts";
 import { identityAuthor } from "../identity/service.ts";
+import { settleHost } from "../rules/nat-leases.ts";
+import { putPort } from "../rules/security-group-sets.ts";
 import { secondsText, type Transaction } from "../transaction.ts";
 import type { OwnApi } from "./own.ts";
 import { readOwnBody, requireOwnAdmin, textOf } from "./request.ts";
@@ -99,7 +101,7 @@ export async function deleteHost(api: OwnApi, exchange: Exchange, caller: Caller
     if (ports.length > 0 && exchange.query.last("unbind") !== "true") {
       throw fail("HostInUse", { host: host.name, ports: ports.length });
     }
-    for (const port of ports) transaction.put(Port, { ...port, "binding:host_id": "" });
+    for (const port of ports) putPort(transaction, { ...port, "binding:host_id": "" });
     transaction.remove(Host, host.id);
     return host.id;
   });
@@ -112,7 +114,7 @@ export function sortedHosts(api: OwnApi): readonly Host[] {
 }
 
 function newHost(transaction: Transaction, name: string): Host {
-  return transaction.put(Host, {
+  const host = transaction.put(Host, {
     id: transaction.newId(),
     name,
     key: pickHostKey(transaction),
@@ -125,4 +127,8 @@ function newHost(transaction: Transaction, name: string): Host {
     availability_zone: defaultZone,
     created_at: transaction.now,
   });
+  // Ports may name a host before it is there.
+  const networks = new Set(transaction.view.by(Port.index.host, name).map((port) => port.network_id));
+  for (const networkId of networks) settleHost(transaction, networkId, name);
+  return host;
 }

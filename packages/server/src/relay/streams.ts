@@ -8,6 +8,7 @@ import type { Author, LoggedEntry } from "@selvage/store";
 import { BadMessage, type Facts, type FromAgent, type Hello, maxHeld, readFromAgent } from "@selvage/sync";
 import type { HostStates } from "../host-states.ts";
 import type { Writer } from "../writer.ts";
+import type { LeaseKeeper } from "./lease-keeper.ts";
 import type { Peer, Peers } from "./peers.ts";
 import type { Relay } from "./relay.ts";
 import type { Channel, Session } from "./session.ts";
@@ -17,6 +18,8 @@ export interface StreamsOptions {
   readonly relay: Relay;
   readonly peers: Peers;
   readonly hosts: HostStates;
+  /** Absent: leased blocks stay as they are. */
+  readonly leases?: LeaseKeeper;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -194,6 +197,7 @@ class Stream implements StreamEnd {
           drops: message.drops ?? [],
           datapathType: message.datapath_type,
         });
+        if (message.nat !== undefined) this.#options.leases?.used(this.#peer.hostId, message.nat);
     }
   }
 

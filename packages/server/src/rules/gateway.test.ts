@@ -188,3 +188,33 @@ test("a subnet of another family that comes later gives each gateway an address"
   assert.deepEqual([after.length, after[0]], [2, before[0]]);
   assert.match(String(after[1]), /^2001:db8:ff:/);
 });
+
+test("an admin sees which host translates with which ports, from its first port behind the router to its last", async () => {
+  const out = await outside(server);
+  const subnet = await inside("10.20.0.0/24");
+  const made = await router({ name: "edge", external_gateway_info: { network_id: out.network.id } });
+  await red.member.put(`/v2.0/routers/${made.id}/add_router_interface`, { subnet_id: subnet.id });
+  const hostId = await server.host("edge-1");
+  const leases = async (): Promise<readonly Json[]> => {
+    const { body } = await server.admin.get("/v1/nat-leases");
+    return (body.nat_leases as readonly Json[]).filter((lease) => (lease.router as Json).id === made.id);
+  };
+  assert.deepEqual(await leases(), []);
+  const binding = { network_id: subnet.network_id, "binding:host_id": "edge-1", project_id: red.id };
+  const port = await server.admin.create("port", binding);
+  const [lease, ...more] = await leases();
+  assert.deepEqual(more, []);
+  assert.deepEqual(
+    [lease?.router, lease?.host, lease?.first_port, lease?.last_port, lease?.current],
+    [{ id: made.id, name: "edge" }, { id: hostId, name: "edge-1" }, 1024, 2047, true],
+  );
+  assert.equal(
+    lease?.address,
+    ((made.external_gateway_info as Json).external_fixed_ips as readonly Json[])[0]?.ip_address,
+  );
+  assert.equal((await red.member.get("/v1/nat-leases")).status, 403);
+  assert.equal((await server.admin.put(`/v2.0/ports/${port.id}`, { port: { "binding:host_id": "" } })).status, 200);
+  assert.deepEqual(await leases(), []);
+  const rests = (await server.admin.get("/v1/nat-leases")).body.rests as readonly Json[];
+  assert.ok(rests.some((rest) => rest.address === lease?.address && rest.first_port === 1024));
+});
