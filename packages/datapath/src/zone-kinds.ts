@@ -12,8 +12,8 @@ export const zoneOwner = (zone: Field, name: string): string => (translates(zone
 /** Whether a zone is one that translates, by who has it. */
 export const isTranslating = (owner: string): boolean => owner.startsWith(prefix);
 
-/** Connections that one zone can have at once: a port's, and a router's. Beyond them a packet goes on and is not kept. */
-export const mostConnections = (owner: string): number => (isTranslating(owner) ? 60_000 : 20_000);
+/** Connections that one zone can have at once: a router's, or a port's, which is told. Beyond them a packet goes on and is not kept. */
+export const mostConnections = (owner: string, ofPort: number): number => (isTranslating(owner) ? 60_000 : ofPort);
 
 /** Seconds for which a port of a router's address stays taken when a TCP connection has ended. Blocks of ports are small. */
 export const translatedTimeWait = 10;

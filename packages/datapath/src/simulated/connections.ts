@@ -104,7 +104,7 @@ export class Connections<T> {
   readonly #zones = new Map<string, Zone<T>>();
   readonly #tickets = new WeakMap<Tracked, Ticket>();
 
-  /** `now`: the clock by which connections end, in milliseconds. `limit`: as many as one zone keeps. */
+  /** `now`: the clock by which connections end, in milliseconds. `limit`: as many as a port's zone keeps. */
   constructor(now: () => number, limit = connectionsOfPort) {
     this.#now = now;
     this.#limit = limit;
@@ -253,7 +253,7 @@ export class Connections<T> {
   #keepTranslated(ticket: Ticket, { address, ports }: SourcePlan): Connection | undefined {
     const held = this.#zone(ticket.zone);
     const { tuple, related } = ticket.belonging;
-    if (related || held.connections.size >= 2 * mostConnections(ticket.zone)) return undefined;
+    if (related) return undefined;
     for (const port of portsFor(tuple, ports)) {
       const answer = reversed({ ...tuple, from: { ...tuple.from, address, port } });
       if (this.#find(held, tupleText(answer)) === undefined) return this.#keep(ticket, { answer, sourced: true });
@@ -265,8 +265,9 @@ export class Connections<T> {
     const held = this.#zone(zone);
     const text = tupleText(belonging.tuple);
     if (this.#find(held, text) !== undefined) return undefined;
-    if (held.count >= this.#limit || held.connections.size >= held.sweepAt) sweep(held, this.#now());
-    if (held.count >= this.#limit) return undefined;
+    const most = mostConnections(zone, this.#limit);
+    if (held.count >= most || held.connections.size >= held.sweepAt) sweep(held, this.#now());
+    if (held.count >= most) return undefined;
     const followed =
       datagram.protocol === IpProto.tcp
         ? new TcpConnection(segmentOf(datagram.upper))

@@ -11,6 +11,7 @@ import {
   mostDifferences,
   type PortConnections,
 } from "../datapath.ts";
+import { isTranslating } from "../zone-kinds.ts";
 import { Interpreter, type InterpreterOptions, type Trace } from "./interpreter.ts";
 import type { TunnelHeader } from "./packet.ts";
 
@@ -112,7 +113,8 @@ export class SimulatedDatapath implements Datapath {
 
   async tracked(): Promise<ReadonlyMap<string, PortConnections>> {
     const most = this.#options.connections ?? connectionsOfPort;
-    return new Map(this.#interpreter.zones.map((port) => [port, { count: this.#interpreter.connections(port), most }]));
+    const ports = this.#interpreter.zones.filter((zone) => !isTranslating(zone));
+    return new Map(ports.map((port) => [port, { count: this.#interpreter.connections(port), most }]));
   }
 
   async drops(): Promise<ReadonlyMap<ReasonCode, number>> {
