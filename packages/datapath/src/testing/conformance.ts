@@ -4,7 +4,9 @@ import { type Check, runCheck } from "./check.ts";
 import { connectionChecks } from "./connection-checks.ts";
 import type { MakeFabric } from "./fabric.ts";
 import { lifecycleChecks } from "./lifecycle-checks.ts";
+import { natChecks } from "./nat-checks.ts";
 import { packetChecks } from "./packet-checks.ts";
+import { physicalChecks } from "./physical-checks.ts";
 import { policyChecks } from "./policy-checks.ts";
 import { routerChecks } from "./router-checks.ts";
 import { rowChecks } from "./row-checks.ts";
@@ -16,6 +18,8 @@ export const datapathChecks: readonly Check[] = [
   ...policyChecks,
   ...connectionChecks,
   ...routerChecks,
+  ...physicalChecks,
+  ...natChecks,
   ...lifecycleChecks,
 ];
 
