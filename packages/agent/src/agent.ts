@@ -9,6 +9,7 @@ import { type AgentStatus, HostAgent } from "./host-agent.ts";
 import { type HostCredentials, IdentityKeeper, readIdentity } from "./identity.ts";
 import { flowsOf } from "./installed.ts";
 import { Renewal } from "./renewal.ts";
+import { openServices } from "./services/machine-services.ts";
 import { type AgentSettings, checkAgentSettings, defaultAgentSettings } from "./settings.ts";
 import { dialWebSocket } from "./websocket.ts";
 
@@ -101,6 +102,16 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
     log.warn("probes are not answered", { error });
     return undefined;
   });
+  const services = await openServices({
+    dataDir,
+    hostName: host.name,
+    view: agent.view,
+    settings,
+    server: endpoint,
+    trust: () => ({ ca, ...keeper.credentials }),
+    log: log.child("services"),
+    metrics,
+  });
   let closed: Promise<void> | undefined;
   return {
     host: agent,
@@ -110,7 +121,7 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
     health,
     renew: () => renewal.look(),
     close: () => {
-      closed ??= Promise.resolve(health?.close()).then(undo);
+      closed ??= Promise.all([health?.close(), services?.close()]).then(undo);
       return closed;
     },
   };

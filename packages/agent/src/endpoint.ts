@@ -60,8 +60,14 @@ export function connectTo(endpoint: Endpoint, trust: Trust): TLSSocket {
 const answerLimit = 30_000;
 const largestAnswer = 256 * 1024;
 
-/** Posts JSON and gives the parsed answer. Throws the server's own error, or ServerUnreachable. */
-export function post(endpoint: Endpoint, trust: Trust, path: string, body: unknown): Promise<unknown> {
+/** Posts JSON and gives the parsed answer, of at most so many bytes. Throws the server's own error, or ServerUnreachable. */
+export function post(
+  endpoint: Endpoint,
+  trust: Trust,
+  path: string,
+  body: unknown,
+  most = largestAnswer,
+): Promise<unknown> {
   const url = endpointText(endpoint);
   const unreachable = (cause: Error) => fail("ServerUnreachable", { url, reason: cause.message }, { cause });
   return new Promise((resolve, reject) => {
@@ -81,7 +87,7 @@ export function post(endpoint: Endpoint, trust: Trust, path: string, body: unkno
       let size = 0;
       response.on("data", (chunk: Buffer) => {
         size += chunk.length;
-        if (size > largestAnswer) asked.destroy(new Error("its answer is too long"));
+        if (size > most) asked.destroy(new Error("its answer is too long"));
         else chunks.push(chunk);
       });
       response.on("error", (cause) => reject(unreachable(cause)));

@@ -23,6 +23,12 @@ const settingsProperties = {
     default: "",
     maxLength: 255,
   }),
+  metadata: Type.String({
+    description:
+      "Who answers machines' questions for metadata (169.254.169.254): port, this agent from the port's own data; nova, Nova's service, asked by the server; off, nobody",
+    default: "port",
+    pattern: "^(port|nova|off)$",
+  }),
 };
 
 const settingsSchema = Type.Object(settingsProperties);
@@ -87,8 +93,8 @@ export const defaultAgentSettings: AgentSettings = Object.freeze(
 );
 
 /** The settings that options hold. */
-export function agentSettingsOf({ auditInterval, dhcpLeaseTime, dhcpDomain }: AgentConfig): AgentSettings {
-  return { auditInterval, dhcpLeaseTime, dhcpDomain };
+export function agentSettingsOf({ auditInterval, dhcpLeaseTime, dhcpDomain, metadata }: AgentConfig): AgentSettings {
+  return { auditInterval, dhcpLeaseTime, dhcpDomain, metadata };
 }
 
 /** What a schema cannot say: mistakes of options that each by itself are well formed. */

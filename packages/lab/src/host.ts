@@ -40,6 +40,8 @@ export interface AgentPlan {
   readonly env: Readonly<Record<string, string>>;
   /** Resolves when the agent serves. */
   readonly settle?: () => Promise<void>;
+  /** Keeps the network of the host's services, in its namespace. */
+  readonly services: readonly string[];
 }
 
 /** Where things of a host are. */
@@ -69,6 +71,8 @@ export interface LabHost {
   readonly database: Supervised;
   readonly vswitch: Supervised;
   readonly agent: Supervised | undefined;
+  /** What keeps the network of the host's services. */
+  readonly services: Supervised | undefined;
   /** Runs ovs-vsctl against this host's database and gives its output. */
   vsctl(...words: readonly string[]): Promise<string>;
   stop(): Promise<void>;
@@ -119,6 +123,26 @@ async function wire(plan: HostPlan): Promise<void> {
   // The uplink belongs to the switch: without this its own kernel interface, too, would answer ARP for the tunnel address, with a MAC
   // address at which no tunnel ends (arp_ignore, Linux ip-sysctl).
   await run(inHost(name, ["sh", "-c", `echo 1 > /proc/sys/net/ipv4/conf/${UPLINK}/arp_ignore`]));
+}
+
+/** Where the services of a host are reached. */
+const servicesNamespace = (host: string): string => `svc-${host}`;
+
+/** Has them reached for as long as the host is there; nobody waits for it. */
+function keepServices(host: string, agent: AgentPlan, output: HostOutput): Supervised {
+  const namespace = servicesNamespace(host);
+  return supervise({
+    name: `${host}/services`,
+    argv: inHost(host, ["nsenter", `--net=/run/netns/${namespace}`, ...agent.services]),
+    env: agent.env,
+    prepare: async () => {
+      const there = await attempt(["ip", "netns", "list"]);
+      if (there.stdout.split("\n").some((line) => line.split(" ")[0] === namespace)) return;
+      await run(["ip", "netns", "add", namespace]);
+    },
+    onLine: (line) => output.onLine(`${host}/services`, line),
+    onEvent: output.onEvent,
+  });
 }
 
 async function waitFor(what: string, holds: () => Promise<boolean>, timeoutMs: number): Promise<void> {
@@ -250,6 +274,7 @@ export async function startHost(plan: HostPlan, output: HostOutput): Promise<Lab
     });
     await agent.ready();
   }
+  const services = agentPlan === undefined ? undefined : keepServices(plan.name, agentPlan, output);
 
   return {
     plan,
@@ -257,12 +282,15 @@ export async function startHost(plan: HostPlan, output: HostOutput): Promise<Lab
     database,
     vswitch,
     agent,
+    services,
     vsctl,
     async stop() {
+      await services?.stop(2_000);
       await agent?.stop(2_000);
       await vswitch.stop(2_000);
       await database.stop(2_000);
-      await attempt(["ip", "netns", "delete", plan.name]);
+      for (const namespace of [plan.name, servicesNamespace(plan.name)])
+        await attempt(["ip", "netns", "delete", namespace]);
     },
   };
 }

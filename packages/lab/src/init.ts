@@ -163,6 +163,7 @@ export async function startLabInit(launch: LabLaunch, onStop: () => void): Promi
         ...["--tunnel-ip", tunnelIp, "--datapath-type", "netdev"],
         ...["--bridge-mappings", `${PHYSICAL_NETWORK}:${PHYSICAL_BRIDGE}`],
       ],
+      services: [...selvage, "services", "run", "--data", data, "--switch-namespace", `/run/netns/${name}`],
       env: {},
     };
   };
@@ -249,7 +250,7 @@ export async function startLabInit(launch: LabLaunch, onStop: () => void): Promi
           machine.holder.stop(0),
         ]),
       );
-      await Promise.all([...hosts.values()].map((host) => host.agent?.stop(2_000)));
+      await Promise.all([...hosts.values()].flatMap((host) => [host.agent?.stop(2_000), host.services?.stop(2_000)]));
       await Promise.all([...hosts.values()].map((host) => host.vswitch.stop(2_000)));
       await Promise.all([...hosts.values()].map((host) => host.database.stop(2_000)));
       await rm(paths.labSocket, { force: true });

@@ -5,7 +5,9 @@ import { connectionChecks } from "./connection-checks.ts";
 import type { MakeFabric } from "./fabric.ts";
 import { lifecycleChecks } from "./lifecycle-checks.ts";
 import { limitChecks } from "./limit-checks.ts";
+import { natChecks } from "./nat-checks.ts";
 import { packetChecks } from "./packet-checks.ts";
+import { physicalChecks } from "./physical-checks.ts";
 import { policyChecks } from "./policy-checks.ts";
 import { routerChecks } from "./router-checks.ts";
 import { rowChecks } from "./row-checks.ts";
@@ -18,6 +20,8 @@ export const datapathChecks: readonly Check[] = [
   ...connectionChecks,
   ...routerChecks,
   ...limitChecks,
+  ...physicalChecks,
+  ...natChecks,
   ...lifecycleChecks,
 ];
 

@@ -2,6 +2,7 @@
 
 import type { Encapsulation, Row } from "@selvage/pipeline";
 import type { AttachedInterface, Datapath, DatapathEvents, Punt } from "../datapath.ts";
+import type { PhysicalNetwork } from "../simulated/physical.ts";
 import { Journal } from "./journal.ts";
 
 /** A frame in a tunnel, as it lies on the underlay. Keys are those of the header and the option. */
@@ -31,6 +32,8 @@ export interface TestHost {
   unplug(port: string): Promise<void>;
   /** A frame from the port's machine into the switch. */
   send(port: string, frame: Uint8Array): Promise<void>;
+  /** Gives the host an interface to the fabric's physical network `public`. */
+  join(): Promise<void>;
   /** Closes the driver and makes a new one, not yet open, on the same switch: what a restart of the agent is. */
   reopen(): Promise<Datapath>;
   /** Stops the switch; what was installed is lost. */
@@ -49,6 +52,8 @@ export interface TestFabric {
   readonly deadline: number;
   /** Puts a packet on the underlay, from whomever. Resolves when it is sent. */
   inject(packet: ForgedPacket): Promise<void>;
+  /** The physical network to which hosts are joined, and machines outside. */
+  readonly physical: PhysicalNetwork;
   /** How many tunnelled packets the hosts have put on the underlay so far; forged ones do not count. */
   crossed(): Promise<number>;
   dispose(): Promise<void>;

@@ -10,10 +10,11 @@ export { type ForgedPacket, type MakeFabric, Recorder, type TestFabric, type Tes
 export * from "./frames.ts";
 export * from "./ip-frames.ts";
 export { Journal, Late } from "./journal.ts";
+export * from "./outside-topology.ts";
 export { OvsHosts, ovsTestFabric } from "./ovs-fabric.ts";
 export { integrationBridge, Machine, OvsHost, type OvsHostPlan, uplinkBridge, Wire } from "./ovs-host.ts";
 export * from "./policy-topology.ts";
 export * from "./router-topology.ts";
 export { simulatedTestFabric } from "./simulated-fabric.ts";
 export { hostKeyOf, l2Row, rowsFor, type TestPort, testMtu, testPort, vxlanNet } from "./topology.ts";
-export { delta, sameBytes, World } from "./world.ts";
+export { delta, type Outsider, sameBytes, World } from "./world.ts";

@@ -5,8 +5,10 @@ import type { Row } from "@selvage/pipeline";
 import { probeKey, selvageProgram } from "@selvage/pipeline";
 import { OvsDatapath, type OvsDatapathOptions } from "../ovs/driver.ts";
 import { Renderer } from "../ovs/render.ts";
+import { PhysicalNetwork } from "../simulated/physical.ts";
 import type { ForgedPacket, TestFabric, TestHost } from "./fabric.ts";
 import { Journal } from "./journal.ts";
+import { physicalNetwork } from "./outside-topology.ts";
 import { OvsHost, uplinkBridge } from "./ovs-host.ts";
 
 const genevePort = 6081;
@@ -15,6 +17,8 @@ const underlays = {
   4: { addresses: ["192.0.2.1", "192.0.2.2", "192.0.2.3"], stranger: "192.0.2.250" },
   6: { addresses: ["2001:db8:ffff::1", "2001:db8:ffff::2", "2001:db8:ffff::3"], stranger: "2001:db8:ffff::fa" },
 } as const;
+/** The bridge of a host that leads to the physical network. */
+const physicalBridge = "br-public";
 const macOf = (place: number): string => `02:5e:17:00:00:0${place + 1}`;
 const strangerMac = "02:5e:17:00:00:fa";
 
@@ -31,6 +35,7 @@ export class OvsHosts {
   readonly hosts: readonly OvsHost[];
   readonly version: 4 | 6;
   crossed = 0;
+  #physical = new PhysicalNetwork(physicalNetwork);
 
   private constructor(version: 4 | 6, hosts: OvsHost[]) {
     this.version = version;
@@ -72,12 +77,33 @@ export class OvsHosts {
     for (const [place, host] of this.hosts.entries()) if (place !== from) host.receive(frame);
   }
 
+  /** The physical network that hosts can be joined to. */
+  get physical(): PhysicalNetwork {
+    return this.#physical;
+  }
+
+  /** Joins a host to it. */
+  async join(place: number): Promise<void> {
+    const host = this.hosts[place];
+    if (host === undefined) throw new RangeError(`no host ${place}`);
+    let wire = "";
+    const into = this.#physical.plug(host.plan.address, (frame) => host.send(wire, frame));
+    wire = await host.plugPhysical(physicalBridge, into);
+  }
+
+  /** Begins with another one, on which nobody is. */
+  forgetPhysical(): void {
+    this.#physical = new PhysicalNetwork(physicalNetwork);
+  }
+
   /** A driver for one of the hosts. */
   driver(place: number, options: Partial<OvsDatapathOptions> = {}): OvsDatapath {
     const host = this.hosts[place];
     if (host === undefined) throw new RangeError(`no host ${place}`);
     const { database, plan } = host;
-    return new OvsDatapath({ database, tunnelIp: plan.address, datapathType: "netdev", ...options });
+    const bridgeMappings = `${physicalNetwork}:${physicalBridge}`;
+    const usual = { database, tunnelIp: plan.address, datapathType: "netdev", bridgeMappings };
+    return new OvsDatapath({ ...usual, ...options });
   }
 
   /**
@@ -137,6 +163,10 @@ class OvsTestHost implements TestHost {
     const arrived = new Journal<Uint8Array>();
     this.#plugged.set(port, await this.host.plugWire(port, (frame) => arrived.add(frame)));
     return arrived;
+  }
+
+  join(): Promise<void> {
+    return this.#hosts.join(this.#place);
   }
 
   async unplug(port: string): Promise<void> {
@@ -227,11 +257,13 @@ export async function ovsTestFabric(hosts: OvsHosts): Promise<TestFabric> {
   return {
     hosts: all,
     stranger: underlays[hosts.version].stranger,
+    physical: hosts.physical,
     deadline: 5_000,
     inject: async (packet) => hosts.inject(packet),
     crossed: async () => hosts.crossed,
     dispose: async () => {
       for (const host of all) await host.clear();
+      hosts.forgetPhysical();
     },
   };
 }

@@ -170,6 +170,7 @@ export class OvsHost {
   #database: ChildProcess | undefined;
   #switch: ChildProcess | undefined;
   #uplink: Wire | undefined;
+  readonly #physical: string[] = [];
   #starts = 0;
   #plugs = 0;
 
@@ -297,12 +298,24 @@ export class OvsHost {
 
   /** Adds an interface that names a port, with a wire to this process. Gives the interface's name. */
   async plugWire(port: string, receive: (frame: Uint8Array) => void): Promise<string> {
+    return this.#addWire(integrationBridge, receive, `external_ids:iface-id=${port}`);
+  }
+
+  /** Makes a bridge to a physical network, with a wire to this process. Gives the wire's name. */
+  async plugPhysical(bridge: string, receive: (frame: Uint8Array) => void): Promise<string> {
+    const kind = ["datapath_type=netdev", "fail_mode=standalone"];
+    await this.vsctl("add-br", bridge, "--", "set", "bridge", bridge, ...kind);
+    this.#physical.push(bridge);
+    return this.#addWire(bridge, receive, `mtu_request=${underlayMtu}`);
+  }
+
+  async #addWire(bridge: string, receive: (frame: Uint8Array) => void, more: string): Promise<string> {
     this.#plugs += 1;
     const name = `wire${this.#plugs}`;
     const path = join(this.directory, `${name}.wire`);
     await this.vsctl(
-      ...["add-port", integrationBridge, name, "--", "set", "interface", name, "type=dummy"],
-      ...[`options:pstream="punix:${path}"`, `external_ids:iface-id=${port}`],
+      ...["add-port", bridge, name, "--", "set", "interface", name, "type=dummy"],
+      ...[`options:pstream="punix:${path}"`, more],
     );
     this.#wires.set(name, { wire: await wireTo(path, receive), receive });
     return name;
@@ -351,7 +364,8 @@ export class OvsHost {
 
   /** Takes all machines and wires away, and the bridge that they were plugged into. The switch must be up. */
   async clear(): Promise<void> {
-    await this.vsctl("--if-exists", "del-br", integrationBridge);
+    for (const bridge of [integrationBridge, ...this.#physical.splice(0)])
+      await this.vsctl("--if-exists", "del-br", bridge);
     for (const { wire } of this.#wires.values()) wire.close();
     this.#wires.clear();
     for (const machine of this.#machines.splice(0)) await machine.end();

@@ -5,14 +5,22 @@ import type { SimulatedDatapath } from "../simulated/datapath.ts";
 import { SimulatedFabric, type SimulatedFabricOptions } from "../simulated/fabric.ts";
 import type { ForgedPacket, TestFabric, TestHost } from "./fabric.ts";
 import { Journal } from "./journal.ts";
+import { physicalNetwork } from "./outside-topology.ts";
 
 class SimulatedHost implements TestHost {
   readonly address: string;
   readonly datapath: SimulatedDatapath;
 
-  constructor(address: string, datapath: SimulatedDatapath) {
+  readonly #fabric: SimulatedFabric;
+
+  constructor(address: string, datapath: SimulatedDatapath, fabric: SimulatedFabric) {
     this.address = address;
     this.datapath = datapath;
+    this.#fabric = fabric;
+  }
+
+  async join(): Promise<void> {
+    this.#fabric.join(this.address, physicalNetwork);
   }
 
   async plug(port: string): Promise<Journal<Uint8Array>> {
@@ -64,8 +72,9 @@ export async function simulatedTestFabric(version: 4 | 6, options: SimulatedTest
   const { addresses, stranger } = underlays[version];
   let forged = 0;
   return {
-    hosts: addresses.map((address) => new SimulatedHost(address, fabric.addHost(address))),
+    hosts: addresses.map((address) => new SimulatedHost(address, fabric.addHost(address), fabric)),
     stranger,
+    physical: fabric.physical(physicalNetwork),
     deadline: options.deadline ?? 400,
     inject: async ({ from, to, frame, ...header }: ForgedPacket) => {
       forged += 1;

@@ -6,7 +6,8 @@ import type { Row } from "@selvage/pipeline";
 import type { Datapath, InstalledRow } from "../datapath.ts";
 import { Recorder, type TestFabric, type TestHost } from "./fabric.ts";
 import { udp } from "./frames.ts";
-import { type Journal, Late } from "./journal.ts";
+import { Journal, Late } from "./journal.ts";
+import { physicalPort } from "./outside-topology.ts";
 import { rowsFor, type TestPort } from "./topology.ts";
 
 const noRows = { added: [], removed: [], modified: [] } as const;
@@ -18,6 +19,12 @@ export const delta = (part: Partial<Parameters<Datapath["apply"]>[0]>): Paramete
 });
 
 export const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
+
+/** A machine on the physical network. */
+export interface Outsider {
+  readonly send: (frame: Uint8Array) => void;
+  readonly arrived: Journal<Uint8Array>;
+}
 
 export class World {
   readonly fabric: TestFabric;
@@ -82,6 +89,22 @@ export class World {
       from,
     );
     return arrived;
+  }
+
+  /** Joins a host to the physical network and waits until its driver, which is open, has seen the way there. */
+  async join(place: number): Promise<void> {
+    await this.host(place).join();
+    await this.heard(place).attached.first(
+      (all) => all.some((each) => each.port === physicalPort),
+      `host ${place} has a way to the physical network`,
+      this.deadline,
+    );
+  }
+
+  /** Plugs a machine into the physical network, outside of all hosts. */
+  outside(who: string): Outsider {
+    const arrived = new Journal<Uint8Array>();
+    return { send: this.fabric.physical.plug(who, (frame) => arrived.add(frame)), arrived };
   }
 
   /** Unplugs it and waits until the driver has seen that. */
