@@ -2,6 +2,7 @@
 import { isIP } from "node:net";
 import { bridgeMappings } from "@selvage/datapath";
 import { type Static, Type } from "typebox";
+import { nameServers } from "./names/upstream.ts";
 
 /** `unit` is what an option's number counts. */
 const settingsProperties = {
@@ -19,7 +20,13 @@ const settingsProperties = {
     maximum: 0xfffffffe,
   }),
   dhcpDomain: Type.String({
-    description: "The domain that machines are told (DHCP option 15); empty: none",
+    description: "The domain that machines are told by DHCP (options 15 and 24); empty: the zone of their network",
+    default: "",
+    maxLength: 255,
+  }),
+  dnsServers: Type.String({
+    description:
+      "Servers that are asked for names of elsewhere, from this host: ADDRESS or ADDRESS:PORT ([ADDRESS]:PORT for IPv6), up to three with commas between; empty: machines are answered for the names of ports alone",
     default: "",
     maxLength: 255,
   }),
@@ -93,14 +100,16 @@ export const defaultAgentSettings: AgentSettings = Object.freeze(
 );
 
 /** The settings that options hold. */
-export function agentSettingsOf({ auditInterval, dhcpLeaseTime, dhcpDomain, metadata }: AgentConfig): AgentSettings {
-  return { auditInterval, dhcpLeaseTime, dhcpDomain, metadata };
+export function agentSettingsOf(config: AgentConfig): AgentSettings {
+  const { auditInterval, dhcpLeaseTime, dhcpDomain, dnsServers, metadata } = config;
+  return { auditInterval, dhcpLeaseTime, dhcpDomain, dnsServers, metadata };
 }
 
 /** What a schema cannot say: mistakes of options that each by itself are well formed. */
 export function agentMistakes({
   tunnelIp,
   bridgeMappings: mappings,
+  dnsServers,
 }: AgentConfig): readonly { readonly field: string; readonly message: string }[] {
   const mistakes: { readonly field: string; readonly message: string }[] = [];
   if (isIP(tunnelIp) === 0)
@@ -111,12 +120,19 @@ export function agentMistakes({
     if (!(cause instanceof TypeError)) throw cause;
     mistakes.push({ field: "bridgeMappings", message: cause.message });
   }
+  try {
+    nameServers(dnsServers);
+  } catch (cause) {
+    if (!(cause instanceof RangeError)) throw cause;
+    mistakes.push({ field: "dnsServers", message: cause.message });
+  }
   return mistakes;
 }
 
 /** Throws RangeError on a setting that cannot work. */
 export function checkAgentSettings(settings: AgentSettings): void {
-  const { auditInterval, dhcpLeaseTime } = settings;
+  const { auditInterval, dhcpLeaseTime, dnsServers } = settings;
+  nameServers(dnsServers);
   if (!(auditInterval >= 1_000)) throw new RangeError(`auditInterval is at least 1000 ms, not ${auditInterval}`);
   if (!Number.isInteger(dhcpLeaseTime) || dhcpLeaseTime < 60 || dhcpLeaseTime > 0xfffffffe) {
     throw new RangeError(`dhcpLeaseTime is 60 to 4294967294 seconds, not ${dhcpLeaseTime}`);

@@ -38,7 +38,14 @@ export * from "./resource.ts";
 export { AddressScope, scopeKeys } from "./resources/address-scope.ts";
 export { resources } from "./resources/all.ts";
 export { Attachment, LearnedNeighbour, neighbourId, PeerDown } from "./resources/facts.ts";
-export { FloatingIp, forwardedProtocols, NdpProxy, PortForwarding } from "./resources/floating-ip.ts";
+export {
+  FloatingIp,
+  forwardedProtocols,
+  NdpProxy,
+  PortForwarding,
+  type PortSpan,
+  spanOfRange,
+} from "./resources/floating-ip.ts";
 export { defaultZone, Host, hostKeys, JoinToken, physicalHost } from "./resources/host.ts";
 export {
   Assignment,
@@ -85,7 +92,7 @@ export {
 } from "./resources/security-group.ts";
 export { type AllocationPool, type HostRoute, Subnet } from "./resources/subnet.ts";
 export { FreePrefix, freePrefixOf, Subnetpool } from "./resources/subnetpool.ts";
-export { isNear, routingDomain } from "./routing-domain.ts";
+export { isNear, networksReached, routingDomain } from "./routing-domain.ts";
 export type { Contribution, Origin, RowChanges, RowConflict } from "./rows.ts";
 export { type Reads, track } from "./tracked.ts";
 export * from "./types.ts";

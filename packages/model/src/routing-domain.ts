@@ -5,22 +5,26 @@
 import { type QueryingView, query } from "./derivation.ts";
 import { keyOf } from "./resource.ts";
 import { Port } from "./resources/port.ts";
+import type { View } from "./view.ts";
 
 /** Ids of the networks that can be reached from one through any number of routers, itself first. Costs what the domain has of interfaces. */
+export function networksReached(view: Pick<View, "by">, networkId: string): readonly string[] {
+  const found = new Set([networkId]);
+  const routers = new Set<string>();
+  for (const network of found) {
+    for (const { router_id } of view.by(Port.index.routedNetwork, network)) {
+      if (router_id === null || routers.has(router_id)) continue;
+      routers.add(router_id);
+      for (const other of view.by(Port.index.router_id, router_id)) found.add(other.network_id);
+    }
+  }
+  return [...found];
+}
+
+/** As `networksReached`; wakes who asks only when it changes. */
 export const routingDomain = query(
   "routing domain",
-  (view, networkId): readonly string[] => {
-    const found = new Set([networkId]);
-    const routers = new Set<string>();
-    for (const network of found) {
-      for (const { router_id } of view.by(Port.index.routedNetwork, network)) {
-        if (router_id === null || routers.has(router_id)) continue;
-        routers.add(router_id);
-        for (const other of view.by(Port.index.router_id, router_id)) found.add(other.network_id);
-      }
-    }
-    return [...found];
-  },
+  networksReached,
   (one, other) => one.length === other.length && one.every((id, at) => id === other[at]),
 );
 

@@ -148,7 +148,7 @@ function readMessage(reader: Reader): Dns {
 function readExtension(reader: Reader): DnsExtension {
   const size = reader.u16();
   const [rcode, version, flags] = [reader.u8(), reader.u8(), reader.u16()];
-  return { size, version, rcode, flags, options: reader.take(reader.u16()).slice() };
+  return { size, version, rcode, flags, options: Uint8Array.from(reader.take(reader.u16())) };
 }
 
 function readRecord(reader: Reader, name: string, type: number): DnsRecord {
@@ -173,7 +173,7 @@ function readData(reader: Reader, type: number, recordClass: number, length: num
     const [serial, refresh, retry] = [reader.u32(), reader.u32(), reader.u32()];
     return { kind: "authority", primary, mailbox, serial, refresh, retry, expire: reader.u32(), minimum: reader.u32() };
   }
-  return { kind: "raw", bytes: reader.take(length).slice() };
+  return { kind: "raw", bytes: Uint8Array.from(reader.take(length)) };
 }
 
 /** Reads a name at the cursor and moves behind it; pointers lead back into the whole message. */

@@ -91,6 +91,7 @@ test("a discover is offered the port's address with all that a client needs, to 
     subnetMask: "255.255.255.0",
     routers: ["10.0.0.1"],
     dnsServers: ["10.0.0.53"],
+    domainName: "openstacklocal",
     broadcastAddress: "10.0.0.255",
   });
 });
@@ -167,6 +168,14 @@ test("what was asked for is sent, and the MTU always", () => {
   assert.equal(options([3]).subnetMask, undefined);
 });
 
+test("without servers of names a subnet's machines are told this host's resolver, and the zone of their network", () => {
+  const { dhcp } = received(ask(viewOf({}, { dns_nameservers: [] }), { options: { messageType: "discover" } }));
+  assert.deepEqual([dhcp.options.dnsServers, dhcp.options.domainName], [["169.254.169.252"], "openstacklocal"]);
+  const asked = { options: { messageType: "discover", parameterRequest: [6, 15] } } as const;
+  const said = received(ask(viewOf({}, { dns_nameservers: ["2001:db8::53"] }), asked)).dhcp.options;
+  assert.deepEqual([said.dnsServers, said.domainName], [["169.254.169.252"], "openstacklocal"]);
+});
+
 test("routes go in option 121, the default one among them, for who takes 121 ignores 3", () => {
   const host_routes = [
     { destination: "10.1.0.0/16", nexthop: "10.0.0.5" },
@@ -187,6 +196,11 @@ test("a subnet without gateway has no router, and is served from a link-local ad
   const { dhcp, packet } = received(ask(viewOf({}, { gateway_ip: null }), { options: { messageType: "discover" } }));
   assert.equal(dhcp.options.routers, undefined);
   assert.deepEqual([dhcp.options.serverId, packet.ipv4?.src], ["169.254.169.253", "169.254.169.253"]);
+  const onLink = ["169.254.169.254/32", "169.254.169.252/32"].map((destination) => ({
+    destination,
+    gateway: "0.0.0.0",
+  }));
+  assert.deepEqual(dhcp.options.classlessRoutes, onLink, "the host's services are on its link");
 });
 
 test("the first address on a subnet with DHCP is the one that is given; without one there is silence", () => {

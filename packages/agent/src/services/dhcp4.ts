@@ -4,14 +4,15 @@
  */
 import { dhcpServer } from "@selvage/compiler";
 import type { Punt } from "@selvage/datapath";
-import { cidrOf, lastIpOf, Network, netmaskOf, Port, Subnet, textOfIp, type View } from "@selvage/model";
+import { cidrOf, lastIpOf, Network, netmaskOf, Port, Subnet, textOfIp, type View, zoneOf } from "@selvage/model";
 import { type ClasslessRoute, type Dhcp, type DhcpOptions, decode, encode, UdpPort } from "@selvage/packet";
+import { serviceAddresses } from "@selvage/pipeline";
 import { type Answer, notice, reply, silence } from "./answer.ts";
 
 export interface DhcpSettings {
   /** Seconds for which a client may use its address before it asks again. */
   readonly leaseTime: number;
-  /** Option 15; absent: none is sent. */
+  /** Options 15 and, of DHCPv6, 24; absent: the zone of the port's network. */
   readonly domainName?: string;
 }
 
@@ -21,6 +22,8 @@ interface Lease {
   readonly subnet: Subnet;
   readonly server: { readonly address: string; readonly mac: string };
   readonly mtu: number;
+  /** Where its machine's name is. */
+  readonly zone: string | undefined;
 }
 
 const unset = "0.0.0.0";
@@ -90,8 +93,9 @@ function leaseOf(view: View, port: Port): Lease | undefined {
     const subnet = view.get(Subnet, fixed.subnet_id);
     const server = subnet === undefined ? undefined : dhcpServer(subnet);
     if (subnet === undefined || server === undefined) continue;
-    const mtu = view.get(Network, port.network_id)?.mtu ?? 0;
-    return { address: fixed.ip_address, subnet, server, mtu };
+    const network = view.get(Network, port.network_id);
+    const zone = network === undefined ? undefined : domainOf(network);
+    return { address: fixed.ip_address, subnet, server, mtu: network?.mtu ?? 0, zone };
   }
   return undefined;
 }
@@ -162,29 +166,45 @@ const timesOf = (leaseTime: number) => ({
 });
 
 /** What the client asked for; everything where it did not say. The MTU always: a guest with a larger one loses its large packets. */
-function parameters({ subnet, mtu }: Lease, asked: readonly number[] | undefined, settings: DhcpSettings): DhcpOptions {
+function parameters(
+  { subnet, mtu, zone }: Lease,
+  asked: readonly number[] | undefined,
+  settings: DhcpSettings,
+): DhcpOptions {
   const wants = (option: number): boolean => asked === undefined || asked.includes(option);
   const prefix = cidrOf(subnet.cidr);
-  const dns = subnet.dns_nameservers.filter((address) => !address.includes(":"));
+  const named = subnet.dns_nameservers.filter((address) => !address.includes(":"));
+  const dns = named.length > 0 ? named : [serviceAddresses.resolver[4]];
+  const domainName = settings.domainName ?? zone;
   const routes = classlessRoutes(subnet);
   return {
     ...(mtu >= 68 ? { mtu } : {}),
     ...(wants(code.subnetMask) ? { subnetMask: netmaskOf(prefix) } : {}),
     ...(wants(code.routers) && subnet.gateway_ip !== null ? { routers: [subnet.gateway_ip] } : {}),
-    ...(wants(code.dnsServers) && dns.length > 0 ? { dnsServers: dns } : {}),
+    ...(wants(code.dnsServers) ? { dnsServers: dns } : {}),
     ...(wants(code.broadcastAddress) && prefix.length < 31 ? { broadcastAddress: textOfIp(lastIpOf(prefix)) } : {}),
-    ...(wants(code.domainName) && settings.domainName !== undefined ? { domainName: settings.domainName } : {}),
+    ...(wants(code.domainName) && domainName !== undefined ? { domainName } : {}),
     ...(wants(code.classlessRoutes) && routes.length > 0 ? { classlessRoutes: routes } : {}),
   };
 }
+
+/** The zone of a network's names as DHCP says it, without the final dot. */
+export const domainOf = (network: Network): string => zoneOf(network).replace(/\.$/, "");
+
+/** The host's services are on the link: on a subnet without a gateway a machine would have no way to them (RFC 3442: 0.0.0.0 is no router). */
+const serviceRoutes: readonly ClasslessRoute[] = Object.values(serviceAddresses).map((each) => ({
+  destination: `${each[4]}/32`,
+  gateway: "0.0.0.0",
+}));
 
 /** The subnet's routes, and the default one with them: who takes option 121 must ignore option 3 (RFC 3442). */
 function classlessRoutes(subnet: Subnet): readonly ClasslessRoute[] {
   const routes = subnet.host_routes
     .filter(({ destination }) => !destination.includes(":"))
     .map(({ destination, nexthop }) => ({ destination, gateway: nexthop }));
+  if (subnet.gateway_ip === null) return [...routes, ...serviceRoutes];
   if (routes.length === 0) return [];
   const hasDefault = routes.some(({ destination }) => destination === "0.0.0.0/0");
-  if (hasDefault || subnet.gateway_ip === null) return routes;
+  if (hasDefault) return routes;
   return [...routes, { destination: "0.0.0.0/0", gateway: subnet.gateway_ip }];
 }

@@ -117,7 +117,14 @@ test("a solicit is advertised the port's address with all that a client needs, f
     serverId: dhcp6Duid,
     iaNa: [{ iaid: 1, t1: 43_200, t2: 69_120, addresses: [{ address: own, preferred: 86_400, valid: 86_400 }] }],
     dnsServers: ["2001:db8::53"],
+    domainSearch: ["openstacklocal"],
   });
+});
+
+test("without servers of names a subnet's machines are told this host's resolver, on the link", () => {
+  const view = viewOf({ ...stateful, dns_nameservers: ["10.0.0.53"] });
+  const { options } = received(ask(view, message("information-request")));
+  assert.deepEqual(options.dnsServers, ["fe80::a9fe:a9fc"]);
 });
 
 test("rapid commit makes two messages of four", () => {

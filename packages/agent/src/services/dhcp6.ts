@@ -4,7 +4,7 @@
  */
 import { dhcp6Address, dhcp6Duid, dhcp6Mode, dhcpMac } from "@selvage/compiler";
 import type { Punt } from "@selvage/datapath";
-import { cidrContains, cidrOf, Port, parseIp, Subnet, type View } from "@selvage/model";
+import { cidrContains, cidrOf, Network, Port, parseIp, Subnet, type View } from "@selvage/model";
 import {
   type Dhcpv6,
   Dhcpv6OptionCode,
@@ -16,8 +16,9 @@ import {
   type IaNa,
   UdpPort,
 } from "@selvage/packet";
+import { serviceAddresses } from "@selvage/pipeline";
 import { type Answer, notice, reply, silence } from "./answer.ts";
-import type { DhcpSettings } from "./dhcp4.ts";
+import { type DhcpSettings, domainOf } from "./dhcp4.ts";
 
 /** Where clients look for servers (RFC 8415, section 7.1). */
 const allServers = "ff02::1:2";
@@ -35,6 +36,8 @@ interface Given {
   readonly addresses: readonly string[];
   /** Its subnets of either mode, whose name servers it is told. */
   readonly subnets: readonly Subnet[];
+  /** Where its machine's name is. */
+  readonly zone: string | undefined;
 }
 
 /** Who asked, and what. */
@@ -97,7 +100,9 @@ function givenTo(view: View, port: Port): Given | undefined {
     if (mode === "stateful") addresses.push(ip_address);
     if (!subnets.includes(subnet)) subnets.push(subnet);
   }
-  return subnets.length === 0 ? undefined : { port, addresses, subnets };
+  const network = view.get(Network, port.network_id);
+  const zone = network === undefined ? undefined : domainOf(network);
+  return subnets.length === 0 ? undefined : { port, addresses, subnets, zone };
 }
 
 /** To one server alone nobody may speak, for nobody was told so (RFC 8415, sections 16 and 18.4). */
@@ -240,14 +245,17 @@ function refreshTime(seconds: number): { readonly code: number; readonly data: U
 }
 
 /** What the client asked for; everything where it did not say. */
-function parameters({ subnets }: Given, asked: readonly number[] | undefined, settings: DhcpSettings): Dhcpv6Options {
+function parameters(
+  { subnets, zone }: Given,
+  asked: readonly number[] | undefined,
+  settings: DhcpSettings,
+): Dhcpv6Options {
   const wants = (option: number): boolean => asked === undefined || asked.includes(option);
-  const dnsServers = [...new Set(subnets.flatMap((subnet) => subnet.dns_nameservers))].filter((each) =>
-    each.includes(":"),
-  );
-  const { domainName } = settings;
+  const named = [...new Set(subnets.flatMap((subnet) => subnet.dns_nameservers))].filter((each) => each.includes(":"));
+  const dnsServers = named.length > 0 ? named : [serviceAddresses.resolver[6]];
+  const domainName = settings.domainName ?? zone;
   return {
-    ...(wants(Dhcpv6OptionCode.dnsServers) && dnsServers.length > 0 ? { dnsServers } : {}),
+    ...(wants(Dhcpv6OptionCode.dnsServers) ? { dnsServers } : {}),
     ...(wants(Dhcpv6OptionCode.domainSearch) && domainName !== undefined ? { domainSearch: [domainName] } : {}),
   };
 }

@@ -4,6 +4,8 @@ import type { Log, Metrics } from "@selvage/base";
 import { metadataPath, readMetadataReply } from "@selvage/sync";
 import { type Endpoint, post, type Trust } from "../endpoint.ts";
 import type { HostAgent } from "../host-agent.ts";
+import { Resolver } from "../names/resolver.ts";
+import { nameServers, Upstream } from "../names/upstream.ts";
 import { type Door, openDoor, portFinder } from "../service-network/door.ts";
 import type { AgentSettings } from "../settings.ts";
 import { type AskNova, MetadataServer } from "./metadata-server.ts";
@@ -12,7 +14,7 @@ export interface MachineServicesOptions {
   readonly dataDir: string;
   readonly hostName: string;
   readonly view: HostAgent["view"];
-  readonly settings: Pick<AgentSettings, "metadata">;
+  readonly settings: Pick<AgentSettings, "metadata" | "dnsServers">;
   readonly server: Endpoint;
   /** What the server is shown, at this moment. */
   readonly trust: () => Trust;
@@ -29,18 +31,25 @@ export async function openServices(options: MachineServicesOptions): Promise<Doo
   const nova: AskNova = async (request) =>
     readMetadataReply(await post(server, trust(), metadataPath, request, longestReply));
   const metadata = new MetadataServer({ view, log, metrics, ...(settings.metadata === "nova" ? { nova } : {}) });
+  const upstream = new Upstream(nameServers(settings.dnsServers));
+  const resolver = new Resolver({ view, upstream, log, metrics });
   try {
     const door = await openDoor({
       socket: join(dataDir, "services.sock"),
       portOf: portFinder(view, hostName),
       services: {
-        tcp: settings.metadata === "off" ? {} : { 80: (socket, asker) => metadata.accept(socket, asker) },
+        tcp: {
+          53: (socket, { port }) => resolver.serve(socket, port),
+          ...(settings.metadata === "off" ? {} : { 80: (socket, asker) => metadata.accept(socket, asker) }),
+        },
+        udp: { 53: (message, { port }) => resolver.answer(message, port, "udp") },
       },
       log,
     });
     return {
       close: async () => {
         metadata.close();
+        upstream.close();
         await door.close();
       },
     };

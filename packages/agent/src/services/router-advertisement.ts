@@ -3,6 +3,7 @@ import { advertisedSubnets } from "@selvage/compiler";
 import type { Punt } from "@selvage/datapath";
 import { cidrOf, linkLocalOf, macOf, Network, Port, type Subnet, textOfIp, type View } from "@selvage/model";
 import { decode, encode, multicastMac, type NdOption, ndFault } from "@selvage/packet";
+import { serviceAddresses } from "@selvage/pipeline";
 import { type Answer, reply, silence } from "./answer.ts";
 
 /** Seconds: what routers say unless told otherwise (RFC 4861 section 6.2.1); of prefixes as `radvd` has it. */
@@ -36,9 +37,8 @@ export function advertisementOf(view: View, port: Port): Advertisement | undefin
   const subnets = advertisedSubnets(view, port);
   if (network === undefined || subnets.length === 0) return undefined;
   const own = new Set(port.fixed_ips.map((fixed) => fixed.ip_address));
-  const servers = [
-    ...new Set(subnets.flatMap((subnet) => subnet.dns_nameservers.filter((each) => each.includes(":")))),
-  ];
+  const named = [...new Set(subnets.flatMap((subnet) => subnet.dns_nameservers.filter((each) => each.includes(":"))))];
+  const servers = named.length > 0 ? named : [serviceAddresses.resolver[6]];
   return {
     mac: port.mac_address,
     address: textOfIp(linkLocalOf(macOf(port.mac_address))),
@@ -49,7 +49,7 @@ export function advertisementOf(view: View, port: Port): Advertisement | undefin
       { kind: "source-link-layer", mac: port.mac_address },
       ...(network.mtu === undefined ? [] : [{ kind: "mtu", mtu: network.mtu } as const]),
       ...subnets.map(prefixOf),
-      ...(servers.length === 0 ? [] : [{ kind: "dns-servers", servers, lifetime: lifetimes.dns } as const]),
+      { kind: "dns-servers", servers, lifetime: lifetimes.dns },
     ],
   };
 }
