@@ -3,8 +3,12 @@
  * ends with its removal. Joining, renewal and removal as such: packages/server/src/relay/join.test.ts.
  */
 import assert from "node:assert/strict";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { createHmac } from "node:crypto";
+import { once } from "node:events";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { createServer, type IncomingHttpHeaders } from "node:http";
 import { request } from "node:https";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -26,6 +30,22 @@ interface Identity {
 }
 
 let server: TestServer;
+/** What Nova's metadata service was asked: headers, path and body. */
+const novaAsked: { readonly headers: IncomingHttpHeaders; readonly url: string; readonly body: string }[] = [];
+const nova = createServer((request, response) => {
+  const chunks: Buffer[] = [];
+  request.on("data", (chunk: Buffer) => chunks.push(chunk));
+  request.on("end", () => {
+    const body = Buffer.concat(chunks).toString();
+    novaAsked.push({ headers: request.headers, url: request.url ?? "", body });
+    response.writeHead(request.url === "/moved" ? 302 : 200, {
+      location: "http://127.0.0.1:1/",
+      "content-type": "text/x",
+    });
+    response.end("of Nova");
+  });
+});
+const novaSecret = "a secret that hosts never see";
 let directory: string;
 let red: TestProject;
 let blue: TestProject;
@@ -55,7 +75,13 @@ async function portOn(project: TestProject, name: string, host: string): Promise
 
 before(async () => {
   directory = await mkdtemp(join(tmpdir(), "selvage-security-"));
-  server = await startTestServer({ plugins: [relay()] });
+  nova.listen(0, "127.0.0.1");
+  await once(nova, "listening");
+  const { port } = nova.address() as AddressInfo;
+  const secretFile = join(directory, "secret");
+  await writeFile(secretFile, `${novaSecret}\n`);
+  const metadata = { novaUrl: `http://127.0.0.1:${port}/`, secretFile, timeout: 10_000 };
+  server = await startTestServer({ plugins: [relay({ metadata })] });
   [red, blue] = await Promise.all([server.project("red"), server.project("blue")]);
   [a, b] = [await joined("ha", "198.18.0.1"), await joined("hb", "198.18.0.2")];
   ports = {
@@ -66,6 +92,7 @@ before(async () => {
 });
 after(async () => {
   await server?.[Symbol.asyncDispose]();
+  nova.close();
   if (directory !== undefined) await rm(directory, { recursive: true, force: true });
 });
 
@@ -301,6 +328,55 @@ test("a host renews its own certificate and no other, whatever its request says"
   for (const more of [{ host: b.id }, { host_id: b.id }, { name: "hb" }]) {
     assert.equal((await ask("POST", "/v1/renew", { csr: csrPem, ...more }, a)).status, 400, JSON.stringify(more));
   }
+});
+
+test("Nova is asked for a machine by the host that its port is bound on, signed here, and by no other", async () => {
+  const device = "0123abcd-1111-4111-8111-111111111111";
+  await server.admin.put(`/v2.0/ports/${ports.a}`, { port: { device_id: device } });
+  const question = (port: string, more: Json = {}) => ({
+    port,
+    method: "GET",
+    path: "/latest/meta-data?x",
+    body: "",
+    ...more,
+  });
+  const own = await ask("POST", "/v1/metadata", question(ports.a), a);
+  assert.equal(own.status, 200, own.text);
+  assert.deepEqual(JSON.parse(own.text), {
+    status: 200,
+    type: "text/x",
+    body: Buffer.from("of Nova").toString("base64"),
+  });
+  const { headers, url } = novaAsked.at(-1) ?? assert.fail("Nova was not asked");
+  assert.equal(url, "/latest/meta-data?x");
+  assert.equal(headers["x-instance-id"], device);
+  assert.equal(headers["x-tenant-id"], red.id);
+  assert.equal(headers["x-instance-id-signature"], createHmac("sha256", novaSecret).update(device).digest("hex"));
+  assert.match(String(headers["x-forwarded-for"]), /^fd00:5ec::/);
+  const posted = await ask("POST", "/v1/metadata", question(ports.a, { method: "POST", body: "aGVsbG8=" }), a);
+  assert.deepEqual([posted.status, novaAsked.at(-1)?.body], [200, "hello"]);
+  const moved = await ask("POST", "/v1/metadata", question(ports.a, { path: "/moved" }), a);
+  assert.equal(JSON.parse(moved.text).status, 302, "and Nova's answer leads this server nowhere");
+  const before = novaAsked.length;
+  for (const port of [ports.b, ports.none, "no such port", "../x"]) {
+    const { status, text } = await ask("POST", "/v1/metadata", question(port), a);
+    assert.deepEqual([status, text.includes("PortNotOnHost")], [403, true], text);
+  }
+  assert.equal((await ask("POST", "/v1/metadata", question(ports.a), b)).status, 403);
+  for (const more of [
+    { path: "latest" },
+    { path: "/a b" },
+    { path: "/a\r\nX-Instance-ID: 1" },
+    { method: "DELETE" },
+    { headers: { "x-instance-id": "1" } },
+    { host: a.id },
+  ])
+    assert.equal((await ask("POST", "/v1/metadata", question(ports.a, more), a)).status, 400, JSON.stringify(more));
+  assert.equal(novaAsked.length, before);
+  const elsewhere = await ask("POST", "/v1/metadata", question(ports.a, { path: "//example.org/@x" }), a);
+  assert.deepEqual([elsewhere.status, novaAsked.at(-1)?.url], [200, "//example.org/@x"], "a path is a path at Nova");
+  const everything = JSON.stringify([own, posted, moved, elsewhere]);
+  assert.ok(!everything.includes(novaSecret) && !everything.includes(String(headers["x-instance-id-signature"])));
 });
 
 test("every TLS route, by the table: without a certificate, with one of another authority, with a user's or an admin's token", async () => {

@@ -11,5 +11,6 @@ export function machineName(port: Pick<Port, "name" | "fixed_ips" | "id">): stri
     .replaceAll(/^-+|-+$/g, "");
   if (said !== "") return said;
   const [first] = port.fixed_ips;
-  return first === undefined ? `host-${port.id.slice(0, 8)}` : `host-${first.ip_address.replaceAll(/[.:]+/g, "-")}`;
+  const word = first === undefined ? port.id.slice(0, 8) : first.ip_address;
+  return `host-${word.replaceAll(/[^a-z0-9]+/g, "-").replace(/-$/, "")}`;
 }

@@ -102,6 +102,14 @@ test("an address of a router's interface is advertised as a router's, its link-l
   }
 });
 
+test("the host's services have one MAC on every network, and are no routers", () => {
+  for (const wanted of ["fe80::a9fe:a9fe", "fe80::a9fe:a9fc"]) {
+    const { eth, icmpv6 } = packetOf(ask(wanted));
+    assert.equal(eth.src, "02:5e:1f:00:a9:fe");
+    assert.equal(icmpv6?.kind === "neighbor-advertisement" && icmpv6.router, false);
+  }
+});
+
 test("a probe for an address that is taken is answered to all, unsolicited (RFC 4862)", () => {
   const packet = packetOf(ask(target.address, "::"));
   assert.deepEqual([packet.eth.dst, packet.ipv6?.dst], ["33:33:00:00:00:01", "ff02::1"]);
