@@ -182,6 +182,7 @@ export class HostAgent {
     this.#announcer = new Announcer(outside);
     this.#neighbours = new Neighbours({
       ...outside,
+      owns: (net, address) => this.#announcer.owns(net, address),
       learned: (changes) => this.#pushed(this.#engine.apply(changes, this.#engine.revision)),
     });
     this.#desk = new Desk({

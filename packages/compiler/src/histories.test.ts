@@ -6,6 +6,7 @@ import { assertIncremental, type HistoryOptions, put, remove, type Step, withRou
 import { type Row, selvageProgram } from "@selvage/pipeline";
 import fc from "fast-check";
 import { apps, derivationsFor } from "./mod.ts";
+import { withOutside } from "./testing/outside-history.ts";
 import { policyHistory } from "./testing/policy-history.ts";
 
 /** The three hosts to which a history binds most ports. */
@@ -22,16 +23,18 @@ function busiest(steps: readonly Step[]): readonly string[] {
     .map(([name]) => name);
 }
 
+const isPlugged = ({ router_id, gateway_of }: Port): boolean => router_id === null && gateway_of === null;
+
 /** A history in which most ports are plugged as they are made; on which host it is, is each host's own fact. */
 const lively = (options: HistoryOptions): fc.Arbitrary<readonly Step[]> =>
-  withRouters(policyHistory({ ...options, facts: "host", steps: 60 })).map((steps) =>
+  withOutside(withRouters(policyHistory({ ...options, facts: "host", steps: 60 }))).map((steps) =>
     steps.map(({ name, changes }) => ({
       name,
       changes: [
         ...changes,
         ...changes
           .filter(({ kind, object }) => kind === Port.kind && object !== null)
-          .filter(({ id, object }) => !id.endsWith("7") && (object as Port).router_id === null)
+          .filter(({ id, object }) => !id.endsWith("7") && isPlugged(object as Port))
           .map(({ id }) => put(Attachment, { id })),
       ],
     })),

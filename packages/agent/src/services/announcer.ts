@@ -63,6 +63,12 @@ export class Announcer {
     return come;
   }
 
+  /** Whether this host answers for an address. */
+  owns(net: number, address: string): boolean {
+    for (const owned of this.#owned.values()) if (owned.net === net && owned.address === address) return true;
+    return false;
+  }
+
   /** Says that they are here, now and twice again. */
   announce(all: readonly Owned[], left = times): void {
     if (all.length === 0) return;

@@ -38,6 +38,8 @@ export interface NeighboursOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: Metrics;
+  /** Whether this host has an address itself: it need not ask. */
+  readonly owns: (net: number, address: string) => boolean;
   /** Facts that are others now. */
   readonly learned: (changes: readonly Change[]) => void;
 }
@@ -133,7 +135,7 @@ export class Neighbours {
 
   #want(net: number, address: string): void {
     const key = keyOf(net, address);
-    if (this.#closed || this.#asked.has(key)) return;
+    if (this.#closed || this.#asked.has(key) || this.#options.owns(net, address)) return;
     this.#makeRoom(net);
     const asked: Asked = { net, address, mac: undefined, unanswered: 0, timer: undefined };
     this.#asked.set(key, asked);
@@ -171,6 +173,10 @@ export class Neighbours {
     const { view, hostName, datapath, clock, log } = this.#options;
     asked.timer?.cancel();
     const key = keyOf(asked.net, asked.address);
+    if (this.#options.owns(asked.net, asked.address)) {
+      this.#forget(key, asked);
+      return;
+    }
     if (asked.unanswered >= patience) {
       if (!this.#uses.has(key)) {
         this.#forget(key, asked);

@@ -140,6 +140,7 @@ export const gateways = app("gateways", written, (here) => [
       for (const { subnet_id } of port.fixed_ips) {
         const cidr = view.ask(subnetCidr, subnet_id);
         if (cidr === undefined || !isOpen(view, router, gateway, subnet_id, cidr)) continue;
+        if (!isFirst(view, router, gateway.network_id, port)) continue;
         const key = { net, ...destination(cidr) };
         if (isBehind(view, router.id, here.name)) rows.push(row(ExtIn, key, "plain", { vrf: router.key }, "plain"));
         else if (hasWire(view, gateway.network_id)) {
@@ -177,6 +178,14 @@ function holdersOf(view: QueryingView, routerId: string): readonly Host[] {
   const ids = new Set(view.by(NatLease.index.router_id, routerId).map((lease) => lease.host_id));
   return [...ids].flatMap((id) => view.get(Host, id) ?? []);
 }
+
+/** Whether a router is the one of several, each with a gateway out there, that has what comes for a network: the one with the least number. */
+const isFirst = (view: QueryingView, router: Router, externalId: string, { network_id }: Port): boolean =>
+  !view.by(Port.index.routedNetwork, network_id).some(({ router_id }) => {
+    const other = router_id === null ? undefined : view.get(Router, router_id);
+    if (other === undefined || other.key >= router.key || !other.admin_state_up) return false;
+    return view.by(Port.index.gateway_of, other.id).some((gateway) => gateway.network_id === externalId);
+  });
 
 /** Whether a subnet's own addresses mean something on the gateway's network: one scope, and not translated. */
 function isOpen(view: QueryingView, router: Router, gateway: Port, subnetId: string, cidr: string): boolean {
