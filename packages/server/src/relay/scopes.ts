@@ -2,7 +2,6 @@
  * What each host needs, derived: a *scope* is a network with everything that belongs to it, and a host is a member of the scopes of
  * the networks on which it has a bound port, of those that routers join to them, of the sets of security groups of its ports, and of its own. Never a pair of host and object; cost O(what a change touches).
  */
-import { createHash } from "node:crypto";
 import {
   AddressGroup,
   AddressScope,
@@ -11,9 +10,7 @@ import {
   derive,
   deriveKey,
   Engine,
-  type EngineRow,
   Host,
-  keyOf,
   Network,
   Port,
   query,
@@ -29,51 +26,10 @@ import {
   Subnetpool,
 } from "@selvage/model";
 import { project } from "@selvage/sync";
+import { outsideDerivations, outsideIndexes, outsideResources } from "./outside-scopes.ts";
+import { content, type ObjectKey, ownScope, type ScopeRow, scopeRow } from "./scope-rows.ts";
 
-/** An object as scopes name it. */
-export type ObjectKey = string;
-
-export const objectKey = (kind: string, id: string): ObjectKey => `${kind}|${id}`;
-
-export function partsOf(key: ObjectKey): { readonly kind: string; readonly id: string } {
-  const at = key.indexOf("|");
-  return { kind: key.slice(0, at), id: key.slice(at + 1) };
-}
-
-/** What belongs to one scope only, of which there are many: needs no other name than its own. A change of scope is told by the row's digest. */
-const inOneScope: ReadonlySet<string> = new Set([
-  Network.kind,
-  Subnet.kind,
-  Port.kind,
-  SecurityGroup.kind,
-  SecurityGroupRule.kind,
-]);
-
-/** `member`: a host is in a scope. `content`: an object belongs to one, with a digest of all that any host may see of it. */
-interface ScopeRow extends EngineRow {
-  readonly what: "member" | "content";
-  readonly scope: string;
-  /** The member host's id, or the object's key. */
-  readonly subject: string;
-}
-
-const scopeRow = (what: ScopeRow["what"], scope: string, subject: string, body: string): ScopeRow => ({
-  what,
-  scope,
-  subject,
-  body,
-  id: what === "content" && inOneScope.has(partsOf(subject).kind) ? subject : keyOf(what, scope, subject),
-});
-
-function content(scope: string, kind: string, object: StoredObject): ScopeRow {
-  const digest = createHash("sha1")
-    .update(JSON.stringify(project(kind, object, "near")))
-    .digest("base64");
-  return scopeRow("content", scope, objectKey(kind, object.id), digest);
-}
-
-/** A host's own scope, which holds the host itself. */
-const ownScope = (hostId: string): string => `host:${hostId}`;
+export { type ObjectKey, objectKey, partsOf } from "./scope-rows.ts";
 
 /** Of the pool that a subnet is of: itself and its address scope, as hosts see them; nothing where it has none, for all such pools are alike. */
 const scopeOfPool = query(
@@ -194,7 +150,7 @@ export type Touched = (hostId: string, key: ObjectKey) => void;
 export class Scopes {
   /** What scopes are derived from and nothing more: this engine stands beside the server's own replica. */
   readonly #engine = new Engine<ScopeRow>({
-    derivations: [...derivations, ...policyDerivations],
+    derivations: [...derivations, ...policyDerivations, ...outsideDerivations],
     resources: [
       Host,
       Network,
@@ -207,6 +163,7 @@ export class Scopes {
       SecurityGroupRule,
       AddressGroup,
       SecurityGroupSet,
+      ...outsideResources,
     ],
     indexes: [
       Host.index.name,
@@ -217,6 +174,7 @@ export class Scopes {
       SecurityGroupSet.index.key,
       SecurityGroupRule.index.remote_group_id,
       SecurityGroupRule.index.remote_address_group_id,
+      ...outsideIndexes,
     ],
   });
   readonly #members = new Map<string, Set<string>>();

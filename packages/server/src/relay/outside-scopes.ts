@@ -1,0 +1,118 @@
+/**
+ * What hosts need of the outside (design, section 6). Who has machines behind a router is told of its gateway, of what stands for its own machines, and of the
+ * external network. Who has the wire of an external network is told what it needs to send on what comes for others: leases, forwarded ports and tenants' own
+ * prefixes, with the hosts that have them; and never of what is translated on the machine's own host.
+ */
+import {
+  type Derivation,
+  derive,
+  FloatingIp,
+  Host,
+  type Index,
+  NatLease,
+  NdpProxy,
+  Network,
+  Port,
+  PortForwarding,
+  type QueryingView,
+  Router,
+  Subnet,
+} from "@selvage/model";
+import { besides, ownScope, type ScopeRow, scopeRow } from "./scope-rows.ts";
+
+/** Hosts with the wire of an external network, and what they send on. */
+const steering = (networkId: string): string => `steering:${networkId}`;
+
+/** The networks of a router's interfaces. */
+const networksOf = (view: QueryingView, routerId: string): ReadonlySet<string> =>
+  new Set(view.by(Port.index.router_id, routerId).map((port) => port.network_id));
+
+/** A host in a scope whose members are to know where it is. */
+const hostNamed = (view: QueryingView, scope: string, name: string): readonly ScopeRow[] =>
+  view.by(Host.index.name, name).map((host) => besides(scope, Host.kind, host));
+
+export const outsideDerivations: readonly Derivation<ScopeRow>[] = [
+  /** Whoever has a wire may stand on the network, go out by it and send on; all of them know each other. */
+  derive("host with wire", Host, (host, view) =>
+    host.physical_networks.flatMap((physical) =>
+      view
+        .by(Network.index.physical, physical)
+        .filter((network) => network["router:external"])
+        .flatMap((network) => [
+          scopeRow("member", steering(network.id), host.id, ""),
+          scopeRow("member", network.id, host.id, ""),
+          besides(steering(network.id), Host.kind, host),
+        ]),
+    ),
+  ),
+  /** A gateway is known where its router is, and to who may have to answer for its address. */
+  derive("gateway", Port, (port, view) => {
+    if (port.gateway_of === null) return [];
+    const network = view.get(Network, port.network_id);
+    const subnets = view.by(Subnet.index.network_id, port.network_id);
+    const behind = [...networksOf(view, port.gateway_of)].flatMap((scope) => [
+      besides(scope, Port.kind, port),
+      ...(network === undefined ? [] : [besides(scope, Network.kind, network)]),
+      ...subnets.map((subnet) => besides(scope, Subnet.kind, subnet)),
+    ]);
+    return [...behind, besides(steering(port.network_id), Port.kind, port)];
+  }),
+  /** A tenant's own prefix that may be reached from outside: IPv6, what is not translated, and what is of a pool and so perhaps of the outside's scope. */
+  derive("open prefix", Port, (port, view) => {
+    const router = port.router_id === null ? undefined : view.get(Router, port.router_id);
+    if (router === undefined) return [];
+    const subnets = port.fixed_ips
+      .flatMap(({ subnet_id }) => view.get(Subnet, subnet_id) ?? [])
+      .filter((subnet) => subnet.ip_version === 6 || !router.enable_snat || subnet.subnetpool_id !== null);
+    if (subnets.length === 0) return [];
+    return view.by(Port.index.gateway_of, router.id).flatMap((gateway) => {
+      const scope = steering(gateway.network_id);
+      return [
+        besides(scope, Port.kind, port),
+        besides(scope, Router.kind, router),
+        ...subnets.map((subnet) => besides(scope, Subnet.kind, subnet)),
+      ];
+    });
+  }),
+  /** What stands for a machine is known where the machine's network is. */
+  derive("floating ip", FloatingIp, (floating, view) => {
+    const port = floating.port_id === null ? undefined : view.get(Port, floating.port_id);
+    return port === undefined ? [] : [besides(port.network_id, FloatingIp.kind, floating)];
+  }),
+  derive("port forwarding", PortForwarding, (forwarding, view) => {
+    const floating = view.get(FloatingIp, forwarding.floatingip_id);
+    const port = view.get(Port, forwarding.internal_port_id);
+    if (floating === undefined || port === undefined) return [];
+    const there = steering(floating.floating_network_id);
+    return [
+      ...[port.network_id, there].flatMap((scope) => [
+        besides(scope, PortForwarding.kind, forwarding),
+        besides(scope, FloatingIp.kind, floating),
+      ]),
+      besides(there, Port.kind, port),
+      ...hostNamed(view, there, port["binding:host_id"]),
+    ];
+  }),
+  derive("ndp proxy", NdpProxy, (proxy, view) => {
+    const port = view.get(Port, proxy.port_id);
+    return port === undefined ? [] : [besides(port.network_id, NdpProxy.kind, proxy)];
+  }),
+  derive("lease", NatLease, (lease, view) => {
+    const host = view.get(Host, lease.host_id);
+    const there = steering(lease.network_id);
+    return [
+      besides(ownScope(lease.host_id), NatLease.kind, lease),
+      besides(there, NatLease.kind, lease),
+      ...(host === undefined ? [] : [besides(there, Host.kind, host)]),
+    ];
+  }),
+];
+
+export const outsideResources = [FloatingIp, PortForwarding, NdpProxy, NatLease] as const;
+
+export const outsideIndexes: readonly Index[] = [
+  Host.index.physical,
+  Network.index.physical,
+  Subnet.index.network_id,
+  Port.index.gateway_of,
+] as unknown as Index[];
