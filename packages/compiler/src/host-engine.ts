@@ -48,6 +48,7 @@ export const viewIndexes: readonly Index[] = Object.freeze([
   Port.index.router_id,
   Port.index.routedNetwork,
   Port.index.gateway_of,
+  Port.index.dnsName,
   FloatingIp.index.address,
   FloatingIp.index.port_id,
   PortForwarding.index.floatingip_id,

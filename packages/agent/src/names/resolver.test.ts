@@ -5,6 +5,7 @@ import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { test } from "node:test";
 import { createMetrics, silentLog } from "@selvage/base";
+import { viewIndexes, viewResources } from "@selvage/compiler";
 import { Network, Port, Replica, Subnet } from "@selvage/model";
 import { makeNetwork, makePort, makeSubnet, put } from "@selvage/model/testing";
 import { type Dns, DnsRcode, DnsType, decodeDns, encodeDns } from "@selvage/packet";
@@ -30,7 +31,7 @@ const few = makePort({
 });
 
 async function resolver(servers: readonly NameServer[] = []) {
-  const view = new Replica();
+  const view = new Replica({ resources: viewResources, indexes: viewIndexes });
   view.apply(
     [
       put(Network, makeNetwork({ id: "net" })),

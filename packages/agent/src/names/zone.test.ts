@@ -1,6 +1,7 @@
 /** Names of ports as a machine that asks sees them: its own project's, on the networks that it reaches, in both directions of the tree. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { viewIndexes, viewResources } from "@selvage/compiler";
 import { type Change, Network, Port, Replica, Router, Subnet } from "@selvage/model";
 import { makeNetwork, makePort, makeRouter, makeSubnet, put } from "@selvage/model/testing";
 import { DnsType } from "@selvage/packet";
@@ -38,7 +39,7 @@ function world(isJoined = true, more: readonly Change[] = []): { readonly view: 
   const asker = machine("asker", 1, "office", { ...project, dns_name: "asker" });
   const interfaceOf = (network: string, key: number) =>
     put(Port, machine(`r-${network}`, key, network, { router_id: "router", "binding:host_id": "" }));
-  const view = new Replica();
+  const view = new Replica({ resources: viewResources, indexes: viewIndexes });
   view.apply(
     [
       put(Network, makeNetwork({ id: "office", "provider:segmentation_id": 1 })),
