@@ -416,4 +416,102 @@ export const networkingErrors = {
     "Router interface for subnet %(subnet_id)s on router %(router_id)s cannot be deleted, as it is required by one or more routes.",
     "Remove the routes whose next hops are on the subnet first.",
   ),
+
+  // Floating IPs, forwarded ports and addresses that are spoken for.
+  FloatingIPNotFound: neutron(
+    404,
+    "floatingip",
+    "Floating IP %(floatingip_id)s could not be found",
+    "Check the id and that your project owns the floating IP.",
+  ),
+  FloatingIPPortAlreadyAssociated: neutron(
+    409,
+    "floatingip",
+    "Cannot associate floating IP %(floating_ip_address)s (%(fip_id)s) with port %(port_id)s using fixed IP %(fixed_ip)s, as that fixed IP already has a floating IP on external network %(net_id)s.",
+    "Disassociate the other floating IP first.",
+  ),
+  ExternalGatewayForFloatingIPNotFound: neutron(
+    404,
+    "floatingip",
+    "External network %(external_network_id)s is not reachable from subnet %(subnet_id)s.  Therefore, cannot associate Port %(port_id)s with a Floating IP.",
+    "Join the subnet to a router that has a gateway on the external network.",
+  ),
+  ExternalIpAddressExhausted: neutron(
+    400,
+    "floatingip",
+    "Unable to find any IP address on external network %(net_id)s.",
+    "A floating IP is an IPv4 address: name a subnet of IPv4, or none.",
+  ),
+  FipInUseByPortForwarding: neutron(
+    409,
+    "floatingip",
+    "Floating IP %(id)s in use by Port Forwarding resources.",
+    "Delete the port forwardings of the floating IP first.",
+  ),
+  PortHasBindingFloatingIP: neutron(
+    409,
+    "floatingip",
+    "Cannot create port forwarding to floating IP %(floating_ip_address)s (%(fip_id)s) with port %(port_id)s using fixed IP %(fixed_ip)s, as that port already has a binding floating IP.",
+    "Disassociate the port's floating IP first.",
+  ),
+  PortHasPortForwarding: neutron(
+    409,
+    "floatingip",
+    "Cannot associate floating IP %(floating_ip_address)s (%(fip_id)s) with port %(port_id)s using fixed IP %(fixed_ip)s, as that port already has a Port Forwarding.",
+    "Delete the port forwardings to the port first.",
+  ),
+  PortForwardingNotFound: neutron(
+    404,
+    "port forwarding",
+    "Port Forwarding %(id)s could not be found.",
+    "List the port forwardings of the floating IP.",
+  ),
+  NDPProxyNotFound: neutron(
+    404,
+    "NDP proxy",
+    "NDP proxy %(id)s could not be found.",
+    "Check the id and that your project owns the NDP proxy.",
+  ),
+  RouterNDPProxyNotEnable: neutron(
+    409,
+    "NDP proxy",
+    "The enable_ndp_proxy parameter of router %(router_id)s must be set as True while create ndp proxy entry on it.",
+    "Set enable_ndp_proxy of the router.",
+  ),
+  PortUnreachableRouter: neutron(
+    409,
+    "NDP proxy",
+    "The port %(port_id)s cannot reach the router %(router_id)s by IPv6 subnet.",
+    "Name a port with an IPv6 address of a subnet that the router has an interface on.",
+  ),
+  InvalidAddress: neutron(
+    400,
+    "NDP proxy",
+    "The address %(address)s is not invaild, reason: %(reason)s.",
+    "Name an IPv6 address that the port has, of the external network's address scope.",
+  ),
+  AddressScopeConflict: neutron(
+    409,
+    "NDP proxy",
+    "The IPv6 address scope %(ext_address_scope)s of external network conflict with internal network's IPv6 address scope %(internal_address_scope)s.",
+    "Take both subnets from pools of one address scope.",
+  ),
+  RouterIPv6GatewayInUse: neutron(
+    409,
+    "NDP proxy",
+    "Can't remove the IPv6 gateway of the router %(router_id)s, as it is required by one or more ndp proxies.",
+    "Delete the router's NDP proxies first.",
+  ),
+  RouterInterfaceInUseByNDPProxy: neutron(
+    409,
+    "NDP proxy",
+    "Unable to remove subnet %(subnet_id)s from router %(router_id)s, there are one or more ndp proxies still in use on the subnet.",
+    "Delete the NDP proxies of the subnet's ports first.",
+  ),
+  RouterNDPProxyInUse: neutron(
+    409,
+    "NDP proxy",
+    "The router %(router_id)s has one or more ndp proxies: enable_ndp_proxy stays.",
+    "Delete the router's NDP proxies first.",
+  ),
 } as const;

@@ -36,6 +36,7 @@ export { QueryCycle } from "./queries.ts";
 export { Replica, type ReplicaObject, type ReplicaOptions } from "./replica.ts";
 export * from "./resource.ts";
 export { AddressScope, scopeKeys } from "./resources/address-scope.ts";
+export { BgpPeer, BgpSpeaker, HostGateway } from "./resources/bgp.ts";
 export { resources } from "./resources/all.ts";
 export { Attachment, LearnedNeighbour, neighbourId, PeerDown } from "./resources/facts.ts";
 export {

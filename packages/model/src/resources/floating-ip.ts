@@ -4,7 +4,18 @@
  */
 import { computed, field, input, reference, standardFields, taggedFields } from "../fields.ts";
 import { keyOf, type ObjectOf, resource } from "../resource.ts";
-import { address, dictionary, integer, list, nullable, oneOf, text, uuid } from "../types.ts";
+import {
+  address,
+  dictionary,
+  type FieldType,
+  InvalidValue,
+  integer,
+  list,
+  nullable,
+  oneOf,
+  text,
+  uuid,
+} from "../types.ts";
 
 const { name: _name, ...unnamed } = taggedFields();
 
@@ -58,10 +69,12 @@ export const FloatingIp = resource({
     port_details: computed(nullable(dictionary())),
     port_forwardings: computed(list(dictionary())),
   },
-  unique: {
-    /** network|address. */
+  indexes: {
+    /** network|address: one at most, for a port keeps the address. */
     address: (floating) => [keyOf(floating.floating_network_id, floating.floating_ip_address)],
-    /** router|port|address: a machine's address is stood for once by a router. */
+  },
+  unique: {
+    /** network|port|address: a machine's address is stood for once on a network. */
     fixed: (floating) =>
       floating.port_id === null || floating.fixed_ip_address === null
         ? []
@@ -70,11 +83,36 @@ export const FloatingIp = resource({
 });
 export type FloatingIp = ObjectOf<typeof FloatingIp>;
 
-/** Protocols whose ports can be forwarded here. */
+/** Protocols whose ports can be forwarded. */
 export const forwardedProtocols = ["tcp", "udp"] as const;
 
-const portNumbers = { first: 1, last: 65_535 } as const;
-const portNumber = integer(portNumbers.first, portNumbers.last);
+const portNumber = integer(1, 65_535);
+
+/** Ports from the first to the last, both included. */
+export interface PortSpan {
+  readonly first: number;
+  readonly last: number;
+}
+
+/** As `80:90` says it. */
+const portRange: FieldType<string> = {
+  name: "port range",
+  schema: { type: "string", pattern: "^[0-9]+:[0-9]+$" },
+  parse: (input) => {
+    const [first, last, more] = typeof input === "string" ? input.split(":") : [];
+    if (first === undefined || last === undefined || more !== undefined)
+      throw new InvalidValue(`'${String(input)}' is not a port range: it must be FIRST:LAST.`);
+    const [from, to] = [portNumber.parse(first), portNumber.parse(last)];
+    if (from > to) throw new InvalidValue(`'${String(input)}' is not a port range: it ends before it begins.`);
+    return `${from}:${to}`;
+  },
+};
+
+/** Of a range as its type gives it. */
+export function spanOfRange(range: string): PortSpan {
+  const [first = 0, last = 0] = range.split(":").map(Number);
+  return { first, last };
+}
 
 export const PortForwarding = resource({
   kind: "port_forwarding",
@@ -89,7 +127,7 @@ export const PortForwarding = resource({
     internal_last: field(portNumber, { readers: "hidden", projected: "all" }),
     /** Null where it is of more ports than one. */
     external_port: computed(nullable(portNumber), { create: "optional", update: "allowed", filter: true, sort: true }),
-    external_port_range: computed(nullable(text(11)), {
+    external_port_range: computed(nullable(portRange), {
       create: "optional",
       update: "allowed",
       filter: true,
@@ -111,7 +149,7 @@ export const PortForwarding = resource({
     }),
     internal_ip_address: field(address(), { create: "required", update: "allowed", projected: "all" }),
     internal_port: computed(nullable(portNumber), { create: "optional", update: "allowed" }),
-    internal_port_range: computed(nullable(text(11)), { create: "optional", update: "allowed" }),
+    internal_port_range: computed(nullable(portRange), { create: "optional", update: "allowed" }),
     description: field(text(1024), { create: "optional", update: "allowed", default: "", filter: true }),
   },
 });

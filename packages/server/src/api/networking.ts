@@ -3,7 +3,7 @@ import { errorBody, fail, type SelvageError } from "@selvage/base";
 import type { StoredObject } from "@selvage/model";
 import { acceptsJson, type Exchange, type Reply } from "../http/exchange.ts";
 import { type RouteShape, routeFor } from "../http/route.ts";
-import { networkingRules, rulesOf } from "../rules/all.ts";
+import { childRules, networkingRules, rulesOf } from "../rules/all.ts";
 import { checkStanding, visibleNetwork } from "../rules/network.ts";
 import { checkQuota } from "../rules/quotas.ts";
 import { hasVerb, pathOf, type ResourceRules, type Values, type Verb, type Writing } from "../rules/rules.ts";
@@ -16,6 +16,7 @@ import { listReply } from "./list.ts";
 import { checkDelete, checkWrite } from "./policy.ts";
 import { prepareCreate, prepareRead } from "./prepare.ts";
 import { render } from "./render.ts";
+import { under } from "./under.ts";
 
 /** How each verb is asked for. */
 const ways: readonly (readonly [verb: Verb, method: string, one: "" | "/{id}"])[] = [
@@ -32,6 +33,14 @@ export const networkingRoutes: readonly RouteShape[] = Object.freeze([
     (path) => ({ method: "GET", path, access: "bearer" }) as const,
   ),
   ...freeRoutes.map(({ method, path, access }) => ({ method, path, access })),
+  ...childRules.flatMap(({ parent, rules }) =>
+    ways
+      .filter(([verb]) => hasVerb(rules, verb))
+      .map(([, method, one]) => {
+        const path = `/v2.0/${pathOf(parent)}/{${parent.resource.kind}}/${pathOf(rules)}${one}`;
+        return { method, path, access: "policy" } as const;
+      }),
+  ),
   ...networkingRules.flatMap((rules) => {
     const routes = [
       ...ways.filter(([verb]) => hasVerb(rules, verb)).map(([, method, one]) => [method, one] as const),
@@ -68,6 +77,15 @@ export async function networking(api: NetworkingApi, exchange: Exchange): Promis
     if (!acceptsJson(exchange)) throw fail("HTTPNotAcceptable");
     return free.route.answer(asked, ...free.parts.map(decoded));
   }
+  const child =
+    action === undefined
+      ? undefined
+      : childRules.find((each) => pathOf(each.parent) === collection && pathOf(each.rules) === action);
+  if (child !== undefined && id !== undefined && deeper.length <= 1) {
+    if (!acceptsJson(exchange)) throw fail("HTTPNotAcceptable");
+    found(child.parent, id, caller, worldOf(api));
+    return answer(asked, under(child, id), deeper[0]);
+  }
   const rules = rulesOf(collection);
   if (rules === undefined || deeper.length > 0)
     throw fail(isFreePath(exchange.path) ? "HTTPMethodNotAllowed" : "HTTPNotFound");
@@ -76,7 +94,13 @@ export async function networking(api: NetworkingApi, exchange: Exchange): Promis
     if (isFreePath(exchange.path)) throw fail("HTTPMethodNotAllowed");
     return act(asked, rules, id, actionOf(rules, action, exchange.method));
   }
-  switch (method) {
+  return answer(asked, rules, id);
+}
+
+/** Answers one of the five verbs of a collection. */
+async function answer(asked: Asked, rules: ResourceRules, id: string | undefined): Promise<Reply> {
+  const { method } = asked.exchange;
+  switch (method === "OPTIONS" ? "GET" : method) {
     // OPTIONS answers as GET does: the real service's routing falls through to it.
     case "GET":
       requireVerb(rules, id === undefined ? "list" : "show");
@@ -188,13 +212,15 @@ function createOne(rules: ResourceRules, writing: Writing, { values, given }: Pa
     const network = visibleNetwork(view, caller, values.network_id);
     if (rules.standsOnNetwork === true) checkStanding(view, caller, network, rules.resource.kind);
   }
-  const refused = checkWrite(rules.policy, rules.resource.kind, "create", caller, rules.target(view, values), given);
+  const refused = checkWrite(rules.policy, policyName(rules), "create", caller, rules.target(view, values), given);
   if (refused !== undefined) throw refused;
   const projectId = String(values.project_id);
   prepareCreate(writing, rules, projectId);
   checkQuota(writing, rules, projectId);
   return rules.create(writing, values);
 }
+
+const policyName = (rules: ResourceRules): string => rules.policyName ?? rules.resource.kind;
 
 function update(asked: Asked, rules: ResourceRules, id: string): Promise<Reply> {
   const { api, exchange, caller } = asked;
@@ -210,7 +236,7 @@ function update(asked: Asked, rules: ResourceRules, id: string): Promise<Reply> 
       const before = foundIn(asked, rules, id, writing);
       // What it is about to become: `device_owner`, `target_tenant` are asked about as they would be.
       const target = rules.target(view, { ...before, ...values });
-      const refused = checkWrite(rules.policy, resource.kind, "update", caller, target, given);
+      const refused = checkWrite(rules.policy, policyName(rules), "update", caller, target, given);
       if (refused !== undefined) throw refused;
       const after: StoredObject = rules.update(writing, before, values);
       checkIfMatch(exchange, before);
@@ -229,7 +255,7 @@ function remove(asked: Asked, rules: ResourceRules, id: string): Promise<Reply> 
     run: (writing) => {
       const object = foundIn(asked, rules, id, writing);
       const target = rules.target(writing.transaction.view, object as StoredObject & Values);
-      const refused = checkDelete(rules.policy, rules.resource.kind, caller, target);
+      const refused = checkDelete(rules.policy, policyName(rules), caller, target);
       if (refused !== undefined) throw refused;
       rules.remove(writing, object, () => checkIfMatch(exchange, object));
     },

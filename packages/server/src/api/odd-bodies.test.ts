@@ -32,11 +32,14 @@ test("whatever a field, an action or a body holds, the answer says what is wrong
   };
   const network = await made("networks", { network: {} });
   const group = await made("security-groups", { security_group: { name: "g" } });
+  const external = await made("networks", { network: { "router:external": true } });
+  await made("subnets", { subnet: { network_id: external.id, ip_version: 4, cidr: "203.0.113.0/24" } });
   const bases: Readonly<Record<string, Json>> = {
     network: {},
     subnet: { network_id: network.id, ip_version: 4, cidr: "10.0.0.0/24" },
     port: { network_id: network.id, fixed_ips: [] },
     router: {},
+    floatingip: { floating_network_id: external.id },
     security_group: { name: "g" },
     security_group_rule: { security_group_id: group.id, direction: "ingress", protocol: "47" },
     address_group: { name: "a" },

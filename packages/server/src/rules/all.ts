@@ -2,9 +2,11 @@
 import { addressGroupRules } from "./address-group.ts";
 import { addressScopeRules } from "./address-scope.ts";
 import { agentRules } from "./agent.ts";
+import { floatingIpRules } from "./floating-ip.ts";
 import { ipAvailabilityRules } from "./ip-availability.ts";
 import { networkRules } from "./network.ts";
 import { portRules } from "./port.ts";
+import { portForwardingRules } from "./port-forwarding.ts";
 import { rbacPolicyRules } from "./rbac-policy.ts";
 import { routerRules } from "./router.ts";
 import { pathOf, type ResourceRules } from "./rules.ts";
@@ -29,6 +31,7 @@ const ownRules = [
   securityGroupRuleRules,
   addressGroupRules,
   routerRules,
+  floatingIpRules,
   agentRules,
   availabilityZoneRules,
   ipAvailabilityRules,
@@ -36,6 +39,22 @@ const ownRules = [
 ] as unknown as readonly AnyRules[];
 
 export const networkingRules: readonly AnyRules[] = [...ownRules, rbacPolicyRules(ownRules) as unknown as AnyRules];
+
+/** A collection under each object of another: `/v2.0/{parent}/{id}/{collection}`. */
+export interface ChildRules {
+  readonly parent: AnyRules;
+  readonly rules: AnyRules;
+  /** The field that names the parent; the index of its own name finds a parent's children. */
+  readonly field: string;
+}
+
+export const childRules: readonly ChildRules[] = [
+  {
+    parent: floatingIpRules as unknown as AnyRules,
+    rules: portForwardingRules as unknown as AnyRules,
+    field: "floatingip_id",
+  },
+];
 
 const byPath: ReadonlyMap<string, AnyRules> = new Map(networkingRules.map((rules) => [pathOf(rules), rules]));
 

@@ -30,11 +30,16 @@ export function defaultAddresses(writing: Writing, network: NetworkObject, owner
   for (const version of [4, 6] as const) {
     const family = subnets.filter((subnet) => subnet.ip_version === version);
     if (family.length === 0) continue;
-    const found = firstFree(writing, family, new Set());
-    if (found === undefined) throw fail("IpAddressGenerationFailure", { net_id: network.id });
-    chosen.push(found);
+    chosen.push(anyAddress(writing, network, family));
   }
   return chosen;
+}
+
+/** A free address of one of the subnets. Throws IpAddressGenerationFailure. */
+export function anyAddress(writing: Writing, network: NetworkObject, subnets: readonly SubnetObject[]): FixedIp {
+  const found = firstFree(writing, subnets, new Set());
+  if (found === undefined) throw fail("IpAddressGenerationFailure", { net_id: network.id });
+  return found;
 }
 
 function firstFree(

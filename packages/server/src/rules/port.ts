@@ -28,14 +28,12 @@ import {
 } from "../api/policy.ts";
 import { withAutomatic } from "./automatic-addresses.ts";
 import { addresses, defaultAddresses, type WantedIp } from "./fixed-ips.ts";
+import { floatingIpOwner, leaveOutside } from "./floating-ip.ts";
 import { checkReach, visibleNetwork } from "./network.ts";
 import { checkedPairs, checkSecured, groupsOf, securedUpdate } from "./port-security.ts";
 import { type ResourceRules, taggedOf, type Values, type World } from "./rules.ts";
 import { isPlatforms, putPort, removePort } from "./security-group-sets.ts";
 import { sharingOf } from "./sharing.ts";
-
-/** What a port that keeps a floating IP's address says of itself. */
-export const floatingIpOwner = "network:floatingip";
 
 const ownerOfNetwork = anyOf(isAdmin, networkOwner);
 const ownerOrSharer = anyOf(isAdmin, networkOwner, shared);
@@ -169,19 +167,22 @@ export const portRules: ResourceRules<typeof Port> = {
     const binding = typeof host === "string" && !again ? bindingOf(view, host) : undefined;
     if (binding !== undefined) checkReach(view, network, binding["binding:host_id"]);
     const secured = securedUpdate(writing, before, values, mac);
+    const fixed_ips = moved ? withAutomatic(view, network.id, mac, owner, given) : held;
+    if (moved) leaveOutside(writing, before, new Set(fixed_ips.map(({ ip_address }) => ip_address)));
     return putPort(writing.transaction, {
       ...before,
       ...values,
       ...binding,
       ...secured,
       mac_address: mac,
-      fixed_ips: moved ? withAutomatic(view, network.id, mac, owner, given) : held,
+      fixed_ips,
     });
   },
   remove: (writing, port, precondition) => {
     if (port.router_id !== null || isOutside(port))
       throw fail("ServicePortInUse", { port_id: port.id, reason: `has device owner ${port.device_owner}` });
     precondition();
+    leaveOutside(writing, port, new Set());
     removePort(writing.transaction, port);
   },
 };

@@ -89,6 +89,8 @@ export interface ResourceRules<R extends AnyResource = AnyResource> {
   readonly resource: R;
   /** The collection in a URL where it is not the plural of the JSON: `security-groups`. */
   readonly path?: string;
+  /** What the policy calls it where that is not its kind. */
+  readonly policyName?: string;
   /** Absent: all five. */
   readonly verbs?: readonly Verb[];
   readonly actions?: readonly MemberAction<ObjectOf<R>>[];

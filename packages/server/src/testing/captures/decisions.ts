@@ -81,6 +81,7 @@ export interface Decision {
   readonly reason: string;
 }
 
+const unplugged = "a floating IP is active while the machine's port is up; there, once its router knows it";
 const newDefaults = "from 2023.2 a reader cannot write: the new defaults are what this server has";
 
 /** Captures that are replayed and must answer otherwise. */
@@ -125,6 +126,9 @@ export const decided: ReadonlyMap<string, Decision> = new Map<string, Decision>(
     "options",
     { status: 200, reason: "that release shows a member what only an admin may see when it asks with OPTIONS" },
   ],
+  ["floatingip-show", { status: 200, reason: unplugged }],
+  ["floatingip-disassociate", { status: 200, reason: "that release says a moment later that it is down" }],
+  ["floatingip-with-pf", { status: 200, reason: unplugged }],
   ["port-bulk-on-slaac-net", { status: 201, reason: "a fault of that release" }],
   [
     "if-match-right",

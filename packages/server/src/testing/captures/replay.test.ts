@@ -31,6 +31,7 @@ const own = new Set([
   "created_at",
   "external_gateway_info",
   "fixed_ips",
+  "floating_ip_address",
   "href",
   "mac_address",
   "mtu",
@@ -48,6 +49,9 @@ const own = new Set([
 /** Errors whose text names what is each server's own: ports in use, its MTU, its revision numbers. */
 const ownText = new Set([
   "NetworkInUse",
+  // The address that nobody named, and the one of several subnets that the port is on.
+  "FloatingIPPortAlreadyAssociated",
+  "ExternalGatewayForFloatingIPNotFound",
   // Its ports in the order of their ids.
   "RouterInUse",
   "RevisionNumberConstraintFailed",
@@ -63,6 +67,8 @@ const nullable = new Set([
   "ipv6_address_mode",
   "ipv6_address_scope",
   "ipv6_ra_mode",
+  "provider:physical_network",
+  "provider:segmentation_id",
   "subnetpool_id",
 ]);
 
