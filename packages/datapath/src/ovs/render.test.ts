@@ -78,7 +78,7 @@ describe("rows become flows", () => {
       row(Nd, { srcPort: 7, ndTarget: "2001:db8::1" }, "own", {}, "own"),
       [135, 136].map(
         (type) =>
-          `table=11, priority=300,eth_type=0x86dd,icmpv6_code=0,icmpv6_type=${type},ip_proto=58,nd_target=2001:db8::1,reg0=0x7 actions=resubmit(,29)`,
+          `table=11, priority=400,eth_type=0x86dd,icmpv6_code=0,icmpv6_type=${type},ip_proto=58,nd_target=2001:db8::1,reg0=0x7 actions=resubmit(,29)`,
       ),
     ],
     [
@@ -218,6 +218,10 @@ describe("rows become flows", () => {
     ];
     assert.deepEqual(own, [
       "table=10, priority=100,arp_op=1,eth_type=0x806 actions=set_field:0x0->xxreg2,move:arp_tpa->xxreg2[0..31],set_field:0x0->xreg6,resubmit(,46),resubmit(,16)",
+      ...["169.254.169.254", "169.254.169.252"].map(
+        (service) =>
+          `table=10, priority=200,arp_op=1,arp_tpa=${service},eth_type=0x806 actions=set_field:0x0->xxreg2,move:arp_tpa->xxreg2[0..31],set_field:0x25e1f00a9fe->xreg6,resubmit(,16)`,
+      ),
       "table=16, priority=1,eth_type=0x806 actions=set_field:2->arp_op,move:arp_sha->arp_tha,move:arp_spa->arp_tpa,move:xreg6[0..47]->arp_sha," +
         "move:xxreg2[0..31]->arp_spa,move:eth_src->eth_dst,move:xreg6[0..47]->eth_src,output:IN_PORT",
       "table=16, priority=0 actions=drop",
