@@ -6,6 +6,7 @@
 import {
   type Derivation,
   derive,
+  deriveKey,
   FloatingIp,
   Host,
   type Index,
@@ -46,32 +47,36 @@ export const outsideDerivations: readonly Derivation<ScopeRow>[] = [
     ),
   ),
   /** A gateway is known where its router is, and to who may have to answer for its address. */
-  derive("gateway", Port, (port, view) => {
-    if (port.gateway_of === null) return [];
-    const network = view.get(Network, port.network_id);
-    const subnets = view.by(Subnet.index.network_id, port.network_id);
-    const behind = [...networksOf(view, port.gateway_of)].flatMap((scope) => [
-      besides(scope, Port.kind, port),
-      ...(network === undefined ? [] : [besides(scope, Network.kind, network)]),
-      ...subnets.map((subnet) => besides(scope, Subnet.kind, subnet)),
-    ]);
-    return [...behind, besides(steering(port.network_id), Port.kind, port)];
-  }),
-  /** A tenant's own prefix that may be reached from outside: IPv6, what is not translated, and what is of a pool and so perhaps of the outside's scope. */
-  derive("open prefix", Port, (port, view) => {
-    const router = port.router_id === null ? undefined : view.get(Router, port.router_id);
-    if (router === undefined) return [];
-    const subnets = port.fixed_ips
-      .flatMap(({ subnet_id }) => view.get(Subnet, subnet_id) ?? [])
-      .filter((subnet) => subnet.ip_version === 6 || !router.enable_snat || subnet.subnetpool_id !== null);
-    if (subnets.length === 0) return [];
-    return view.by(Port.index.gateway_of, router.id).flatMap((gateway) => {
-      const scope = steering(gateway.network_id);
-      return [
+  deriveKey("gateway", Port.index.gateway_of, (routerId, view) =>
+    view.by(Port.index.gateway_of, routerId).flatMap((port) => {
+      const network = view.get(Network, port.network_id);
+      const subnets = view.by(Subnet.index.network_id, port.network_id);
+      const behind = [...networksOf(view, routerId)].flatMap((scope) => [
         besides(scope, Port.kind, port),
-        besides(scope, Router.kind, router),
+        ...(network === undefined ? [] : [besides(scope, Network.kind, network)]),
         ...subnets.map((subnet) => besides(scope, Subnet.kind, subnet)),
-      ];
+      ]);
+      return [...behind, besides(steering(port.network_id), Port.kind, port)];
+    }),
+  ),
+  /** A tenant's own prefix that may be reached from outside: IPv6, what is not translated, and what is of a pool and so perhaps of the outside's scope. */
+  deriveKey("open prefixes", Port.index.router_id, (routerId, view) => {
+    const router = view.get(Router, routerId);
+    const gateways = view.by(Port.index.gateway_of, routerId);
+    if (router === undefined || gateways.length === 0) return [];
+    return view.by(Port.index.router_id, routerId).flatMap((port) => {
+      const subnets = port.fixed_ips
+        .flatMap(({ subnet_id }) => view.get(Subnet, subnet_id) ?? [])
+        .filter((subnet) => subnet.ip_version === 6 || !router.enable_snat || subnet.subnetpool_id !== null);
+      if (subnets.length === 0) return [];
+      return gateways.flatMap((gateway) => {
+        const scope = steering(gateway.network_id);
+        return [
+          besides(scope, Port.kind, port),
+          besides(scope, Router.kind, router),
+          ...subnets.map((subnet) => besides(scope, Subnet.kind, subnet)),
+        ];
+      });
     });
   }),
   /** What stands for a machine is known where the machine's network is. */
