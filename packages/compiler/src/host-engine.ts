@@ -51,6 +51,7 @@ export const viewIndexes: readonly Index[] = Object.freeze([
   Port.index.dnsName,
   FloatingIp.index.address,
   FloatingIp.index.port_id,
+  FloatingIp.index.dnsName,
   PortForwarding.index.floatingip_id,
   NatLease.index.router_id,
   NatLease.index.holder,

@@ -31,6 +31,9 @@ export interface LabLaunch {
   readonly serverSocket: string;
 }
 
+/** Servers, as hosts reach them, that agents ask for names of elsewhere; empty: none. */
+const nameServers = process.env.SELVAGE_LAB_DNS_SERVERS ?? "";
+
 const HOST_TIMEOUT_MS = 180_000;
 
 function processState(supervised: Supervised): ProcessState {
@@ -162,6 +165,7 @@ export async function startLabInit(launch: LabLaunch, onStop: () => void): Promi
         // As the lab makes its bridges (host.ts).
         ...["--tunnel-ip", tunnelIp, "--datapath-type", "netdev"],
         ...["--bridge-mappings", `${PHYSICAL_NETWORK}:${PHYSICAL_BRIDGE}`],
+        ...(nameServers === "" ? [] : ["--dns-servers", nameServers]),
       ],
       services: [...selvage, "services", "run", "--data", data, "--switch-namespace", `/run/netns/${name}`],
       env: {},

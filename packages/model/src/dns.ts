@@ -1,13 +1,14 @@
 /** Names of ports: what may be one (RFC 1123 section 2.1; neutron-lib `validators/dns.py`), and what a port is called in its network's zone (Neutron's `dns-integration`). */
 import { canonicalIp } from "./address/mod.ts";
 import { keyOf } from "./resource.ts";
-import type { Network } from "./resources/network.ts";
-import type { Port } from "./resources/port.ts";
+import type { FixedIp } from "./resources/port.ts";
 import { type FieldType, InvalidValue, text } from "./types.ts";
 
 /** The zone of networks that name none, unless the operator does. */
 export const defaultDomain = "openstacklocal.";
 
+/** Characters of a name with the dot at its end: 255 bytes on the wire (RFC 1035 section 2.3.4). */
+export const longestDnsName = 254;
 const longestName = 255;
 const labelPattern = /^[a-z0-9-]{1,63}$/;
 
@@ -54,13 +55,19 @@ export const dnsDomain = (): FieldType<string> =>
   });
 
 /** The zone of a network's ports, with its final dot. */
-export const zoneOf = (network: Pick<Network, "dns_domain" | "dns_zone">): string =>
+export const zoneOf = (network: { readonly dns_domain: string; readonly dns_zone: string }): string =>
   network.dns_domain === "" ? network.dns_zone : network.dns_domain;
 
-/** The name of a port that has one, complete in its zone; undefined: it has none. */
-export function fullName(port: Pick<Port, "dns_name">, zone: string): string | undefined {
-  if (port.dns_name === "") return undefined;
-  return port.dns_name.endsWith(".") ? port.dns_name : `${port.dns_name}.${zone}`;
+/** What of a port says its name. */
+interface Named {
+  readonly dns_name: string;
+  readonly dns_domain: string;
+}
+
+/** The name of a port that has one, complete in its own zone or else in its network's; undefined: it has none. */
+export function fullName({ dns_name, dns_domain }: Named, zone: string): string | undefined {
+  if (dns_name === "") return undefined;
+  return dns_name.endsWith(".") ? dns_name : `${dns_name}.${dns_domain === "" ? zone : dns_domain}`;
 }
 
 /** What is called by its address: `host-10-0-0-5`, `host-2001-db8--5`. */
@@ -76,8 +83,12 @@ export function addressOfLabel(label: string): string | undefined {
   return address !== undefined && addressLabel(address) === label ? address : undefined;
 }
 
-/** How a port's names are found: by whose they are and what they say. */
+/** How a port's names are found: by whose they are and what they say, complete or in its network's zone. */
 export const dnsKey = (projectId: string, name: string): string => keyOf(projectId, name);
+
+/** What a port's name says of itself: all of it, or what stands before its network's zone. */
+export const saidName = ({ dns_name, dns_domain }: Named): string =>
+  dns_domain === "" || dns_name.endsWith(".") ? dns_name : `${dns_name}.${dns_domain}`;
 
 /** One address of a port and what it is called, as a port's reply has it (`dns_assignment`). */
 export interface DnsAssignment {
@@ -87,7 +98,10 @@ export interface DnsAssignment {
 }
 
 /** What each of a port's addresses is called. */
-export function dnsAssignment(port: Pick<Port, "dns_name" | "fixed_ips">, zone: string): readonly DnsAssignment[] {
+export function dnsAssignment(
+  port: Named & { readonly fixed_ips: readonly Pick<FixedIp, "ip_address">[] },
+  zone: string,
+): readonly DnsAssignment[] {
   const full = fullName(port, zone);
   return port.fixed_ips.map(({ ip_address }) => {
     const label = addressLabel(ip_address);

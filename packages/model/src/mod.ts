@@ -11,6 +11,7 @@ export {
   dnsDomain,
   dnsKey,
   fullName,
+  longestDnsName,
   zoneOf,
 } from "./dns.ts";
 export {
@@ -36,8 +37,8 @@ export { QueryCycle } from "./queries.ts";
 export { Replica, type ReplicaObject, type ReplicaOptions } from "./replica.ts";
 export * from "./resource.ts";
 export { AddressScope, scopeKeys } from "./resources/address-scope.ts";
-export { BgpPeer, BgpSpeaker, HostGateway } from "./resources/bgp.ts";
 export { resources } from "./resources/all.ts";
+export { BgpPeer, BgpSpeaker, HostGateway } from "./resources/bgp.ts";
 export { Attachment, LearnedNeighbour, neighbourId, PeerDown } from "./resources/facts.ts";
 export {
   FloatingIp,

@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { viewIndexes, viewResources } from "@selvage/compiler";
-import { type Change, Network, Port, Replica, Router, Subnet } from "@selvage/model";
-import { makeNetwork, makePort, makeRouter, makeSubnet, put } from "@selvage/model/testing";
+import { type Change, FloatingIp, Network, Port, Replica, Router, Subnet } from "@selvage/model";
+import { makeFloatingIp, makeNetwork, makePort, makeRouter, makeSubnet, put } from "@selvage/model/testing";
 import { DnsType } from "@selvage/packet";
 import fc from "fast-check";
 import { addressOfReverse, lookUp } from "./zone.ts";
@@ -50,6 +50,7 @@ function world(isJoined = true, more: readonly Change[] = []): { readonly view: 
       put(Port, machine("foreign", 3, "office", { dns_name: "web", project_id: "blue", dns_project: "blue" })),
       put(Port, machine("plain", 4, "office")),
       put(Port, machine("bench", 5, "lab", { ...project, dns_name: "bench" })),
+      put(Port, machine("own", 10, "office", { ...project, dns_name: "own", dns_domain: "example.net." })),
       put(Port, machine("whole", 6, "lab", { ...project, dns_name: "a.b.lab.example.org." })),
       ...(isJoined ? [put(Router, makeRouter({ id: "router" })), interfaceOf("office", 7), interfaceOf("lab", 8)] : []),
       ...more,
@@ -89,6 +90,10 @@ test("another project's name on the same network is nobody's", () => {
 test("names are known over routers, in the zone of their own network, and not without", () => {
   assert.deepEqual(asked("bench.lab.example.org.", DnsType.a), ["10.0.1.15"]);
   assert.deepEqual(asked("a.b.lab.example.org.", DnsType.a), ["10.0.1.16"]);
+  assert.deepEqual(asked("own.example.net.", DnsType.a), ["10.0.0.20"], "a port's own zone goes before its network's");
+  assert.equal(asked("own.openstacklocal."), "no-name");
+  assert.equal(asked("www.example.net."), "elsewhere");
+  assert.deepEqual(asked("20.0.0.10.in-addr.arpa.", DnsType.ptr), ["own.example.net."]);
   assert.equal(asked("bench.openstacklocal."), "no-name", "it is another zone's");
   assert.equal(asked("web.lab.example.org."), "elsewhere", "a zone that has a name may be in the world, too");
   assert.equal(asked("bench.lab.example.org.", DnsType.a, world(false)), "elsewhere");
@@ -119,6 +124,17 @@ test("a zone itself is there, and says who answers for it", () => {
   assert.equal(asked("example.org.", DnsType.a), "elsewhere");
   assert.equal(asked("notopenstacklocal.", DnsType.a), "elsewhere", "a zone ends at a dot");
   assert.equal(asked(".", DnsType.ns), "elsewhere");
+});
+
+test("a floating IP's name has its address, for its own project, as long as it stands for a machine that is reached", () => {
+  const floating = (port_id: string | null, dns_project = "red"): Change =>
+    put(FloatingIp, makeFloatingIp({ port_id, dns_project, dns_name: "shop", dns_domain: "example.net." }));
+  const shop = (change: Change, isJoined = true) => asked("shop.example.net.", DnsType.a, world(isJoined, [change]));
+  const { floating_ip_address } = makeFloatingIp();
+  assert.deepEqual(shop(floating("bench")), [floating_ip_address]);
+  for (const found of [shop(floating("bench"), false), shop(floating(null)), shop(floating("bench", "blue"))])
+    assert.equal(found, "elsewhere");
+  assert.equal(asked("shop.example.net.", DnsType.aaaa, world(true, [floating("bench")])), "no-data");
 });
 
 test("several ports of a name have all their addresses", () => {

@@ -9,6 +9,7 @@ import {
   cidrContains,
   cidrOf,
   dnsKey,
+  FloatingIp,
   fullName,
   ipOf,
   keyOf,
@@ -57,17 +58,19 @@ function reachOf(view: View, asker: Port): Reach {
   return { networks, zones: new Map([...zones].sort(([one], [other]) => other.length - one.length)) };
 }
 
-function forward(view: View, asker: Port, question: DnsQuestion, { zones }: Reach): Found {
+function forward(view: View, asker: Port, question: DnsQuestion, { zones, networks }: Reach): Found {
+  const whole = addressesOf(namedPorts(view, asker, question.name, networks));
+  const outside = floatingOf(view, asker, question.name, networks);
+  if (whole.length + outside.length > 0)
+    return of(question, [...whole, ...outside], question.name.replace(/^[^.]*\./, ""));
   let ours: { readonly zone: string; readonly isPlatforms: boolean } | undefined;
   for (const [zone, networks] of zones) {
     if (question.name !== zone && !question.name.endsWith(`.${zone}`)) continue;
     ours ??= { zone, isPlatforms: networks.some((network) => network.dns_domain === "") };
-    const addresses = question.name === zone ? [] : addressesOf(view, asker, question.name, zone, networks);
-    if (question.name === zone && question.type === DnsType.soa) return records([authorityOf(zone)]);
-    if (addresses.length === 0 && question.name !== zone) continue;
-    const found = addresses.filter((address) => isAsked(question.type, address));
-    if (found.length === 0) return { found: "no-data", authority: authorityOf(zone) };
-    return records(found.map((address) => addressRecord(question.name, address)));
+    if (question.name === zone)
+      return question.type === DnsType.soa ? records([authorityOf(zone)]) : of(question, [], zone);
+    const addresses = addressesIn(view, asker, question.name.slice(0, -zone.length - 1), networks);
+    if (addresses.length > 0) return of(question, addresses, zone);
   }
   if (ours === undefined) return { found: "elsewhere" };
   // A zone that somebody has named may be in the world as well; the platform's own is not.
@@ -75,14 +78,36 @@ function forward(view: View, asker: Port, question: DnsQuestion, { zones }: Reac
   return ours.isPlatforms ? { found: "no-name", authority } : { found: "elsewhere", authority };
 }
 
-/** Addresses of the project's ports with a name; of any port, where the name says the address itself. */
-function addressesOf(view: View, asker: Port, name: string, zone: string, networks: readonly Network[]): string[] {
-  const label = name.slice(0, -zone.length - 1);
+/** What a name that is there says to a question. */
+function of(question: DnsQuestion, addresses: readonly string[], zone: string): Found {
+  const found = addresses.filter((address) => isAsked(question.type, address));
+  if (found.length === 0) return { found: "no-data", authority: authorityOf(zone) };
+  return records(found.map((address) => addressRecord(question.name, address)));
+}
+
+/** The project's ports on the networks whose names say this, complete or before their network's zone. */
+function namedPorts(view: View, asker: Port, said: string, networks: readonly Network[]): readonly Port[] {
   const ids = new Set(networks.map((network) => network.id));
-  const named = [label, name].flatMap((each) =>
-    view.by(Port.index.dnsName, dnsKey(asker.project_id, each)).filter((port) => ids.has(port.network_id)),
-  );
-  if (named.length > 0) return [...new Set(named.flatMap((port) => port.fixed_ips.map((each) => each.ip_address)))];
+  return view.by(Port.index.dnsName, dnsKey(asker.project_id, said)).filter((port) => ids.has(port.network_id));
+}
+
+/** The project's floating IPs of a complete name that stand for machines on the networks. */
+function floatingOf(view: View, asker: Port, name: string, networks: readonly Network[]): readonly string[] {
+  const ids = new Set(networks.map((network) => network.id));
+  return view
+    .by(FloatingIp.index.dnsName, dnsKey(asker.project_id, name))
+    .filter(({ port_id }) => port_id !== null && ids.has(view.get(Port, port_id)?.network_id ?? ""))
+    .map((floating) => floating.floating_ip_address);
+}
+
+const addressesOf = (ports: readonly Port[]): readonly string[] => [
+  ...new Set(ports.flatMap((port) => port.fixed_ips.map((each) => each.ip_address))),
+];
+
+/** Addresses of a name in a zone of these networks: of the project's ports; of any port, where the name says the address itself. */
+function addressesIn(view: View, asker: Port, label: string, networks: readonly Network[]): readonly string[] {
+  const named = namedPorts(view, asker, label, networks);
+  if (named.length > 0) return addressesOf(named);
   const address = addressOfLabel(label);
   return address === undefined || holderOf(view, networks, address) === undefined ? [] : [address];
 }

@@ -2,6 +2,7 @@
  * Addresses of an external network that stand for a machine's (Networking v2.0, `/v2.0/floatingips`), ports of them that stand for a machine's ports
  * (`/v2.0/floatingips/{id}/port_forwardings`), and IPv6 addresses that are spoken for outside (`/v2.0/ndp_proxies`).
  */
+import { dnsDomain, dnsKey, dnsName, saidName } from "../dns.ts";
 import { computed, field, input, reference, standardFields, taggedFields } from "../fields.ts";
 import { keyOf, type ObjectOf, resource } from "../resource.ts";
 import {
@@ -63,6 +64,11 @@ export const FloatingIp = resource({
       sort: true,
       projected: "all",
     }),
+    /** What the address is called, and in which zone: said to the project's own machines; both or neither count. */
+    dns_name: field(dnsName(), { create: "optional", default: "", projected: "all" }),
+    dns_domain: field(dnsDomain(), { create: "optional", default: "", projected: "all" }),
+    /** Whose the name is; empty: it has none. */
+    dns_project: field(text(255), { readers: "hidden", default: "", projected: "all" }),
     /** The subnet of which the address shall be. */
     subnet_id: input(nullable(uuid()), { default: null }),
     status: computed(oneOf(["ACTIVE", "DOWN", "ERROR"]), { filter: true, sort: true }),
@@ -72,6 +78,8 @@ export const FloatingIp = resource({
   indexes: {
     /** network|address: one at most, for a port keeps the address. */
     address: (floating) => [keyOf(floating.floating_network_id, floating.floating_ip_address)],
+    /** project|name: a project's addresses of a name, which is complete. */
+    dnsName: (floating) => (floating.dns_project === "" ? [] : [dnsKey(floating.dns_project, saidName(floating))]),
   },
   unique: {
     /** network|port|address: a machine's address is stood for once on a network. */

@@ -1,6 +1,6 @@
 /** A machine's attachment to a network (Networking v2.0, `/v2.0/ports`, with the binding and port-security extensions). */
 import { canonicalIp } from "../address/mod.ts";
-import { dnsKey, dnsName } from "../dns.ts";
+import { dnsDomain, dnsKey, dnsName, saidName } from "../dns.ts";
 import { adminStateUp, computed, field, reference, status, taggedFields, tags } from "../fields.ts";
 import { keyOf, type ObjectOf, resource } from "../resource.ts";
 import {
@@ -140,6 +140,8 @@ export const Port = resource({
     "binding:vif_details": computed(dictionary(), { readers: "admin" }),
     /** What the machine is called in its network's zone; empty: by its addresses. */
     dns_name: field(dnsName(), { create: "optional", update: "allowed", default: "", projected: "all" }),
+    /** The zone of its name; empty: its network's. */
+    dns_domain: field(dnsDomain(), { create: "optional", update: "allowed", default: "", projected: "all" }),
     /** Whose the name is: nobody else's machines are told it; empty: it has none. */
     dns_project: field(text(255), { readers: "hidden", default: "", projected: "all" }),
     dns_assignment: computed(list(dictionary())),
@@ -170,7 +172,7 @@ export const Port = resource({
     gatewayNetwork: (port) => (port.gateway_of === null ? [] : [port.network_id]),
     networkHost: (port) => (port["binding:host_id"] === "" ? [] : [keyOf(port.network_id, port["binding:host_id"])]),
     /** project|name: a project's ports of a name. */
-    dnsName: (port) => (port.dns_name === "" ? [] : [dnsKey(port.dns_project, port.dns_name)]),
+    dnsName: (port) => (port.dns_name === "" ? [] : [dnsKey(port.dns_project, saidName(port))]),
     subnet: (port) => [...new Set(port.fixed_ips.map((fixed) => fixed.subnet_id))],
     device: (port) => (port.device_id === "" ? [] : [port.device_id]),
   },

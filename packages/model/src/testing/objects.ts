@@ -126,6 +126,7 @@ export function makePort(partial: Partial<Port> = {}): Port {
     "binding:host_id": "",
     failed_host: "",
     dns_name: "",
+    dns_domain: "",
     dns_project: "",
     user_data: "",
     "binding:profile": {},
@@ -225,6 +226,9 @@ export function makeFloatingIp(partial: Partial<FloatingIp> = {}): FloatingIp {
     router_id: testId("router", 1),
     port_id: testId("port", 1),
     fixed_ip_address: "10.0.0.11",
+    dns_name: "",
+    dns_domain: "",
+    dns_project: "",
     ...partial,
   };
 }

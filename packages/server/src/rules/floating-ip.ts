@@ -58,8 +58,11 @@ export const floatingIpRules: ResourceRules<typeof FloatingIp> = {
     const network = visibleNetwork(view, caller, String(values.floating_network_id));
     if (!network["router:external"]) throw bad(`Network ${network.id} is not a valid external network`);
     const fixed = addressFor(writing, network, values);
+    const [dns_name, dns_domain] = [String(values.dns_name), String(values.dns_domain)];
+    const isNamed = dns_name !== "" && (dns_domain !== "" || dns_name.endsWith("."));
     // Neither its name nor its dns_name: those are a port's.
     const { name: _none, ...standard } = taggedOf(writing, { ...values, name: "" }, 0);
+    const naming = { dns_name, dns_domain, dns_project: isNamed ? standard.project_id : "" };
     const port = putPort(transaction, {
       ...nobodys(writing, network, pickMac(transaction, network.id, settings.macPrefix)),
       fixed_ips: [fixed],
@@ -68,6 +71,7 @@ export const floatingIpRules: ResourceRules<typeof FloatingIp> = {
     });
     const floating: FloatingIpObject = {
       ...standard,
+      ...naming,
       floating_network_id: network.id,
       floating_ip_address: fixed.ip_address,
       floating_port_id: port.id,

@@ -121,7 +121,7 @@ function makeGateway(
 }
 
 /** A port of the platform's on a network, that belongs to no project and is bound nowhere. */
-export function nobodys({ transaction }: Writing, network: NetworkObject, mac: string) {
+export function nobodys({ transaction }: Pick<Writing, "transaction">, network: NetworkObject, mac: string) {
   return {
     id: transaction.newId(),
     project_id: "",
@@ -146,6 +146,7 @@ export function nobodys({ transaction }: Writing, network: NetworkObject, mac: s
     failed_host: "",
     user_data: "",
     dns_name: "",
+    dns_domain: "",
     "binding:profile": {},
     "binding:vnic_type": "normal",
     key: pickPortKey(transaction),

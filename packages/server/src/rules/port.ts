@@ -6,6 +6,7 @@ import {
   Host,
   type Host as HostObject,
   isMulticastMac,
+  longestDnsName,
   macOf,
   Network,
   type Network as NetworkObject,
@@ -29,6 +30,7 @@ import {
 import { withAutomatic } from "./automatic-addresses.ts";
 import { addresses, defaultAddresses, type WantedIp } from "./fixed-ips.ts";
 import { floatingIpOwner, leaveOutside } from "./floating-ip.ts";
+import { hostGatewayOwner } from "./host-gateways.ts";
 import { checkReach, visibleNetwork } from "./network.ts";
 import { checkedPairs, checkSecured, groupsOf, securedUpdate } from "./port-security.ts";
 import { type ResourceRules, taggedOf, type Values, type World } from "./rules.ts";
@@ -95,9 +97,9 @@ export const portRules: ResourceRules<typeof Port> = {
       const host = hostOf(port, world.view);
       return host !== undefined && world.hosts.portUp(host.id, port.id) ? "ACTIVE" : "DOWN";
     },
-    dns_assignment: ({ dns_name, fixed_ips, network_id }, { view }) => {
-      const network = view.get(Network, network_id);
-      return network === undefined ? [] : dnsAssignment({ dns_name, fixed_ips }, zoneOf(network));
+    dns_assignment: (port, { view }) => {
+      const network = view.get(Network, port.network_id);
+      return network === undefined ? [] : dnsAssignment(port, zoneOf(network));
     },
     "binding:vif_type": vifType,
     "binding:vif_details": (port, world) => (vifType(port, world) === "ovs" ? vifDetails(port, world) : {}),
@@ -112,8 +114,8 @@ export const portRules: ResourceRules<typeof Port> = {
     const network = visibleNetwork(transaction.view, caller, String(values.network_id));
     const binding = bindingOf(transaction.view, String(values["binding:host_id"]));
     checkReach(transaction.view, network, binding["binding:host_id"]);
-    const dns_name = String(values.dns_name);
-    checkZone(dns_name, network);
+    const naming = { dns_name: String(values.dns_name), dns_domain: String(values.dns_domain) };
+    checkName(naming, network);
     const wanted = values.fixed_ips as readonly WantedIp[] | undefined;
     const given = values.mac_address;
     const owner = String(values.device_owner);
@@ -140,7 +142,7 @@ export const portRules: ResourceRules<typeof Port> = {
       gateway_of: null,
       device_id: String(values.device_id),
       device_owner: owner,
-      dns_name,
+      ...naming,
       user_data: "",
       port_security_enabled,
       ...binding,
@@ -152,7 +154,7 @@ export const portRules: ResourceRules<typeof Port> = {
   update: (writing, before, values) => {
     const network = writing.transaction.view.get(Network, before.network_id);
     if (network === undefined) throw fail("NetworkNotFound", { id: before.network_id });
-    if (typeof values.dns_name === "string") checkZone(values.dns_name, network);
+    if ("dns_name" in values || "dns_domain" in values) checkName({ ...before, ...values }, network);
     const wanted = values.fixed_ips as readonly WantedIp[] | undefined;
     const mac = typeof values.mac_address === "string" ? unicast(values.mac_address) : before.mac_address;
     const owner = String(values.device_owner ?? before.device_owner);
@@ -187,12 +189,24 @@ export const portRules: ResourceRules<typeof Port> = {
   },
 };
 
-/** A name that is complete is of its network's zone. Throws BadRequest. */
-function checkZone(name: string, network: NetworkObject): void {
-  const zone = zoneOf(network);
-  if (!name.endsWith(".") || (name.endsWith(`.${zone}`) && name.length > zone.length + 1)) return;
-  const msg = `Invalid input for dns_name. Reason: '${name}' not a valid PQDN or FQDN. Reason: The dns_name passed is a FQDN. Its higher level labels must be equal to the dns_domain of its network, '${zone}'. It must also include one or more valid DNS labels to the left of '${zone}'.`;
-  throw fail("HTTPBadRequest", { message: msg });
+/** A name that is complete is of the port's zone, and one that is not is no longer than a name may be with its zone. Throws HTTPBadRequest. */
+function checkName(port: Pick<PortObject, "dns_name" | "dns_domain">, network: NetworkObject): void {
+  const { dns_name, dns_domain } = port;
+  const zone = dns_domain === "" ? zoneOf(network) : dns_domain;
+  const refuse = (reason: string): never => {
+    throw fail("HTTPBadRequest", {
+      message: `Invalid input for dns_name. Reason: '${dns_name}' not a valid PQDN or FQDN. Reason: ${reason}.`,
+    });
+  };
+  if (dns_name.endsWith(".")) {
+    if (!dns_name.endsWith(`.${zone}`))
+      refuse(
+        `The dns_name passed is a FQDN. Its higher level labels must be equal to the dns_domain, that has been set to '${zone}'. It must also include one or more valid DNS labels to the left of '${zone}'`,
+      );
+  } else if (dns_name !== "" && `${dns_name}.${zone}`.length > longestDnsName)
+    refuse(
+      `The dns_name passed is a PQDN and its size is '${dns_name.length}'. The dns_domain is ${zone}, with a length of '${zone.length}'. When the two are concatenated to form a FQDN (with a '.' at the end), the resulting length exceeds the maximum size of '${longestDnsName}'`,
+    );
 }
 
 /**
@@ -210,9 +224,9 @@ function checkRouterPort(port: PortObject, values: Values & Pick<PortObject, "fi
   }
 }
 
-/** A router's gateway, or what keeps a floating IP's address. */
-const isOutside = (port: PortObject): boolean =>
-  port.gateway_of !== null || (port.device_owner === floatingIpOwner && port.project_id === "");
+/** A router's gateway, or what keeps a floating IP's address or a host's. */
+const isOutside = ({ gateway_of, project_id, device_owner }: PortObject): boolean =>
+  gateway_of !== null || (project_id === "" && [floatingIpOwner, hostGatewayOwner].includes(device_owner));
 
 /** What a gateway and a floating IP's port are is said of the router and of the floating IP. Throws InvalidInput. */
 function checkOutsidePort(port: PortObject, values: Values): void {

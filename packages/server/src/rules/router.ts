@@ -280,6 +280,7 @@ function addSubnet(writing: Writing, router: RouterObject, subnet: SubnetObject)
     failed_host: "",
     user_data: "",
     dns_name: "",
+    dns_domain: "",
     "binding:profile": {},
     "binding:vnic_type": "normal",
     key: pickPortKey(transaction),
@@ -320,6 +321,7 @@ function addPort(writing: Writing, router: RouterObject, port: PortObject): Chan
     failed_host: "",
     user_data: "",
     dns_name: "",
+    dns_domain: "",
   });
   return { port: taken, subnets: subnets.map((subnet) => subnet.id) };
 }

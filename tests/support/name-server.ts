@@ -1,0 +1,34 @@
+/** A server of names for tests, run as a program: answers every question for an IPv4 address with 192.0.2.80, by both transports, on 127.0.0.1 at the port that it is given. */
+import { createSocket } from "node:dgram";
+import { createServer } from "node:net";
+import { DnsType, decodeDns, encodeDns } from "@selvage/packet";
+
+const port = Number(process.argv[2]);
+
+function answer(bytes: Uint8Array): Uint8Array | undefined {
+  const decoded = decodeDns(bytes);
+  if (!decoded.ok) return undefined;
+  const { message } = decoded;
+  const [question] = message.questions;
+  const isAsked = question?.type === DnsType.a;
+  return encodeDns({
+    ...message,
+    response: true,
+    recursionAvailable: true,
+    answers: isAsked ? [{ ...question, ttl: 60, data: { kind: "address", address: "192.0.2.80" } }] : [],
+  });
+}
+
+const datagrams = createSocket("udp4");
+datagrams.on("message", (bytes, from) => {
+  const said = answer(bytes);
+  if (said !== undefined) datagrams.send(said, from.port, from.address);
+});
+const streams = createServer((socket) => {
+  socket.on("error", () => socket.destroy());
+  socket.on("data", (part: Buffer) => {
+    const said = answer(part.subarray(2));
+    if (said !== undefined) socket.end(Buffer.concat([Uint8Array.of(said.length >> 8, said.length & 255), said]));
+  });
+});
+datagrams.bind(port, "127.0.0.1", () => streams.listen(port, "127.0.0.1", () => process.stdout.write("ready\n")));
