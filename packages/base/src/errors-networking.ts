@@ -514,4 +514,54 @@ export const networkingErrors = {
     "The router %(router_id)s has one or more ndp proxies: enable_ndp_proxy stays.",
     "Delete the router's NDP proxies first.",
   ),
+
+  // What is announced by BGP.
+  BgpSpeakerNotFound: neutron(
+    404,
+    "BGP speaker",
+    "BGP speaker %(id)s could not be found.",
+    "Check the id: openstack bgp speaker list.",
+  ),
+  BgpPeerNotFound: neutron(
+    404,
+    "BGP peer",
+    "BGP peer %(id)s could not be found.",
+    "Check the id: openstack bgp peer list.",
+  ),
+  BgpPeerNotAuthenticated: neutron(
+    404,
+    "BGP peer",
+    "BGP peer %(bgp_peer_id)s not authenticated.",
+    "A peer of auth_type none has no password: make another peer of auth_type md5.",
+  ),
+  InvalidBgpPeerMd5Authentication: neutron(
+    400,
+    "BGP peer",
+    "A password must be supplied when using auth_type md5.",
+    "Give the password that the peer has for this session, or auth_type none.",
+  ),
+  BgpSpeakerPeerNotAssociated: neutron(
+    404,
+    "BGP speaker",
+    "BGP peer %(bgp_peer_id)s is not associated with BGP speaker %(bgp_speaker_id)s.",
+    "Look at the speaker's peers: openstack bgp speaker show SPEAKER.",
+  ),
+  BgpSpeakerNetworkNotAssociated: neutron(
+    404,
+    "BGP speaker",
+    "Network %(network_id)s is not associated with BGP speaker %(bgp_speaker_id)s.",
+    "Look at the speaker's networks: openstack bgp speaker show SPEAKER.",
+  ),
+  BgpSpeakerNetworkBindingError: neutron(
+    409,
+    "BGP speaker",
+    "Network %(network_id)s is already bound to BgpSpeaker %(bgp_speaker_id)s.",
+    "Nothing is to be done: the speaker announces by the network.",
+  ),
+  DuplicateBgpPeerIpException: neutron(
+    409,
+    "BGP speaker",
+    "BGP Speaker %(bgp_speaker_id)s is already configured to peer with a BGP Peer at %(peer_ip)s, it cannot peer with BGP Peer %(bgp_peer_id)s.",
+    "Remove the other peer from the speaker first.",
+  ),
 } as const;

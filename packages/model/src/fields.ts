@@ -47,8 +47,11 @@ export function computed<T>(type: FieldType<T>, opened: Opened & { readonly defa
   return { ...closed, ...opened, type, mode: "computed" };
 }
 
-/** What a POST may say to the resource's rules, and no reply shows (`prefixlen`). */
-export function input<T>(type: FieldType<T>, opened: { readonly default?: T } = {}): Field<T, "input"> {
+/** What a POST may say to the resource's rules, and a PUT where it is opened for it, and no reply shows (`prefixlen`). */
+export function input<T>(
+  type: FieldType<T>,
+  opened: Pick<Opened, "update"> & { readonly default?: T } = {},
+): Field<T, "input"> {
   return { ...closed, create: "optional", ...opened, type, mode: "input" };
 }
 

@@ -4,8 +4,11 @@ import { test } from "node:test";
 import {
   AddressGroup,
   AddressScope,
+  BgpPeer,
+  BgpSpeaker,
   FloatingIp,
   Host,
+  HostGateway,
   NatLease,
   NdpProxy,
   Network,
@@ -22,8 +25,11 @@ import {
 import {
   makeAddressGroup,
   makeAddressScope,
+  makeBgpPeer,
+  makeBgpSpeaker,
   makeFloatingIp,
   makeHost,
+  makeHostGateway,
   makeNatLease,
   makeNdpProxy,
   makeNetwork,
@@ -57,6 +63,9 @@ const objects = [
   [PortForwarding, makePortForwarding({ description: "secret" })],
   [NdpProxy, makeNdpProxy({ name: "secret" })],
   [NatLease, makeNatLease()],
+  [BgpPeer, makeBgpPeer({ name: "secret" })],
+  [BgpSpeaker, makeBgpSpeaker({ name: "secret" })],
+  [HostGateway, makeHostGateway()],
 ] as const;
 
 test("every projection bears the id, exactly the declared fields, and nothing that is not the host's business", () => {

@@ -7,9 +7,12 @@ import {
   AddressGroup,
   AddressScope,
   type AnyResource,
+  BgpPeer,
+  BgpSpeaker,
   type Field,
   FloatingIp,
   Host,
+  HostGateway,
   NatLease,
   NdpProxy,
   Network,
@@ -41,6 +44,9 @@ export const projectedResources: readonly AnyResource[] = Object.freeze([
   PortForwarding,
   NdpProxy,
   NatLease,
+  BgpPeer,
+  BgpSpeaker,
+  HostGateway,
 ]);
 
 const fieldsOf = (resource: AnyResource, includeLocal: boolean): readonly string[] =>

@@ -1,6 +1,7 @@
 /** Every declared resource. Whoever walks the model (store, api, relay, laws) walks this list. */
 import type { AnyResource } from "../resource.ts";
 import { AddressScope } from "./address-scope.ts";
+import { BgpPeer, BgpSpeaker, HostGateway } from "./bgp.ts";
 import { Attachment, LearnedNeighbour, PeerDown } from "./facts.ts";
 import { FloatingIp, NdpProxy, PortForwarding } from "./floating-ip.ts";
 import { Host, JoinToken } from "./host.ts";
@@ -40,6 +41,9 @@ export const resources: readonly AnyResource[] = Object.freeze([
   NdpProxy,
   NatLease,
   NatRest,
+  BgpPeer,
+  BgpSpeaker,
+  HostGateway,
   RbacPolicy,
   Attachment,
   LearnedNeighbour,

@@ -2,6 +2,7 @@
 
 import type { AnyResource, ObjectOf } from "../resource.ts";
 import type { AddressScope } from "../resources/address-scope.ts";
+import type { BgpPeer, BgpSpeaker, HostGateway } from "../resources/bgp.ts";
 import { type Attachment, type LearnedNeighbour, neighbourId, type PeerDown } from "../resources/facts.ts";
 import type { FloatingIp, NdpProxy, PortForwarding } from "../resources/floating-ip.ts";
 import type { Host } from "../resources/host.ts";
@@ -273,6 +274,48 @@ export function makeNatLease(partial: Partial<NatLease> = {}): NatLease {
     size: 1024,
     current: true,
     created_at: epoch,
+    ...partial,
+  };
+}
+
+/** A peer at 203.0.113.1 that wants no signature. */
+export function makeBgpPeer(partial: Partial<BgpPeer> = {}): BgpPeer {
+  return {
+    id: testId("bgp peer", 1),
+    project_id: project,
+    name: "",
+    peer_ip: "203.0.113.1",
+    remote_as: 64513,
+    auth_type: "none",
+    secret: null,
+    ...partial,
+  };
+}
+
+/** One that announces IPv4 by the first external network to the first peer. */
+export function makeBgpSpeaker(partial: Partial<BgpSpeaker> = {}): BgpSpeaker {
+  return {
+    id: testId("bgp speaker", 1),
+    project_id: project,
+    name: "",
+    local_as: 64512,
+    ip_version: 4,
+    advertise_floating_ip_host_routes: true,
+    advertise_tenant_networks: true,
+    peers: [testId("bgp peer", 1)],
+    networks: [testId("external network", 1)],
+    ...partial,
+  };
+}
+
+/** The first host's, on the first external network. */
+export function makeHostGateway(partial: Partial<HostGateway> = {}): HostGateway {
+  return {
+    id: testId("host gateway", 1),
+    network_id: testId("external network", 1),
+    host_id: testId("host", 1),
+    port_id: testId("port", 201),
+    addresses: ["203.0.113.201"],
     ...partial,
   };
 }

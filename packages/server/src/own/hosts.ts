@@ -6,6 +6,7 @@ import type { Caller } from "../api/policy.ts";
 import type { Exchange, Reply } from "../http/exchange.ts";
 import { authorityFingerprint } from "../identity/bootstrap.ts";
 import { identityAuthor } from "../identity/service.ts";
+import { leaveOutsideAsHost } from "../rules/host-gateways.ts";
 import { settleHost } from "../rules/nat-leases.ts";
 import { putPort } from "../rules/security-group-sets.ts";
 import { secondsText, type Transaction } from "../transaction.ts";
@@ -102,6 +103,7 @@ export async function deleteHost(api: OwnApi, exchange: Exchange, caller: Caller
       throw fail("HostInUse", { host: host.name, ports: ports.length });
     }
     for (const port of ports) putPort(transaction, { ...port, "binding:host_id": "" });
+    leaveOutsideAsHost({ transaction, settings: api.settings }, host.id);
     transaction.remove(Host, host.id);
     return host.id;
   });

@@ -22,7 +22,7 @@ import {
 import { besides, ownScope, type ScopeRow, scopeRow } from "./scope-rows.ts";
 
 /** Hosts with the wire of an external network, and what they send on. */
-const steering = (networkId: string): string => `steering:${networkId}`;
+export const steering = (networkId: string): string => `steering:${networkId}`;
 
 /** The networks of a router's interfaces. */
 const networksOf = (view: QueryingView, routerId: string): ReadonlySet<string> =>

@@ -6,6 +6,7 @@ import { serverName } from "@selvage/sync";
 import { authorityId, authorityOf } from "../identity/bootstrap.ts";
 import { NovaMetadata } from "../nova/metadata.ts";
 import type { MetadataOptions } from "../nova/options.ts";
+import { settleHostOutside } from "../rules/host-gateways.ts";
 import type { ServerPart, ServerPlugin } from "../server.ts";
 import { Admission } from "./admission.ts";
 import { type Credentials, Endpoint } from "./endpoint.ts";
@@ -35,7 +36,17 @@ export function relay(options: RelayPluginOptions = {}): ServerPlugin {
     const peers = new Peers(writer.replica);
     const feed = await Relay.begin(writer, { logId: core.store.logId });
     const leases = new LeaseKeeper({ writer, log });
-    const streams = new Streams({ writer, relay: feed, peers, hosts, leases, clock, log });
+    const streams = new Streams({
+      ...{ writer, relay: feed, peers, hosts, leases, clock, log },
+      settled: (transaction, host) => {
+        const full = settleHostOutside({ transaction, settings: core.settings }, host);
+        if (full.length > 0)
+          log.warn("a host announces nothing by networks that have no address left for it", {
+            host: host.name,
+            networks: full,
+          });
+      },
+    });
     const admission = new Admission({ writer, peers, now: () => clock.now(), log, metrics });
     const own = new OwnCertificate(() => authorityOf(writer.replica), options, clock);
     const { metadata } = options;

@@ -26,6 +26,7 @@ import {
   Subnetpool,
 } from "@selvage/model";
 import { project } from "@selvage/sync";
+import { bgpDerivations, bgpResources } from "./bgp-scopes.ts";
 import { outsideDerivations, outsideIndexes, outsideResources } from "./outside-scopes.ts";
 import { content, type ObjectKey, ownScope, type ScopeRow, scopeRow } from "./scope-rows.ts";
 
@@ -150,7 +151,7 @@ export type Touched = (hostId: string, key: ObjectKey) => void;
 export class Scopes {
   /** What scopes are derived from and nothing more: this engine stands beside the server's own replica. */
   readonly #engine = new Engine<ScopeRow>({
-    derivations: [...derivations, ...policyDerivations, ...outsideDerivations],
+    derivations: [...derivations, ...policyDerivations, ...outsideDerivations, ...bgpDerivations],
     resources: [
       Host,
       Network,
@@ -164,6 +165,7 @@ export class Scopes {
       AddressGroup,
       SecurityGroupSet,
       ...outsideResources,
+      ...bgpResources,
     ],
     indexes: [
       Host.index.name,

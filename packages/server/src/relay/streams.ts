@@ -7,6 +7,7 @@ import { canonicalIp, Host, type Revision } from "@selvage/model";
 import type { Author, LoggedEntry } from "@selvage/store";
 import { BadMessage, type Facts, type FromAgent, type Hello, maxHeld, readFromAgent } from "@selvage/sync";
 import type { HostStates } from "../host-states.ts";
+import type { Transaction } from "../transaction.ts";
 import type { Writer } from "../writer.ts";
 import type { LeaseKeeper } from "./lease-keeper.ts";
 import type { Peer, Peers } from "./peers.ts";
@@ -20,6 +21,8 @@ export interface StreamsOptions {
   readonly hosts: HostStates;
   /** Absent: leased blocks stay as they are. */
   readonly leases?: LeaseKeeper;
+  /** Called in the transaction that writes what a host said of itself. */
+  readonly settled?: (transaction: Transaction, host: Host) => void;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -246,12 +249,13 @@ class Stream implements StreamEnd {
           throw fail("FieldInvalid", { field: "tunnel_ip", reason }, { field: "tunnel_ip" });
         }
         const standing = peers.standing(this.#peer);
-        transaction.put(Host, {
+        const settled = transaction.put(Host, {
           ...host,
           tunnel_ip,
           physical_networks: physicalNetworks(hello, host),
           certificate_fingerprint: standing === "next" ? fingerprint : host.certificate_fingerprint,
         });
+        this.#options.settled?.(transaction, settled);
       });
       peers.settle(hostId);
     } catch (error) {

@@ -16,7 +16,7 @@ import {
 } from "@selvage/model";
 import { isAdmin } from "../api/policy.ts";
 import type { HostStates } from "../host-states.ts";
-import type { ResourceRules, World } from "./rules.ts";
+import type { ResourceRules, Values, World } from "./rules.ts";
 import { readOnly } from "./zones.ts";
 
 const shown = { filter: true } as const;
@@ -78,6 +78,22 @@ export const agentRules: ResourceRules<typeof Agent> = {
     return agentOf(changed);
   },
 };
+
+/** A host as the agent that announces what it holds, as lists of such agents show it. */
+export function announcerReply(host: HostObject, { hosts }: World): Values {
+  const { tunneling_ip: _own, ...agent } = agentOf(host);
+  return {
+    ...agent,
+    agent_type: "BGP dynamic routing agent",
+    binary: "selvage-agent",
+    topic: "N/A",
+    heartbeat_timestamp: heartbeat(hosts, host.id) ?? agent.started_at,
+    alive: hosts.alive(host.id),
+    configurations: {},
+    resources_synced: null,
+    resource_versions: {},
+  };
+}
 
 function agentOf(host: HostObject): Agent {
   return {

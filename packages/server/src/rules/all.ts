@@ -2,6 +2,8 @@
 import { addressGroupRules } from "./address-group.ts";
 import { addressScopeRules } from "./address-scope.ts";
 import { agentRules } from "./agent.ts";
+import { bgpPeerRules } from "./bgp-peer.ts";
+import { bgpSpeakerRules } from "./bgp-speaker.ts";
 import { floatingIpRules } from "./floating-ip.ts";
 import { ipAvailabilityRules } from "./ip-availability.ts";
 import { networkRules } from "./network.ts";
@@ -32,6 +34,8 @@ const ownRules = [
   addressGroupRules,
   routerRules,
   floatingIpRules,
+  bgpSpeakerRules,
+  bgpPeerRules,
   agentRules,
   availabilityZoneRules,
   ipAvailabilityRules,

@@ -11,7 +11,9 @@ import {
   type View,
 } from "@selvage/model";
 import { anyOf, type Caller, external, isAdmin, member, reader, shared } from "../api/policy.ts";
+import { leaveSpeakers } from "./bgp-speaker.ts";
 import { checkOnlyDefault, externalUsers, neededOutside, setExternal, settleExternal } from "./external.ts";
+import { settleHostGateways } from "./host-gateways.ts";
 import { addressScopeOf, giveBack } from "./pool-space.ts";
 import { askedPlace, mtuOf, pickKeyOf, placeOf, providerNames } from "./provider.ts";
 import { type ResourceRules, taggedOf, type Writing } from "./rules.ts";
@@ -96,13 +98,17 @@ export const networkRules: ResourceRules<typeof Network> = {
     setShared(writing, before, wanted);
     const mtu = "mtu" in values ? mtuOf(values.mtu, before["provider:network_type"], writing.settings) : before.mtu;
     const isExternal = (values["router:external"] ?? before["router:external"]) === true;
-    if (isExternal !== before["router:external"]) setExternal(writing, before, isExternal);
+    if (isExternal !== before["router:external"]) {
+      setExternal(writing, before, isExternal);
+      settleHostGateways(writing, before.id);
+    }
     const is_default = isExternal && (values.is_default ?? before.is_default) === true;
     if (is_default) checkOnlyDefault(writing.transaction.view, before.id);
     return writing.transaction.put(Network, { ...before, ...rest, mtu, is_default });
   },
   remove: (writing, network, precondition) => {
     const { view } = writing.transaction;
+    leaveSpeakers(writing, network.id);
     if (view.exists(Port.index.network_id, network.id)) {
       const ports = view.by(Port.index.network_id, network.id).map((port) => port.id);
       throw fail("NetworkInUse", { net_id: network.id, ports: ports.join(",") });

@@ -32,6 +32,7 @@ import { spanOf } from "../allocate.ts";
 import { anyOf, isAdmin, member, networkOwner, reader, shared } from "../api/policy.ts";
 import { addAutomatic, makesAddresses, releaseSubnet } from "./automatic-addresses.ts";
 import { widenGateways } from "./gateway.ts";
+import { settleHostGateways } from "./host-gateways.ts";
 import { visibleNetwork } from "./network.ts";
 import { giveBack } from "./pool-space.ts";
 import { type ResourceRules, taggedOf, type Values } from "./rules.ts";
@@ -106,6 +107,7 @@ export const subnetRules: ResourceRules<typeof Subnet> = {
     });
     addAutomatic(transaction, subnet);
     widenGateways(writing, subnet);
+    settleHostGateways(writing, network.id);
     return subnet;
   },
   update: (writing, before, values) => {
