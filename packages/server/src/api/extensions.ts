@@ -16,6 +16,13 @@ const extension = (alias: string, name: string, description: string, updated: st
 export const extensions: readonly Extension[] = Object.freeze([
   extension("address-scope", "Address scope", "Address scopes extension.", "2015-07-26T10:00:00-00:00"),
   extension(
+    "bgp",
+    "Neutron BGP Dynamic Routing Extension",
+    "Discover and advertise routes for Neutron prefixes dynamically via BGP",
+    "2016-05-10T15:37:00-00:00",
+  ),
+  extension("bgp_4byte_asn", "BGP 4-byte AS numbers", "Support bgp 4-byte AS numbers", "2017-09-07T00:00:00-00:00"),
+  extension(
     "binding",
     "Port Binding",
     "Expose port bindings of a virtual port to external application",
@@ -26,6 +33,13 @@ export const extensions: readonly Extension[] = Object.freeze([
     "Default Subnetpools",
     "Provides ability to mark and use a subnetpool as the default.",
     "2016-02-18T18:00:00-00:00",
+  ),
+  extension("dns-integration", "DNS Integration", "Provides integration with DNS.", "2015-08-15T18:00:00-00:00"),
+  extension(
+    "dns-domain-ports",
+    "dns_domain for ports",
+    "Allows the DNS domain to be specified for a network port.",
+    "2017-04-24T10:00:00-00:00",
   ),
   extension(
     "filter-validation",

@@ -4,9 +4,6 @@
 export const unlistedAttributes: ReadonlySet<string> = new Set([
   "data_plane_status",
   "device_profile",
-  "dns_assignment",
-  "dns_domain",
-  "dns_name",
   "dns_publish_fixed_ip",
   "extra_dhcp_opts",
   "ip_allocation",
