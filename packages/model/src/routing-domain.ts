@@ -4,14 +4,19 @@
  */
 import { type QueryingView, query } from "./derivation.ts";
 import { keyOf } from "./resource.ts";
+import { Network } from "./resources/network.ts";
 import { Port } from "./resources/port.ts";
 import type { View } from "./view.ts";
 
-/** Ids of the networks that can be reached from one through any number of routers, itself first. Costs what the domain has of interfaces. */
-export function networksReached(view: Pick<View, "by">, networkId: string): readonly string[] {
+/**
+ * Ids of the networks that can be reached from one through any number of routers, itself first. An external network is reached and never gone through: what is
+ * behind it is other people's. Costs what the domain has of interfaces.
+ */
+export function networksReached(view: Pick<View, "by" | "get">, networkId: string): readonly string[] {
   const found = new Set([networkId]);
   const routers = new Set<string>();
   for (const network of found) {
+    if (view.get(Network, network)?.["router:external"] === true) continue;
     for (const { router_id } of view.by(Port.index.routedNetwork, network)) {
       if (router_id === null || routers.has(router_id)) continue;
       routers.add(router_id);

@@ -10,6 +10,7 @@ import {
   LeaseHosts,
   OwnLease,
   physicalName,
+  Quotation,
   type Row,
   row,
   SnatNew,
@@ -22,9 +23,8 @@ import { portMasks } from "../policy/service.ts";
 
 const ethType = EthType.ipv4;
 
-/** Of a host's leases of one router, that in which new connections begin: the largest, of equals the first. */
-const newest = (leases: readonly NatLease[]): NatLease | undefined =>
-  [...leases].sort((one, other) => other.size - one.size || one.first - other.first)[0];
+/** Of a host's leases of one router, that in which new connections begin. */
+const newest = (leases: readonly NatLease[]): NatLease | undefined => leases.find((lease) => lease.current);
 
 const portColumn = { [IpProto.tcp]: "tcpDst", [IpProto.udp]: "udpDst" } as const;
 
@@ -41,7 +41,7 @@ function toPorts(net: number, lease: NatLease, ingress: string | undefined, acti
   );
 }
 
-export const sourceNat = app("source-nat", [ExtIn, LeaseHosts, OwnLease, SnatNew], (here) => [
+export const sourceNat = app("source-nat", [ExtIn, Quotation, LeaseHosts, OwnLease, SnatNew], (here) => [
   derive("lease", NatLease, (lease, view) => {
     const holder = view.get(Host, lease.host_id);
     const net = view.ask(networkKey, lease.network_id);
@@ -56,12 +56,16 @@ export const sourceNat = app("source-nat", [ExtIn, LeaseHosts, OwnLease, SnatNew
       rows.push(
         ...toPorts(net, lease, undefined, "own", holder.key),
         row(ExtIn, to, "own", {}, "own"),
+        row(Quotation, { net, ip4Dst: lease.address }, "own", {}, "own"),
         row(OwnLease, at, "translate", { vrf, zone: lease.router_id }),
       );
     }
     if (!hasWire(view, lease.network_id)) return rows;
     const ingress = physicalName(physical);
-    rows.push(row(ExtIn, { ...to, ingress }, "spread", {}, "spread"));
+    rows.push(
+      row(ExtIn, { ...to, ingress }, "spread", {}, "spread"),
+      row(Quotation, { ingress, net, ip4Dst: lease.address }, "spread", {}, "spread"),
+    );
     if (isOwn) rows.push(row(LeaseHosts, { ...at, host: holder.key }, "here"));
     else {
       rows.push(

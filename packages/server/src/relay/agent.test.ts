@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { defaultAgentSettings, HostAgent } from "@selvage/agent";
 import { createMetrics, ManualClock, silentLog } from "@selvage/base";
-import { derivationsFor } from "@selvage/compiler";
+import { derivationsFor, viewResources } from "@selvage/compiler";
 import { type DatapathEvents, SimulatedDatapath } from "@selvage/datapath";
 import { Attachment, type Change, Engine, Host, Network, Port, type StoredObject } from "@selvage/model";
 import {
@@ -22,7 +22,7 @@ import {
 } from "@selvage/model/testing";
 import { decode, encode, multicastMac, solicitedNode } from "@selvage/packet";
 import { type Row, rowText } from "@selvage/pipeline";
-import { projectedResources, readFromServer } from "@selvage/sync";
+import { readFromServer } from "@selvage/sync";
 import fc from "fast-check";
 import { MemoryHostStates } from "../host-states.ts";
 import { Peers } from "./peers.ts";
@@ -187,7 +187,7 @@ class Site {
     }));
     const engine = new Engine<Row>({
       derivations: derivationsFor({ name: host.name }),
-      resources: [...projectedResources, Attachment],
+      resources: viewResources,
     });
     engine.apply([...need, ...attached], 1);
     return [...engine.rows()].map(rowText).sort();

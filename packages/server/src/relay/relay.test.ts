@@ -401,14 +401,15 @@ test("what is held counts within its log alone, and the welcome names it", () =>
   assert.equal(client.log, "two");
 });
 
-test("a host never sees names, descriptions or devices of anybody's ports", () => {
+test("a host never sees descriptions of its ports, nor names or devices of anybody else's", () => {
   const log = new Log();
-  log.append([put(Host.kind, hosts[0] as Host), put(Network.kind, networks[0] as Network)]);
-  const secretive: Port = { ...portOn(1, 0, 0, "secret-name"), description: "secret-text", device_id: "secret-device" };
-  log.append([put(Port.kind, secretive)]);
+  log.append([...hosts.slice(0, 2).map((host) => put(Host.kind, host)), put(Network.kind, networks[0] as Network)]);
+  const own: Port = { ...portOn(1, 0, 0, "own"), description: "secret-text" };
+  const other: Port = { ...portOn(2, 0, 1, "secret-name"), description: "secret-text", device_id: "secret-device" };
+  log.append([put(Port.kind, own), put(Port.kind, other)]);
   const client = new Client();
   client.connect(new Relay(log), "host-1");
-  assert.equal(client.held.size, 3);
+  assert.equal(client.held.size, 5);
   assert.doesNotMatch(client.received.join("\n"), /secret/);
 });
 
@@ -425,7 +426,8 @@ test("an edit that no host may see is not sent, and the host counts as up to dat
   const before = client.received.length;
   assert.equal(client.session?.inForce, undefined, "nothing is in force before the host has said so");
   assert.equal(client.session?.acknowledge(client.revision), true);
-  log.append([put(Port.kind, portOn(1, 0, 0, "b"))]);
+  const edited: Port = { ...portOn(1, 0, 0, "a"), description: "b" };
+  log.append([put(Port.kind, edited)]);
   assert.equal(client.received.length, before);
   assert.equal(relay.inForce("host-1"), log.replica.revision);
   assert.equal(client.session?.acknowledge(client.revision + 100), false, "a revision that was never sent");
