@@ -1,7 +1,7 @@
 /** The agent as a process runs it: identity from the data directory, the stream over TLS, the cached snapshot, renewal and health. */
 import { join } from "node:path";
 import { type Clock, createLog, createMetrics, type Log, type Metrics, realClock } from "@selvage/base";
-import type { Datapath } from "@selvage/datapath";
+import type { Datapath, PeerWatch } from "@selvage/datapath";
 import { endpointOf, longestPause } from "./endpoint.ts";
 import type { DatapathType } from "./facts.ts";
 import { type Asked, type Health, type HealthAddress, serveHealth } from "./health.ts";
@@ -19,6 +19,8 @@ export interface AgentOptions {
   /** Where other hosts' tunnels reach this one. */
   readonly tunnelIp: string;
   readonly datapath: Datapath;
+  /** How it sees which other hosts can be reached. */
+  readonly peerWatch?: Pick<PeerWatch, "watch">;
   /** Names of the physical networks that this host has. */
   readonly physicalNetworks?: readonly string[];
   /** Type of its bridge's datapath, where that is known: told to Nova with each port. */
@@ -59,6 +61,7 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
     host,
     tunnelIp,
     datapath,
+    ...(options.peerWatch === undefined ? {} : { peerWatch: options.peerWatch }),
     ...(options.physicalNetworks === undefined ? {} : { physicalNetworks: options.physicalNetworks }),
     ...(options.datapathType === undefined ? {} : { datapathType: options.datapathType }),
     dial: dialWebSocket({

@@ -2,20 +2,13 @@
  * One host's agent: its view from cache and stream, the rows that the apps derive from it, its switch kept equal to them, its guests'
  * questions answered. It keeps no truth of its own: intent comes down, and only facts go up (architecture, "One picture").
  */
-import {
-  type Clock,
-  type Counter,
-  type Gauge,
-  type Histogram,
-  type Log,
-  type Metrics,
-  secondsBuckets,
-} from "@selvage/base";
+import { type Clock, type Counter, type Histogram, type Log, type Metrics, secondsBuckets } from "@selvage/base";
 import { hostEngine } from "@selvage/compiler";
-import type { AttachedInterface, Datapath, SwitchDifference } from "@selvage/datapath";
+import type { AttachedInterface, Datapath, PeerWatch, SwitchDifference } from "@selvage/datapath";
 import { Attachment, type Change, type Delta, type Engine, type Revision } from "@selvage/model";
 import type { Row } from "@selvage/pipeline";
 import type { Changes, Drift, DropCount, Facts, HostName, Welcome } from "@selvage/sync";
+import { measureAgent } from "./agent-metrics.ts";
 import { CacheWriter, readCache } from "./cache.ts";
 import { Client, type Dial } from "./client.ts";
 import { ConnectionWatch } from "./connection-watch.ts";
@@ -33,9 +26,9 @@ import {
 } from "./facts.ts";
 import { Installer } from "./installer.ts";
 import { Advertiser } from "./services/advertiser.ts";
-import { Announcer, type Owned } from "./services/announcer.ts";
+import type { Owned } from "./services/announcer.ts";
 import { Desk } from "./services/desk.ts";
-import { Neighbours } from "./services/neighbours.ts";
+import { Outside } from "./services/outside.ts";
 import type { AgentSettings } from "./settings.ts";
 
 export interface HostAgentOptions {
@@ -44,6 +37,8 @@ export interface HostAgentOptions {
   /** Names of the physical networks that this host has; absent: none is said. */
   readonly physicalNetworks?: readonly string[];
   readonly datapath: Datapath;
+  /** How it sees which other hosts can be reached; absent: none is ever away. */
+  readonly peerWatch?: Pick<PeerWatch, "watch">;
   readonly datapathType?: DatapathType;
   readonly dial: Dial;
   /** The file of the cached snapshot. */
@@ -104,10 +99,7 @@ export class HostAgent {
   readonly #installer: Installer<Moment>;
   readonly #desk: Desk;
   readonly #advertiser: Advertiser;
-  readonly #announcer: Announcer;
-  readonly #neighbours: Neighbours;
-  /** Addresses that came to this host and are not in force yet. */
-  #come: readonly Owned[] = [];
+  readonly #outside: Outside;
   readonly #drift: Counter;
   readonly #drops: DropWatch;
   readonly #connections: ConnectionWatch;
@@ -166,7 +158,7 @@ export class HostAgent {
         revision: this.#copy.revision,
         stream: this.#broughtBy,
         plugged: plugged(this.#engine.view, host.name),
-        come: this.#taken(),
+        come: this.#outside.taken(),
         at: clock.monotonic(),
       }),
       inForce: (moment) => this.#inForce(moment),
@@ -178,16 +170,16 @@ export class HostAgent {
     });
     const { dhcpLeaseTime, dhcpDomain } = settings;
     const served = { view: this.#engine.view, datapath, clock, log: log.child("services"), metrics };
-    const outside = { ...served, hostName: host.name };
-    this.#announcer = new Announcer(outside);
-    this.#neighbours = new Neighbours({
-      ...outside,
-      owns: (net, address) => this.#announcer.owns(net, address),
+    this.#outside = new Outside({
+      ...served,
+      hostName: host.name,
+      watch: options.peerWatch,
       learned: (changes) => this.#pushed(this.#engine.apply(changes, this.#engine.revision)),
     });
     this.#desk = new Desk({
-      ...outside,
-      neighbours: this.#neighbours,
+      ...served,
+      hostName: host.name,
+      neighbours: this.#outside.neighbours,
       dhcp: { leaseTime: dhcpLeaseTime, ...(dhcpDomain === "" ? {} : { domainName: dhcpDomain }) },
     });
     this.#advertiser = new Advertiser({ ...served, hostName: host.name, random: options.random ?? Math.random });
@@ -204,7 +196,16 @@ export class HostAgent {
       help: "Time from a change of the wanted rows to their being in force",
       buckets: secondsBuckets,
     });
-    this.#measure();
+    measureAgent(metrics, {
+      engine: this.#engine,
+      objects: () => this.#copy.size,
+      revision: () => this.#copy.revision ?? 0,
+      inForce: () => this.#told?.revision ?? 0,
+      connected: () => this.#client.up,
+      switchHere: isHere,
+      quarantined: () => this.#derived().quarantined.length,
+      faulty: () => this.#faults.size,
+    });
   }
 
   /** Starts an agent and resolves when its cache is read and its switch was tried; the server is not waited for. */
@@ -293,8 +294,7 @@ export class HostAgent {
   async close(): Promise<void> {
     for (const timer of this.#timers) timer.cancel();
     this.#advertiser.close();
-    this.#announcer.close();
-    this.#neighbours.close();
+    this.#outside.close();
     this.#client.close();
     await Promise.all([this.#drops.close(), this.#connections.close()]);
     await this.#installer.settled();
@@ -368,7 +368,7 @@ export class HostAgent {
     this.#desk.keepOnly(now);
     this.#pushed(this.#engine.apply(changes, this.#engine.revision));
     this.#looked = true;
-    this.#neighbours.again();
+    this.#outside.plugged();
     this.#begin();
   }
 
@@ -377,23 +377,16 @@ export class HostAgent {
     for (const { id, contributions } of delta.conflicts) {
       log.warn("objects contradict each other", { row: id, of: contributions.map(({ origin }) => origin.key) });
     }
-    this.#come = [...this.#come, ...this.#announcer.changed(delta)];
+    // Before its rows can be in force.
+    this.#outside.changed(delta);
     this.#installer.push(delta);
-    this.#neighbours.changed(delta);
     this.#advertiser.changed();
     this.#changed();
   }
 
-  /** What has come, once. */
-  #taken(): readonly Owned[] {
-    const come = this.#come;
-    this.#come = [];
-    return come;
-  }
-
   #inForce(moment: Moment): void {
     this.#told = moment;
-    this.#announcer.announce(moment.come);
+    this.#outside.announce(moment.come);
     this.#installTime.observe((this.#options.clock.monotonic() - moment.at) / 1000);
     if (moment.revision !== undefined && moment.stream === this.#streams) this.#client.acknowledge(moment.revision);
     this.#tell();
@@ -447,30 +440,5 @@ export class HostAgent {
 
   #changed(): void {
     for (const watcher of this.#watchers) watcher();
-  }
-
-  #measure(): void {
-    const { metrics } = this.#options;
-    const gauge = (name: string, help: string, read: () => number): Gauge => metrics.gauge({ name, help, read });
-    gauge("rows", "Rows wanted on the switch", () => this.#engine.sizes.rows);
-    gauge("objects", "Objects of intent in this host's view", () => this.#copy.size);
-    gauge("revision", "Revision of this host's view", () => this.#copy.revision ?? 0);
-    gauge("in_force_revision", "Revision in force on the switch", () => this.#told?.revision ?? 0);
-    gauge("connected", "1: the stream to the server is open", () => (this.#client.up ? 1 : 0));
-    gauge("switch_here", "1: the switch answers", () => (this.#switch === "here" ? 1 : 0));
-    gauge("quarantined", "Objects and rows that are set aside", () => this.#derived().quarantined.length);
-    gauge(
-      "faulty_ports",
-      "Ports that stay down because the switch cannot have what they need",
-      () => this.#faults.size,
-    );
-    gauge("full_recomputes", "Full recomputes of all rows", () => this.#engine.counters.fullRecomputes);
-    gauge("derivations_run", "Derivations and queries run since the start", () => {
-      const { unitsRun, queriesRun } = this.#engine.counters;
-      return unitsRun + queriesRun;
-    });
-    gauge("rows_changed", "Wanted rows that came, went or changed since the start", () => {
-      return this.#engine.counters.rowsTouched;
-    });
   }
 }

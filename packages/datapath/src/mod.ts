@@ -3,6 +3,7 @@ export * from "./datapath.ts";
 export { serviceInterface } from "./ovs/bridge.ts";
 export { OvsDatapath, type OvsDatapathOptions } from "./ovs/driver.ts";
 export { NotReady, RefusedRows, SwitchConflict, UnrenderableRows } from "./ovs/errors.ts";
+export { type Peer, PeerWatch, type PeerWatchOptions } from "./ovs/peer-watch.ts";
 export { type BridgeMappings, bridgeMappings } from "./ovs/physical.ts";
 export type { NearRule } from "./simulated/clauses.ts";
 export { SimulatedDatapath, type SimulatedDatapathOptions } from "./simulated/datapath.ts";

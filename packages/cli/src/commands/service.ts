@@ -94,7 +94,7 @@ export async function serverRun(given: Given, start: ServerStart): Promise<numbe
 /** Runs the agent; resolves when it has been told to end. Forwarding goes on after it. Throws ConfigInvalid, ConfigUnreadable, NotJoined. */
 export async function agentRun(given: Given): Promise<number> {
   const { agentSettingsOf, startAgent } = await import("@selvage/agent");
-  const { bridgeMappings: networksOf, OvsDatapath } = await import("@selvage/datapath");
+  const { bridgeMappings: networksOf, OvsDatapath, PeerWatch } = await import("@selvage/datapath");
   const { openLog, readConfig } = await import("../config/parts.ts");
   const { underItsSetting } = await import("../config/system-errors.ts");
   const { agentPart } = await import("../config/agent.ts");
@@ -104,10 +104,13 @@ export async function agentRun(given: Given): Promise<number> {
   const log = await openLog("agent", config.log, warnings);
   const placed = { database, bridge, datapathType, bridgeMappings, tunnelIp };
   const datapath = new OvsDatapath({ ...placed, log: log.child("datapath") });
+  const physicalNetworks = [...networksOf(bridgeMappings).keys()];
+  const peerWatch = new PeerWatch({ database, bridge, tunnelIp, log: log.child("datapath") });
   const agent = await startAgent({
     dataDir: data,
     tunnelIp,
-    physicalNetworks: [...networksOf(bridgeMappings).keys()],
+    physicalNetworks,
+    ...(physicalNetworks.length === 0 ? {} : { peerWatch }),
     datapath,
     ...(datapathType === "system" || datapathType === "netdev" ? { datapathType } : {}),
     settings: agentSettingsOf(config),
@@ -117,7 +120,7 @@ export async function agentRun(given: Given): Promise<number> {
     throw underItsSetting(cause, { data, healthPort }, read);
   });
   await askedToEnd();
-  await agent.close();
+  await Promise.all([agent.close(), peerWatch.close()]);
   log.info("ended; the switch forwards on");
   return Exit.ok;
 }
