@@ -92,7 +92,8 @@ export const bgpSpeakerRules: ResourceRules<typeof BgpSpeaker> = {
       if (speaker.networks.includes(network.id))
         throw fail("BgpSpeakerNetworkBindingError", { network_id: id, bgp_speaker_id: speaker.id });
       writing.transaction.put(BgpSpeaker, { ...speaker, networks: [...speaker.networks, network.id] });
-      settleHostGateways(writing, network.id);
+      if (settleHostGateways(writing, network.id).length > 0)
+        throw fail("IpAddressGenerationFailure", { net_id: network.id });
     }),
     action("remove_gateway_network", "network_id", (writing, speaker, id) => {
       if (!speaker.networks.includes(id))

@@ -2,7 +2,6 @@
  * The addresses of hosts on external networks by which some speaker announces (Neutron's `network:floatingip_agent_gateway` of distributed routers): each host with
  * the wire has a port there while a speaker is bound to the network. Whatever changes that calls here, in its own transaction.
  */
-import { fail, isError } from "@selvage/base";
 import {
   BgpSpeaker,
   type FixedIp,
@@ -18,6 +17,7 @@ import {
   type Subnet as SubnetObject,
 } from "@selvage/model";
 import { pickAddress, pickMac } from "../allocate.ts";
+import type { Transaction } from "../transaction.ts";
 import { nobodys } from "./gateway.ts";
 import type { Writing } from "./rules.ts";
 import { putPort, removePort } from "./security-group-sets.ts";
@@ -35,36 +35,26 @@ function wantedHosts({ transaction: { view } }: Making, network: NetworkObject):
   return view.by(Host.index.physical, physical);
 }
 
-/** Called when a speaker, a subnet or what the network is has changed. Throws IpAddressGenerationFailure when there is no address left for a host. */
-export function settleHostGateways(making: Making, networkId: string): void {
+/** Called when a speaker, a subnet or what the network is has changed. Gives the names of hosts for which an address is lacking, of one family or both: of that they announce nothing. */
+export function settleHostGateways(making: Making, networkId: string): readonly string[] {
   const { view } = making.transaction;
   const network = view.get(Network, networkId);
   const wanted = network === undefined ? [] : wantedHosts(making, network);
   const staying = new Set(wanted.map(({ id }) => id));
   for (const gateway of view.by(HostGateway.index.network_id, networkId))
     if (!staying.has(gateway.host_id)) take(making, gateway);
-  if (network !== undefined) for (const host of wanted) give(making, network, host);
+  if (network === undefined) return [];
+  return wanted.filter((host) => !give(making, network, host)).map(({ name }) => name);
 }
 
-/**
- * Called when a host came, or said which physical networks it has. Of networks that have no address left it gets none, and announces nothing by them: it comes
- * up all the same. Gives the names of those networks.
- */
+/** Called when a host came, or said which physical networks it has. Gives the names of those networks that lack an address for it. */
 export function settleHostOutside(making: Making, host: HostObject): readonly string[] {
   const { view } = making.transaction;
   const networks = host.physical_networks.flatMap((name) => view.by(Network.index.physical, name));
   for (const gateway of view.by(HostGateway.index.host_id, host.id))
     if (!networks.some(({ id }) => id === gateway.network_id)) take(making, gateway);
-  return networks.flatMap((network) => {
-    if (!wantedHosts(making, network).some(({ id }) => id === host.id)) return [];
-    try {
-      give(making, network, host);
-      return [];
-    } catch (error) {
-      if (!isError(error, "IpAddressGenerationFailure")) throw error;
-      return [network.name];
-    }
-  });
+  const wanted = networks.filter((network) => wantedHosts(making, network).some(({ id }) => id === host.id));
+  return wanted.filter((network) => !give(making, network, host)).map(({ name }) => name);
 }
 
 /** Takes a host's addresses away, before it goes. */
@@ -78,25 +68,25 @@ function take({ transaction }: Making, gateway: HostGatewayObject): void {
   if (port !== undefined) removePort(transaction, port);
 }
 
-/** Gives a host an address of each family of which the network has subnets and it has none. */
-function give(making: Making, network: NetworkObject, host: HostObject): void {
+/** Gives a host an address of each family of which the network has subnets and it has none. Says whether it has all of them now. */
+function give(making: Making, network: NetworkObject, host: HostObject): boolean {
   const { transaction, settings } = making;
   const { view } = transaction;
   const [known] = view.by(HostGateway.index.place, keyOf(network.id, host.id));
   const port = known === undefined ? undefined : view.get(Port, known.port_id);
   const held = port?.fixed_ips ?? [];
-  const added = missing(making, network, held);
+  const { found, isWhole } = lacking(making, network, held);
+  const fixed_ips = [...held, ...found];
+  const addresses = fixed_ips.map(({ ip_address }) => ip_address);
+  if (found.length === 0) return isWhole;
   if (known !== undefined && port !== undefined) {
-    if (added.length === 0) return;
-    const fixed_ips = [...held, ...added];
     putPort(transaction, { ...port, fixed_ips });
-    transaction.put(HostGateway, { ...known, addresses: addressesOf(fixed_ips) });
-    return;
+    transaction.put(HostGateway, { ...known, addresses });
+    return isWhole;
   }
-  if (added.length === 0) return;
   const made = putPort(transaction, {
     ...nobodys(making, network, pickMac(transaction, network.id, settings.macPrefix)),
-    fixed_ips: added,
+    fixed_ips,
     device_id: host.id,
     device_owner: hostGatewayOwner,
   });
@@ -105,27 +95,27 @@ function give(making: Making, network: NetworkObject, host: HostObject): void {
     network_id: network.id,
     host_id: host.id,
     port_id: made.id,
-    addresses: addressesOf(added),
+    addresses,
   });
+  return isWhole;
 }
 
-const addressesOf = (fixedIps: readonly FixedIp[]): readonly string[] => fixedIps.map(({ ip_address }) => ip_address);
-
-function missing(making: Making, network: NetworkObject, held: readonly FixedIp[]): readonly FixedIp[] {
-  const { view } = making.transaction;
-  const subnets = view.by(Subnet.index.network_id, network.id);
-  const versionOf = ({ subnet_id }: FixedIp) => subnets.find(({ id }) => id === subnet_id)?.ip_version;
-  const has = new Set(held.map(versionOf));
-  return ([4, 6] as const).flatMap((version) => {
-    const family = subnets.filter((subnet) => subnet.ip_version === version);
-    return family.length === 0 || has.has(version) ? [] : [firstFree(making, network, family)];
-  });
+/** Free addresses of the families that are lacking, and whether there is one for each. */
+function lacking({ transaction }: Making, network: NetworkObject, held: readonly FixedIp[]) {
+  const subnets = transaction.view.by(Subnet.index.network_id, network.id);
+  const has = new Set(held.map(({ subnet_id }) => subnets.find(({ id }) => id === subnet_id)?.ip_version));
+  const families = ([4, 6] as const)
+    .filter((version) => !has.has(version))
+    .map((version) => subnets.filter((subnet) => subnet.ip_version === version))
+    .filter((family) => family.length > 0);
+  const found = families.flatMap((family) => firstFree(transaction, family));
+  return { found, isWhole: found.length === families.length };
 }
 
-function firstFree({ transaction }: Making, network: NetworkObject, subnets: readonly SubnetObject[]): FixedIp {
+function firstFree(transaction: Transaction, subnets: readonly SubnetObject[]): readonly FixedIp[] {
   for (const subnet of subnets) {
-    const ip = pickAddress(transaction, subnet, new Set());
-    if (ip !== undefined) return { subnet_id: subnet.id, ip_address: ip };
+    const ip = pickAddress(transaction, subnet);
+    if (ip !== undefined) return [{ subnet_id: subnet.id, ip_address: ip }];
   }
-  throw fail("IpAddressGenerationFailure", { net_id: network.id });
+  return [];
 }
