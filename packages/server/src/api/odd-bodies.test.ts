@@ -34,11 +34,24 @@ test("whatever a field, an action or a body holds, the answer says what is wrong
   const group = await made("security-groups", { security_group: { name: "g" } });
   const external = await made("networks", { network: { "router:external": true } });
   await made("subnets", { subnet: { network_id: external.id, ip_version: 4, cidr: "203.0.113.0/24" } });
+  const six = await made("address-scopes", { address_scope: { name: "six", ip_version: 6 } });
+  const pool = await made("subnetpools", {
+    subnetpool: { name: "six", prefixes: ["2001:db8::/32"], default_prefixlen: 64, address_scope_id: six.id },
+  });
+  const pooled = (network_id: unknown) => ({ subnet: { network_id, ip_version: 6, subnetpool_id: pool.id } });
+  await made("subnets", pooled(external.id));
+  const inside = await made("networks", { network: {} });
+  const subnet = await made("subnets", pooled(inside.id));
+  const machine = await made("ports", { port: { network_id: inside.id } });
+  const gateway = { external_gateway_info: { network_id: external.id }, enable_ndp_proxy: true };
+  const speaking = await made("routers", { router: gateway });
+  await admin.put(`/v2.0/routers/${speaking.id}/add_router_interface`, { subnet_id: subnet.id });
   const bases: Readonly<Record<string, Json>> = {
     network: {},
     subnet: { network_id: network.id, ip_version: 4, cidr: "10.0.0.0/24" },
     port: { network_id: network.id, fixed_ips: [] },
     router: {},
+    ndp_proxy: { router_id: speaking.id, port_id: machine.id },
     floatingip: { floating_network_id: external.id },
     security_group: { name: "g" },
     security_group_rule: { security_group_id: group.id, direction: "ingress", protocol: "47" },

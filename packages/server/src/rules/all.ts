@@ -6,6 +6,7 @@ import { bgpPeerRules } from "./bgp-peer.ts";
 import { bgpSpeakerRules } from "./bgp-speaker.ts";
 import { floatingIpRules } from "./floating-ip.ts";
 import { ipAvailabilityRules } from "./ip-availability.ts";
+import { ndpProxyRules } from "./ndp-proxy.ts";
 import { networkRules } from "./network.ts";
 import { portRules } from "./port.ts";
 import { portForwardingRules } from "./port-forwarding.ts";
@@ -34,6 +35,7 @@ const ownRules = [
   addressGroupRules,
   routerRules,
   floatingIpRules,
+  ndpProxyRules,
   bgpSpeakerRules,
   bgpPeerRules,
   agentRules,

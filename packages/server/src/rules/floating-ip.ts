@@ -20,6 +20,7 @@ import { pickMac } from "../allocate.ts";
 import { anyOf, isAdmin, member, reader } from "../api/policy.ts";
 import { addresses, anyAddress, type WantedIp } from "./fixed-ips.ts";
 import { nobodys } from "./gateway.ts";
+import { unspoken } from "./ndp-proxy.ts";
 import { visibleNetwork } from "./network.ts";
 import { forwardingsOf, shownIn } from "./port-forwarding.ts";
 import { type ResourceRules, taggedOf, type Values, type World, type Writing } from "./rules.ts";
@@ -223,6 +224,7 @@ export function leaveOutside(
   left: ReadonlySet<string>,
 ): void {
   const { view } = transaction;
+  unspoken({ transaction }, port, left);
   for (const floating of view.by(FloatingIp.index.port_id, port.id)) {
     if (floating.fixed_ip_address !== null && left.has(floating.fixed_ip_address)) continue;
     transaction.put(FloatingIp, { ...floating, router_id: null, port_id: null, fixed_ip_address: null });

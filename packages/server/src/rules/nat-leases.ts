@@ -41,7 +41,7 @@ const networksOf = (view: View, routerId: string): readonly string[] => [
 
 const hostNamed = (view: View, name: string): Host | undefined => view.by(Host.index.name, name)[0];
 
-/** Called when a port changed its host, came or went. Costs what the network's routers have of interfaces. */
+/** Called when a port changed its host, came or went. The first and the last of a network on a host cost what the network's routers have of interfaces. */
 export function settlePort(
   transaction: Transaction,
   before: PortObject | undefined,
@@ -49,7 +49,11 @@ export function settlePort(
 ): void {
   const [from, to] = [before?.["binding:host_id"] ?? "", after?.["binding:host_id"] ?? ""];
   const networkId = (after ?? before)?.network_id ?? "";
-  if (from !== to) for (const name of [from, to]) if (name !== "") settleHost(transaction, networkId, name);
+  const here = (name: string): number => transaction.view.count(Port.index.networkHost, keyOf(networkId, name));
+  if (from !== to) {
+    if (from !== "" && here(from) === 0) settleHost(transaction, networkId, from);
+    if (to !== "" && here(to) === 1) settleHost(transaction, networkId, to);
+  }
   if (before !== undefined && after !== undefined && sameStanding(before, after)) return;
   const routers = new Set([before, after].flatMap((port) => [port?.router_id ?? [], port?.gateway_of ?? []].flat()));
   for (const routerId of routers) settleRouter(transaction, routerId);

@@ -32,6 +32,7 @@ import { invalidValue } from "../api/body.ts";
 import { anyOf, type Caller, isAdmin, member, reader } from "../api/policy.ts";
 import { clearGateway, gatewayInfo, gatewayOf, setGateway, wantsSnat } from "./gateway.ts";
 import { settleRouter } from "./nat-leases.ts";
+import { checkSpeaks, checkStillSpeaks, checkUnspoken } from "./ndp-proxy.ts";
 import { seesNetwork } from "./network.ts";
 import { type ActionReply, type ResourceRules, taggedOf, type Values, type Writing } from "./rules.ts";
 import { putPort, removePort } from "./security-group-sets.ts";
@@ -86,7 +87,9 @@ export const routerRules: ResourceRules<typeof Router> = {
       key: pickRouterKey(writing.transaction),
     });
     setGateway(writing, router, info, () => undefined);
-    return router;
+    if (values.enable_ndp_proxy !== true) return router;
+    checkSpeaks(writing.transaction.view, router.id);
+    return writing.transaction.put(Router, { ...router, enable_ndp_proxy: true });
   },
   update: (writing, before, values) => {
     const { view } = writing.transaction;
@@ -103,6 +106,8 @@ export const routerRules: ResourceRules<typeof Router> = {
       enable_snat: isSet ? wantsSnat(info) : before.enable_snat,
       routes: routes === undefined ? before.routes : checkedRoutes(view, before, routes),
     });
+    if (router.enable_ndp_proxy && !before.enable_ndp_proxy) checkSpeaks(view, router.id);
+    checkStillSpeaks(view, before, router);
     if (router.enable_snat !== before.enable_snat) settleRouter(writing.transaction, router.id);
     return router;
   },
@@ -396,6 +401,7 @@ function removeInterface(
       .by(FloatingIp.index.router_id, router.id)
       .some((floating) => standsFor(view, floating).some((address) => contains(subnet, address)));
     if (isOutside) throw fail("RouterInterfaceInUseByFloatingIP", { router_id: router.id, subnet_id: subnet.id });
+    checkUnspoken(view, router.id, subnet.id);
     const needed = router.routes.some((route) => contains(subnet, route.nexthop));
     if (needed) throw fail("RouterInterfaceInUseByRoute", { router_id: router.id, subnet_id: subnet.id });
   }
