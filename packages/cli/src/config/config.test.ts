@@ -51,7 +51,13 @@ test("an empty file makes a server with its own defaults, on the loopback addres
     ["127.0.0.1", 9696, "/var/lib/selvage", "", "fa:16:3e"],
   );
   assert.deepEqual(agentSettingsOf(await ofAgent("tunnelIp: 192.0.2.1")), defaultAgentSettings);
-  assert.deepEqual(defaultAgentSettings, { auditInterval: 60_000, dhcpLeaseTime: 86_400, dhcpDomain: "" });
+  assert.deepEqual(defaultAgentSettings, {
+    auditInterval: 60_000,
+    dhcpLeaseTime: 86_400,
+    dhcpDomain: "",
+    dnsServers: "",
+    metadata: "port",
+  });
 });
 
 test("what the file says reaches the settings, flags win over it, 0 is a value", async () => {
