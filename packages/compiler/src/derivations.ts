@@ -9,6 +9,7 @@ import { floating } from "./apps/floating.ts";
 import { flood } from "./apps/flood.ts";
 import { gateways } from "./apps/gateways.ts";
 import { guard } from "./apps/guard.ts";
+import { hostGateways } from "./apps/host-gateways.ts";
 import { metadata } from "./apps/metadata.ts";
 import { neighbours } from "./apps/neighbours.ts";
 import { physical } from "./apps/physical.ts";
@@ -33,6 +34,7 @@ export const apps: readonly App[] = Object.freeze([
   physical,
   gateways,
   floating,
+  hostGateways,
   sourceNat,
 ]);
 
