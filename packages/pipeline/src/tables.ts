@@ -26,7 +26,7 @@ import {
   table,
   tunnel,
 } from "./table.ts";
-import { serviceAddresses, serviceIngress } from "./tables-services.ts";
+import { serviceAddresses } from "./tables-services.ts";
 
 export const Classify = table({
   number: 0,
@@ -47,10 +47,7 @@ export const Classify = table({
     physical: action([goto("provider_in")]),
   },
   miss: [drop("port-not-bound")],
-  constants: [
-    { key: { ingress: fabricIngress }, action: "fabric" },
-    { key: { ingress: serviceIngress }, action: "service" },
-  ],
+  constants: [{ key: { ingress: fabricIngress }, action: "fabric" }],
 });
 
 export const GuardMac = table({

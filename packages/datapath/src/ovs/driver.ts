@@ -3,7 +3,7 @@ import { setImmediate } from "node:timers/promises";
 import { backoffDelay, type Clock, type Log, type ReasonCode, realClock, silentLog, type Timer } from "@selvage/base";
 import type { Delta } from "@selvage/model";
 import { type Address, act, type FlowRemoved, Port, packetOut } from "@selvage/openflow";
-import { fabricIngress, type Program, type Row, selvageProgram, serviceIngress, vxlanIngress } from "@selvage/pipeline";
+import { fabricIngress, type Program, type Row, selvageProgram, vxlanIngress } from "@selvage/pipeline";
 import type { Adoption, Datapath, DatapathEvents, InstalledRow } from "../datapath.ts";
 import { planAdoption } from "./adoption.ts";
 import { pluggedIn } from "./bridge.ts";
@@ -261,8 +261,7 @@ export class OvsDatapath implements Datapath {
     if (changed.size === 0) return;
     this.#ports = ports;
     this.#inTurn(() => this.#moveTo(session, ports)).catch((error: Error) => this.#failedToMove(session, error));
-    if ([...changed].some((name) => ![fabricIngress, vxlanIngress, serviceIngress].includes(name)))
-      this.#tellAttachments();
+    if ([...changed].some((name) => name !== fabricIngress && name !== vxlanIngress)) this.#tellAttachments();
   }
 
   /** Has the bridge's own interfaces made that rows name; gives whether that was so. */

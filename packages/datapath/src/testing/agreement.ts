@@ -9,6 +9,8 @@ import {
   RouterSolicitation,
   type Row,
   row,
+  serviceAddresses,
+  serviceMac,
 } from "@selvage/pipeline";
 import fc from "fast-check";
 import { assertConversations } from "./agreement-conversations.ts";
@@ -42,6 +44,8 @@ const ports: readonly TestPort[] = [
   testPort(8, vxlanNet, 1),
   testPort(9, vxlanNet, 1),
 ];
+/** Of the host's services: nobody here has a row that lets it ask them. */
+const service = serviceAddresses.metadata;
 /** A MAC that several ports may have, by an address pair of each. */
 const sharedMac = "02:00:00:00:00:55";
 /** Sends what it likes. */
@@ -60,6 +64,7 @@ const kinds = [
   "dhcp",
   "dhcp6",
   "rs",
+  "service",
   "other",
 ] as const;
 
@@ -117,6 +122,7 @@ function frameOf(shot: Shot, mark: number): Uint8Array {
     dhcp: () => dhcpDiscover(from.mac, mark),
     dhcp6: () => dhcp6Solicit(from, from.ip6, mark),
     rs: () => routerSolicitation(from),
+    service: () => udp(version, from, { mac: serviceMac, ip4: service[4], ip6: service[6] }, mark),
     other: () => otherThanIp(udp(version, from, to, mark)),
   };
   const frame = made[kind]();

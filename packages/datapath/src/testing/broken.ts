@@ -22,6 +22,7 @@ import type { TunnelHeader } from "../simulated/packet.ts";
 import { actionsOf, type BrokenDatapath, type Delta, driver, executor } from "./broken-kinds.ts";
 import { brokenPolicies } from "./broken-policies.ts";
 import { brokenRouters } from "./broken-routers.ts";
+import { brokenServices } from "./broken-services.ts";
 import { testMtu } from "./topology.ts";
 
 const floodOnce = "a flooded frame goes once to each other port of the network, here and there, and never back";
@@ -427,4 +428,5 @@ export const brokenDatapaths: readonly BrokenDatapath[] = [
   ),
   ...brokenPolicies,
   ...brokenRouters,
+  ...brokenServices,
 ];

@@ -11,6 +11,7 @@ import { physicalChecks } from "./physical-checks.ts";
 import { policyChecks } from "./policy-checks.ts";
 import { routerChecks } from "./router-checks.ts";
 import { rowChecks } from "./row-checks.ts";
+import { serviceChecks } from "./service-checks.ts";
 
 /** Every check, of every datapath. */
 export const datapathChecks: readonly Check[] = [
@@ -20,6 +21,7 @@ export const datapathChecks: readonly Check[] = [
   ...connectionChecks,
   ...routerChecks,
   ...limitChecks,
+  ...serviceChecks,
   ...physicalChecks,
   ...natChecks,
   ...lifecycleChecks,
