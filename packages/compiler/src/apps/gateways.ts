@@ -89,7 +89,8 @@ export const gateways = app("gateways", written, (here) => [
         const at = { vrf, ...destination(alone(address)) };
         return [
           row(RouterIn, { ...at, ...echoRequest[version] }, version === 4 ? "echo4" : "echo6", {}, "echo"),
-          row(RouterIn, at, "closed", {}, "own"),
+          // Ports of an address that is shared are machines': what answers one of them from inside goes out and comes back.
+          ...(version === 4 && router.enable_snat ? [] : [row(RouterIn, at, "closed", {}, "own")]),
         ];
       }),
       ...subnets.flatMap(({ id, cidr, gateway_ip }) => {

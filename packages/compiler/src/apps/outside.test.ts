@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { arpRequest, icmpError, ping, type Speaker, tcp, udpBetween } from "@selvage/datapath/testing";
-import { PeerDown } from "@selvage/model";
-import { makePeerDown, put, remove, testId } from "@selvage/model/testing";
+import { LearnedNeighbour, PeerDown } from "@selvage/model";
+import { makeLearnedNeighbour, makePeerDown, put, remove, testId } from "@selvage/model/testing";
 import { decode, type Packet, TcpFlag } from "@selvage/packet";
 import { fabric, type Journey, type TestFabric } from "../testing/fabric.ts";
 import { net, routedNet } from "../testing/intent.ts";
@@ -50,6 +50,12 @@ async function outside(network: Parameters<typeof externalChanges>[0] = {}): Pro
   assert.ok(office !== undefined);
   return { world, router, office, send };
 }
+
+/** The host that speaks for the router's address. */
+const ownerOf = ({ send }: World): string => {
+  const { frames } = send(arpRequest(upstream, gatewayOf(1).ip4));
+  return read(frames[0]).arp?.sha === macOfHost("h1") ? "h1" : "h2";
+};
 
 /** To somebody outside, by the router. */
 const away = ({ office }: Pick<World, "office">): Speaker => ({ ...stranger, mac: office.mac });
@@ -250,6 +256,30 @@ test("a machine reaches another's floating address, on its own host and on anoth
   assert.deepEqual([read(near.frames[0]).ipv4?.src, read(near.frames[0]).ipv4?.dst], [floatingAddress(1), b.ip4]);
   const far = world.send("a", tcp(4, a, { ...away(at), ip4: floatingAddress(3) }, { src: 1, dst: 2 }));
   assert.deepEqual([far.drops, far.punts.map(({ kind }) => kind)], [["neighbour-unresolved"], ["neighbour"]]);
+});
+
+test("a machine without a floating address reaches another's, and is answered", async () => {
+  const at = await outside();
+  const { world, router } = at;
+  const [a, b] = [world.machine("a"), world.machine("b")];
+  world.change([leaseChange(router, "h1", 1024), floatingChange(2, router, b)]);
+  for (const { name } of world.hosts) {
+    const known = [gatewayOf(1).ip4, floatingAddress(2)].map((address) => makeLearnedNeighbour({ address }));
+    const owner = (address: string) => (address === floatingAddress(2) ? "h1" : ownerOf(at));
+    const met = known.map((each) => put(LearnedNeighbour, { ...each, mac: macOfHost(owner(each.address)) }));
+    world.learn(
+      name,
+      met.filter(({ object }) => (object as LearnedNeighbour).mac !== macOfHost(name)),
+    );
+  }
+  const come = world.send("a", tcp(4, a, { ...away(at), ip4: floatingAddress(2) }, { src: 7, dst: 80 }));
+  assert.deepEqual([come.delivered, come.drops], [["b"], []]);
+  const { ipv4, tcp: segment } = read(come.frames[0]);
+  assert.equal(ipv4?.src, gatewayOf(1).ip4);
+  const answer = { src: 80, dst: segment?.src ?? 0, flags: TcpFlag.syn | TcpFlag.ack };
+  const back = world.send("b", tcp(4, b, { ...away(at), ip4: gatewayOf(1).ip4 }, answer));
+  assert.deepEqual([back.delivered, back.drops], [["a"], []]);
+  assert.deepEqual([read(back.frames[0]).ipv4?.src, read(back.frames[0]).tcp?.dst], [floatingAddress(2), 7]);
 });
 
 test("IPv6 leaves as it is and comes in by prefix, from whichever host, to the machine's", async () => {
