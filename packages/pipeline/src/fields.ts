@@ -179,6 +179,9 @@ export const vxlanIngress = "fabric-vxlan";
 /** The `ingress` of a packet that came from a physical network, and the interface that leads to it. */
 export const physicalName = (network: string): string => `physical:${network}`;
 
+/** The `ingress` of a packet from the tunnel on which this host's switch and another's watch each other, by the other's id. */
+export const peerName = (hostId: string): string => `peer:${hostId}`;
+
 /** The key of the host that a physical network is: whoever is on it and on none of ours. */
 export const physicalHost = 0xffffff;
 

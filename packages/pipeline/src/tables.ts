@@ -45,6 +45,8 @@ export const Classify = table({
     fabric: action([goto("tunnel_source")]),
     service: action([goto("service_in")]),
     physical: action([goto("provider_in")]),
+    /** The switches' own signs of life to each other. */
+    watch: action([absorb()]),
   },
   miss: [drop("port-not-bound")],
   constants: [{ key: { ingress: fabricIngress }, action: "fabric" }],

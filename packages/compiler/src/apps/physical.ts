@@ -1,5 +1,5 @@
 /** Networks that stand on physical ones (flat and VLAN): where this host's switch has the wire, what comes by it and goes by it, and who was met there. */
-import { derive, deriveKey, LearnedNeighbour, linkLocalOf, macOf, Network, Port, textOfIp } from "@selvage/model";
+import { derive, deriveKey, Host, LearnedNeighbour, linkLocalOf, macOf, Network, Port, textOfIp } from "@selvage/model";
 import {
   ArpAnswer,
   Classify,
@@ -16,6 +16,7 @@ import {
   PhysicalReply,
   ProviderIn,
   ProviderOut,
+  peerName,
   physicalHost,
   physicalName,
   row,
@@ -63,6 +64,13 @@ export const physical = app("physical", written, (here) => [
       row(FromPhysical, { net, ...asked, ndTarget: textOfIp(linkLocalOf(macOf(mac))) }, "nd", {}, "question"),
       row(FromPhysical, { net, ethDst: mac }, "take", {}, "here"),
     ];
+  }),
+  /** Hosts with a wire to the same network watch each other. */
+  derive("peer", Host, (host, view) => {
+    const [own] = view.by(Host.index.name, here.name);
+    const isPeer =
+      host.name !== here.name && host.physical_networks.some((name) => own?.physical_networks.includes(name));
+    return isPeer ? [row(Classify, { ingress: peerName(host.id) }, "watch")] : [];
   }),
   /** Whoever is not here is there, wire or no wire. */
   derive("elsewhere", Network, (network, view) => {

@@ -14,7 +14,7 @@ import {
   type Row,
   update,
 } from "@selvage/ovsdb";
-import { physicalName, serviceIngress } from "@selvage/pipeline";
+import { peerName, physicalName, serviceIngress } from "@selvage/pipeline";
 import type { AttachedInterface } from "../datapath.ts";
 import { SwitchConflict } from "./errors.ts";
 import { type BridgeMappings, configurePhysical, physicalWays } from "./physical.ts";
@@ -105,6 +105,9 @@ function vxlanIn(replica: Replica, { bridge, tunnel }: BridgePlan): Row<typeof I
       [undefined, tunnel.localIp].includes(options.get("local_ip")),
   );
 }
+
+/** What the tunnels bear on which this switch and another's watch each other: the other host's id. */
+export const peerOwner = "selvage-peer";
 
 /** Name of the interface by which the host's services are reached: the switch makes it, and who keeps the services takes it into their namespace. */
 export const serviceInterface = "selvage-svc0";
@@ -249,6 +252,8 @@ export function pluggedIn(replica: Replica, plan: BridgePlan): Plugged {
     const works = ofport !== null && ofport > 0;
     if (works && name === tunnel?.name) tunnelNumber = ofport;
     if (works && name === serviceInterface) ways.set(serviceIngress, ofport);
+    const peer = external_ids.get(peerOwner);
+    if (works && peer !== undefined) ways.set(peerName(peer), ofport);
     const port = external_ids.get("iface-id");
     if (port === undefined || port === "") continue;
     const other = best.get(port);

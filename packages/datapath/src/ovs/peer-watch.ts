@@ -19,6 +19,8 @@ import {
   update,
 } from "@selvage/ovsdb";
 
+import { peerOwner } from "./bridge.ts";
+
 /** Another host, and where its tunnels end. */
 export interface Peer {
   readonly id: string;
@@ -42,7 +44,6 @@ export const betweenSigns = 200;
 const grace = 5_000;
 /** The key of the tunnels on which nothing is sent but signs of life; no network has it. */
 const watchKey = 0xffffff;
-const owner = "selvage-peer";
 const backoff = { base: 200, cap: 5_000 };
 
 const Bridges = pick(Bridge, ["name", "ports"]);
@@ -67,7 +68,7 @@ export function configurePeers(
   if (into === undefined) return [];
   const held = new Map(
     [...replica.table(Interfaces).values()].flatMap((row) => {
-      const id = row.external_ids.get(owner);
+      const id = row.external_ids.get(peerOwner);
       return id === undefined ? [] : [[id, row] as const];
     }),
   );
@@ -89,7 +90,11 @@ export function configurePeers(
     }
     const name = nameOf(id);
     operations.push(
-      insert(Interface, { name, type: "geneve", options, bfd, external_ids: { [owner]: id } }, `peer_interface${at}`),
+      insert(
+        Interface,
+        { name, type: "geneve", options, bfd, external_ids: { [peerOwner]: id } },
+        `peer_interface${at}`,
+      ),
       insert(Port, { name, interfaces: [named(`peer_interface${at}`)] }, `peer_port${at}`),
       mutate(Bridge, [["_uuid", "==", into._uuid]], [["ports", "insert", [named(`peer_port${at}`)]]]),
     );
@@ -101,7 +106,7 @@ export function configurePeers(
 export function peerStates(replica: Replica): ReadonlyMap<string, boolean> {
   return new Map(
     [...replica.table(Interfaces).values()].flatMap(({ external_ids, bfd_status }) => {
-      const id = external_ids.get(owner);
+      const id = external_ids.get(peerOwner);
       return id === undefined ? [] : [[id, bfd_status.get("state") === "up"] as const];
     }),
   );
