@@ -138,7 +138,7 @@ function layProgram(tree: string, architecture: Architecture): void {
 
 /** Units, settings, and what a person reads. */
 function layRest(tree: string, version: string, date: number): void {
-  for (const unit of ["selvage-server.service", "selvage-agent.service"])
+  for (const unit of ["selvage-server.service", "selvage-agent.service", "selvage-services.service"])
     copy(tree, join(PACKAGING, "systemd", unit), `lib/systemd/system/${unit}`, 0o644);
   for (const file of ["server.yaml", "agent.yaml"])
     copy(tree, join(PACKAGING, "etc", file), `etc/selvage/${file}`, 0o644);

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 
 const folder = join(import.meta.dirname, "../../packaging/systemd");
-const names = ["selvage-agent.service", "selvage-server.service"];
+const names = ["selvage-agent.service", "selvage-server.service", "selvage-services.service"];
 
 const analyze = spawnSync("systemd-analyze", ["--version"], { encoding: "utf8" });
 const skip = analyze.status === 0 ? false : "systemd-analyze is not installed";
@@ -42,7 +42,10 @@ test("systemd finds nothing wrong with them", { skip }, () => {
     writeFileSync(join(root, "usr/bin/selvage"), "#!/bin/sh\n", { mode: 0o755 });
     for (const name of names) {
       // Without the program in place the text itself is judged, with its path made one that is here.
-      const text = readFileSync(join(folder, name), "utf8").replace("/usr/bin/selvage", join(root, "usr/bin/selvage"));
+      const text = readFileSync(join(folder, name), "utf8").replace(
+        /(?<=ExecStart=.*)\/usr\/bin\/selvage/,
+        join(root, "usr/bin/selvage"),
+      );
       const path = join(root, "lib/systemd/system", name);
       writeFileSync(path, text);
       const { status, stderr } = spawnSync("systemd-analyze", ["verify", "--man=no", path], { encoding: "utf8" });
@@ -58,6 +61,7 @@ test("systemd counts how much each could do if it were taken over: no more than 
   for (const [name, limit] of [
     ["selvage-server.service", 20],
     ["selvage-agent.service", 30],
+    ["selvage-services.service", 55],
   ] as const) {
     const words = ["security", "--offline=true", "--no-pager", `--threshold=${limit}`, join(folder, name)];
     const { status, stdout, stderr } = spawnSync("systemd-analyze", words, { encoding: "utf8" });
@@ -65,10 +69,12 @@ test("systemd counts how much each could do if it were taken over: no more than 
   }
 });
 
-test("the server is a user of its own, the agent root without a capability; both come back, and neither starts by itself", () => {
+test("the server is a user of its own, the agent root without a capability, what keeps the services' network with those that it takes; all come back, and none starts by itself", () => {
+  const needed = "CAP_NET_ADMIN CAP_NET_BIND_SERVICE CAP_SYS_ADMIN CAP_SYS_PTRACE";
   for (const name of names) {
     const settings = unit(name);
-    assert.deepEqual(settings.get("Service.CapabilityBoundingSet"), [""], name);
+    const capabilities = name === "selvage-services.service" ? needed : "";
+    assert.deepEqual(settings.get("Service.CapabilityBoundingSet"), [capabilities], name);
     assert.deepEqual(settings.get("Service.AmbientCapabilities"), [""], name);
     assert.deepEqual(settings.get("Service.NoNewPrivileges"), ["yes"], name);
     assert.deepEqual(settings.get("Service.Restart"), ["on-failure"], name);
@@ -80,5 +86,6 @@ test("the server is a user of its own, the agent root without a capability; both
   const agent = unit("selvage-agent.service");
   assert.equal(agent.has("Service.User"), false);
   assert.match(agent.get("Unit.After")?.join(" ") ?? "", /openvswitch-switch\.service/);
-  assert.deepEqual(agent.get("Unit.ConditionPathExists"), ["/var/lib/selvage-agent/identity.json"]);
+  for (const each of [agent, unit("selvage-services.service")])
+    assert.deepEqual(each.get("Unit.ConditionPathExists"), ["/var/lib/selvage-agent/identity.json"]);
 });
