@@ -90,6 +90,8 @@ export interface Datapath {
   apply(delta: Pick<Delta<Row>, "added" | "removed" | "modified">): Promise<void>;
   /** Sends a frame out of a port's interface, or, as `physical:NAME`, to a physical network with the tag that it bears. Throws when there is none here. */
   send(port: string, frame: Uint8Array): Promise<void>;
+  /** A frame goes on in a table of the program, on a network that is told by its key, with an ingress that is no port's. Throws TypeError when there is no such table. */
+  resume(table: string, net: number, frame: Uint8Array): Promise<void>;
   installed(): Promise<readonly InstalledRow[]>;
   /** Connections that are tracked now, by the port whose they are; of ports of which the switch cannot tell, none. */
   tracked(): Promise<ReadonlyMap<string, PortConnections>>;

@@ -12,6 +12,7 @@ import {
   exact,
   goto,
   masked,
+  measure,
   optional,
   output,
   param,
@@ -90,6 +91,21 @@ export const PhysicalReply = table({
   miss: [goto("hops")],
 });
 
+/** ICMP messages that quote a packet (RFC 792): unreachable, quench, redirect, time exceeded, parameter problem. */
+const quoting = [3, 4, 5, 11, 12] as const;
+const errorConstants = (action: string) =>
+  quoting.map((icmpType) => ({
+    rank: "error",
+    key: { ethType: EthType.ipv4, ipProto: IpProto.icmp, icmpType },
+    action,
+  }));
+
+/**
+ * Bytes of a frame that surely quotes a TCP header in full: with an Ethernet header, two IPv4 headers with all their options, and an ICMP header before it.
+ * Open vSwitch 3.1 corrects a quoted checksum that is not there, and so writes behind the packet (lib/conntrack.c, `reverse_pat_packet`).
+ */
+export const quotationNeed = 14 + 60 + 8 + 60 + 20;
+
 /** To an address of a router, from whom it may reach. */
 const inward = (): readonly Step[] => [set(F.vrf, param("vrf")), set(F.scope, constant(anyScope)), goto("route")];
 
@@ -119,7 +135,7 @@ export const ExtIn = table({
   name: "ext_in",
   text: "What comes in from an external network: to a floating address, a forwarded port, a tenant's own prefix, or to an address of a router, whose leased ports say which host knows the connection.",
   scheme: "ranked",
-  ranks: { echo: 9, expired: 8, inner: 7, forwarded: 6, floating: 5, lease: 4, spread: 3, own: 2, plain: 1 },
+  ranks: { echo: 10, expired: 9, inner: 8, forwarded: 7, floating: 6, lease: 5, error: 4, spread: 3, own: 2, plain: 1 },
   columns: {
     ingress: optional(F.ingress),
     net: optional(F.net),
@@ -153,15 +169,40 @@ export const ExtIn = table({
     /** Of a block that is leased to this host. */
     own: action([goto("own_lease")]),
     steer: action({ host: "int" }, steer()),
+    error: action([measure(F.oversize, constant(quotationNeed - 1)), goto("quotation")]),
     /** Bears no port, so that each host with a lease of the address is asked: who knows the connection takes it. */
     spread: action([replicate("lease_hosts")]),
     plain: action({ vrf: "int" }, inward()),
   },
   miss: [drop("outside-unknown")],
-  constants: [0, 1].flatMap((ttl) => [
-    { rank: "expired", key: { ethType: EthType.ipv4, ttl }, action: "expired" },
-    { rank: "expired", key: { ethType: EthType.ipv6, ttl }, action: "expired" },
-  ]),
+  constants: [
+    ...[0, 1].flatMap((ttl) => [
+      { rank: "expired", key: { ethType: EthType.ipv4, ttl }, action: "expired" },
+      { rank: "expired", key: { ethType: EthType.ipv6, ttl }, action: "expired" },
+    ]),
+    ...errorConstants("error"),
+  ],
+});
+
+export const Quotation = table({
+  number: 63,
+  name: "quotation",
+  text: "An ICMP error to a router's address: one that may quote less than a whole TCP header is completed by the agent, for a switch that translates the quotation writes all of it.",
+  scheme: "ranked",
+  ranks: { short: 3, own: 2, spread: 1 },
+  columns: {
+    oversize: optional(F.oversize),
+    ingress: optional(F.ingress),
+    net: optional(F.net),
+    ip4Dst: optional(F.ip4Dst),
+  },
+  actions: {
+    complete: action([punt("icmp-inner")]),
+    spread: action([replicate("lease_hosts")]),
+    own: action([goto("own_lease")]),
+  },
+  miss: [drop("outside-unknown")],
+  constants: [{ rank: "short", key: { oversize: 0 }, action: "complete" }],
 });
 
 export const LeaseHosts = table({
@@ -210,7 +251,7 @@ export const NatOut = table({
   name: "nat_out",
   text: "With which address a packet leaves by an external network; without one that means something there it does not.",
   scheme: "ranked",
-  ranks: { size: 6, inner: 5, forwarded: 4, floating: 3, plain: 2, source: 1 },
+  ranks: { size: 7, inner: 6, forwarded: 5, floating: 4, plain: 3, error: 2, source: 1 },
   columns: {
     oversize: optional(F.oversize),
     vrf: optional(F.vrf),
@@ -239,10 +280,12 @@ export const NatOut = table({
     ]),
     floating: action({ address: "ip4" }, [set(F.ip4Src, param("address")), goto("hops")]),
     plain: action([goto("hops")]),
+    /** What it quotes bears the machine's own address, which no switch translates on this way. */
+    error: action([drop("nat-no-translation")]),
     source: action({ zone: "name" }, [set(F.natZone, param("zone")), translate(F.natZone, "snat_state")]),
   },
   miss: [drop("nat-no-translation")],
-  constants: [{ rank: "size", key: { oversize: 1 }, action: "tooLarge" }],
+  constants: [{ rank: "size", key: { oversize: 1 }, action: "tooLarge" }, ...errorConstants("error")],
 });
 
 export const SnatState = table({
@@ -305,6 +348,7 @@ export const outsideTables = [
   FromPhysical,
   PhysicalReply,
   ExtIn,
+  Quotation,
   LeaseHosts,
   OwnLease,
   ExtInState,

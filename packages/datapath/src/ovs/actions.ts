@@ -58,14 +58,15 @@ export function actionsOf(
         send(act.resubmit(numberOf(program, step.table)));
         break;
       case "track":
-      case "translate":
         send(...trackActions(step.zone, numberOf(program, step.table)));
         break;
-      case "translateSource": {
-        const kept = [natOf(step, row)];
-        send(...trackActions(step.zone, numberOf(program, step.table), kept));
+      // On a copy: of a packet of which others get copies too, the switch would translate those that come after.
+      case "translate":
+        send(act.clone(trackActions(step.zone, numberOf(program, step.table))));
         break;
-      }
+      case "translateSource":
+        send(act.clone(trackActions(step.zone, numberOf(program, step.table), [natOf(step, row)])));
+        break;
       case "pushTag":
         send(act.pushVlan(), load(tag, tagPresent | bitsFrom(F.vlan, literal(step.vlan, row))));
         break;
@@ -167,6 +168,12 @@ function setActions(field: Field, to: Operand, row: Row, ports: Ports): readonly
   const zone = ports.zones.get(zoneOwner(field, String(literal(to, row))));
   return zone === undefined ? undefined : [load(place, BigInt(zone))];
 }
+
+/** What a packet of our own does that goes on in a table, on a network. Throws TypeError when there is no such table. */
+export const resumeActions = (program: Program, table: string, net: number): readonly Action[] => [
+  load(bitsOf(F.net), BigInt(net)),
+  act.resubmit(numberOf(program, table)),
+];
 
 /** An empty frame to another host's switch, by an interface of tunnels: bears the key that every host takes in silence. */
 export function probeActions(to: string, number: number): readonly Action[] {

@@ -5,6 +5,7 @@ import type { Delta } from "@selvage/model";
 import { type Address, act, type FlowRemoved, Port, packetOut } from "@selvage/openflow";
 import { fabricIngress, type Program, type Row, selvageProgram, vxlanIngress } from "@selvage/pipeline";
 import type { Adoption, Datapath, DatapathEvents, InstalledRow } from "../datapath.ts";
+import { resumeActions } from "./actions.ts";
 import { planAdoption } from "./adoption.ts";
 import { pluggedIn } from "./bridge.ts";
 import { provenanceOf } from "./cookie.ts";
@@ -156,10 +157,14 @@ export class OvsDatapath implements Datapath {
   }
 
   async send(port: string, frame: Uint8Array): Promise<void> {
-    const number = this.#ports.numberOf(port);
-    if (number === undefined) throw new Error(`port ${port} has no interface here`);
     const from = [{ field: "in_port", value: Port.controller } as const];
-    await this.#live().connection.post(packetOut(frame, [act.output(number)], from));
+    await this.#live().connection.post(packetOut(frame, [act.output(this.#ports.mustHave(port))], from));
+  }
+
+  async resume(table: string, net: number, frame: Uint8Array): Promise<void> {
+    // From another port, a packet of ours would be lost behind connection tracking (ofproto-dpif-xlate.c, `xlate_lookup_ofproto_`).
+    const from = [{ field: "in_port", value: Port.controller } as const];
+    await this.#live().connection.post(packetOut(frame, resumeActions(this.program, table, net), from));
   }
 
   installed(): Promise<readonly InstalledRow[]> {

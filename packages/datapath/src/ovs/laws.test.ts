@@ -12,13 +12,16 @@ import {
   type Step,
   selvageProgram,
 } from "@selvage/pipeline";
+import { translates } from "../zone-kinds.ts";
 import { actionsOf } from "./actions.ts";
-import { shared } from "./layout.ts";
+import { bitsOf, shared } from "./layout.ts";
 import { Ports } from "./ports.ts";
-import { reentryTable } from "./reentry.ts";
+import { isTracked, reentryTable } from "./reentry.ts";
 
 /** Deeper than this many the userspace datapath drops at some release or other (six of its own, of which tunnels take some). */
 const mostRecirculations = 4;
+/** Recirculations after which the userspace datapath drops (dpif-netdev.c, `MAX_RECIRC_DEPTH`). */
+const mostOfSwitch = 6;
 /** Lookups within lookups (ofproto-dpif-xlate.c, `MAX_DEPTH`). */
 const mostLookups = 64;
 
@@ -37,7 +40,7 @@ const rounds = selvageProgram.constants.filter((row) =>
 ).length;
 
 /** The greatest sum of costs on any way through the program from a table. */
-function longest(entry: string, cost: (steps: readonly Step[], step: Step) => number): number {
+function longest(entry: string, cost: (steps: readonly Step[], step: Step) => number, times: number = rounds): number {
   const known = new Map<string, number>();
   const visit = (name: string, back: number): number => {
     const key = `${name} ${back}`;
@@ -53,17 +56,34 @@ function longest(entry: string, cost: (steps: readonly Step[], step: Step) => nu
     known.set(key, most);
     return most;
   };
-  return visit(entry, rounds);
+  return visit(entry, times);
 }
 
-/** A packet that is tracked or kept is looked up again. */
+/** A packet that is tracked, kept or translated is looked up again. */
 const recirculates = (steps: readonly Step[], step: Step): boolean =>
-  step.do === "track" || (step.do === "goto" && steps.some((each) => each.do === "commit"));
+  isTracked(step) ? step.do !== "commit" : step.do === "goto" && steps.some((each) => each.do === "commit");
 
-test("a packet comes round four times at most", () => {
-  const most = longest("classify", (steps, step) => (recirculates(steps, step) ? 1 : 0));
-  assert.ok(most <= mostRecirculations, `${most}`);
-  assert.equal(most, 4, "from one machine to another of this host: each tracked and kept");
+/** The most that a packet comes round from a table on, as long as it does not come to some others. */
+const deepest = (entry: string, others: readonly string[], times?: number): number =>
+  longest(
+    entry,
+    (steps, step) => {
+      if ("table" in step && others.includes(step.table)) return Number.NEGATIVE_INFINITY;
+      return recirculates(steps, step) ? 1 : 0;
+    },
+    times,
+  );
+
+test("a packet comes round four times at most, and six where it goes out of a router and in by a floating address of the same host", () => {
+  const outside = ["nat_out", "own_lease"];
+  assert.equal(deepest("classify", outside), 4, "from one machine to another of this host: each tracked and kept");
+  assert.ok(deepest("classify", outside) <= mostRecirculations);
+  const [sender, receiver] = [deepest("classify", [...outside, "receiver"]), deepest("receiver", outside)];
+  const [out, back] = [deepest("nat_out", [], 0), deepest("own_lease", ["nat_out"], 0)];
+  assert.deepEqual({ sender, receiver, out, back }, { sender: 2, receiver: 2, out: 2, back: 1 });
+  assert.ok(sender + out <= mostRecirculations, "to the wire");
+  assert.ok(back + receiver <= mostRecirculations, "from the wire");
+  assert.ok(sender + out + receiver <= mostOfSwitch, "both on one host, a connection's first packet");
 });
 
 test("lookups within lookups stay below what the switch bears, through four routers too", () => {
@@ -81,25 +101,34 @@ test("lookups within lookups stay below what the switch bears, through four rout
     assert.ok(2 + longest(entry, isNested) <= mostLookups - 4, entry);
 });
 
-test("no zone has translation: what tracks and keeps connections says nothing of addresses", () => {
+test("a zone translates by whatever asks it, with an address where it keeps, or by nothing", () => {
   const zones = new Ports([], 1, 2, new Map([["port", 64]]));
   const all = (actions: readonly Action[]): readonly Action[] =>
     actions.flatMap((each) => ("actions" in each ? [each, ...all(each.actions)] : [each]));
-  let tracked = 0;
+  const seen = { plain: 0, translating: 0 };
   for (const table of selvageProgram.tables) {
     for (const steps of listsOf(table)) {
-      if (!steps.some(({ do: what }) => what === "track" || what === "commit")) continue;
-      const row: Row = { table: table.name, key: {}, action: "", args: {}, id: table.name, body: "" };
-      for (const each of all(actionsOf(selvageProgram, steps, row, zones) ?? assert.fail(table.name))) {
-        assert.notEqual(each.kind, "nat", table.name);
+      const step = steps.find(isTracked);
+      if (step === undefined) continue;
+      const args = { address: "203.0.113.1", first: 1024, last: 2047 };
+      const row: Row = { table: table.name, key: {}, action: "", args, id: table.name, body: "" };
+      const asking = steps.filter(({ do: what }) => what !== "set");
+      for (const each of all(actionsOf(selvageProgram, asking, row, zones) ?? assert.fail(table.name))) {
         if (each.kind !== "ct") continue;
-        tracked += 1;
+        const nats = all(each.actions).filter(({ kind }) => kind === "nat");
+        seen[translates(step.zone) ? "translating" : "plain"] += 1;
+        assert.equal(nats.length, translates(step.zone) ? 1 : 0, table.name);
+        for (const nat of nats)
+          assert.ok(
+            nat.kind === "nat" && (each.mode === "commit") === (nat.address !== null),
+            `${table.name}: an address`,
+          );
         assert.equal(each.recircTable, reentryTable, `${table.name}: what comes out is looked at`);
-        assert.equal(each.zone.kind, "field", `${table.name}: a zone is the port's`);
+        assert.deepEqual(each.zone, { kind: "field", source: bitsOf(step.zone).subfield }, table.name);
       }
     }
   }
-  assert.equal(tracked, 4);
+  assert.deepEqual(seen, { plain: 4, translating: 4 });
 });
 
 /** Fields that a list reads or writes, in its order. */
@@ -108,7 +137,10 @@ function* useOf(steps: readonly Step[]): Generator<{ readonly reads?: Field; rea
     if (step.do === "set") {
       if (step.to.from === "field") yield { reads: step.to.field };
       yield { writes: step.field };
-    } else if (step.do === "commit") {
+    } else if (isTracked(step)) {
+      yield { reads: step.zone };
+    }
+    if (step.do === "commit") {
       for (const { to } of step.keep) if (to.from === "field") yield { reads: to.field };
     }
   }
@@ -140,6 +172,7 @@ test("of two fields in one place a packet never has a use for both at once", () 
       }
     }
   }
+  assert.ok(readFrom("snat_new").has(F.natZone.name) && readFrom("track_out").has(F.srcZone.name), "it sees zones");
   assert.ok(readFrom("commit_out").has(F.rule.name) && readFrom("next_hops").has(F.route.name), "the walk sees uses");
   for (const [one, other] of shared)
     for (const [name, fields] of live)

@@ -54,6 +54,13 @@ export class Ports {
     return this.#numbers.get(name);
   }
 
+  /** As `numberOf`. Throws where there is none. */
+  mustHave(name: string): number {
+    const number = this.numberOf(name);
+    if (number === undefined) throw new Error(`port ${name} has no interface here`);
+    return number;
+  }
+
   nameOf(number: number): string | undefined {
     return this.#names.get(number);
   }

@@ -27,15 +27,19 @@ import {
   Nd,
   Neighbour,
   NextHops,
+  OwnLease,
   optional,
   output,
   PolicyIn,
+  ProviderIn,
+  ProviderOut,
   prefix,
   program,
   Route,
   type Row,
   row,
   Sender,
+  SnatNew,
   selvageProgram,
   set,
   TunnelOut,
@@ -52,7 +56,15 @@ import { Renderer } from "./render.ts";
 import { bucketText, choiceText, flowText, matchText } from "./text.ts";
 
 const renderer = new Renderer(selvageProgram);
-const ports = new Ports([{ port: "port-a", name: "tap0", ofport: 5 }], 3, 4, new Map([["port-a", 64]]));
+const ports = new Ports(
+  [{ port: "port-a", name: "tap0", ofport: 5 }],
+  3,
+  4,
+  new Map([
+    ["port-a", 64],
+    ["nat:port-a", 65],
+  ]),
+);
 const texts = (one: Row): readonly string[] => renderer.flows(one, ports).map(flowText);
 
 describe("rows become flows", () => {
@@ -105,12 +117,12 @@ describe("rows become flows", () => {
     [
       "what is dropped by its length goes through the meter that counts it",
       row(L2, { oversize: 1 }, "tooLarge", {}, "size"),
-      ["table=30, priority=200,reg15=0x1000000/0x1000000 actions=meter:7"],
+      ["table=30, priority=300,reg15=0x1000000/0x1000000 actions=meter:7"],
     ],
     [
       "masks are kept",
       row(FabricVni, { ethDst: "01:00:00:00:00:00/01:00:00:00:00:00" }, "group", {}, "group"),
-      ["table=58, priority=200,eth_dst=01:00:00:00:00:00/01:00:00:00:00:00 actions=resubmit(,36)"],
+      ["table=58, priority=300,eth_dst=01:00:00:00:00:00/01:00:00:00:00:00 actions=resubmit(,36)"],
     ],
     [
       "a tunnel over IPv4",
@@ -206,6 +218,48 @@ describe("rows become flows", () => {
       ["table=86, priority=100,conj_id=9 actions=set_field:0x9->reg5,set_field:0x2/0xffff->reg15,resubmit(,88)"],
     ],
   );
+  cases.push(
+    [
+      "a VLAN is matched with the bit that says that there is a tag, which then goes",
+      row(ProviderIn, { ingress: "port-a", tagged: 1, vlan: 42 }, "tagged", { net: 9 }),
+      [
+        "table=56, priority=100,in_port=5,vlan_vid=0x102a actions=pop_vlan,set_field:0x9/0xffffff->metadata,resubmit(,55)",
+      ],
+    ],
+    [
+      "VLAN 0 is a tag, and no tag is another thing",
+      row(ProviderIn, { ingress: "port-a", tagged: 1, vlan: 0 }, "tagged", { net: 9 }),
+      [
+        "table=56, priority=100,in_port=5,vlan_vid=0x1000 actions=pop_vlan,set_field:0x9/0xffffff->metadata,resubmit(,55)",
+      ],
+    ],
+    [
+      "a frame without a tag has neither",
+      row(ProviderIn, { ingress: "port-a", tagged: 0, vlan: 0 }, "untagged", { net: 9 }),
+      ["table=56, priority=100,in_port=5,vlan_vid=0x0 actions=set_field:0x9/0xffffff->metadata,resubmit(,55)"],
+    ],
+    [
+      "a tag is put on with its bit",
+      row(ProviderOut, { net: 9 }, "tagged", { port: "port-a", vlan: 42 }),
+      ["table=82, priority=100,metadata=0x9/0xffffff actions=push_vlan:0x8100,set_field:0x102a->vlan_vid,output:5"],
+    ],
+    [
+      "a router's zone is its own, where a port of that name has another; what is known is translated on a copy",
+      row(OwnLease, { net: 9, address: "203.0.113.1" }, "translate", { vrf: 3, zone: "port-a" }),
+      [
+        "table=66, priority=100,eth_type=0x800,ipv4_dst=203.0.113.1,metadata=0x9/0xffffff actions=set_field:0x3000000/0xffffff000000->metadata," +
+          "set_field:0x410000/0xffff0000->reg4,clone(set_field:0x341->reg14,ct_clear,ct(table=252,zone=reg4[16..31],exec(nat)))",
+      ],
+    ],
+    [
+      "a new connection is translated to an address, and a port of a block",
+      row(SnatNew, { vrf: 3, ipProto: 6 }, "lease", { address: "203.0.113.1", first: 1024, last: 2047 }, "ports"),
+      [
+        "table=73, priority=200,eth_type=0x800,ip_proto=6,metadata=0x3000000/0xffffff000000 actions=" +
+          "clone(set_field:0x34a->reg14,ct(commit,table=252,zone=reg4[16..31],exec(nat(src=203.0.113.1:1024-2047))))",
+      ],
+    ],
+  );
   for (const [name, given, expected] of cases) test(name, () => assert.deepEqual(texts(given), expected));
 
   test("questions are answered from fields: the program's own rows and misses", () => {
@@ -258,7 +312,11 @@ describe("rows become flows", () => {
           `table=250, priority=2,in_port=5,reg14=0x${kind} actions=meter:21,meter:5,controller(userdata=010${kind})`,
       ),
       "table=250, priority=2,in_port=5,reg14=0x8 actions=meter:20,meter:4,controller(userdata=0108)",
+      "table=250, priority=2,in_port=5,reg14=0x9 actions=meter:17,meter:1,controller(userdata=0109)",
+      "table=250, priority=2,in_port=5,reg14=0xa actions=meter:23,meter:6,controller(userdata=010a)",
+      "table=250, priority=2,in_port=5,reg14=0xb actions=meter:23,meter:6,controller(userdata=010b)",
       "table=250, priority=2,in_port=5,reg14=0x80 actions=meter:22",
+      "table=250, priority=2,in_port=5,reg14=0x81 actions=meter:16",
     ]);
   });
 
@@ -280,7 +338,7 @@ describe("rows become flows", () => {
       constant("track_in", "track"),
       ["0x800", "0x86dd"].map(
         (type) =>
-          `table=84, priority=100,eth_type=${type} actions=set_field:0x255->reg14,ct(table=252,zone=reg4[0..15])`,
+          `table=84, priority=100,eth_type=${type} actions=set_field:0x255->reg14,ct_clear,ct(table=252,zone=reg4[0..15])`,
       ),
     );
     assert.deepEqual(
@@ -300,12 +358,13 @@ describe("rows become flows", () => {
     assert.deepEqual(zoneFlows(64).map(flowText), [
       "table=252, priority=1,ct_zone=64,reg14=0x100/0xff00,reg4=0x400000/0xffff0000 actions=resubmit(,253)",
       "table=252, priority=1,ct_zone=64,reg14=0x200/0xff00,reg4=0x40/0xffff actions=resubmit(,253)",
+      "table=252, priority=1,ct_zone=64,reg14=0x300/0xff00,reg4=0x400000/0xffff0000 actions=resubmit(,253)",
     ]);
     assert.deepEqual(
       reentryFlows(selvageProgram).map((flow) => [flowText(flow), flow.reason]),
       [
         ["table=252, priority=0 actions=drop", "ct-invalid"],
-        ...["115,21", "118,24", "255,85", "259,89"].map((way) => {
+        ...["115,21", "118,24", "255,85", "259,89", "341,65", "348,72", "34a,74"].map((way) => {
           const [note, table] = way.split(",");
           return [`table=253, priority=1,reg14=0x${note} actions=resubmit(,${table})`, null];
         }),
@@ -352,16 +411,18 @@ describe("rows become flows", () => {
     // In a bucket only the last lookup counts.
     assert.match(
       bucketText(renderer.bucket(hop, ports) ?? assert.fail()),
-      /^bucket=bucket_id:1,weight:1,actions=(?!.*resubmit.*resubmit).*dec_ttl,set_field:0x0->xreg6,set_field:0x300->reg14,resubmit\(,253\)$/,
+      /^bucket=bucket_id:1,weight:1,actions=(?!.*resubmit.*resubmit).*dec_ttl,set_field:0x0->xreg6,set_field:0xff00->reg14,resubmit\(,253\)$/,
     );
     assert.deepEqual(renderer.tailFlows().map(flowText), [
-      "table=253, priority=1,reg14=0x300 actions=resubmit(,46),resubmit(,47)",
+      "table=253, priority=1,reg14=0xff00 actions=resubmit(,46),resubmit(,47)",
     ]);
     assert.equal(choiceText(renderer.setOf(row(FloodLocal, { net: 1, port: 7 }, "copy", { port: 7 }))), "type=all");
   });
 
   test("what a router reports is a copy, which a meter may drop, and the packet is dropped and counted by itself", () => {
-    const expired = selvageProgram.constants.filter(({ action: name }) => name === "expired");
+    const expired = selvageProgram.constants.filter(
+      ({ table, action: name }) => table === "router_in" && name === "expired",
+    );
     for (const each of expired) {
       const [flow = assert.fail()] = renderer.flows(each, ports);
       assert.match(flowText(flow), /actions=clone\(set_field:0x4->reg14,resubmit\(,250\)\)$/);
@@ -369,7 +430,7 @@ describe("rows become flows", () => {
     }
     const large = selvageProgram.constants.find(({ action: name }) => name === "tooLargeRouted") ?? assert.fail();
     assert.deepEqual(texts(large), [
-      "table=30, priority=300,metadata=0x4000000000000/0x4000000000000,reg15=0x1000000/0x1000000 actions=clone(set_field:0x8->reg14,resubmit(,250)),meter:7",
+      "table=30, priority=400,metadata=0x4000000000000/0x4000000000000,reg15=0x1000000/0x1000000 actions=clone(set_field:0x8->reg14,resubmit(,250)),meter:7",
     ]);
   });
 

@@ -348,7 +348,7 @@ interface Tail {
 }
 
 /** The notes of packets that come back from connection tracking have other numbers before. */
-const tailNotes = 0x300;
+const tailNotes = 0xff00;
 
 const simple: ReadonlySet<Step["do"]> = new Set<Step["do"]>(["set", "decrementTtl"]);
 

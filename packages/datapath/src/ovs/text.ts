@@ -8,6 +8,7 @@ import {
   type FieldName,
   type FieldValue,
   type GroupDescription,
+  type Nat,
   Port,
   type RawField,
   type Subfield,
@@ -97,6 +98,14 @@ function actionText(action: Action): string {
       return `clone(${action.actions.map(actionText).join(",")})`;
     case "decTtl":
       return "dec_ttl";
+    case "ctClear":
+      return "ct_clear";
+    case "popVlan":
+      return "pop_vlan";
+    case "pushVlan":
+      return `push_vlan:0x${action.etherType.toString(16)}`;
+    case "nat":
+      return natText(action);
     case "ct": {
       const { zone } = action;
       if (action.helper !== 0 || zone.kind !== "field" || action.mode === "commitForce") return whole(action);
@@ -111,6 +120,15 @@ function actionText(action: Action): string {
     default:
       return whole(action);
   }
+}
+
+function natText(action: Nat): string {
+  const { direction, address, ports, persistent, choice } = action;
+  if (direction === "none") return address === null && ports === null ? "nat" : whole(action);
+  const isUsual = direction === "source" && !persistent && choice === "default";
+  if (!isUsual || address === null || address.max !== null) return whole(action);
+  const range = ports === null ? "" : `:${ports.min}-${ports.max ?? ports.min}`;
+  return `nat(src=${textOfIp(ipFrom(address.version, BigInt(address.min)))}${range})`;
 }
 
 const whole = (action: Action): string =>

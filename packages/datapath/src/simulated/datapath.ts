@@ -25,6 +25,9 @@ export interface SimulatedDatapathOptions extends InterpreterOptions {
   readonly watch?: (trace: Trace) => void;
 }
 
+/** Where packets come in that are the agent's own. */
+const agentIngress = "agent";
+
 export class SimulatedDatapath implements Datapath {
   readonly driver = "simulated";
   readonly program: Program;
@@ -103,6 +106,10 @@ export class SimulatedDatapath implements Datapath {
     receive(frame);
   }
 
+  async resume(table: string, net: number, frame: Uint8Array): Promise<void> {
+    this.#become(agentIngress, this.#interpreter.resume(table, net, agentIngress, frame));
+  }
+
   async installed(): Promise<readonly InstalledRow[]> {
     return [...this.#interpreter.rows()].map((row) => ({
       row,
@@ -143,7 +150,10 @@ export class SimulatedDatapath implements Datapath {
 
   /** A frame from a port's interface, or out of a tunnel. Gives what became of it. */
   receive(ingress: string, frame: Uint8Array, tunnel?: TunnelHeader): Trace {
-    const trace = this.#interpreter.execute(ingress, frame, tunnel);
+    return this.#become(ingress, this.#interpreter.execute(ingress, frame, tunnel));
+  }
+
+  #become(ingress: string, trace: Trace): Trace {
     for (const { row } of trace.visits)
       if (row !== undefined) this.#hits.set(row.id, (this.#hits.get(row.id) ?? 0) + 1);
     this.#options.watch?.(trace);

@@ -172,6 +172,15 @@ export class Interpreter {
     return run;
   }
 
+  /** As `execute`, from a table on, on a network. Throws TypeError when there is no such table. */
+  resume(table: string, net: number, ingress: string, frame: Uint8Array): Trace {
+    const run: Run = { visits: [], outcomes: [] };
+    const packet = new Packet(ingress, new Frame(frame));
+    packet.write(F.net, BigInt(net));
+    this.#visit(run, table, packet);
+    return run;
+  }
+
   #space(table: string): RowSpace {
     const space = this.#tables.get(table);
     if (space === undefined) throw new TypeError(`no table ${table}`);

@@ -1,11 +1,11 @@
 /** Checks of source translation: which address and port a connection leaves with, how its answers and errors come back, and that nothing leaves as it is. */
 import assert from "node:assert/strict";
 import { checksum, decode, type Packet } from "@selvage/packet";
-import { EthType, IpProto, NatOut, OwnLease, row, SnatNew } from "@selvage/pipeline";
+import { EthType, IpProto, NatOut, OwnLease, quotationNeed, row, SnatNew } from "@selvage/pipeline";
 import type { Check } from "./check.ts";
 import type { Speaker } from "./frames.ts";
 import { fragmentsOf, icmpError, ping, sctp, tcp, udpBetween } from "./ip-frames.ts";
-import { hostMacOf } from "./outside-topology.ts";
+import { hostMacOf, physicalPort } from "./outside-topology.ts";
 import {
   a,
   b,
@@ -16,6 +16,7 @@ import {
   leaving,
   one,
   outside,
+  outsideRows,
   packetOf,
   routerId,
   spokenBy,
@@ -90,6 +91,8 @@ export const natChecks: readonly Check[] = [
     name: "a connection leaves with a router's address and a port of its host's block, and its answers come back, by another host too",
     run: async (world) => {
       const wire = await outside(world);
+      const { added, changed, removed } = await world.datapath(0).adopt(outsideRows(world, 0));
+      assert.deepEqual({ added, changed, removed }, { added: 0, changed: 0, removed: 0 }, "the rows are in force");
       for (const kind of ["tcp", "udp"] as const) {
         const ports = { src: 40_000, dst: 7_000 + world.mark() };
         const outer = [];
@@ -267,12 +270,23 @@ export const natChecks: readonly Check[] = [
             () => world.send(from, make(kind, from, through, ports)),
           );
           const error = icmpError(4, far, spokenBy(0, address), { type: 3, code: 4, about: frame, bytes });
+          const { punts } = world.heard(0);
+          const punted = punts.all.length;
+          const arrives = async (): Promise<void> => {
+            wire.send(error);
+            if (error.length >= quotationNeed) return;
+            // The switch leaves it to the agent to complete it.
+            const punt = await punts.first(({ kind }) => kind === "icmp-inner", "a punt", world.deadline, punted);
+            assert.deepEqual([punt.attachment, punt.net], [physicalPort, gateway.net]);
+            assert.ok(sameBytes(punt.frame, error));
+            await world.datapath(0).resume("ext_in", punt.net, completed(error));
+          };
           const { packet } = await entering(
             world,
             from,
             ({ icmp }) => icmp?.kind === "unreachable",
             "the error",
-            () => wire.send(error),
+            arrives,
           );
           assert.deepEqual([packet.ipv4?.src, packet.ipv4?.dst], [far.ip4, from.ip4]);
           const quoted = packet.payload ?? assert.fail("it quotes nothing");
@@ -283,6 +297,19 @@ export const natChecks: readonly Check[] = [
           assert.equal(checksum(quoted, 0, 20), 0, "the quoted header's checksum is right");
         }
       }
+    },
+  },
+  {
+    name: "a machine's ICMP error about a translated connection does not leave, for it quotes what nobody outside knows",
+    run: async (world) => {
+      const wire = await outside(world);
+      const ports = { src: 41_000, dst: 53 };
+      const outer = await opens(world, wire, "udp", a, ports);
+      await answers(world, wire, "udp", a, ports, outer);
+      const about = make("udp", through, a, { src: 53, dst: 41_000 });
+      const error = icmpError(4, a, through, { type: 3, code: 3, about });
+      await world.drops(0, 1, "nat-no-translation", () => world.send(a, error));
+      await answers(world, wire, "udp", a, ports, outer);
     },
   },
   {
@@ -421,6 +448,20 @@ export const natChecks: readonly Check[] = [
     },
   },
 ];
+
+/** The error with zeros behind what it quotes, so many that a whole header is there. */
+function completed(frame: Uint8Array): Uint8Array {
+  const whole = Buffer.concat([frame, new Uint8Array(quotationNeed - frame.length)]);
+  whole.writeUInt16BE(whole.length - 14, 16);
+  for (const [at, from, to] of [
+    [24, 14, 34],
+    [36, 34, whole.length],
+  ] as const) {
+    whole.writeUInt16BE(0, at);
+    whole.writeUInt16BE(checksum(whole, from, to), at);
+  }
+  return whole;
+}
 
 /** What a frame says, though its checksum is that of more than it has. */
 function looselyOf(frame: Uint8Array): Packet {

@@ -26,6 +26,7 @@ import {
   ProviderOut,
   physicalHost,
   physicalName,
+  Quotation,
   Route,
   Routed,
   type Row,
@@ -175,6 +176,7 @@ function leaseRows(here: number, plan: GatewayPlan): readonly Row[] {
           row(SnatNew, { vrf }, "alone", { address: address.ip4 }, "alone"),
           row(OwnLease, { net, address: address.ip4 }, "translate", { vrf, zone: router }),
           row(ExtIn, { net, ethType: v4, ip4Dst }, "own", {}, "own"),
+          row(Quotation, { ingress: fabricIngress, net, ip4Dst: address.ip4 }, "own", {}, "own"),
         ]
       : []),
     ...leases.flatMap(({ host, first, size }) => {
@@ -192,6 +194,7 @@ function leaseRows(here: number, plan: GatewayPlan): readonly Row[] {
       );
     }),
     row(ExtIn, { ingress: physicalPort, net, ethType: v4, ip4Dst }, "spread", {}, "spread"),
+    row(Quotation, { net, ip4Dst: address.ip4 }, "spread", {}, "spread"),
     ...leases.map(({ host }) => {
       const key = { net, address: address.ip4, host: hostKeyOf(host) };
       return host === here ? row(LeaseHosts, key, "here") : row(LeaseHosts, key, "copy", { host: hostKeyOf(host) });
