@@ -6,6 +6,7 @@ import { derive, deriveKey, Host, NatLease } from "@selvage/model";
 import {
   EthType,
   ExtIn,
+  fabricIngress,
   IpProto,
   LeaseHosts,
   OwnLease,
@@ -56,7 +57,7 @@ export const sourceNat = app("source-nat", [ExtIn, Quotation, LeaseHosts, OwnLea
       rows.push(
         ...toPorts(net, lease, undefined, "own", holder.key),
         row(ExtIn, to, "own", {}, "own"),
-        row(Quotation, { net, ip4Dst: lease.address }, "own", {}, "own"),
+        row(Quotation, { ingress: fabricIngress, net, ip4Dst: lease.address }, "own", {}, "own"),
         row(OwnLease, at, "translate", { vrf, zone: lease.router_id }),
       );
     }
@@ -64,7 +65,7 @@ export const sourceNat = app("source-nat", [ExtIn, Quotation, LeaseHosts, OwnLea
     const ingress = physicalName(physical);
     rows.push(
       row(ExtIn, { ...to, ingress }, "spread", {}, "spread"),
-      row(Quotation, { ingress, net, ip4Dst: lease.address }, "spread", {}, "spread"),
+      row(Quotation, { net, ip4Dst: lease.address }, "spread", {}, "spread"),
     );
     if (isOwn) rows.push(row(LeaseHosts, { ...at, host: holder.key }, "here"));
     else {
