@@ -211,6 +211,13 @@ export const networkingErrors = {
     "Clear the gateways of the routers that use the network.",
   ),
 
+  AutoAllocationFailure: neutron(
+    409,
+    "network",
+    "Deployment error: %(reason)s.",
+    "Have an administrator mark an external network and a subnet pool as the default.",
+  ),
+
   // Subnets.
   SubnetNotFound: neutron(
     404,

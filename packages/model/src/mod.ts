@@ -38,6 +38,7 @@ export { Replica, type ReplicaObject, type ReplicaOptions } from "./replica.ts";
 export * from "./resource.ts";
 export { AddressScope, scopeKeys } from "./resources/address-scope.ts";
 export { resources } from "./resources/all.ts";
+export { AutoTopology } from "./resources/auto-topology.ts";
 export { BgpPeer, BgpSpeaker, HostGateway } from "./resources/bgp.ts";
 export { Attachment, LearnedNeighbour, neighbourId, PeerDown } from "./resources/facts.ts";
 export {

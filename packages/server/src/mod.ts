@@ -1,6 +1,7 @@
 /** The server's face: start one, the parts that plug into it, and what they use. */
 
-export { type Extension, extensions } from "./api/extensions.ts";
+export type { Extension } from "./api/extension.ts";
+export { extensions } from "./api/extensions.ts";
 export type { Caller } from "./api/policy.ts";
 export {
   type HostReport,

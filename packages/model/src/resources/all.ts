@@ -1,6 +1,7 @@
 /** Every declared resource. Whoever walks the model (store, api, relay, laws) walks this list. */
 import type { AnyResource } from "../resource.ts";
 import { AddressScope } from "./address-scope.ts";
+import { AutoTopology } from "./auto-topology.ts";
 import { BgpPeer, BgpSpeaker, HostGateway } from "./bgp.ts";
 import { Attachment, LearnedNeighbour, PeerDown } from "./facts.ts";
 import { FloatingIp, NdpProxy, PortForwarding } from "./floating-ip.ts";
@@ -44,6 +45,7 @@ export const resources: readonly AnyResource[] = Object.freeze([
   BgpPeer,
   BgpSpeaker,
   HostGateway,
+  AutoTopology,
   RbacPolicy,
   Attachment,
   LearnedNeighbour,

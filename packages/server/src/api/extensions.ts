@@ -1,17 +1,8 @@
 /** The Networking extensions that this server really has, and only those: clients and test suites go by this list. */
 
+import { type Extension, extension } from "./extension.ts";
+import { outsideExtensions } from "./extensions-outside.ts";
 import { taggedKinds } from "./tags.ts";
-
-export interface Extension {
-  readonly name: string;
-  readonly alias: string;
-  readonly description: string;
-  readonly updated: string;
-  readonly links: readonly never[];
-}
-
-const extension = (alias: string, name: string, description: string, updated: string): Extension =>
-  Object.freeze({ name, alias, description, updated, links: [] });
 
 export const extensions: readonly Extension[] = Object.freeze([
   extension("address-scope", "Address scope", "Address scopes extension.", "2015-07-26T10:00:00-00:00"),
@@ -269,4 +260,5 @@ export const extensions: readonly Extension[] = Object.freeze([
     "Enables to set tag on resources with standard attribute.",
     "2017-01-01T00:00:00-00:00",
   ),
+  ...outsideExtensions,
 ]);

@@ -2,6 +2,7 @@
 import type { Reply } from "../http/exchange.ts";
 import type { RouteShape } from "../http/route.ts";
 import type { Asked } from "./asked.ts";
+import { autoTopologyRoutes } from "./auto-topology.ts";
 import { quotaRoutes } from "./quotas.ts";
 import { tagRoutes } from "./tags.ts";
 
@@ -10,4 +11,4 @@ export interface FreeRoute extends RouteShape {
   readonly answer: (asked: Asked, ...parts: readonly string[]) => Reply | Promise<Reply>;
 }
 
-export const freeRoutes: readonly FreeRoute[] = Object.freeze([...quotaRoutes, ...tagRoutes]);
+export const freeRoutes: readonly FreeRoute[] = Object.freeze([...autoTopologyRoutes, ...quotaRoutes, ...tagRoutes]);

@@ -5,6 +5,7 @@ import { agentRules } from "./agent.ts";
 import { bgpPeerRules } from "./bgp-peer.ts";
 import { bgpSpeakerRules } from "./bgp-speaker.ts";
 import { floatingIpRules } from "./floating-ip.ts";
+import { floatingIpPoolRules } from "./floating-ip-pool.ts";
 import { ipAvailabilityRules } from "./ip-availability.ts";
 import { ndpProxyRules } from "./ndp-proxy.ts";
 import { networkRules } from "./network.ts";
@@ -36,6 +37,7 @@ const ownRules = [
   routerRules,
   floatingIpRules,
   ndpProxyRules,
+  floatingIpPoolRules,
   bgpSpeakerRules,
   bgpPeerRules,
   agentRules,

@@ -40,6 +40,10 @@ export const beyondCaptured: ReadonlySet<string> = new Set([
   "rbac-subnetpool",
   "subnetpool-prefix-ops",
   "availability_zone_filter",
+  "l3-ext-ndp-proxy",
+  "l3-ndp-proxy",
+  "bgp",
+  "bgp_4byte_asn",
   "tag-ports-during-bulk-creation",
 ]);
 

@@ -73,6 +73,15 @@ const nullable = new Set([
   "subnetpool_id",
 ]);
 
+/** Addresses that captures ask for by name, after which one they could be given at random, and before which they must be free. */
+const keptAddresses = [
+  { after: "subnet-create-v4", address: "10.50.0.100", before: "port-create" },
+  { after: "subnet-create-v4", address: "10.50.0.101", before: "port-update" },
+  { after: "subnet-create-v4", address: "10.50.0.140", before: "port-with-sg" },
+  { after: "subnet-create-v4", address: "10.50.0.150", before: "port-for-pf" },
+  { after: "subnet-create-external", address: "203.0.113.200", before: "floatingip-address-admin" },
+] as const;
+
 const captures = JSON.parse(
   await readFile(new URL("./networking.json", import.meta.url), "utf8"),
 ) as readonly Capture[];
@@ -102,9 +111,13 @@ test("every captured exchange of networks, subnets, ports, lists and revisions i
     text.replace(/[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}/g, (id) => ids.get(id) ?? id);
   const failures: string[] = [];
   let replayed = 0;
+  /** Ports that keep addresses, by them. */
+  const kept = new Map<string, string>();
   for (const capture of captures) {
     if (notApplicable.has(capture.name)) continue;
     replayed += 1;
+    for (const { address, before } of keptAddresses)
+      if (before === capture.name) await server.admin.delete(`/v2.0/ports/${kept.get(address)}`);
     const client = clients.get(capture.as);
     assert.ok(client, `nobody is ${capture.as}`);
     const body =
@@ -118,6 +131,11 @@ test("every captured exchange of networks, subnets, ports, lists and revisions i
     const first = capture.name === "security-group-list-default" || capture.path.endsWith("add_router_interface");
     if (answer.status === capture.status && (capture.method === "POST" || first))
       learn(ids, capture.reply, answer.body);
+    for (const { address } of keptAddresses.filter(({ after }) => after === capture.name)) {
+      const { network_id } = answer.body.subnet as Json;
+      const port = await server.admin.create("port", { network_id, fixed_ips: [{ ip_address: address }] });
+      kept.set(address, port.id);
+    }
     try {
       compare(capture, answer, ours, server.url);
     } catch (error) {
