@@ -75,7 +75,7 @@ describe("DHCPv6", { skip }, () => {
       assert.match(said, new RegExp(`inet6 ${guest.ip6}/64 .* valid_lft [0-9]+sec`), "it came by a lease");
       assert.equal(said.trim().split("\n").length, 1, `no other: ${said}`);
     }
-    assert.equal((await run(a, "cat", "/etc/resolv.conf")).said, `nameserver ${server}\n`);
+    assert.equal((await run(a, "cat", "/etc/resolv.conf")).said, `search openstacklocal.\nnameserver ${server}\n`);
     assert.match((await run(a, "ping", "-n", "-c", "1", "-W", "10", b.ip6)).said, / 1 received/);
   });
 
@@ -92,7 +92,7 @@ describe("DHCPv6", { skip }, () => {
 
   test("where machines make their addresses they are told name servers and given none", async () => {
     const { x } = world;
-    assert.equal((await run(x, "cat", "/etc/resolv.conf")).said, `nameserver ${server}\n`);
+    assert.equal((await run(x, "cat", "/etc/resolv.conf")).said, `search openstacklocal.\nnameserver ${server}\n`);
     await run(x, "ip", "-6", "addr", "flush", "dev", "eth0", "scope", "global");
     await run(x, "rdisc6", "-1", "-q", "-w", "10000", "eth0");
     await until("an address of its own making", WAIT_MS, async () => {
