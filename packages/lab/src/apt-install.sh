@@ -27,14 +27,21 @@ done
 
 switch_is_new=no
 present openvswitch-switch || switch_is_new=yes
+routing_is_new=no
+case " $fresh " in *" frr "*) routing_is_new=yes ;; esac
 
-# The packages' own scripts enable their units for the next boot; only a switch that this run brought is turned off again.
+disable() {
+  [ ! -e "/lib/systemd/system/$2.service" ] || DPKG_MAINTSCRIPT_PACKAGE="$1" deb-systemd-helper disable "$2.service" > /dev/null
+  [ ! -e "/etc/init.d/$2" ] || update-rc.d "$2" disable
+}
+
+# The packages' own scripts enable their units for the next boot; only what this run brought is turned off again.
 turn_off() {
-  [ "$switch_is_new" = yes ] || return 0
-  for unit in openvswitch-switch.service ovs-record-hostname.service; do
-    [ ! -e "/lib/systemd/system/$unit" ] || DPKG_MAINTSCRIPT_PACKAGE=openvswitch-switch deb-systemd-helper disable "$unit" > /dev/null
-  done
-  [ ! -e /etc/init.d/openvswitch-switch ] || update-rc.d openvswitch-switch disable
+  if [ "$switch_is_new" = yes ]; then
+    disable openvswitch-switch openvswitch-switch
+    disable openvswitch-switch ovs-record-hostname
+  fi
+  if [ "$routing_is_new" = yes ]; then disable frr frr; fi
 }
 
 finish() {

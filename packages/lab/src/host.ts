@@ -4,7 +4,7 @@ import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { attempt, ipBatch, run } from "./command.ts";
 import { LabError } from "./failure.ts";
-import { PHYSICAL_BRIDGE, WIRE_INTERFACE, wireToOutside } from "./outside.ts";
+import { PHYSICAL_BRIDGE, settleOperator, WIRE_INTERFACE, wireToOutside } from "./outside.ts";
 import { type Supervised, supervise } from "./supervise.ts";
 import { UNDERLAY_MTU } from "./underlay.ts";
 
@@ -245,15 +245,18 @@ export async function startHost(plan: HostPlan, output: HostOutput): Promise<Lab
     settle: async () => {
       await waitFor(`${plan.name}: ovs-vswitchd`, () => ready(paths.switchControl), START_TIMEOUT_MS);
       await vsctl("get", "Open_vSwitch", ".", "ovs_version"); // returns once the switch has taken the configuration up
-      const link = async (): Promise<boolean> =>
-        (await attempt(["ip", "-n", plan.name, "link", "show", UPLINK_BRIDGE])).code === 0;
-      await waitFor(`${plan.name}: ${UPLINK_BRIDGE}`, link, START_TIMEOUT_MS);
+      for (const bridge of [UPLINK_BRIDGE, PHYSICAL_BRIDGE]) {
+        const link = async (): Promise<boolean> =>
+          (await attempt(["ip", "-n", plan.name, "link", "show", bridge])).code === 0;
+        await waitFor(`${plan.name}: ${bridge}`, link, START_TIMEOUT_MS);
+      }
       const nodad = plan.tunnelIp.includes(":") ? " nodad" : "";
       await ipBatch(
         [`addr replace ${address} dev ${UPLINK_BRIDGE}${nodad}`, `link set ${UPLINK_BRIDGE} up`],
         plan.name,
       );
       await run(inHost(plan.name, ["ethtool", "-K", UPLINK_BRIDGE, "tx", "off"]));
+      await settleOperator(plan.name, plan.number);
     },
     onLine: (line) => output.onLine(`${plan.name}/switch`, line),
     onEvent: output.onEvent,

@@ -18,6 +18,15 @@ export const OUTSIDE_RANGES = {
   ipv6: { cidr: "2001:db8:ff::/64", gateway: "2001:db8:ff::1", far: "2001:db8:fa::1" },
 } as const;
 
+/** Hosts with lower numbers than this have an address of their own there; the range holds no more. */
+const operatorHosts = 55;
+
+/** A host's own addresses on the physical network, by which its operator's programs reach what is there: no tenant's, for they end the range. */
+export function operatorAddresses(hostNumber: number): readonly string[] {
+  if (hostNumber >= operatorHosts) return [];
+  return [`203.0.113.${200 + hostNumber}/24`, `2001:db8:ff::200:${hostNumber.toString(16)}/64`];
+}
+
 /** The lab's own bridge that is the physical network. */
 const WIRE = "public";
 /** The interface to it, outside and on each host. */
@@ -71,4 +80,21 @@ export async function wireToOutside(host: string): Promise<void> {
   await ipBatch([`link set ${WIRE_INTERFACE} addrgenmode none up`], host);
   await run(["ethtool", "-K", outer, "tx", "off"]);
   await run(["ip", "netns", "exec", host, "ethtool", "-K", WIRE_INTERFACE, "tx", "off"]);
+  // As the uplink's: the switch alone answers for what comes by it.
+  const quiet = `echo 1 > /proc/sys/net/ipv4/conf/${WIRE_INTERFACE}/arp_ignore`;
+  await run(["ip", "netns", "exec", host, "sh", "-c", quiet]);
+}
+
+/** Gives a host its own addresses on the physical network, on the bridge that leads to it. */
+export async function settleOperator(host: string, hostNumber: number): Promise<void> {
+  await ipBatch(
+    [
+      ...operatorAddresses(hostNumber).map(
+        (address) => `addr replace ${address} dev ${PHYSICAL_BRIDGE}${address.includes(":") ? " nodad" : ""}`,
+      ),
+      `link set ${PHYSICAL_BRIDGE} up`,
+    ],
+    host,
+  );
+  await run(["ip", "netns", "exec", host, "ethtool", "-K", PHYSICAL_BRIDGE, "tx", "off"]);
 }

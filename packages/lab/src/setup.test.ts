@@ -120,6 +120,15 @@ test("a switch that this run brought is not enabled for the next boot; one that 
   );
 });
 
+test("a routing daemon that this run brought is not enabled for the next boot", { skip }, async () => {
+  await using fresh = await place(["ethtool", "openvswitch-switch"]);
+  assert.equal((await fresh.install("frr", "ethtool")).code, 0);
+  const calls = (await fresh.calls()).filter((line) => !line.startsWith("apt-get"));
+  for (const line of calls)
+    assert.match(line, /^(deb-systemd-helper disable frr\.service|update-rc\.d frr disable) for/);
+  if (findCommand("vtysh") !== undefined) assert.equal(calls.length, 2, calls.join("\n"));
+});
+
 test("the machine's own policy stands again after success, failure and a kill", { skip }, async () => {
   const own = "#!/bin/sh\n# the machine's own\nexit 0\n";
   await using machine = await place([], own);

@@ -40,6 +40,8 @@ const TEST_TOOLS: readonly SystemTool[] = [
   { command: "rdisc6", package: "ndisc6" },
   { command: "dig", package: "bind9-dnsutils" },
   { command: "tracepath", package: "iputils-tracepath" },
+  // What announces routes, and whom they are announced to.
+  { command: "vtysh", package: "frr" },
   // How much passes.
   { command: "iperf3", package: "iperf3" },
   // For `systemd-analyze`, which checks our units; nothing of it is started.
