@@ -26,9 +26,8 @@ import {
 } from "./facts.ts";
 import { Installer } from "./installer.ts";
 import { Advertiser } from "./services/advertiser.ts";
-import type { Owned } from "./services/announcer.ts";
 import { Desk } from "./services/desk.ts";
-import { Outside } from "./services/outside.ts";
+import { type Come, Outside } from "./services/outside.ts";
 import type { AgentSettings } from "./settings.ts";
 
 export interface HostAgentOptions {
@@ -82,7 +81,7 @@ interface Moment {
   readonly stream: number;
   readonly plugged: Plugged;
   /** Addresses of physical networks that this host owns from now on. */
-  readonly come: readonly Owned[];
+  readonly come: Come;
   readonly at: number;
 }
 
@@ -174,6 +173,8 @@ export class HostAgent {
       ...served,
       hostName: host.name,
       watch: options.peerWatch,
+      settings,
+      random: options.random ?? Math.random,
       learned: (changes) => this.#pushed(this.#engine.apply(changes, this.#engine.revision)),
     });
     this.#desk = new Desk({
@@ -227,6 +228,7 @@ export class HostAgent {
         agent.#switch = "away";
         options.log.warn("the switch is away", { error: cause });
         agent.#installer.lost();
+        agent.#outside.lost();
         agent.#tell();
       },
     });
@@ -294,9 +296,9 @@ export class HostAgent {
   async close(): Promise<void> {
     for (const timer of this.#timers) timer.cancel();
     this.#advertiser.close();
-    this.#outside.close();
+    const left = this.#outside.close();
     this.#client.close();
-    await Promise.all([this.#drops.close(), this.#connections.close()]);
+    await Promise.all([left, this.#drops.close(), this.#connections.close()]);
     await this.#installer.settled();
     await this.#options.datapath.close();
     await this.#cache.close();

@@ -36,6 +36,25 @@ const settingsProperties = {
     default: "port",
     pattern: "^(port|nova|off)$",
   }),
+  bgpDaemon: Type.String({
+    description:
+      "The program that announces routes for BGP speakers: bgpd of FRR, run by this agent, beside no other of its daemons; empty: nothing is announced",
+    default: "/usr/lib/frr/bgpd",
+    pattern: "^(|/.*)$",
+  }),
+  bgpSource: Type.String({
+    description: "The address of this machine that BGP sessions come from; empty: as the system routes",
+    default: "",
+    maxLength: 45,
+  }),
+  bgpRestartTime: Type.Integer({
+    description:
+      "How long BGP peers are asked to keep what this host announced when the agent ends without a word (graceful restart); 0: not at all",
+    unit: "s",
+    default: 15,
+    minimum: 0,
+    maximum: 4095,
+  }),
 };
 
 const settingsSchema = Type.Object(settingsProperties);
@@ -102,7 +121,8 @@ export const defaultAgentSettings: AgentSettings = Object.freeze(
 /** The settings that options hold. */
 export function agentSettingsOf(config: AgentConfig): AgentSettings {
   const { auditInterval, dhcpLeaseTime, dhcpDomain, dnsServers, metadata } = config;
-  return { auditInterval, dhcpLeaseTime, dhcpDomain, dnsServers, metadata };
+  const { bgpDaemon, bgpSource, bgpRestartTime } = config;
+  return { auditInterval, dhcpLeaseTime, dhcpDomain, dnsServers, metadata, bgpDaemon, bgpSource, bgpRestartTime };
 }
 
 /** What a schema cannot say: mistakes of options that each by itself are well formed. */
@@ -110,10 +130,13 @@ export function agentMistakes({
   tunnelIp,
   bridgeMappings: mappings,
   dnsServers,
+  bgpSource,
 }: AgentConfig): readonly { readonly field: string; readonly message: string }[] {
   const mistakes: { readonly field: string; readonly message: string }[] = [];
   if (isIP(tunnelIp) === 0)
     mistakes.push({ field: "tunnelIp", message: `"${tunnelIp}" is not an IPv4 or IPv6 address` });
+  if (bgpSource !== "" && isIP(bgpSource) === 0)
+    mistakes.push({ field: "bgpSource", message: `"${bgpSource}" is not an IPv4 or IPv6 address` });
   try {
     bridgeMappings(mappings);
   } catch (cause) {

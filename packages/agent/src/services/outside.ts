@@ -1,15 +1,18 @@
-/** What an agent does for the networks outside: asks for neighbours, watches the hosts beside it, and says which addresses came to this one. */
+/** What an agent does for the networks outside: asks for neighbours, watches the hosts beside it, says which addresses came to this one, and announces what leads to it. */
 import type { Clock, Log, Metrics } from "@selvage/base";
 import type { Datapath, PeerWatch } from "@selvage/datapath";
-import type { Change, Delta, View } from "@selvage/model";
+import type { Change, Delta, Engine } from "@selvage/model";
 import type { Row } from "@selvage/pipeline";
+import { type SpeakerStatus, Speakers, type SpeakersOptions } from "../bgp/speakers.ts";
 import { Announcer, type Owned } from "./announcer.ts";
 import { Neighbours } from "./neighbours.ts";
 import { Peers } from "./peers.ts";
 
 export interface OutsideOptions {
-  readonly view: View;
+  readonly view: Engine<Row>["view"];
   readonly hostName: string;
+  readonly settings: SpeakersOptions["settings"];
+  readonly random: () => number;
   readonly datapath: Pick<Datapath, "send">;
   readonly watch: Pick<PeerWatch, "watch"> | undefined;
   readonly clock: Clock;
@@ -19,10 +22,17 @@ export interface OutsideOptions {
   readonly learned: (changes: readonly Change[]) => void;
 }
 
+/** What came to this host between two looks: told outside once it is in force. */
+export interface Come {
+  readonly owned: readonly Owned[];
+  readonly mark: number;
+}
+
 export class Outside {
   readonly neighbours: Neighbours;
   readonly #announcer: Announcer;
   readonly #peers: Peers;
+  readonly #speakers: Speakers;
   /** Addresses that came to this host and are not in force yet. */
   #come: readonly Owned[] = [];
 
@@ -33,6 +43,7 @@ export class Outside {
       owns: (net, address) => this.#announcer.owns(net, address),
     });
     this.#peers = new Peers(options);
+    this.#speakers = new Speakers(options);
     options.metrics.gauge({
       name: "peers_away",
       help: "Hosts on the same physical networks that the switch does not reach",
@@ -45,6 +56,12 @@ export class Outside {
     this.#come = [...this.#come, ...this.#announcer.changed(delta)];
     this.neighbours.changed(delta);
     this.#peers.changed();
+    this.#speakers.changed(delta);
+  }
+
+  /** How its BGP speakers stand. */
+  get speakers(): readonly SpeakerStatus[] {
+    return this.#speakers.status;
   }
 
   /** The wires are others. */
@@ -53,19 +70,26 @@ export class Outside {
   }
 
   /** What came to this host since it was asked last, to be announced when its rows are in force. */
-  taken(): readonly Owned[] {
-    const come = this.#come;
+  taken(): Come {
+    const owned = this.#come;
     this.#come = [];
-    return come;
+    return { owned, mark: this.#speakers.mark() };
   }
 
-  announce(come: readonly Owned[]): void {
-    this.#announcer.announce(come);
+  announce({ owned, mark }: Come): void {
+    this.#announcer.announce(owned);
+    this.#speakers.inForce(mark);
   }
 
-  /** Ends it; the switch answers on. Idempotent. */
-  close(): void {
+  /** The switch is away: nothing leads here until it is back. */
+  lost(): void {
+    this.#speakers.lost();
+  }
+
+  /** Ends it; the switch answers on, and nothing is announced any more. Idempotent. */
+  async close(): Promise<void> {
     this.#announcer.close();
     this.neighbours.close();
+    await this.#speakers.close();
   }
 }
