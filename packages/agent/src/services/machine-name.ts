@@ -1,10 +1,10 @@
-/** What a machine calls itself: its port's name, as far as a host's name can say it (RFC 1123, section 2.1), else its first address. */
+/** What a machine calls itself: what names are told of it (`dns_name`), else its port's name, as far as a host's name can say it (RFC 1123, section 2.1), else its first address. */
 import type { Port } from "@selvage/model";
 
 const longest = 63;
 
-export function machineName(port: Pick<Port, "name" | "fixed_ips" | "id">): string {
-  const [label = ""] = port.name.toLowerCase().split(".");
+export function machineName(port: Pick<Port, "dns_name" | "name" | "fixed_ips" | "id">): string {
+  const [label = ""] = (port.dns_name === "" ? port.name : port.dns_name).toLowerCase().split(".");
   const said = label
     .replaceAll(/[^a-z0-9]+/g, "-")
     .slice(0, longest)

@@ -162,4 +162,5 @@ test("a machine's name is one that a host can have, whatever its port is called"
   );
   const fixed_ips = [{ subnet_id: "six", ip_address: "2001:db8::" }];
   assert.equal(machineName(port({ name: "", fixed_ips })), "host-2001-db8");
+  assert.equal(machineName(port({ name: "Web server", dns_name: "www.shop" })), "www", "as others are told of it");
 });
