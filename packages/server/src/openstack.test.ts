@@ -1,36 +1,7 @@
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
 import { test } from "node:test";
-import { promisify } from "node:util";
-import { type Json, startTestServer, type TestServer } from "./testing/mod.ts";
-
-const run = promisify(execFile);
-
-/** A stock client, told where and who by its environment. */
-function client(server: TestServer, user: string, password: string, project: string, command = "openstack") {
-  const env = {
-    PATH: process.env.PATH,
-    OS_AUTH_URL: `${server.url}/identity/v3`,
-    OS_IDENTITY_API_VERSION: "3",
-    OS_USERNAME: user,
-    OS_PASSWORD: password,
-    OS_PROJECT_NAME: project,
-    OS_USER_DOMAIN_NAME: "Default",
-    OS_PROJECT_DOMAIN_NAME: "Default",
-  };
-  return async (...args: readonly string[]): Promise<string> => {
-    try {
-      return (await run(command, [...args], { env })).stdout;
-    } catch (error) {
-      if (error instanceof Error && "code" in error && error.code === "ENOENT") {
-        throw new Error(`the ${command} client is not installed: run ./selvage setup`, { cause: error });
-      }
-      throw error;
-    }
-  };
-}
-
-const json = async (text: Promise<string>): Promise<Json> => JSON.parse(await text) as Json;
+import { type Json, startTestServer } from "./testing/mod.ts";
+import { client, json } from "./testing/openstack.ts";
 
 test("the stock openstack client creates, shows, lists, sets and deletes networks, subnets and ports, unchanged", async () => {
   await using server = await startTestServer();
