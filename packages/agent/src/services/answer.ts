@@ -3,6 +3,14 @@
 export type Answer =
   /** `to`: another interface than that which it came in by. */
   | { readonly answer: "reply"; readonly frames: readonly Uint8Array[]; readonly what: string; readonly to?: string }
+  /** The packet goes on in a table of the switch's program. */
+  | {
+      readonly answer: "resume";
+      readonly table: string;
+      readonly net: number;
+      readonly frame: Uint8Array;
+      readonly what: string;
+    }
   /** Nothing is sent, and that is right. */
   | { readonly answer: "silence"; readonly why: string }
   /** Nothing is sent, and an operator wants to know. */
@@ -20,6 +28,14 @@ export const replyTo = (to: string, frame: Uint8Array, what: string): Answer => 
   frames: [frame],
   what,
   to,
+});
+/** One frame goes on in a table, on a network. */
+export const resume = (table: string, net: number, frame: Uint8Array, what: string): Answer => ({
+  answer: "resume",
+  table,
+  net,
+  frame,
+  what,
 });
 export const silence = (why: string): Answer => ({ answer: "silence", why });
 export const notice = (why: string): Answer => ({ answer: "notice", why });

@@ -49,7 +49,7 @@ async function deskWith(send: (port: string) => Promise<void>) {
     view,
     hostName: "h1",
     neighbours,
-    datapath: { send },
+    datapath: { send, resume: async () => undefined },
     dhcp: { leaseTime: 60 },
     clock,
     log: silentLog,

@@ -17,7 +17,7 @@ export interface DeskOptions {
   readonly view: View;
   readonly hostName: string;
   readonly neighbours: Pick<Neighbours, "serve">;
-  readonly datapath: Pick<Datapath, "send">;
+  readonly datapath: Pick<Datapath, "send" | "resume">;
   readonly dhcp: DhcpSettings;
   readonly clock: Clock;
   readonly log: Log;
@@ -93,9 +93,10 @@ export class Desk {
     }
     try {
       const answer = this.#answer(punt);
-      count(answer.answer === "reply" ? answer.what : answer.answer);
+      count("what" in answer ? answer.what : answer.answer);
       if (answer.answer === "reply")
         for (const frame of answer.frames) await datapath.send(answer.to ?? attachment, frame);
+      else if (answer.answer === "resume") await datapath.resume(answer.table, answer.net, answer.frame);
       else if (answer.answer === "silence")
         log.debug("a packet is not answered", { kind, port: attachment, why: answer.why });
       else if (this.#notices.take(attachment, now))

@@ -5,7 +5,8 @@
 import type { Punt } from "@selvage/datapath";
 import { FloatingIp, keyOf, Port, PortForwarding, type View } from "@selvage/model";
 import { checksum, ipv4Bytes, macBytes, readIpv4, updateChecksum } from "@selvage/packet";
-import { type Answer, replyTo, silence } from "./answer.ts";
+import { ExtIn, quotationNeed } from "@selvage/pipeline";
+import { type Answer, replyTo, resume, silence } from "./answer.ts";
 import { onWire, wireOf } from "./wire.ts";
 
 const ethernetHeader = 14;
@@ -126,17 +127,37 @@ export function answerInner(view: View, punt: Punt, hostName: string): Answer {
   const wire = wireOf(view, punt.net, hostName);
   if (wire === undefined) return silence("the network stands on no wire that is known here");
   return punt.attachment === wire.name || punt.srcPort === 0
-    ? inward(view, parts, wire.networkId)
+    ? inward(view, parts, wire.networkId, punt.net)
     : outward(view, punt, parts, wire);
 }
 
-function inward(view: View, parts: Parts, networkId: string): Answer {
+/**
+ * The error with zeros behind what it quotes, so many that a TCP header is there in full: what is about a router's address goes back to the switch, which knows
+ * the connection and corrects the quoted checksum, wherever it would be. Undefined for what is no such error.
+ */
+export function completed(frame: Uint8Array): Uint8Array | undefined {
+  const parts = partsOf(frame);
+  if (parts === undefined) return undefined;
+  const { bytes, outer, message, end } = parts;
+  const whole = new Uint8Array(Math.max(end, quotationNeed));
+  whole.set(bytes.subarray(0, end));
+  change(whole, outer + 2, portBytes(whole.length - outer), [outer + 10]);
+  setWord(whole, message + 2, 0);
+  setWord(whole, message + 2, checksum(whole, message, whole.length));
+  return whole;
+}
+
+function inward(view: View, parts: Parts, networkId: string, net: number): Answer {
   const { bytes, outer, quoted, upper } = parts;
   const to = readIpv4(bytes, outer + 16);
   // It is about what the machine sent: the quoted source is the address that the error is for.
   if (readIpv4(bytes, quoted + 12) !== to) return silence("the error quotes another's packet");
   const at = standingOf(view, networkId, to, bytes[quoted + 9]!, word(bytes, upper));
-  if (at === undefined) return silence("no machine has the address");
+  if (at === undefined) {
+    // One that is whole came by the address of a forwarded port, and is of none.
+    if (bytes.length >= quotationNeed) return silence("no machine has the address");
+    return resume(ExtIn.name, net, completed(bytes) ?? bytes, "completed");
+  }
   const gateway = view.by(Port.index.router_id, at.routerId).find((each) => each.network_id === at.port.network_id);
   if (gateway === undefined) return silence("the router does not stand on the machine's network");
   if (bytes[outer + 8]! <= 1) return silence("it has passed as many routers as its sender allowed");
