@@ -13,7 +13,7 @@ import {
   type View,
 } from "@selvage/model";
 import { decode, summary } from "@selvage/packet";
-import { type Row, rowText, selvageProgram } from "@selvage/pipeline";
+import { type Row, rowText, selvageProgram, serviceIngress } from "@selvage/pipeline";
 import type { Hop } from "./journey.ts";
 import { nearTexts, ruleText, type Words } from "./rule-text.ts";
 import { type Conversation, type Ending, type Leg, wordFor } from "./trace.ts";
@@ -68,7 +68,7 @@ export interface ToldNearRule {
 
 export type ToldEnding =
   | { readonly kind: "delivered"; readonly port: ToldObject; readonly text: string }
-  | { readonly kind: "answered"; readonly by: "router" | "agent"; readonly text: string }
+  | { readonly kind: "answered"; readonly by: "router" | "services" | "agent"; readonly text: string }
   | {
       readonly kind: "dropped";
       readonly reason: string;
@@ -195,6 +195,7 @@ export class Teller {
   #outcome(outcome: Outcome): string {
     switch (outcome.kind) {
       case "output":
+        if (outcome.port === serviceIngress) return "to the host's services";
         return `out of port ${this.#word({ kind: Port.kind, id: outcome.port })}`;
       case "tunnel":
         return this.#sight.everything ? `by ${outcome.by} to ${outcome.to}` : "to another host";
@@ -241,9 +242,7 @@ export class Teller {
         return { kind: "delivered", port: this.object(port), text: `It comes out of port ${this.#word(port)}.` };
       }
       case "answered":
-        return ending.by === "router"
-          ? { kind: "answered", by: "router", text: "A router answers it itself." }
-          : { kind: "answered", by: "agent", text: `The host's agent gets it: ${ending.service}.` };
+        return { kind: "answered", by: ending.by, text: answeredText(ending) };
       case "lost":
         return { kind: "nowhere", text: ending.text };
       case "unsent": {
@@ -282,6 +281,17 @@ export class Teller {
     const { to } = conversation.question;
     const isOther = to !== undefined && last.ending.kind === "delivered" && last.ending.port.id !== to.id;
     return isOther ? `${told.text} That is not port ${wordFor(to)}.` : told.text;
+  }
+}
+
+function answeredText(ending: Extract<Ending, { kind: "answered" }>): string {
+  switch (ending.by) {
+    case "router":
+      return "A router answers it itself.";
+    case "services":
+      return "The host's own services get it.";
+    case "agent":
+      return `The host's agent gets it: ${ending.service}.`;
   }
 }
 

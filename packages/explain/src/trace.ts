@@ -3,7 +3,15 @@ import type { ReasonCode } from "@selvage/base";
 import type { Outcome, Visit } from "@selvage/datapath";
 import { Host, keyOf, Port, type View } from "@selvage/model";
 import { ArpOp, encode, multicastMac, solicitedNode } from "@selvage/packet";
-import { ArpAnswer, NdAnswer, Neighbour, type PuntKind } from "@selvage/pipeline";
+import {
+  ArpAnswer,
+  NdAnswer,
+  Neighbour,
+  type PuntKind,
+  serviceAddresses,
+  serviceIngress,
+  serviceMac,
+} from "@selvage/pipeline";
 import { buildHost, type Intent, type Meeting, MetHosts, partInTurns, type TracedHost } from "./host.ts";
 import { follow, type Hop } from "./journey.ts";
 import { nextHop } from "./next-hop.ts";
@@ -15,8 +23,8 @@ export type Direction = "ask" | "forward" | "reply";
 /** How one direction ended. */
 export type Ending =
   | { readonly kind: "delivered"; readonly port: Port }
-  /** A router answered it itself, or an agent does: what of the host's services it was handed to. */
-  | { readonly kind: "answered"; readonly by: "router" }
+  /** A router answered it itself, or the host's services do, or an agent does: what it was handed over for. */
+  | { readonly kind: "answered"; readonly by: "router" | "services" }
   | { readonly kind: "answered"; readonly by: "agent"; readonly service: PuntKind }
   /** `told`: what the router's host tells the sender of it, by ICMP. */
   | {
@@ -133,7 +141,9 @@ class Run {
   async #resolve(at: TracedHost, from: Port, source: string, address: string): Promise<string | Leg> {
     const hops = await follow(this.#hosts, at, from.id, questionFor(from, source, address));
     const [first] = hops;
-    const known = first?.trace.visits.find(({ table }) => table === Neighbour.name)?.row?.args.mac;
+    const isService = Object.values(serviceAddresses).some((each) => each[4] === address || each[6] === address);
+    const held = first?.trace.visits.find(({ table }) => table === Neighbour.name)?.row?.args.mac;
+    const known = isService ? serviceMac : held;
     const dropped = first?.trace.outcomes.some(({ kind }) => kind === "drop") === true;
     if (typeof known === "string" && !dropped) return known;
     // Asked around: who has it at the moment is for the machines to say, and one of those that may is taken.
@@ -186,6 +196,7 @@ function endingOf(view: View, from: Port, hops: readonly Hop[]): Ending {
     );
   for (const { outcome } of find("output")) {
     if (outcome.port === from.id) return { kind: "answered", by: "router" };
+    if (outcome.port === serviceIngress) return { kind: "answered", by: "services" };
     const port = view.get(Port, outcome.port);
     if (port !== undefined) return { kind: "delivered", port };
   }

@@ -190,6 +190,19 @@ for (const version of [4, 6]) {
     assert.match(closed.text, /told so by ICMP \(port-unreachable\)/);
   });
 
+  test(`IPv${version}: the host's services are asked on the link`, async () => {
+    const asked = await traced({
+      from: "a1",
+      to: version === 4 ? "169.254.169.254" : "fe80::a9fe:a9fe",
+      protocol: "tcp",
+    });
+    assert.deepEqual(
+      [asked.delivered, last(asked).ending],
+      [true, { kind: "answered", by: "services", text: "The host's own services get it." }],
+    );
+    assert.ok(tablesOf(asked, 0)[0]?.includes("metadata"));
+  });
+
   test(`IPv${version}: what routers do not send on: too many hops, too large`, async () => {
     droppedFor(await traced({ from: "a1", to: "web", ttl: 1, ip_version: version }), "ttl-expired");
     droppedFor(await traced({ from: "a1", to: "web", size: 1500, ip_version: version }), "mtu-exceeded");
