@@ -20,6 +20,7 @@ import { SimulatedDatapath, type SimulatedDatapathOptions } from "../simulated/d
 import type { Trace } from "../simulated/interpreter.ts";
 import type { TunnelHeader } from "../simulated/packet.ts";
 import { actionsOf, type BrokenDatapath, type Delta, driver, executor } from "./broken-kinds.ts";
+import { brokenOutside } from "./broken-outside.ts";
 import { brokenPolicies } from "./broken-policies.ts";
 import { brokenRouters } from "./broken-routers.ts";
 import { brokenServices } from "./broken-services.ts";
@@ -427,6 +428,7 @@ export const brokenDatapaths: readonly BrokenDatapath[] = [
     },
   ),
   ...brokenPolicies,
+  ...brokenOutside,
   ...brokenRouters,
   ...brokenServices,
 ];
