@@ -1,11 +1,11 @@
 /**
  * Metadata on a running fabric of two hosts with real switches, asked by curl: by both families, isolated and routed, of tenants whose addresses are the same, with
- * forged headers and paths, and from a host's own copy while the server is gone.
+ * forged headers, what cloud-init asks for, and from a host's own copy while the server is gone.
  */
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { at } from "@selvage/lab";
+import { at, openFabric } from "@selvage/lab";
 import { until, whyNoLab } from "@selvage/lab/testing";
 import { Fabric, type Guest } from "./support/guests.ts";
 
@@ -130,5 +130,21 @@ describe("metadata", { skip }, () => {
     await using flood = fabric.start(red, "ping", "-f", "-q", "-l", "100", "169.254.169.254");
     for (let n = 0; n < 5; n += 1) assert.equal(await uuidOf(blue, four), "22222222-2222-4222-8222-222222222222");
     assert.equal(flood.hasEnded, false);
+  });
+
+  test("with the server dead and the agent started anew, a host answers from its own copy", async () => {
+    const { fabric, red, blue } = world;
+    const { record } = await openFabric(fabric.data);
+    const { hosts } = JSON.parse(fabric.selvage("lab", "hosts", "--json"));
+    const host = (hosts as readonly unknown[]).find((each) => at(each, "name") === "h1");
+    process.kill(record.server.pid, "SIGKILL");
+    process.kill(Number(at(at(host, "pids"), "agent")), "SIGKILL");
+    await until("the agent answers again", WAIT_MS, async () => {
+      const { code } = await fabric.run(red, "curl", "-s", "--max-time", "5", `${four}/`);
+      return code === 0 ? true : undefined;
+    });
+    assert.equal(await uuidOf(red, four), "11111111-1111-4111-8111-111111111111");
+    assert.equal(await uuidOf(blue, six), "22222222-2222-4222-8222-222222222222");
+    assert.match(await curl(red, `${four}/latest/user-data`), /^#!/);
   });
 });

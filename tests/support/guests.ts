@@ -7,7 +7,18 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type ReasonCode, reasonByCode } from "@selvage/base";
-import { type Api, at, captureInLab, enterLab, type LabPlace, openFabric, openLab, placeOf, plug } from "@selvage/lab";
+import {
+  type Api,
+  at,
+  captureInLab,
+  enterLab,
+  type LabPlace,
+  OUTSIDE,
+  openFabric,
+  openLab,
+  placeOf,
+  plug,
+} from "@selvage/lab";
 import { until } from "@selvage/lab/testing";
 
 const MAIN = fileURLToPath(new URL("../../packages/cli/src/main.ts", import.meta.url));
@@ -179,6 +190,16 @@ export class Fabric implements AsyncDisposable {
     return new Program(enterLab(this.#firstPid, room, argv));
   }
 
+  /** The machine outside, on the physical network, as programs run in it. */
+  get outside(): Pick<Guest, "room"> {
+    return { room: { kind: "host", name: OUTSIDE } };
+  }
+
+  /** Where the fabric keeps all that it has. */
+  get data(): string {
+    return this.#data;
+  }
+
   get firstPid(): number {
     return this.#firstPid;
   }
@@ -221,6 +242,18 @@ export class Fabric implements AsyncDisposable {
     const result = spawnSync("ovs-appctl", ["-t", target, ...words], { encoding: "utf8" });
     if (result.status !== 0) throw new Error(`ovs-appctl ${words.join(" ")}: ${result.stderr}`);
     return result.stdout;
+  }
+
+  /** Ends a host's switch for good: its agent, its daemon and its database, as when its machine is lost. */
+  kill(host: string): void {
+    const { hosts } = JSON.parse(this.selvage("lab", "hosts", "--json")) as {
+      readonly hosts: readonly { readonly name: string; readonly pids: Readonly<Record<string, number | null>> }[];
+    };
+    const found = hosts.find(({ name }) => name === host);
+    if (found === undefined) throw new Error(`no host ${host}`);
+    // What watches over them would start them again: a namespace without its links is as lost as a machine.
+    for (const link of ["uplink", "public"])
+      spawnSync("nsenter", ["-t", String(found.pids.switch), "-n", "ip", "link", "delete", link]);
   }
 
   /** What a command of ours says of this fabric. Throws an Error when it fails. */

@@ -207,6 +207,27 @@ test("one machine that asks without end takes nothing from another", async () =>
   }
 });
 
+test("one machine's conversations are as many as it may have, and another's are its own", async () => {
+  const [loud, quiet] = machines;
+  assert.ok(loud !== undefined && quiet !== undefined);
+  // Keeps each connection that is served, and tells how many were ended instead.
+  const hoard = `
+    let [served, ended] = [0, 0];
+    for (let n = 0; n < 40; n += 1) {
+      const socket = require("node:net").connect(80, "169.254.169.254");
+      let isServed = false;
+      const tell = () => { if (served + ended === 40) { console.log(served + " served"); process.exit(); } };
+      socket.on("error", () => undefined);
+      socket.on("connect", () => socket.write("GET / HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n"));
+      socket.on("data", () => { if (!isServed) { isServed = true; served += 1; tell(); } });
+      socket.on("close", () => { if (!isServed) { ended += 1; tell(); } });
+    }
+  `;
+  const hoarding = loud.exec(process.execPath, "-e", hoard);
+  for (let n = 0; n < 5; n += 1) assert.equal(await curl(quiet, "http://169.254.169.254/"), "you asked for /");
+  assert.equal(await hoarding, "32 served\n");
+});
+
 test("after a restart of the switch, which makes its interfaces anew, all is as it was", async () => {
   await host.stopSwitch();
   await host.startSwitch();
