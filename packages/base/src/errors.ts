@@ -3,12 +3,14 @@ import { type ErrorEntry, type ErrorParam, fillTemplate, type ParamsOf } from ".
 import { addressingErrors } from "./errors-addressing.ts";
 import { identityErrors } from "./errors-identity.ts";
 import { networkingErrors } from "./errors-networking.ts";
+import { outsideErrors } from "./errors-outside.ts";
 import { ownErrors } from "./errors-own.ts";
 import { securityErrors } from "./errors-security.ts";
 
 /** Every error that can reach a user, by code. Append to the file of its API; a code's meaning never changes. */
 export const errorTypes = {
   ...networkingErrors,
+  ...outsideErrors,
   ...addressingErrors,
   ...securityErrors,
   ...identityErrors,

@@ -93,6 +93,7 @@ export {
   sayingOf,
   setKeys,
 } from "./resources/security-group.ts";
+export { longestRange, NetworkSegmentRange, numberedTypes } from "./resources/segment-range.ts";
 export { type AllocationPool, type HostRoute, Subnet } from "./resources/subnet.ts";
 export { FreePrefix, freePrefixOf, Subnetpool } from "./resources/subnetpool.ts";
 export { isNear, networksReached, routingDomain } from "./routing-domain.ts";

@@ -9,7 +9,7 @@ import {
   pickAddress,
   pickHostKey,
   pickMac,
-  pickNetworkKey,
+  pickPhysicalKey,
   type Random,
   secureRandom,
 } from "./allocate.ts";
@@ -126,9 +126,9 @@ test("addresses are spread over the pool, not given in order", () => {
 
 test("a full range of keys is a clear error, and a freed key is given again", () => {
   const replica = new Replica();
-  assert.equal(pickNetworkKey(choosing(replica), { first: 7, last: 7 }), 7);
+  assert.equal(pickPhysicalKey(choosing(replica), { first: 0xf00000, last: 0xf00000 }), 0xf00000);
   assert.throws(() => pickHostKey(choosing(replica), { first: 1, last: 0 }), { type: "NumbersExhausted", status: 507 });
-  assert.throws(() => pickNetworkKey(choosing(replica), { first: 1, last: 0 }), {
+  assert.throws(() => pickPhysicalKey(choosing(replica), { first: 1, last: 0 }), {
     type: "NoNetworkAvailable",
     status: 503,
   });

@@ -15,7 +15,6 @@ import {
   ipOf,
   keyOf,
   Network,
-  networkKeys,
   Port,
   physicalKeys,
   portKeys,
@@ -83,19 +82,12 @@ export function pick(spans: readonly Span[], random: Random, taken: (n: bigint) 
   return undefined;
 }
 
-/** A free tunnel key for a network. Throws NoNetworkAvailable. */
-export function pickNetworkKey(
-  choosing: Choosing,
-  range: { readonly first: number; readonly last: number } = networkKeys,
-): number {
-  const key = pickKey(choosing, range, Network.index.segment);
-  if (key === undefined) throw fail("NoNetworkAvailable");
-  return key;
-}
-
 /** A free key for a network that stands on a physical one. Throws NoNetworkAvailable. */
-export function pickPhysicalKey(choosing: Choosing): number {
-  const key = pickKey(choosing, physicalKeys, Network.index.key);
+export function pickPhysicalKey(
+  choosing: Choosing,
+  range: { readonly first: number; readonly last: number } = physicalKeys,
+): number {
+  const key = pickKey(choosing, range, Network.index.key);
   if (key === undefined) throw fail("NoNetworkAvailable");
   return key;
 }

@@ -12,6 +12,12 @@ export const dataPath = Object.freeze({
 const when = (isDone: boolean, ...listed: readonly Extension[]): readonly Extension[] => (isDone ? listed : []);
 
 export const outsideExtensions: readonly Extension[] = Object.freeze([
+  extension(
+    "network-segment-range",
+    "Neutron Network Segment Range",
+    "Provides support for the network segment range management",
+    "2018-11-29T00:00:00-00:00",
+  ),
   ...when(
     dataPath.externalNetworks,
     extension(

@@ -16,6 +16,7 @@ import { routerRules } from "./router.ts";
 import { pathOf, type ResourceRules } from "./rules.ts";
 import { securityGroupRules } from "./security-group.ts";
 import { securityGroupRuleRules } from "./security-group-rule.ts";
+import { segmentRangeRules } from "./segment-range.ts";
 import { serviceProviderRules } from "./service-provider.ts";
 import { subnetRules } from "./subnet.ts";
 import { subnetpoolRules } from "./subnetpool.ts";
@@ -43,6 +44,7 @@ const ownRules = [
   agentRules,
   availabilityZoneRules,
   ipAvailabilityRules,
+  segmentRangeRules,
   serviceProviderRules,
 ] as unknown as readonly AnyRules[];
 

@@ -67,7 +67,7 @@ export const networkRules: ResourceRules<typeof Network> = {
   },
   create: (writing, values) => {
     const { transaction, settings } = writing;
-    const place = placeOf(writing, askedPlace(values));
+    const place = placeOf(writing, askedPlace(values), String(values.project_id));
     const isExternal = values["router:external"] === true;
     const network = transaction.put(Network, {
       ...taggedOf(writing, values, 1),

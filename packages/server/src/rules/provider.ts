@@ -1,9 +1,10 @@
 /** Where networks stand on the wire: tunnelled, or on a physical network as it is or under a VLAN's tag (extension `provider`; Neutron's ML2 type drivers). */
 import { fail } from "@selvage/base";
 import { isPhysical, networkKeys, vlanTags } from "@selvage/model";
-import { pickNetworkKey, pickPhysicalKey } from "../allocate.ts";
+import { pickPhysicalKey } from "../allocate.ts";
 import { largestMtu, type ServerSettings } from "../settings.ts";
 import type { Values, Writing } from "./rules.ts";
+import { allKeys, pickNumber } from "./segment-range.ts";
 
 /** Smallest MTU that IPv4 allows (RFC 791). */
 const smallestMtu = 68;
@@ -65,7 +66,11 @@ function checkRange(id: number, { first, last }: { readonly first: number; reado
 }
 
 /** The place that was asked for, with a free number where none was named. Throws NoNetworkAvailable, and InvalidInput where there is nothing to choose from. */
-export function placeOf({ transaction }: Writing, { type, physical, id }: ReturnType<typeof askedPlace>): Place {
+export function placeOf(
+  { transaction }: Writing,
+  { type, physical, id }: ReturnType<typeof askedPlace>,
+  project_id: string,
+): Place {
   const place = (segmentation_id: number | null): Place => ({
     "provider:network_type": type,
     "provider:physical_network": physical ?? null,
@@ -74,14 +79,21 @@ export function placeOf({ transaction }: Writing, { type, physical, id }: Return
   switch (type) {
     case "flat":
       return place(null);
-    case "vlan":
+    case "vlan": {
       if (id !== undefined) return place(id);
       if (physical === undefined) throw fail("NoNetworkAvailable");
+      const tag = pickNumber(transaction, { network_type: type, physical_network: physical, project_id }, undefined);
+      if (tag !== undefined) return place(tag);
       throw invalid(
         `Physical network ${physical} requires segmentation_id to be specified when creating a provider network`,
       );
-    default:
-      return place(id ?? pickNetworkKey(transaction));
+    }
+    default: {
+      const network_type = type === "vxlan" ? "vxlan" : "geneve";
+      const key = id ?? pickNumber(transaction, { network_type, physical_network: null, project_id }, allKeys);
+      if (key === undefined) throw fail("NoNetworkAvailable");
+      return place(key);
+    }
   }
 }
 

@@ -2,9 +2,8 @@
  * Routers, their interfaces and extra routes (Networking v2.0, `/v2.0/routers`; extensions `router`, `extraroute`, `extraroute-atomic`). An interface is a port
  * with `router_id`: it holds one IPv4 subnet, or any number of IPv6 subnets of its network.
  */
-import { fail, pythonString } from "@selvage/base";
+import { fail } from "@selvage/base";
 import {
-  cidrContains,
   cidrOf,
   cidrsOverlap,
   compareIp,
@@ -25,7 +24,6 @@ import {
   type Subnet as SubnetObject,
   show,
   type View,
-  versionOf,
 } from "@selvage/model";
 import { pickMac, pickPortKey, pickRouterKey } from "../allocate.ts";
 import { invalidValue } from "../api/body.ts";
@@ -34,6 +32,15 @@ import { clearGateway, gatewayInfo, gatewayOf, setGateway, wantsSnat } from "./g
 import { settleRouter } from "./nat-leases.ts";
 import { checkSpeaks, checkStillSpeaks, checkUnspoken } from "./ndp-proxy.ts";
 import { seesNetwork } from "./network.ts";
+import {
+  checkedRoutes,
+  checkStillReached,
+  contains,
+  interfacesOf,
+  portsOf,
+  sameRoute,
+  subnetsOf,
+} from "./router-routes.ts";
 import { type ActionReply, type ResourceRules, taggedOf, type Values, type Writing } from "./rules.ts";
 import { putPort, removePort } from "./security-group-sets.ts";
 import { sharedTargets } from "./sharing.ts";
@@ -41,9 +48,6 @@ import { checkedZones, zonesOf } from "./zones.ts";
 
 /** What a port of a router says of itself. */
 export const routerInterface = "network:router_interface";
-
-/** Neutron's `max_routes`. */
-const routeLimit = 30;
 
 const bad = (msg: string) => fail("BadRouterRequest", { msg });
 const owner = anyOf(isAdmin, member);
@@ -211,17 +215,6 @@ function readRoutes(body: Values): Values {
     throw invalidValue("routes", Router.fields.routes.type.name, routes, error);
   }
 }
-
-const interfacesOf = (view: View, routerId: string): readonly PortObject[] => view.by(Port.index.router_id, routerId);
-
-/** Its interfaces, and its gateway. */
-const portsOf = (view: View, routerId: string): readonly PortObject[] => [
-  ...interfacesOf(view, routerId),
-  ...view.by(Port.index.gateway_of, routerId),
-];
-
-const subnetsOf = (view: View, port: PortObject): readonly SubnetObject[] =>
-  port.fixed_ips.flatMap((fixed) => view.get(Subnet, fixed.subnet_id) ?? []);
 
 const hasVersion = (view: View, port: PortObject, version: 4 | 6): boolean =>
   subnetsOf(view, port).some((subnet) => subnet.ip_version === version);
@@ -416,40 +409,6 @@ const standsFor = (view: View, floating: FloatingIp): readonly string[] => [
   ...(floating.fixed_ip_address === null ? [] : [floating.fixed_ip_address]),
   ...view.by(PortForwarding.index.floatingip_id, floating.id).map((forwarding) => forwarding.internal_ip_address),
 ];
-
-const contains = (subnet: SubnetObject, address: string): boolean =>
-  versionOf(ipOf(address)) === subnet.ip_version && cidrContains(cidrOf(subnet.cidr), ipOf(address));
-
-const sameRoute = (one: HostRoute, other: HostRoute): boolean =>
-  one.destination === other.destination && one.nexthop === other.nexthop;
-
-/** Routes whose next hops the router can reach. Throws InvalidRoutes and RoutesExhausted. */
-function checkedRoutes(view: View, router: RouterObject, routes: readonly HostRoute[]): readonly HostRoute[] {
-  if (routes.length > routeLimit) throw fail("RoutesExhausted", { router_id: router.id, quota: routeLimit });
-  const ports = portsOf(view, router.id);
-  const own = new Set(ports.flatMap((port) => port.fixed_ips.map((fixed) => fixed.ip_address)));
-  const subnets = ports.flatMap((port) => subnetsOf(view, port));
-  const invalid = (reason: string) => fail("InvalidRoutes", { routes: printed(routes), reason });
-  for (const { destination, nexthop } of routes) {
-    if (destination.includes(":") !== nexthop.includes(":"))
-      throw invalid("the nexthop and the destination are of different IP versions");
-    if (!subnets.some((subnet) => contains(subnet, nexthop))) throw invalid("the nexthop is not connected with router");
-    if (own.has(nexthop)) throw invalid("the nexthop is used by router");
-  }
-  return routes.filter((route, at) => routes.findIndex((other) => sameRoute(route, other)) === at);
-}
-
-/** Throws RouterInterfaceInUseByRoute when a route's next hop was reached by the gateway and is not any more. */
-function checkStillReached(view: View, router: RouterObject): void {
-  const subnets = portsOf(view, router.id).flatMap((port) => subnetsOf(view, port));
-  const lost = router.routes.find(({ nexthop }) => !subnets.some((subnet) => contains(subnet, nexthop)));
-  if (lost !== undefined)
-    throw fail("RouterExternalGatewayInUseByRoute", { router_id: router.id, nexthop: lost.nexthop });
-}
-
-/** As Python prints a list of dictionaries. */
-const printed = (routes: readonly HostRoute[]): string =>
-  `[${routes.map(({ destination, nexthop }) => `{'destination': ${pythonString(destination)}, 'nexthop': ${pythonString(nexthop)}}`).join(", ")}]`;
 
 /** An interface that comes or goes is a change of the router. */
 function touch({ transaction }: Writing, router: RouterObject): void {
