@@ -51,7 +51,6 @@ const onWire = {
 const notYet: Partial<Record<ReasonCode, string>> = {
   "tunnel-key-unknown": "tunnel_source refuses a key that is not here with the same row that refuses a stranger",
   "table-miss": "no table of the program misses without a reason of its own; a driver counts it if one ever does",
-  "punt-rate": "a driver's meter gives it, no table does",
   "source-multicast": "with port security it is anti-spoof-mac; without, a machine may send what it likes",
   "own-copy": "a suppressed copy is no drop in this program",
 };
@@ -104,6 +103,12 @@ const meets: Partial<Record<ReasonCode, Meet>> = {
     world.set("a", { port_security_enabled: false });
     const asked = { mac: serviceMac, ip4: serviceAddresses.metadata[4], ip6: serviceAddresses.metadata[6] };
     return world.send("a", udp(4, { ...world.machine("a"), ip4: "10.0.0.99" }, asked, 1));
+  },
+  "punt-rate": (world) => {
+    const asked = { mac: serviceMac, ip4: serviceAddresses.metadata[4], ip6: serviceAddresses.metadata[6] };
+    const ask = (): Journey => world.send("a", udp(4, world.machine("a"), asked, 1));
+    for (let n = 0; n < limits.service.burst; n += 1) assert.deepEqual(ask().drops, []);
+    return ask();
   },
   "port-not-bound": unbound,
   "port-admin-down": (world) => {

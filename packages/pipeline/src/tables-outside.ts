@@ -3,7 +3,7 @@
  * its router's address in blocks of ports that are leased to hosts, so that every host translates its own machines and steering answers needs no state
  * (design, section 6; RFC 3022, 4787, 5508). All that Selvage itself says there bears the MAC of the host, so that no MAC is ever on two.
  */
-import { anyScope, EthType, F, type Field, IpProto } from "./fields.ts";
+import { anyScope, EthType, F, type Field, fabricIngress, IpProto } from "./fields.ts";
 import {
   action,
   constant,
@@ -135,7 +135,10 @@ export const ExtIn = table({
   name: "ext_in",
   text: "What comes in from an external network: to a floating address, a forwarded port, a tenant's own prefix, or to an address of a router, whose leased ports say which host knows the connection.",
   scheme: "ranked",
-  ranks: { echo: 10, expired: 9, inner: 8, forwarded: 7, floating: 6, lease: 5, error: 4, spread: 3, own: 2, plain: 1 },
+  ranks: {
+    ...{ echo: 11, expired: 10, inner: 9, forwarded: 8, floating: 7, plain: 6 },
+    ...{ lease: 5, error: 4, own: 3, steer: 2, spread: 1 },
+  },
   columns: {
     ingress: optional(F.ingress),
     net: optional(F.net),
@@ -181,6 +184,8 @@ export const ExtIn = table({
       { rank: "expired", key: { ethType: EthType.ipv6, ttl }, action: "expired" },
     ]),
     ...errorConstants("error"),
+    // What another host sent on is sent on no further: it is of a connection that is known here, or of none.
+    { rank: "own", key: { ingress: fabricIngress }, action: "own" },
   ],
 });
 

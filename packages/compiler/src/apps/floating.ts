@@ -11,7 +11,6 @@ import {
   icmpErrorTypes,
   NatOut,
   Neighbour,
-  physicalName,
   type Row,
   row,
 } from "@selvage/pipeline";
@@ -88,23 +87,17 @@ function forwardedHere({ net, vrf }: Standing, outer: string, forwarding: PortFo
   }).flat();
 }
 
-/** Ports of a forwarding whose machine is on another host, where the wire brings them. */
-function forwardedThere(
-  net: number,
-  ingress: string,
-  outer: string,
-  forwarding: PortForwarding,
-  host: number,
-): readonly Row[] {
+/** Ports of a forwarding whose machine is on another host. */
+function forwardedThere(net: number, outer: string, forwarding: PortForwarding, host: number): readonly Row[] {
   const { external_first, external_last } = forwarding;
   const { ipProto, to } = forwarding.protocol === "udp" ? udp : tcp;
   return Array.from({ length: external_last - external_first + 1 }, (_, at) =>
     row(
       ExtIn,
-      { ingress, net, ethType, ip4Dst: alone(outer), ipProto, [to]: exactly(external_first + at) },
+      { net, ethType, ip4Dst: alone(outer), ipProto, [to]: exactly(external_first + at) },
       "steer",
       { host },
-      "forwarded",
+      "steer",
     ),
   );
 }
@@ -146,7 +139,7 @@ export const floating = app("floating", [ExtIn, NatOut, FromPhysical, Neighbour]
       rows.push(question(net, outer, mac), row(Neighbour, { net, nh: outer }, "known", { mac }));
     }
     const there = isLocal ? undefined : view.ask(hostKey, port["binding:host_id"]);
-    if (there !== undefined) rows.push(...forwardedThere(net, physicalName(physical), outer, forwarding, there));
+    if (there !== undefined) rows.push(...forwardedThere(net, outer, forwarding, there));
     return rows;
   }),
   /** A machine's own IPv6 address, spoken for outside by its host. */

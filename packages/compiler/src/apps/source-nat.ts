@@ -10,7 +10,6 @@ import {
   IpProto,
   LeaseHosts,
   OwnLease,
-  physicalName,
   Quotation,
   type Row,
   row,
@@ -29,15 +28,12 @@ const newest = (leases: readonly NatLease[]): NatLease | undefined => leases.fin
 
 const portColumn = { [IpProto.tcp]: "tcpDst", [IpProto.udp]: "udpDst" } as const;
 
-/** Packets to a lease's ports. */
-function toPorts(net: number, lease: NatLease, ingress: string | undefined, action: "own" | "steer", host: number) {
+/** Packets to a lease's ports: of this host, or to be sent on. */
+function toPorts(net: number, lease: NatLease, host: number | undefined): readonly Row[] {
   return translatedProtocols.flatMap((ipProto) =>
     portMasks(lease.first, lease.first + lease.size - 1).map((mask) => {
-      const key = {
-        ...(ingress === undefined ? {} : { ingress }),
-        ...{ net, ethType, ip4Dst: alone(lease.address), ipProto, [portColumn[ipProto]]: mask },
-      };
-      return action === "own" ? row(ExtIn, key, "own", {}, "lease") : row(ExtIn, key, "steer", { host }, "lease");
+      const key = { net, ethType, ip4Dst: alone(lease.address), ipProto, [portColumn[ipProto]]: mask };
+      return host === undefined ? row(ExtIn, key, "own", {}, "lease") : row(ExtIn, key, "steer", { host }, "steer");
     }),
   );
 }
@@ -55,22 +51,20 @@ export const sourceNat = app("source-nat", [ExtIn, Quotation, LeaseHosts, OwnLea
     const at = { net, address: lease.address };
     if (isOwn && vrf !== undefined && view.ask(routerUp, lease.router_id)) {
       rows.push(
-        ...toPorts(net, lease, undefined, "own", holder.key),
-        row(ExtIn, to, "own", {}, "own"),
+        ...toPorts(net, lease, undefined),
         row(Quotation, { ingress: fabricIngress, net, ip4Dst: lease.address }, "own", {}, "own"),
         row(OwnLease, at, "translate", { vrf, zone: lease.router_id }),
       );
     }
     if (!hasWire(view, lease.network_id)) return rows;
-    const ingress = physicalName(physical);
     rows.push(
-      row(ExtIn, { ...to, ingress }, "spread", {}, "spread"),
+      row(ExtIn, to, "spread", {}, "spread"),
       row(Quotation, { net, ip4Dst: lease.address }, "spread", {}, "spread"),
     );
     if (isOwn) rows.push(row(LeaseHosts, { ...at, host: holder.key }, "here"));
     else {
       rows.push(
-        ...toPorts(net, lease, ingress, "steer", holder.key),
+        ...toPorts(net, lease, holder.key),
         row(LeaseHosts, { ...at, host: holder.key }, "copy", { host: holder.key }),
       );
     }

@@ -175,7 +175,6 @@ function leaseRows(here: number, plan: GatewayPlan): readonly Row[] {
           }),
           row(SnatNew, { vrf }, "alone", { address: address.ip4 }, "alone"),
           row(OwnLease, { net, address: address.ip4 }, "translate", { vrf, zone: router }),
-          row(ExtIn, { net, ethType: v4, ip4Dst }, "own", {}, "own"),
           row(Quotation, { ingress: fabricIngress, net, ip4Dst: address.ip4 }, "own", {}, "own"),
         ]
       : []),
@@ -186,14 +185,14 @@ function leaseRows(here: number, plan: GatewayPlan): readonly Row[] {
           ? row(ExtIn, { net, ethType: v4, ip4Dst, ipProto, [column]: mask }, "own", {}, "lease")
           : row(
               ExtIn,
-              { ingress: physicalPort, net, ethType: v4, ip4Dst, ipProto, [column]: mask },
+              { net, ethType: v4, ip4Dst, ipProto, [column]: mask },
               "steer",
               { host: hostKeyOf(host) },
-              "lease",
+              "steer",
             ),
       );
     }),
-    row(ExtIn, { ingress: physicalPort, net, ethType: v4, ip4Dst }, "spread", {}, "spread"),
+    row(ExtIn, { net, ethType: v4, ip4Dst }, "spread", {}, "spread"),
     row(Quotation, { net, ip4Dst: address.ip4 }, "spread", {}, "spread"),
     ...leases.map(({ host }) => {
       const key = { net, address: address.ip4, host: hostKeyOf(host) };

@@ -1,0 +1,263 @@
+/**
+ * The outside on a running fabric of two hosts with real switches: machines go out by their router's address and are reached by floating addresses and forwarded
+ * ports, from whichever host; a machine outside answers with a real kernel, and sees what moves.
+ */
+
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { at, OUTSIDE_RANGES } from "@selvage/lab";
+import { until, whyNoLab } from "@selvage/lab/testing";
+import { Fabric, type Guest } from "./support/guests.ts";
+
+const skip = (await whyNoLab()) ?? false;
+const WAIT_MS = 60_000;
+const far = { ip4: OUTSIDE_RANGES.ipv4.far, ip6: OUTSIDE_RANGES.ipv6.far } as const;
+
+interface World {
+  readonly fabric: Fabric;
+  readonly external: string;
+  readonly router: string;
+  /** The router's address outside. */
+  readonly shared: string;
+  /** On the first host and on the second, in one network behind the router. */
+  readonly a: Guest;
+  readonly b: Guest;
+}
+
+let world: World;
+
+const run = (guest: Pick<Guest, "room">, ...argv: readonly string[]) => world.fabric.run(guest, ...argv);
+const text = (value: unknown): string => {
+  assert.equal(typeof value, "string");
+  return String(value);
+};
+const show = async (plural: string, id: string): Promise<unknown> =>
+  at(await world.fabric.api.ask("GET", `/v2.0/${plural}/${id}`), plural.replace(/s$/, ""));
+
+async function pings(from: Pick<Guest, "room">, address: string, ...options: readonly string[]): Promise<boolean> {
+  const { said } = await run(from, "ping", "-n", "-c", "1", "-W", "10", ...options, address);
+  return said.includes(" 1 received");
+}
+
+const untilSeen = async (what: string, holds: () => Promise<boolean>): Promise<void> => {
+  await until(`not seen: ${what}`, WAIT_MS, async () => ((await holds()) ? true : undefined));
+};
+
+/** A web server that says who asked; it answers with the peer's address. */
+const whoAsks = [
+  "import http.server,socketserver,socket,sys",
+  "class H(http.server.BaseHTTPRequestHandler):",
+  "  def do_GET(self):",
+  "    body=(self.client_address[0]+' '+str(self.client_address[1])).encode()",
+  "    self.send_response(200); self.send_header('content-length',str(len(body))); self.end_headers(); self.wfile.write(body)",
+  "class S(socketserver.ThreadingMixIn,http.server.HTTPServer): address_family=socket.AF_INET6; daemon_threads=True",
+  "s=S(('::',int(sys.argv[1])),H)",
+  "print('ready',flush=True)",
+  "s.serve_forever()",
+].join("\n");
+
+const serve = (guest: Pick<Guest, "room">, port: number) =>
+  world.fabric.start(guest, "python3", "-c", whoAsks, String(port));
+
+/** What a page says; empty where none came. */
+async function page(from: Pick<Guest, "room">, url: string): Promise<string> {
+  const { said } = await run(from, "curl", "-s", "-g", "-m", "20", url);
+  return said.replace(/^::ffff:/, "");
+}
+
+describe("outside", { skip }, () => {
+  before(async () => {
+    const fabric = await Fabric.up("outside");
+    try {
+      const external = await fabric.make("networks", {
+        name: "public",
+        "router:external": true,
+        "provider:network_type": "flat",
+        "provider:physical_network": "public",
+      });
+      const ranges = OUTSIDE_RANGES;
+      const [start, end] = ["203.0.113.10", "203.0.113.199"];
+      const outer = { network_id: external, enable_dhcp: false };
+      const four = { ip_version: 4, cidr: ranges.ipv4.cidr, gateway_ip: ranges.ipv4.gateway };
+      await fabric.make("subnets", { ...outer, ...four, allocation_pools: [{ start, end }] });
+      const six = { ip_version: 6, cidr: ranges.ipv6.cidr, gateway_ip: ranges.ipv6.gateway };
+      await fabric.make("subnets", { ...outer, ...six });
+      const inner = await fabric.make("networks", { name: "inner" });
+      const subnets = [
+        await fabric.make("subnets", { network_id: inner, ip_version: 4, cidr: "10.7.0.0/24" }),
+        await fabric.make("subnets", {
+          ...{ network_id: inner, ip_version: 6, cidr: "fd07::/64", gateway_ip: "fd07::1" },
+          ...{ ipv6_ra_mode: "slaac", ipv6_address_mode: "slaac" },
+        }),
+      ];
+      const router = await fabric.make("routers", { name: "out", external_gateway_info: { network_id: external } });
+      for (const subnet_id of subnets)
+        await fabric.api.ask("PUT", `/v2.0/routers/${router}/add_router_interface`, { subnet_id });
+      await fabric.settled();
+      const open = { network_id: inner, port_security_enabled: false };
+      const a = await fabric.guest("a", "h1", open);
+      const b = await fabric.guest("b", "h2", open);
+      const info = at(at(await fabric.api.ask("GET", `/v2.0/routers/${router}`), "router"), "external_gateway_info");
+      const fixed = at(info, "external_fixed_ips") as readonly { readonly ip_address: string }[];
+      const addresses = fixed.map(({ ip_address }) => ip_address);
+      const shared = addresses.find((address) => !address.includes(":")) ?? "";
+      const six6 = addresses.find((address) => address.includes(":")) ?? "";
+      world = { fabric, external, router, shared, a, b };
+      // The way back to the tenants' prefix, as whoever runs the network outside would have it.
+      await run(fabric.outside, "ip", "-6", "route", "replace", "fd07::/64", "via", six6);
+    } catch (cause) {
+      await fabric[Symbol.asyncDispose]();
+      throw cause;
+    }
+    for (const guest of [world.a, world.b]) {
+      await untilSeen(
+        "a way out by IPv4",
+        async () => (await run(guest, "ip", "route", "show", "default")).said !== "",
+      );
+      await untilSeen("a way out by IPv6", async () =>
+        (await run(guest, "ip", "-6", "route", "show", "default")).said.includes("proto ra"),
+      );
+    }
+  });
+
+  after(async () => {
+    await world?.fabric[Symbol.asyncDispose]();
+  });
+
+  test("machines of every host reach the outside, with their router's address by IPv4 and their own by IPv6", async () => {
+    const { fabric, a, b, shared } = world;
+    for (const guest of [a, b]) {
+      for (const family of ["ip4", "ip6"] as const)
+        await untilSeen(`${guest.name} reaches ${far[family]}`, () => pings(guest, far[family]));
+    }
+    await using server = serve(fabric.outside, 80);
+    await server.says(/ready/);
+    const ports = new Map<string, number>();
+    for (const guest of [a, b]) {
+      const [from, port] = (await page(guest, `http://${far.ip4}/`)).split(" ");
+      assert.equal(from, shared);
+      ports.set(guest.host, Number(port));
+      assert.equal((await page(guest, `http://[${far.ip6}]/`)).split(" ")[0], guest.ip6);
+    }
+    const listed = await fabric.api.ask("GET", "/v1/nat-leases");
+    const leases = at(listed, "nat_leases") as readonly Readonly<Record<string, unknown>>[];
+    assert.ok(leases.length >= 2, JSON.stringify(listed));
+    const blocks = [...ports.values()].map((port) => Math.floor(port / 1_024));
+    assert.notEqual(blocks[0], blocks[1], "each host has its own block");
+  });
+
+  test("what the outside says of a packet comes to the machine that sent it", async () => {
+    const { a, b } = world;
+    for (const guest of [a, b]) {
+      const { said } = await run(guest, "traceroute", "-4", "-n", "-q", "1", "-w", "10", "-m", "3", far.ip4);
+      const hops = said.split("\n").flatMap((line) => /^ *\d+ +(\S+)/.exec(line)?.[1] ?? []);
+      assert.deepEqual(hops, ["10.7.0.1", far.ip4], said);
+    }
+  });
+
+  test("a floating address is its machine's both ways, moves at once, and is nobody's when it goes", async () => {
+    const { fabric, external, a, b } = world;
+    const made = at(
+      await fabric.api.ask("POST", "/v2.0/floatingips", {
+        floatingip: { floating_network_id: external, port_id: a.id },
+      }),
+      "floatingip",
+    );
+    const [id, address] = [text(at(made, "id")), text(at(made, "floating_ip_address"))];
+    await fabric.settled();
+    await using inA = serve(a, 8080);
+    await using inB = serve(b, 8080);
+    await using out = serve(fabric.outside, 80);
+    for (const server of [inA, inB, out]) await server.says(/ready/);
+    await untilSeen("it is reached", () => pings(fabric.outside, address));
+    assert.equal((await page(fabric.outside, `http://${address}:8080/`)).split(" ")[0], OUTSIDE_RANGES.ipv4.gateway);
+    assert.equal((await page(a, `http://${far.ip4}/`)).split(" ")[0], address);
+    assert.equal(at(await show("floatingips", id), "status"), "ACTIVE");
+    // The machine outside knows the first host by its MAC, and hears at once that it is another's.
+    await fabric.change("floatingips", id, { port_id: b.id });
+    await untilSeen("it is the other's", () => pings(fabric.outside, address, "-i", "0.2"));
+    assert.equal((await page(b, `http://${far.ip4}/`)).split(" ")[0], address);
+    assert.equal((await page(a, `http://${far.ip4}/`)).split(" ")[0], world.shared);
+    await fabric.remove("floatingips", id);
+    assert.equal((await page(b, `http://${far.ip4}/`)).split(" ")[0], world.shared);
+    const { said } = await run(fabric.outside, "ping", "-n", "-c", "1", "-W", "1", address);
+    assert.ok(said.includes(" 0 received"), said);
+  });
+
+  test("ports of one address are machines' on two hosts, and machines inside reach them too", async () => {
+    const { fabric, external, router, a, b } = world;
+    const made = at(
+      await fabric.api.ask("POST", "/v2.0/floatingips", { floatingip: { floating_network_id: external } }),
+      "floatingip",
+    );
+    const [id, address] = [text(at(made, "id")), text(at(made, "floating_ip_address"))];
+    const forward = async (guest: Guest, external_port: number): Promise<void> => {
+      const inside = { internal_port_id: guest.id, internal_ip_address: guest.ip4, internal_port: 8080 };
+      const port_forwarding = { ...inside, external_port, protocol: "tcp" };
+      await fabric.api.ask("POST", `/v2.0/floatingips/${id}/port_forwardings`, { port_forwarding });
+    };
+    await forward(a, 2001);
+    await forward(b, 2002);
+    await fabric.settled();
+    await using inA = serve(a, 8080);
+    await using inB = serve(b, 8080);
+    for (const server of [inA, inB]) await server.says(/ready/);
+    for (const port of [2001, 2002]) {
+      await untilSeen(`port ${port} is reached`, async () => {
+        const said = await page(fabric.outside, `http://${address}:${port}/`);
+        return said.split(" ")[0] === OUTSIDE_RANGES.ipv4.gateway;
+      });
+      // A machine does not reach itself by an address that stands for it.
+      for (const guest of port === 2001 ? [b] : [a]) {
+        await untilSeen(`${guest.name} reaches port ${port}`, async () => {
+          const said = await page(guest, `http://${address}:${port}/`);
+          return said.split(" ")[0] === world.shared;
+        });
+      }
+    }
+    assert.equal(await page(fabric.outside, `http://${address}:2003/`), "");
+    await fabric.remove("floatingips", id);
+    assert.ok(router !== "");
+  });
+
+  test("when a host is gone another speaks for the router's address, and what was connected goes on", async () => {
+    const { fabric, shared, a, b } = world;
+    await using out = fabric.start(fabric.outside, "iperf3", "-s", "-1", "--forceflush");
+    await out.says(/listening/i);
+    const neighbour = async (): Promise<string> =>
+      (await run(fabric.outside, "ip", "neigh", "show", shared)).said.split(" ")[4] ?? "";
+    await pings(fabric.outside, shared);
+    const before = await neighbour();
+    const hosts = at(await fabric.api.ask("GET", "/v1/hosts"), "hosts") as readonly Readonly<Record<string, unknown>>[];
+    const keyed = new Map(hosts.map(({ name, key }) => [hostMac(Number(key)), String(name)]));
+    const owner = keyed.get(before) ?? assert.fail(`${before} of ${[...keyed.keys()].join()}`);
+    // The machine on the host that stays keeps a connection open over the loss of the other.
+    const stays = owner === "h1" ? b : a;
+    await using client = fabric.start(
+      stays,
+      "iperf3",
+      "-c",
+      far.ip4,
+      "-t",
+      "12",
+      "-b",
+      "2M",
+      "-i",
+      "1",
+      "--forceflush",
+    );
+    await client.says(/ 1\.00-2\.0/);
+    fabric.kill(owner);
+    await untilSeen("another speaks for it", async () => (await neighbour()) !== before);
+    await client.says(/iperf Done/);
+    const rates = [...client.said.matchAll(/ (\d+)\.00-\d+\.\d+ +sec +(\S+ \S+)/g)].map(([, second, amount]) => [
+      second,
+      amount,
+    ]);
+    assert.ok(rates.length >= 12, client.said);
+    await untilSeen("its machines still go out", () => pings(stays, far.ip4));
+  });
+});
+
+const hostMac = (key: number): string =>
+  `06:53:00:${[16, 8, 0].map((shift) => ((key >>> shift) & 255).toString(16).padStart(2, "0")).join(":")}`;
