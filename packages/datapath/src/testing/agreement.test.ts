@@ -5,7 +5,7 @@ import { type AnyTable, constant, drop, F, goto, program, selvageProgram, set } 
 import { SimulatedDatapath, type SimulatedDatapathOptions } from "../simulated/datapath.ts";
 import type { Trace } from "../simulated/interpreter.ts";
 import { assertAgreement } from "./agreement.ts";
-import { actionsOf, stepsWithout } from "./broken-kinds.ts";
+import { actionsOf, constantsWithout, stepsWithout } from "./broken-kinds.ts";
 import { simulatedTestFabric } from "./simulated-fabric.ts";
 
 const draw = { seed: 7, count: 300 } as const;
@@ -49,6 +49,8 @@ const wrong: readonly (readonly [string, string, Partial<AnyTable>])[] = [
   ],
   ["polices no stateless receivers", "receiver", { actions: actionsOf("receiver", { stateless: [goto("deliver")] }) }],
   ["looks up nobody's addresses", "remote_id", { actions: actionsOf("remote_id", { known: [goto("fabric_vni")] }) }],
+  ["lets in from outside what nobody asked for", "ext_in_state", { constants: [] }],
+  ["lets a machine's errors out", "nat_out", { constants: constantsWithout("nat_out", "error") }],
   ["does not count hops", "route", { actions: actionsOf("route", { connected4: connectedWithoutTtl }) }],
 ];
 

@@ -14,6 +14,7 @@ import {
 } from "@selvage/pipeline";
 import fc from "fast-check";
 import { assertConversations } from "./agreement-conversations.ts";
+import { assertOutside } from "./agreement-outside.ts";
 import type { MakeFabric } from "./fabric.ts";
 import {
   arpProbe,
@@ -196,7 +197,7 @@ async function play(world: World, all: readonly Shot[], arrivals: ReadonlyMap<st
 
 /**
  * Sends `count` random frames, drawn by `seed`, through the simulated fabric and the one that `make` gives, and lets machines converse through random
- * security groups and a router, one chapter for every twenty-five. Throws AssertionError where they differ, or Late when the other fabric does not bring
+ * security groups and a router, one chapter for every twenty-five, and with somebody outside, one for every seventy-five. Throws AssertionError where they differ, or Late when the other fabric does not bring
  * forth what the simulated one did.
  */
 export async function assertAgreement(
@@ -205,7 +206,10 @@ export async function assertAgreement(
 ): Promise<void> {
   await assertFrames(make, { seed, count });
   const chapters = Math.ceil(count / 25);
-  for (const fragments of [false, true]) await assertConversations(make, { seed, count: chapters, fragments });
+  for (const fragments of [false, true]) {
+    await assertConversations(make, { seed, count: chapters, fragments });
+    await assertOutside(make, { seed, count: Math.ceil(chapters / 3), fragments });
+  }
 }
 
 async function assertFrames(
