@@ -47,6 +47,8 @@ export class Speakers {
   readonly #ending = new Set<Promise<void>>();
   readonly #look: Timer;
   #now = 0;
+  /** The switch has held what was wanted: before, there is nothing to say, and what peers kept of an earlier life would be forgotten for that. */
+  #hasBeenInForce = false;
   #soon: Timer | undefined;
   #closed = false;
 
@@ -98,6 +100,7 @@ export class Speakers {
 
   /** The switch holds what had come at that mark. */
   inForce(mark: number): void {
+    this.#hasBeenInForce = true;
     for (const [id, { taken, since }] of this.#coming) {
       if (since >= mark) continue;
       this.#coming.delete(id);
@@ -123,7 +126,7 @@ export class Speakers {
   }
 
   #settleSoon(): void {
-    if (this.#closed) return;
+    if (this.#closed || !this.#hasBeenInForce) return;
     this.#soon ??= this.#options.clock.after(together, () => {
       this.#soon = undefined;
       this.#settle();
