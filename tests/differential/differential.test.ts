@@ -1,14 +1,25 @@
 /** Two datapaths, one meaning: random packets through random topologies end alike on simulated and on real switches, and deliberate faults are found. */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { HoldersHere, HoldersThere, policyTables, routerTables, selvageProgram } from "@selvage/pipeline";
+import {
+  HoldersHere,
+  HoldersThere,
+  outsideTables,
+  policyTables,
+  routerTables,
+  ServiceIn,
+  selvageProgram,
+} from "@selvage/pipeline";
 import { type CampaignResult, campaign, scenarioText } from "./campaign.ts";
 import { FaultyRenderer, faults } from "./faults.ts";
 import { RealSide } from "./real-side.ts";
 
-/** What these topologies have none of: security groups, routers and virtual MACs. They are compared in `datapath`, by conversations (`agreement-switch.test.ts`). */
+/**
+ * What these topologies have none of: security groups, routers, an outside, virtual MACs, and programs that answer as the host's services. They are compared in `datapath`,
+ * by conversations (`agreement-switch.test.ts`) and by the suite that both drivers pass.
+ */
 const elsewhere: ReadonlySet<string> = new Set(
-  [...policyTables, ...routerTables, HoldersHere, HoldersThere].map(({ name }) => name),
+  [...policyTables, ...routerTables, ...outsideTables, HoldersHere, HoldersThere, ServiceIn].map(({ name }) => name),
 );
 
 const seed = 20_261;

@@ -1,7 +1,7 @@
 /** Random packets, biased to what the program tells apart: every kind of every protocol, from whom it should come and from whom not, whole and damaged. */
 import { encode, type Icmpv6, multicastMac, type Packet, type PacketSpec, solicitedNode } from "@selvage/packet";
 import { packets } from "@selvage/packet/testing";
-import type { Encapsulation } from "@selvage/pipeline";
+import { type Encapsulation, serviceAddresses } from "@selvage/pipeline";
 import fc from "fast-check";
 import { type Damage, damaged, damages, mostly } from "./damage.ts";
 import { hostCount, type Speaker, speakerOf, type Topology } from "./topology.ts";
@@ -29,6 +29,8 @@ const kinds = [
   "dhcp-reply",
   "dhcpv6-request",
   "dhcpv6-reply",
+  "service",
+  "service-question",
   "drawn",
 ] as const;
 type Kind = (typeof kinds)[number];
@@ -197,7 +199,21 @@ function specOf({ kind, version, drawn, placed }: MadeFrame, from: Speaker, to: 
     arp: { op, sha: from.mac, spa: from.ip4, tha: noMac, tpa: to.ip4, ...part },
   });
   const dhcp = { op: "request", xid: 7, chaddr: from.mac, options: { messageType: "discover" } } as const;
+  const service = { ip4: serviceAddresses.metadata[4], ip6: serviceAddresses.metadata[6] };
   switch (kind) {
+    case "service": {
+      const way = { ipv4: { ...ipv4, dst: service.ip4 }, ipv6: { ...ipv6, dst: service.ip6 } };
+      const udp = { src: 40_000, dst: 80 };
+      return version === 4 ? { eth, ipv4: way.ipv4, udp, payload } : { eth, ipv6: way.ipv6, udp, payload };
+    }
+    case "service-question":
+      return version === 4
+        ? arp(1, { tpa: service.ip4 })
+        : {
+            eth: { ...eth, dst: multicastMac(solicitedNode(service.ip6)) },
+            ipv6: { ...ipv6, dst: solicitedNode(service.ip6), hopLimit: 255 },
+            icmpv6: said({ kind: "neighbor-solicitation", target: service.ip6, options: [source] }),
+          };
     case "udp":
       return version === 4
         ? { eth, ipv4, udp: { src: 40_000, dst: 40_001 }, payload }
