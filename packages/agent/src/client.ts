@@ -109,8 +109,10 @@ export class Client {
 
   tell(facts: Omit<Facts, "type">): void {
     if (this.#state !== "up") return;
-    const { drift: _drift, drops: _drops, datapath_type: _type, ...first } = facts;
-    this.#link?.send(JSON.stringify({ type: "facts", ...(this.#protocol < logVersion ? first : facts) }));
+    const { nat: _nat, ...second } = facts;
+    const { drift: _drift, drops: _drops, datapath_type: _type, ...first } = second;
+    const known = this.#protocol < logVersion ? first : this.#protocol < outsideVersion ? second : facts;
+    this.#link?.send(JSON.stringify({ type: "facts", ...known }));
   }
 
   /** Ends the present connection and comes again at once: for a new certificate. */

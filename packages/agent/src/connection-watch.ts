@@ -1,6 +1,6 @@
 /** Looks how many connections this host's switch tracks for each port: for the metrics, and told to the server of ports that have as many as they may. */
 import type { Clock, Gauge, Log, Metrics } from "@selvage/base";
-import type { Datapath, PortConnections } from "@selvage/datapath";
+import { type Datapath, isTranslating, type PortConnections, translatingZone } from "@selvage/datapath";
 
 export interface ConnectionWatchOptions {
   readonly datapath: Pick<Datapath, "tracked">;
@@ -25,6 +25,7 @@ export class ConnectionWatch {
   readonly #ratio: Gauge<"port">;
   readonly #tracked: Gauge;
   #full: ReadonlySet<string> = new Set();
+  #all: ReadonlyMap<string, PortConnections> = new Map();
   #timer: { cancel(): void } | undefined;
   #looking: Promise<void> = Promise.resolve();
   #isClosed = false;
@@ -43,6 +44,11 @@ export class ConnectionWatch {
   /** Ports that have as many connections as a port may. */
   get full(): ReadonlySet<string> {
     return this.#full;
+  }
+
+  /** Connections that are translated for a router, as they were at the last look; undefined: they were not counted. */
+  translated(routerId: string): number | undefined {
+    return this.#all.get(translatingZone(routerId))?.count;
   }
 
   start(): void {
@@ -82,6 +88,7 @@ export class ConnectionWatch {
 
   #note(all: ReadonlyMap<string, PortConnections>): void {
     const { log, changed } = this.#options;
+    this.#all = all;
     const shares = [...all].map(([port, { count, most }]) => ({ port, share: most === 0 ? 0 : count / most }));
     this.#ratio.reset();
     for (const { port, share } of shares.sort((a, b) => b.share - a.share).slice(0, shown))
@@ -96,6 +103,7 @@ export class ConnectionWatch {
     const gone = [...before].filter((port) => !now.has(port));
     for (const port of come) log.warn("a port has as many connections as a port may have: it opens no more", { port });
     for (const port of gone) log.info("a port may open connections again", { port });
-    if (come.length + gone.length > 0) changed();
+    // What is translated may be told anew though nothing is full.
+    if (come.length + gone.length > 0 || [...all.keys()].some(isTranslating)) changed();
   }
 }

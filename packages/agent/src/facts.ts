@@ -93,13 +93,15 @@ export function withMore(
     readonly drift: readonly Drift[];
     readonly drops: readonly DropCount[];
     readonly datapathType: DatapathType | undefined;
+    readonly nat: NonNullable<Facts["nat"]>;
   },
 ): Omit<Facts, "type"> {
-  const { drift, drops, datapathType } = more;
+  const { drift, drops, datapathType, nat } = more;
   return {
     ...facts,
     ...(drift.length === 0 ? {} : { drift: [...drift] }),
     ...(drops.length === 0 ? {} : { drops: [...drops] }),
     ...(datapathType === undefined ? {} : { datapath_type: datapathType }),
+    ...(nat.length === 0 ? {} : { nat: [...nat] }),
   };
 }

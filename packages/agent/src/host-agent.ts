@@ -5,7 +5,7 @@
 import { type Clock, type Counter, type Histogram, type Log, type Metrics, secondsBuckets } from "@selvage/base";
 import { hostEngine } from "@selvage/compiler";
 import type { AttachedInterface, Datapath, PeerWatch, SwitchDifference } from "@selvage/datapath";
-import { Attachment, type Change, type Delta, type Engine, type Revision } from "@selvage/model";
+import { Attachment, type Change, type Delta, type Engine, NatLease, type Revision } from "@selvage/model";
 import type { Row } from "@selvage/pipeline";
 import type { Changes, Drift, DropCount, Facts, HostName, Welcome } from "@selvage/sync";
 import { measureAgent } from "./agent-metrics.ts";
@@ -25,6 +25,7 @@ import {
   withMore,
 } from "./facts.ts";
 import { Installer } from "./installer.ts";
+import { natUse } from "./nat-use.ts";
 import { Advertiser } from "./services/advertiser.ts";
 import { Desk } from "./services/desk.ts";
 import { type Come, Outside } from "./services/outside.ts";
@@ -424,9 +425,10 @@ export class HostAgent {
   }
 
   #facts(): Omit<Facts, "type"> {
-    const { datapathType } = this.#options;
+    const { datapathType, host } = this.#options;
     const facts = this.#derived(this.#connections.full);
-    return withMore(facts, { drift: this.#found, drops: this.#drops.counts, datapathType });
+    const nat = natUse(this.view.objects(NatLease), host.id, (router) => this.#connections.translated(router));
+    return withMore(facts, { drift: this.#found, drops: this.#drops.counts, datapathType, nat: [...nat] });
   }
 
   /** Tells the server the facts, when they are others than it was told. */

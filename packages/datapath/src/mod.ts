@@ -11,3 +11,4 @@ export { SimulatedFabric, type UnderlayPacket } from "./simulated/fabric.ts";
 export { Interpreter, type Outcome, type Trace, type Visit } from "./simulated/interpreter.ts";
 export { type MovedMac, PhysicalNetwork, type WireFrame } from "./simulated/physical.ts";
 export { AmbiguousRows } from "./simulated/tuple-space.ts";
+export { isTranslating, translatingZone } from "./zone-kinds.ts";

@@ -12,6 +12,9 @@ export const zoneOwner = (zone: Field, name: string): string => (translates(zone
 /** Whether a zone is one that translates, by who has it. */
 export const isTranslating = (owner: string): boolean => owner.startsWith(prefix);
 
+/** The name under which a router's connections that are translated are counted. */
+export const translatingZone = (routerId: string): string => `${prefix}${routerId}`;
+
 /** Connections that one zone can have at once: a router's, or a port's, which is told. Beyond them a packet goes on and is not kept. */
 export const mostConnections = (owner: string, ofPort: number): number => (isTranslating(owner) ? 60_000 : ofPort);
 
