@@ -16,7 +16,7 @@ export const isTranslating = (owner: string): boolean => owner.startsWith(prefix
 export const translatingZone = (routerId: string): string => `${prefix}${routerId}`;
 
 /** Connections that one zone can have at once: a router's, or a port's, which is told. Beyond them a packet goes on and is not kept. */
-export const mostConnections = (owner: string, ofPort: number): number => (isTranslating(owner) ? 60_000 : ofPort);
+export const mostConnections = (owner: string, port: number): number => (isTranslating(owner) ? 60_000 : port);
 
 /** Seconds for which a port of a router's address stays taken when a TCP connection has ended. Blocks of ports are small. */
 export const translatedTimeWait = 10;
