@@ -117,16 +117,20 @@ export const Fragments = table({
   constants: [{ key: { fragment: 1 }, action: "limited" }],
 });
 
+/** The bit of a MAC address that makes it a group's (IEEE 802.3, clause 3.2.3). */
+const groupBit = "01:00:00:00:00:00/01:00:00:00:00:00";
+
 /** Multicast listener queries, reports and dones (RFC 2710, 3810): of the network's upkeep, as neighbour discovery is. */
 const listenerTypes = [130, 131, 132, 143] as const;
 
 export const ServiceClass = table({
   number: 4,
   name: "service_class",
-  text: "What the platform itself answers, and what a network cannot be without, leaves here before any security group; tagged frames end here, as no port carries VLANs yet.",
+  text: "What the platform itself answers, and what a network cannot be without, leaves here before any security group; frames from a group's MAC end here, and tagged ones, as no port carries VLANs yet.",
   scheme: "ranked",
-  ranks: { first: 2, service: 1 },
+  ranks: { source: 3, first: 2, service: 1 },
   columns: {
+    ethSrc: masked(F.ethSrc),
     tagged: optional(F.tagged),
     ethType: optional(F.ethType),
     ipProto: optional(F.ipProto),
@@ -135,6 +139,7 @@ export const ServiceClass = table({
     icmp6Type: optional(F.icmp6Type),
   },
   actions: {
+    groupSource: action([drop("source-multicast")]),
     tagged: action([drop("vlan-denied")]),
     arp: action([goto("arp")]),
     nd: action([goto("nd")]),
@@ -144,6 +149,7 @@ export const ServiceClass = table({
   },
   miss: [goto("sender")],
   constants: [
+    { rank: "source", key: { ethSrc: groupBit }, action: "groupSource" },
     { rank: "first", key: { tagged: 1 }, action: "tagged" },
     { rank: "service", key: { ethType: EthType.arp }, action: "arp" },
     { rank: "service", key: { ethType: EthType.ipv6, ipProto: IpProto.icmp6, icmp6Type: 135 }, action: "nd" },
@@ -309,15 +315,15 @@ export const FabricVni = table({
     group: action([replicate("flood_local")]),
   },
   miss: [drop("no-fdb-entry")],
-  constants: [{ rank: "group", key: { ethDst: "01:00:00:00:00:00/01:00:00:00:00:00" }, action: "group" }],
+  constants: [{ rank: "group", key: { ethDst: groupBit }, action: "group" }],
 });
 
 export const TunnelSource = table({
   number: 59,
   name: "tunnel_source",
-  text: "A tunnelled packet counts only when it comes from a host that has a machine on that network.",
+  text: "A tunnelled packet counts only when it comes from a host that has a machine on that network, and when that network is here.",
   scheme: "ranked",
-  ranks: { probe: 2, host: 1 },
+  ranks: { probe: 3, host: 2, network: 1 },
   columns: { ingress: optional(F.ingress), tunKey: exact(F.tunKey), tunSrc: optional(F.tunSrc) },
   actions: {
     probe: action([absorb()]),
@@ -328,8 +334,9 @@ export const TunnelSource = table({
       goto("fabric_in"),
     ]),
     acceptVni: action([set(F.net, contentsOf(F.tunKey)), set(F.srcPort, constant(0)), goto("remote_id")]),
+    stranger: action([drop("tunnel-source")]),
   },
-  miss: [drop("tunnel-source")],
+  miss: [drop("tunnel-key-unknown")],
   constants: [{ rank: "probe", key: { tunKey: probeKey }, action: "probe" }],
 });
 

@@ -29,7 +29,7 @@ test("a key of another network does not carry a packet across, nor does a port o
   for (const [key, dstPort, reason] of [
     [2, x, "tunnel-source"],
     [1, x, "port-not-bound"],
-    [0xffffff, 1, "tunnel-source"],
+    [0xffffff, 1, "tunnel-key-unknown"],
     [1, 2, "port-not-bound"],
     [1, 0xffffff, "port-not-bound"],
   ] as const) {
@@ -72,7 +72,7 @@ test("tunnels over IPv6 carry as those over IPv4", async () => {
       .rows("h1")
       .filter(({ table }) => table.startsWith("tunnel"))
       .map(({ body }) => body),
-    ["geneve(to=2001:db8:ffff::2)", "accept()"],
+    ["geneve(to=2001:db8:ffff::2)", "accept()", "stranger()"],
   );
   assert.deepEqual(
     world.inject({

@@ -22,8 +22,12 @@ export const tunnels = app("tunnels", [Classify, TunnelOut, TunnelSource], (here
   /** Whoever has a machine on a network, or on one that routers join to it, may send to a machine on it. */
   deriveKey("network on host", Port.index.networkHost, (pair, view) => {
     const [networkId = "", host = ""] = pair.split("|");
+    if (host === here.name) {
+      const tunKey = view.ask(networkKey, networkId);
+      return tunKey === undefined ? [] : [row(TunnelSource, { tunKey }, "stranger", {}, "network")];
+    }
     const tunSrc = view.ask(hostTunnel, host);
-    if (host === here.name || tunSrc === undefined || !isNear(view, networkId, here.name)) return [];
+    if (tunSrc === undefined || !isNear(view, networkId, here.name)) return [];
     const there = view.ask(hostKey, host);
     const rows: Row[] = [];
     for (const network of view.ask(routingDomain, networkId)) {

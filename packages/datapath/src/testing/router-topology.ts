@@ -111,6 +111,7 @@ export function routerRowsFor(
     ...nets.flatMap((net) => [
       ...carriageRows(net),
       row(FabricIn, { net, port: 0 }, "flood"),
+      row(TunnelSource, { tunKey: net }, "stranger", {}, "network"),
       // A router sends from any host that has a machine behind it.
       ...addresses.flatMap((tunSrc, host) =>
         host === here ? [] : [row(TunnelSource, { ingress: fabricIngress, tunKey: net, tunSrc }, "accept", {}, "host")],
