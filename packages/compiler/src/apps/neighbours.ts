@@ -1,7 +1,7 @@
 /** The MAC of every address that intent knows on the networks of this host and on those that routers join to them: ARP and ND are answered from it where they are asked. */
 import { derive, isNear, keyOf, Port, Subnet, textOfCidr } from "@selvage/model";
 import { Arp, ArpAnswer, Nd, NdAnswer, Neighbour, noMac, row } from "@selvage/pipeline";
-import { addressesOf, pairsOf } from "../addresses.ts";
+import { addressesOf, linkLocalOfPort, pairsOf } from "../addresses.ts";
 import { app } from "../app.ts";
 import { dhcpServer } from "../dhcp.ts";
 import { isHere, networkKey, networkOn } from "../intent.ts";
@@ -11,9 +11,11 @@ export const neighbours = app("neighbours", [Neighbour, Arp, Nd, ArpAnswer, NdAn
     const net = view.ask(networkKey, port.network_id);
     const isSomewhere = port["binding:host_id"] !== "" || port.router_id !== null;
     if (net === undefined || !isSomewhere || !isNear(view, port.network_id, here.name)) return [];
-    return [...addressesOf(port, 4), ...addressesOf(port, 6)].map((nh) =>
-      row(Neighbour, { net, nh }, "known", { mac: port.mac_address }),
-    );
+    // What is reached through a router is reached by addresses that routers send on (RFC 4291, section 2.5.6).
+    const own = networkOn(view, port.network_id, here.name) ? undefined : linkLocalOfPort(port);
+    return [...addressesOf(port, 4), ...addressesOf(port, 6)]
+      .filter((nh) => nh !== own)
+      .map((nh) => row(Neighbour, { net, nh }, "known", { mac: port.mac_address }));
   }),
   /** What a port says of its own addresses is an announcement or a test for duplicates, not a question to be answered. */
   derive("own", Port, (port, view) => {
