@@ -303,7 +303,7 @@ export class Interpreter {
 
   #track(run: Run, zone: Field, table: string, packet: Packet): void {
     const name = String(packet.read(zone));
-    const { tracked, items } = this.#connections.track(name, packet.datagram(), packet);
+    const { tracked, items } = this.#connections.track(name, packet.datagram(), packet, packet.tracked);
     if (items.length === 0) run.outcomes.push({ kind: "held", zone: name });
     for (const each of items) {
       each.tracked = tracked;
