@@ -20,6 +20,7 @@ import {
   L2,
   Mcast,
   ServiceClass,
+  TunnelDomain,
   TunnelOut,
   TunnelSource,
 } from "./tables.ts";
@@ -217,6 +218,7 @@ export const selvageProgram: Program = program("classify", [
   Neighbour,
   FabricVni,
   TunnelSource,
+  TunnelDomain,
   FabricIn,
   TunnelOut,
   Deliver,

@@ -196,9 +196,10 @@ export const L2 = table({
   name: "l2",
   text: "Which port, here or on which host, has a MAC of this network; one that only address pairs name (VRRP) is each such port's.",
   scheme: "ranked",
-  ranks: { routedSize: 3, size: 2, port: 1 },
+  ranks: { routedSize: 4, size: 3, located: 2, port: 1 },
   columns: {
     oversize: optional(F.oversize),
+    located: optional(F.located),
     routed: optional(F.routed),
     net: optional(F.net),
     ethDst: masked(F.ethDst),
@@ -210,6 +211,7 @@ export const L2 = table({
       set(F.host, param("host")),
       goto("tunnel_out"),
     ]),
+    located: action([goto("tunnel_out")]),
     holders: action([replicate("holders_here"), replicate("holders_there")]),
     tooLarge: action([drop("mtu-exceeded")]),
     tooLargeRouted: action([report("mtu-exceeded"), drop("mtu-exceeded")]),
@@ -218,6 +220,7 @@ export const L2 = table({
   constants: [
     { rank: "routedSize", key: { oversize: 1, routed: 1 }, action: "tooLargeRouted" },
     { rank: "size", key: { oversize: 1 }, action: "tooLarge" },
+    { rank: "located", key: { located: 1 }, action: "located" },
   ],
 });
 
@@ -318,26 +321,43 @@ export const FabricVni = table({
   constants: [{ rank: "group", key: { ethDst: groupBit }, action: "group" }],
 });
 
+/** What comes from a host that may send it: Geneve names the sender and its set, VXLAN names nobody. */
+const acceptance = {
+  accept: action([
+    set(F.net, contentsOf(F.tunKey)),
+    set(F.srcPort, contentsOf(F.tunSrcPort)),
+    set(F.srcSet, contentsOf(F.tunSrcSet)),
+    goto("fabric_in"),
+  ]),
+  acceptVni: action([set(F.net, contentsOf(F.tunKey)), set(F.srcPort, constant(0)), goto("remote_id")]),
+};
+
 export const TunnelSource = table({
   number: 59,
   name: "tunnel_source",
   text: "A tunnelled packet counts only when it comes from a host that has a machine on that network, and when that network is here.",
   scheme: "ranked",
-  ranks: { probe: 3, host: 2, network: 1 },
+  ranks: { probe: 4, host: 3, joined: 2, network: 1 },
   columns: { ingress: optional(F.ingress), tunKey: exact(F.tunKey), tunSrc: optional(F.tunSrc) },
   actions: {
     probe: action([absorb()]),
-    accept: action([
-      set(F.net, contentsOf(F.tunKey)),
-      set(F.srcPort, contentsOf(F.tunSrcPort)),
-      set(F.srcSet, contentsOf(F.tunSrcSet)),
-      goto("fabric_in"),
-    ]),
-    acceptVni: action([set(F.net, contentsOf(F.tunKey)), set(F.srcPort, constant(0)), goto("remote_id")]),
+    ...acceptance,
+    /** One of several networks that routers join: whoever has a machine on any of them may send to it. */
+    joined: action({ domain: "int" }, [set(F.domain, param("domain")), goto("tunnel_domain")]),
     stranger: action([drop("tunnel-source")]),
   },
   miss: [drop("tunnel-key-unknown")],
   constants: [{ rank: "probe", key: { tunKey: probeKey }, action: "probe" }],
+});
+
+export const TunnelDomain = table({
+  number: 61,
+  name: "tunnel_domain",
+  text: "The hosts that have a machine on one of the networks that routers join: each once, however many those are.",
+  scheme: "exact",
+  columns: { ingress: exact(F.ingress), domain: exact(F.domain), tunSrc: exact(F.tunSrc) },
+  actions: acceptance,
+  miss: [drop("tunnel-source")],
 });
 
 export const FabricIn = table({

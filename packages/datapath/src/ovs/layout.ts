@@ -14,7 +14,10 @@ export interface BitsPlace {
 }
 
 /** Fields that stand in one place, since no packet has a use for both at once: who reads one of them comes behind who has written it whole. */
-export const shared: readonly (readonly [Field, Field])[] = [[F.rule, F.route]];
+export const shared: readonly (readonly [Field, Field])[] = [
+  [F.rule, F.route],
+  [F.scope, F.domain],
+];
 
 /** Where a field is: bits; the port that a packet came in by; or one of two fields, by the family of the address. */
 export type Place =
@@ -60,10 +63,12 @@ const places: Readonly<Record<Name, Place>> = {
   generation: bits("reg15", 0, 16, false),
   vrf: bits("metadata", 24, 24, false),
   scope: memory("reg7", 24),
+  domain: memory("reg7", 24),
   routed: bits("metadata", 50, 1, false),
   hop: bits("metadata", 51, 3, false),
   encapsulation: bits("reg15", 25, 2, false),
   oversize: bits("reg15", 24, 1, false),
+  located: bits("reg15", 27, 1, false),
   ethSrc: frame("eth_src"),
   ethDst: frame("eth_dst"),
   ethType: fixed("eth_type"),

@@ -85,7 +85,7 @@ describe("rows become flows", () => {
       "an address narrower than its field is zero before its bits",
       row(Neighbour, { net: 1, nh: "10.0.0.2" }, "known", { mac: "fa:16:3e:00:00:02" }),
       [
-        "table=46, priority=100,metadata=0x1/0xffffff,reg10=0x0,reg11=0xa000002,reg8=0x0,reg9=0x0 actions=set_field:0xfa163e000002->xreg6",
+        "table=46, priority=100,metadata=0x1/0xffffff,reg10=0x0,reg11=0xa000002,reg8=0x0,reg9=0x0 actions=set_field:0xfa163e000002->xreg6,set_field:0x0/0x8000000->reg15",
       ],
     ],
     [
@@ -105,7 +105,7 @@ describe("rows become flows", () => {
     [
       "what is dropped by its length goes through the meter that counts it",
       row(L2, { oversize: 1 }, "tooLarge", {}, "size"),
-      ["table=30, priority=200,reg15=0x1000000/0x1000000 actions=meter:7"],
+      ["table=30, priority=300,reg15=0x1000000/0x1000000 actions=meter:7"],
     ],
     [
       "masks are kept",
@@ -139,14 +139,14 @@ describe("rows become flows", () => {
       "a network is heard on the interface of its encapsulation alone",
       row(TunnelSource, { ingress: "fabric-vxlan", tunKey: 1, tunSrc: "192.0.2.3" }, "acceptVni", {}, "host"),
       [
-        "table=59, priority=200,in_port=4,tun_src=192.0.2.3,tunnel_id=0x1 actions=move:tunnel_id[0..23]->metadata[0..23],set_field:0x0->reg0,resubmit(,57)",
+        "table=59, priority=300,in_port=4,tun_src=192.0.2.3,tunnel_id=0x1 actions=move:tunnel_id[0..23]->metadata[0..23],set_field:0x0->reg0,resubmit(,57)",
       ],
     ],
     [
       "what a tunnel carried goes where the program remembers it",
       row(TunnelSource, { ingress: "fabric", tunKey: 1, tunSrc: "2001:db8::3" }, "accept", {}, "host"),
       [
-        "table=59, priority=200,in_port=3,tun_ipv6_src=2001:db8::3,tunnel_id=0x1 actions=move:tunnel_id[0..23]->metadata[0..23]," +
+        "table=59, priority=300,in_port=3,tun_ipv6_src=2001:db8::3,tunnel_id=0x1 actions=move:tunnel_id[0..23]->metadata[0..23]," +
           "move:tun_metadata0[40..63]->reg0[0..23],move:tun_metadata0[8..31]->reg2[0..23],resubmit(,60)",
       ],
     ],
@@ -365,7 +365,7 @@ describe("rows become flows", () => {
     }
     const large = selvageProgram.constants.find(({ action: name }) => name === "tooLargeRouted") ?? assert.fail();
     assert.deepEqual(texts(large), [
-      "table=30, priority=300,metadata=0x4000000000000/0x4000000000000,reg15=0x1000000/0x1000000 actions=clone(set_field:0x8->reg14,resubmit(,250)),meter:7",
+      "table=30, priority=400,metadata=0x4000000000000/0x4000000000000,reg15=0x1000000/0x1000000 actions=clone(set_field:0x8->reg14,resubmit(,250)),meter:7",
     ]);
   });
 
