@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { encode } from "@selvage/packet";
 import { compare } from "./comparison.ts";
+import { damaged } from "./damage.ts";
 import { RealSide } from "./real-side.ts";
 import type { SimulatedEnd } from "./simulated-side.ts";
 import { speakerOf, type TopologyPlan, topologyOf } from "./topology.ts";
@@ -89,6 +90,23 @@ describe("found by the comparison", () => {
     const behind = Buffer.concat([frame.subarray(0, 12), header, frame.subarray(12)]);
     const guarded = { ...plan, ports: [{ ...port, groups: [0] }, port], policy: { ...plan.policy, groups: [out] } };
     assert.deepEqual(await ends(guarded, behind), ["output"]);
+  });
+
+  test("a ping to a router on its way through a routing header is answered with the sum that the switch leaves", {
+    timeout,
+  }, async () => {
+    const router = { up: true, on: [0], families: "both", split: false, routes: [] } as const;
+    const routed = { ...plan, ports: [{ ...port, security: false }, port], routers: [router] };
+    const [own] = topologyOf(routed, ["192.0.2.1"]).routed;
+    assert.ok(own);
+    const ping = encode({
+      eth: { ...eth, dst: own.mac_address },
+      ipv6: { ...ipv6, dst: speakerOf(own).ip6 },
+      icmpv6: { kind: "echo-request", id: 1, sequence: 1 },
+      payload: new Uint8Array(8),
+    });
+    const through = (word: number) => damaged(ping, { do: "extend", header: 43, word });
+    assert.deepEqual(await ends(routed, ping, through(0), through(8)), ["output", "output", "output"]);
   });
 
   test("of an IP header that is cut short a router reads no hops", { timeout }, async () => {

@@ -23,12 +23,16 @@ export interface SimulatedEnd {
   readonly isGuess: boolean;
 }
 
+/** Milliseconds: frames of any kind come within every rate, as on the real switches, whose meters are opened wide. */
+const betweenFrames = 17;
+
 export class SimulatedSide {
   readonly #addresses: readonly string[];
   readonly #switches: readonly SimulatedDatapath[];
   readonly #hops: Hops;
   /** By port. */
   readonly #macs: ReadonlyMap<string, string>;
+  #sent = 0;
   #counted: readonly ReadonlyMap<ReasonCode, number>[] = [];
   #ending = new Ending();
   #entries: Entry[] = [];
@@ -40,6 +44,7 @@ export class SimulatedSide {
     this.#switches = addresses.map(
       (from) =>
         new SimulatedDatapath({
+          now: () => this.#sent * betweenFrames,
           choose: (members, frame) => this.#hops.choose(members, frame),
           underlay: (to, header, frame) => this.#cross({ by: "geneve", from, to, srcSet: 0, ...header, frame }),
         }),
@@ -95,6 +100,7 @@ export class SimulatedSide {
   #follow(ingress: string, there: Ending, act: () => void): SimulatedEnd {
     this.#ending = new Ending();
     this.#entries = [];
+    this.#sent += 1;
     this.#hops.go(this.#macs.get(ingress), there);
     act();
     return { ending: this.#ending, entries: this.#entries, isGuess: this.#hops.isGuess };
