@@ -31,8 +31,8 @@ const quick: Size = {
     [100, 5],
     [1_000, 3],
   ],
-  rounds: 3,
-  seconds: 3,
+  rounds: 5,
+  seconds: 2,
   ovnAtScale: false,
 };
 const full: Size = {
@@ -42,8 +42,8 @@ const full: Size = {
     [1_000, 9],
     [5_000, 3],
   ],
-  rounds: 5,
-  seconds: 8,
+  rounds: 9,
+  seconds: 4,
   ovnAtScale: true,
 };
 

@@ -97,9 +97,15 @@ interface Round {
   readonly mbits: number;
   /** Of both switches, for 10⁹ bytes. */
   readonly cpu: number;
-  readonly requests: number;
-  readonly connections: number;
+  readonly requests: Rate;
+  readonly connections: Rate;
   readonly cache: Cache;
+}
+
+interface Rate {
+  readonly perSecond: number;
+  /** Processor time of both switches for a thousand, ms. */
+  readonly cpu: number;
 }
 
 async function wrk(
@@ -107,10 +113,13 @@ async function wrk(
   { client, server }: Scene,
   seconds: number,
   headers: readonly string[],
-): Promise<number> {
+): Promise<Rate> {
   const url = `http://${addressOf(stage.guest(server).port)}:8080/`;
+  const before = stage.cpuSeconds;
   const text = await stage.client(client, ["wrk", "-t1", "-c16", `-d${seconds}s`, ...headers, url]);
-  return Number(/Requests\/sec:\s+([\d.]+)/.exec(text)?.[1]);
+  const cpu = stage.cpuSeconds - before;
+  const count = Number(/(\d+) requests in/.exec(text)?.[1]);
+  return { perSecond: Number(/Requests\/sec:\s+([\d.]+)/.exec(text)?.[1]), cpu: (1e6 * cpu) / count };
 }
 
 async function round(stage: Stage, scene: Scene, seconds: number): Promise<Round> {
@@ -157,6 +166,15 @@ export async function traffic(report: Report, sides: readonly Side[], rounds: nu
   }
 }
 
+const units = {
+  throughput: "Mb/s",
+  "processor time of both switches for a GB": "CPU s",
+  "requests a second": "/s",
+  "processor time of both switches for 1,000 requests": "CPU ms",
+  "connections a second": "/s",
+  "processor time of both switches for 1,000 connections": "CPU ms",
+} as const;
+
 function tell(
   report: Report,
   { name }: Scene,
@@ -172,8 +190,10 @@ function tell(
   for (const [what, value, better] of [
     ["throughput", (one: Round) => one.mbits, "more"],
     ["processor time of both switches for a GB", (one: Round) => one.cpu, "less"],
-    ["requests a second", (one: Round) => one.requests, "more"],
-    ["connections a second", (one: Round) => one.connections, "more"],
+    ["requests a second", (one: Round) => one.requests.perSecond, "more"],
+    ["processor time of both switches for 1,000 requests", (one: Round) => one.requests.cpu, "less"],
+    ["connections a second", (one: Round) => one.connections.perSecond, "more"],
+    ["processor time of both switches for 1,000 connections", (one: Round) => one.connections.cpu, "less"],
   ] as const) {
     const [ours, theirs] = [of("Selvage", value), of("OVN", value)];
     report.add({
@@ -182,8 +202,8 @@ function tell(
       unit: "times",
       aim: { is: ">=", value: 1 },
       beside: [
-        `Selvage ${numberText(ours)}, OVN ${numberText(theirs)} ${what === "throughput" ? "Mb/s" : what.startsWith("proc") ? "CPU s" : "/s"}`,
-        ...(what === "connections a second" ? costs : []),
+        `Selvage ${numberText(ours)}, OVN ${numberText(theirs)} ${units[what]}`,
+        ...(what === "throughput" ? costs : []),
       ].join("; "),
     });
   }

@@ -1,6 +1,7 @@
 /** What is done to a finished frame before it is sent: tags, bits, lengths and types as no sound sender would have them (IEEE 802.3, clause 3). */
 import { Frame, fieldBits } from "@selvage/packet";
 import fc from "fast-check";
+import { mostly } from "./draw.ts";
 import { mtus } from "./topology.ts";
 
 /** What is done to a finished frame. */
@@ -42,10 +43,6 @@ const settable = [
   "icmpv6_code",
   "nd_target",
 ] as const;
-
-/** One value in two thirds of all draws, any in the rest. */
-export const mostly = <T>(usual: T, ...others: readonly T[]): fc.Arbitrary<T> =>
-  fc.oneof({ weight: 2 * others.length, arbitrary: fc.constant(usual) }, fc.constantFrom(usual, ...others));
 
 /** Every kind of damage. */
 export const damages: fc.Arbitrary<Damage> = fc.oneof(

@@ -5,7 +5,7 @@ import { hostName } from "./topology.ts";
 
 const hex = (frame: Uint8Array): string => Buffer.from(frame).toString("hex");
 
-/** A tunnelled frame as it crossed the underlay; addresses in canonical text. VXLAN has no room for the ports' keys: they are 0. */
+/** A tunnelled frame as it crossed the underlay; addresses in canonical text. VXLAN has no room for the keys of ports and the sender's set: they are 0. */
 export interface Crossing {
   readonly by: Encapsulation;
   readonly from: string;
@@ -13,6 +13,7 @@ export interface Crossing {
   readonly key: number;
   readonly srcPort: number;
   readonly dstPort: number;
+  readonly srcSet: number;
   readonly frame: Uint8Array;
 }
 
@@ -29,8 +30,9 @@ export class Ending {
     this.#ends.push(`${hostName(host)} punts ${kind} of ${attachment}, network ${net}, port ${srcPort}: ${hex(frame)}`);
   }
 
-  crossed({ by, from, to, key, srcPort, dstPort, frame }: Crossing): void {
-    this.#ends.push(`${by} ${from} to ${to}, key ${key}, port ${srcPort} to ${dstPort}: ${hex(frame)}`);
+  crossed({ by, from, to, key, srcPort, dstPort, srcSet, frame }: Crossing): void {
+    const header = `key ${key}, port ${srcPort} of set ${srcSet} to ${dstPort}`;
+    this.#ends.push(`${by} ${from} to ${to}, ${header}: ${hex(frame)}`);
   }
 
   dropped(host: number, reason: string): void {

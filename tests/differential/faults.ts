@@ -4,7 +4,8 @@ import { type Program, type Row, selvageProgram } from "@selvage/pipeline";
 
 type Ports = Parameters<Renderer["flows"]>[1];
 type Bucket = NonNullable<ReturnType<Renderer["bucket"]>>;
-type Action = RenderedFlow["actions"][number];
+type RenderedClause = ReturnType<Renderer["clauses"]>[number];
+export type Action = RenderedFlow["actions"][number];
 
 /** What is done to flows and buckets as they come from the right renderer; what is left out stays as it is. */
 export interface Fault {
@@ -12,6 +13,8 @@ export interface Fault {
   /** The flows of a row, or of the program's misses where there is none. */
   readonly flows?: (flows: readonly RenderedFlow[], row: Row | null) => readonly RenderedFlow[];
   readonly bucket?: (bucket: Bucket, row: Row) => Bucket;
+  /** Clauses of a rule, of one row. */
+  readonly clauses?: (clauses: readonly RenderedClause[], row: Row) => readonly RenderedClause[];
 }
 
 export class FaultyRenderer extends Renderer {
@@ -32,6 +35,11 @@ export class FaultyRenderer extends Renderer {
     return bucket && (this.#fault.bucket?.(bucket, row) ?? bucket);
   }
 
+  override clauses(row: Row): readonly RenderedClause[] {
+    const clauses = super.clauses(row);
+    return this.#fault.clauses?.(clauses, row) ?? clauses;
+  }
+
   override misses(): readonly RenderedFlow[] {
     const misses = super.misses();
     // The first look at a program comes before there is a fault.
@@ -39,11 +47,11 @@ export class FaultyRenderer extends Renderer {
   }
 }
 
-const sets = (action: Action, field: string): boolean =>
+export const sets = (action: Action, field: string): boolean =>
   (action.kind === "setField" && action.set.field === field) ||
   (action.kind === "copyField" && action.destination.field === field);
 
-const withActions = (flow: RenderedFlow, change: (action: Action) => readonly Action[]): RenderedFlow => ({
+export const withActions = (flow: RenderedFlow, change: (action: Action) => readonly Action[]): RenderedFlow => ({
   ...flow,
   actions: flow.actions.flatMap(change),
 });

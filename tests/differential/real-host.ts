@@ -177,8 +177,8 @@ export class RealHost {
     this.#puntsHeard = this.#puntsSent;
   }
 
-  /** Has the switch hold a topology: interfaces named, the driver told of them, the compiler's rows in force. */
-  async install(topology: Topology, change: "adopt" | "apply"): Promise<void> {
+  /** Has the switch hold a topology: interfaces named, the driver told of them, the compiler's rows in force. The same one `later` has its connections still. */
+  async install(topology: Topology, change: "adopt" | "apply" | "later"): Promise<void> {
     await this.#plug(topology);
     this.#revision += 1;
     const revision = this.#revision;
@@ -197,9 +197,11 @@ export class RealHost {
     ];
     const [failed] = this.#engine.quarantined.values();
     if (failed !== undefined) throw failed.error;
-    if (change === "apply" && this.#adopted) for (const delta of deltas) await this.#datapath.apply(delta);
+    if (change !== "adopt" && this.#adopted) for (const delta of deltas) await this.#datapath.apply(delta);
     else await this.#datapath.adopt(this.#engine.rows());
     this.#adopted = true;
+    // Connections of another topology's machines would be those of this one's.
+    if (change !== "later") await this.#control.ask("dpctl/flush-conntrack");
     await this.#unlimit();
     this.#counted = await this.#count();
   }

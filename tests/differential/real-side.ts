@@ -1,15 +1,16 @@
 /** Hosts with real switches and the underlay between them, which is this process: packets are really sent, and what comes of each is told apart exactly. */
 import type { ReasonCode } from "@selvage/base";
-import type { Punt, Trace } from "@selvage/datapath";
+import type { Punt } from "@selvage/datapath";
 import { uplinkBridge } from "@selvage/datapath/testing";
 import { ipOf, textOfIp } from "@selvage/model";
 import { decode, encode, type PacketSpec, UdpPort } from "@selvage/packet";
-import { probeKey } from "@selvage/pipeline";
+import { probeKey, type Row } from "@selvage/pipeline";
 import { type Crossing, Ending } from "./ending.ts";
 import { RealHost } from "./real-host.ts";
 import type { Entry } from "./simulated-side.ts";
 import { hostCount, hostName, type Topology } from "./topology.ts";
-import { type Measured, RowNames, readTrace } from "./trace.ts";
+import { RowNames, readTrace } from "./trace.ts";
+import { tooLargeFor } from "./way.ts";
 
 const optionClass = 0xff53;
 export const underlays = {
@@ -29,6 +30,9 @@ export class RealSide {
   /** Hosts that were fed something since they settled. */
   readonly #busy = new Set<RealHost>();
   traces = 0;
+  /** Fragments that each host was left to wait for the others of: given up, they are dropped behind any later packet. */
+  readonly #abandoned: number[] = Array.from({ length: hostCount }, () => 0);
+  #plays = 0;
 
   private constructor(version: 4 | 6) {
     this.version = version;
@@ -54,6 +58,28 @@ export class RealSide {
     }
   }
 
+  /** A number for each topology that the switches are given. */
+  nextPlay(): number {
+    this.#plays += 1;
+    return this.#plays;
+  }
+
+  /** Takes note of fragments that wait for others. */
+  abandon(entries: readonly Entry[]): void {
+    for (const { host, trace } of entries)
+      for (const { kind } of trace.outcomes)
+        if (kind === "held") this.#abandoned[host] = (this.#abandoned[host] ?? 0) + 1;
+  }
+
+  get abandoned(): readonly number[] {
+    return this.#abandoned;
+  }
+
+  /** Of each host. */
+  get rows(): readonly (readonly Row[])[] {
+    return this.hosts.map((host) => [...host.rows]);
+  }
+
   get addresses(): readonly string[] {
     return underlays[this.version].addresses;
   }
@@ -66,7 +92,7 @@ export class RealSide {
   }
 
   /** Has all switches hold a topology. */
-  async install(topology: Topology, change: "adopt" | "apply"): Promise<void> {
+  async install(topology: Topology, change: "adopt" | "apply" | "later"): Promise<void> {
     await Promise.all(this.hosts.map((host) => host.install(topology, change)));
     await this.#settled();
     this.#names = this.hosts.map((host) => new RowNames(host.rows));
@@ -110,7 +136,7 @@ export class RealSide {
     const texts = await this.#trace(entries, wireOf);
     const explained = new Ending();
     for (const [at, { host, trace }] of entries.entries())
-      readTrace(texts[at] ?? "", measuredIn(trace), host, this.#names[host] as RowNames, explained);
+      readTrace(texts[at] ?? "", tooLargeFor(trace), host, this.#names[host] as RowNames, explained);
     this.traces += texts.length;
     return explained;
   }
@@ -161,13 +187,14 @@ export class RealSide {
     host.receive(frame);
   }
 
-  #outer({ by, from, to, key, srcPort, dstPort, frame }: Crossing): Uint8Array {
+  #outer({ by, from, to, key, srcPort, dstPort, srcSet, frame }: Crossing): Uint8Array {
     const claims = this.addresses.indexOf(from);
     // A switch learns the MAC of a tunnel's other end from what comes out of it, as from ARP: a forger with a MAC of its own would draw traffic to itself.
     const src = claims < 0 || from === to ? strangerMac : macOf(claims);
     const data = Buffer.alloc(12);
     data.writeUIntBE(dstPort, 0, 3);
     data.writeUIntBE(srcPort, 4, 3);
+    data.writeUIntBE(srcSet, 8, 3);
     const eth = { src, dst: macOf(this.addresses.indexOf(to)) };
     const ip = this.version === 4 ? { ipv4: { src: from, dst: to } } : { ipv6: { src: from, dst: to } };
     const tunnel =
@@ -185,9 +212,6 @@ export class RealSide {
   }
 }
 
-const measuredIn = ({ visits }: Trace): Measured =>
-  visits.some(({ row }) => row?.key.oversize === 1) ? "larger" : "not larger";
-
 /** What a frame of the underlay carries in a tunnel; undefined for any other. */
 function crossingIn(frame: Uint8Array): Crossing | undefined {
   const read = decode(frame);
@@ -196,19 +220,20 @@ function crossingIn(frame: Uint8Array): Crossing | undefined {
   const [from = "", to = ""] = [ipv4?.src ?? ipv6?.src, ipv4?.dst ?? ipv6?.dst].map((each) =>
     textOfIp(ipOf(each ?? "")),
   );
-  if (vxlan !== undefined) return { by: "vxlan", from, to, key: vxlan.vni, srcPort: 0, dstPort: 0, frame: payload };
+  if (vxlan !== undefined)
+    return { by: "vxlan", from, to, key: vxlan.vni, srcPort: 0, dstPort: 0, srcSet: 0, frame: payload };
   if (geneve === undefined) return undefined;
   const ours = geneve.options.find((option) => option.class === optionClass);
   const data = Buffer.from(ours?.data ?? new Uint8Array(12));
-  const [dstPort, srcPort] = [data.readUIntBE(0, 3), data.readUIntBE(4, 3)];
-  return { by: "geneve", from, to, key: geneve.vni, srcPort, dstPort, frame: payload };
+  const [dstPort, srcPort, srcSet] = [data.readUIntBE(0, 3), data.readUIntBE(4, 3), data.readUIntBE(8, 3)];
+  return { by: "geneve", from, to, key: geneve.vni, srcPort, dstPort, srcSet, frame: payload };
 }
 
 const comingFrom = (entry: Entry, wireOf: (entry: Entry) => number): string =>
   entry.tunnel === null ? `in_port=wire${wireOf(entry)}` : tunnelled(entry.tunnel);
 
 /** A packet out of a tunnel, as `ofproto/trace` is told of it (ovs-fields(7), "Tunnel Fields"). */
-function tunnelled({ by, from, to, key, srcPort, dstPort }: Crossing): string {
+function tunnelled({ by, from, to, key, srcPort, dstPort, srcSet }: Crossing): string {
   const hex = (value: number): string => value.toString(16).padStart(6, "0");
   const v6 = from.includes(":") ? "ipv6_" : "";
   return [
@@ -216,6 +241,6 @@ function tunnelled({ by, from, to, key, srcPort, dstPort }: Crossing): string {
     `tun_id=${key}`,
     `tun_${v6}src=${from}`,
     `tun_${v6}dst=${to}`,
-    ...(by === "vxlan" ? [] : [`tun_metadata0=0x${hex(dstPort)}00${hex(srcPort)}0000000000`]),
+    ...(by === "vxlan" ? [] : [`tun_metadata0=0x${hex(dstPort)}00${hex(srcPort)}00${hex(srcSet)}00`]),
   ].join(",");
 }

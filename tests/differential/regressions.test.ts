@@ -11,12 +11,28 @@ import type { SimulatedEnd } from "./simulated-side.ts";
 import { hostName, speakerOf, type TopologyPlan, topologyOf } from "./topology.ts";
 
 const timeout = 60_000;
-const port = { network: 0, host: 0, up: true, security: true, addresses: "one", plug: "own" } as const;
+const port = {
+  network: 0,
+  host: 0,
+  up: true,
+  security: true,
+  addresses: "one",
+  groups: null,
+  pairs: "none",
+  plug: "own",
+} as const;
 const plan: TopologyPlan = {
   hosts: 2,
   silent: false,
-  networks: [{ up: true, families: "both", type: "geneve", mtu: 1280, dhcp: true, gateway: true }],
+  networks: [
+    ...[
+      { up: true, families: "both", type: "geneve", mtu: 1280, dhcp: true, gateway: true, advertised: false, scope: 0 },
+    ],
+  ] as const,
   ports: [port, port, { ...port, host: 1 }],
+  apart: true,
+  routers: [],
+  policy: { groups: [{ stateful: true, rules: [] }], addresses: [[], []], later: "same" },
   unknown: 2,
   change: "adopt",
 };

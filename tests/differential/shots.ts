@@ -1,10 +1,14 @@
 /** Random packets, biased to what the program tells apart: every kind of every protocol, from whom it should come and from whom not, whole and damaged. */
+import type { Port } from "@selvage/model";
 import { encode, type Icmpv6, multicastMac, type Packet, type PacketSpec, solicitedNode } from "@selvage/packet";
 import { packets } from "@selvage/packet/testing";
 import { type Encapsulation, serviceAddresses } from "@selvage/pipeline";
 import fc from "fast-check";
-import { type Damage, damaged, damages, mostly } from "./damage.ts";
-import { hostCount, type Speaker, speakerOf, type Topology } from "./topology.ts";
+import { type Damage, damaged, damages } from "./damage.ts";
+import { mostly, usually } from "./draw.ts";
+import { far, nowhere } from "./routing.ts";
+import { routersOf, seenFrom, type TurnShot, talks } from "./talk.ts";
+import { hostCount, mtus, pairSpeakerOf, type Speaker, sharedMac, speakerOf, type Topology } from "./topology.ts";
 
 const kinds = [
   "udp",
@@ -49,18 +53,27 @@ interface MadeFrame {
   /** The port whose words the frame bears, unless sent by a bound port's machine; and the port that it is for. */
   readonly from: number;
   readonly to: number;
-  /** Whose words it bears: the sender's, another's MAC or addresses, those of nobody, none yet, or the link-local one. */
-  readonly claim: "own" | "mac" | "addresses" | "nobody" | "unspecified" | "link-local";
+  /** Which address it is for: the port's, one of its pairs, a router's, one that extra routes may lead to, one that nothing leads to. */
+  readonly where: "machine" | "pair" | "router" | "far" | "nowhere";
+  /** Which of the routers of the sender's network it is given to where it is for another network. */
+  readonly via: number;
+  /** Whose words it bears: the sender's, its pair's, another's MAC or addresses, those of nobody, none yet, or the link-local one. */
+  readonly claim: "own" | "pair" | "mac" | "addresses" | "nobody" | "unspecified" | "link-local";
   /** Where the frame goes: to whom its kind says, or to a MAC that is not of the address. */
-  readonly towards: "usual" | "broadcast" | "multicast" | "nobody" | "itself" | "zero";
+  readonly towards: "usual" | "broadcast" | "multicast" | "nobody" | "itself" | "zero" | "router" | "shared";
+  /** Hops that IP may still take. */
+  readonly hops: 64 | 2 | 1 | 0 | 255;
+  /** Bytes of payload, or as many as make an IP packet of so many more than an MTU. */
+  readonly size: "small" | { readonly mtu: (typeof mtus)[number]; readonly more: -1 | 0 | 1 };
   /** Bytes of a drawn packet count as they are, or with the addresses of the machines in them. */
   readonly drawn: Packet;
   readonly placed: boolean;
   readonly damage: readonly Damage[];
 }
 
-/** How a packet enters: by an interface, or out of a tunnel that anyone may have forged. */
+/** How a packet enters: by an interface, in a conversation, or out of a tunnel that anyone may have forged. */
 export type Shot =
+  | TurnShot
   | {
       readonly enters: "interface";
       /** Whether by one of the interfaces of bound ports only. */
@@ -79,25 +92,48 @@ export type Shot =
       readonly net: number;
       readonly srcPort: number;
       readonly dstPort: number;
+      readonly srcSet: number;
       readonly frame: FramePlan;
     };
 
 const frames: fc.Arbitrary<MadeFrame> = fc.record({
-  kind: fc.constantFrom(...kinds, "udp", "drawn", "drawn", "drawn"),
+  kind: fc.constantFrom(...kinds, "udp", "udp", "tcp", "tcp", "ping", "ping", "drawn", "drawn", "drawn"),
   version: fc.constantFrom<4 | 6>(4, 6),
   from: fc.nat(9),
   to: fc.nat(9),
-  claim: mostly<MadeFrame["claim"]>("own", "mac", "addresses", "nobody", "unspecified", "link-local"),
-  towards: mostly<MadeFrame["towards"]>("usual", "broadcast", "multicast", "nobody", "itself", "zero"),
+  where: fc.oneof(
+    { weight: 6, arbitrary: fc.constant("machine" as const) },
+    { weight: 3, arbitrary: fc.constant("far" as const) },
+    { weight: 2, arbitrary: fc.constant("router" as const) },
+    { weight: 2, arbitrary: fc.constantFrom("pair" as const, "pair" as const, "nowhere" as const) },
+  ),
+  via: fc.nat(3),
+  claim: usually<MadeFrame["claim"]>("own", "pair", "mac", "addresses", "nobody", "unspecified", "link-local"),
+  towards: usually<MadeFrame["towards"]>(
+    "usual",
+    "broadcast",
+    "multicast",
+    "nobody",
+    "itself",
+    "zero",
+    "router",
+    "shared",
+    "shared",
+  ),
+  hops: usually<MadeFrame["hops"]>(64, 2, 1, 0, 255),
+  size: usually<MadeFrame["size"]>(
+    "small",
+    ...mtus.slice(0, 2).flatMap((mtu) => ([-1, 0, 1] as const).map((more) => ({ mtu, more }))),
+  ),
   drawn: packets,
   placed: fc.constantFrom(true, true, true, false),
   damage: fc.oneof(
-    { weight: 3, arbitrary: fc.constant([]) },
-    { weight: 2, arbitrary: fc.array(damages, { maxLength: 2 }) },
+    { weight: 4, arbitrary: fc.constant([]) },
+    { weight: 1, arbitrary: fc.array(damages, { maxLength: 2 }) },
   ),
 });
 
-export const shots: fc.Arbitrary<Shot> = fc.oneof(
+const single: fc.Arbitrary<Shot> = fc.oneof(
   {
     weight: 5,
     arbitrary: fc.record({
@@ -118,10 +154,21 @@ export const shots: fc.Arbitrary<Shot> = fc.oneof(
       net: fc.nat(4),
       srcPort: fc.nat(11),
       dstPort: fc.nat(11),
+      srcSet: fc.nat(12),
       frame: frames,
     }),
   },
 );
+
+/** Shots, so many at least: what belongs to a conversation comes in its order, and nothing between. */
+export const manyShots = (most: number): fc.Arbitrary<readonly Shot[]> =>
+  fc
+    .array(fc.oneof({ weight: 9, arbitrary: single.map((each) => [each]) }, { weight: 2, arbitrary: talks }), {
+      minLength: 1,
+      maxLength: most,
+      size: "max",
+    })
+    .map((all) => all.flat());
 
 const nobody: Speaker = { mac: "02:00:00:00:00:77", ip4: "10.0.0.250", ip6: "2001:db8::fa", linkLocal: "fe80::77:77" };
 const noMac = "00:00:00:00:00:00";
@@ -134,22 +181,46 @@ const bytes = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text));
 export function frameOf(plan: FramePlan, topology: Topology, sender: string | null): Uint8Array {
   if (plan.kind === "given") return Uint8Array.from(Buffer.from(plan.hex, "hex"));
   const { ports } = topology;
-  const speaker = (place: number): Speaker => {
-    const port = ports[place % Math.max(1, ports.length)];
-    return port === undefined ? nobody : speakerOf(port);
-  };
-  const place = ports.findIndex(({ id }) => id === sender);
-  const own = speaker(place < 0 ? plan.from : place);
-  const to = plan.towards === "nobody" ? nobody : speaker(plan.to);
-  const from = claimed(plan.claim, own, to);
+  const at = (place: number): Port | undefined => ports[place % Math.max(1, ports.length)];
+  const port = ports.find(({ id }) => id === sender) ?? at(plan.from);
+  const own = port === undefined ? nobody : speakerOf(port);
+  const to = plan.towards === "nobody" ? nobody : addressed(plan, port, at(plan.to), topology);
+  const from = plan.claim === "pair" && port !== undefined ? pairSpeakerOf(port) : claimed(plan.claim, own, to);
   const spec = specOf(plan, from, to);
-  const eth = { ...spec.eth, dst: destination(plan.towards, spec.eth.dst, own) };
+  const [router] = routersOf(port, topology);
+  const eth = { ...spec.eth, dst: destination(plan.towards, spec.eth.dst, own, router?.mac_address) };
   return plan.damage.reduce(damaged, encode({ ...spec, eth } as PacketSpec));
+}
+
+/** Whom a frame is for, with the MAC by which the sender reaches it. */
+function addressed(
+  { where, via }: MadeFrame,
+  sender: Port | undefined,
+  to: Port | undefined,
+  topology: Topology,
+): Speaker {
+  if (to === undefined) return nobody;
+  const routers = routersOf(sender, topology);
+  const router = routers[via % Math.max(1, routers.length)];
+  const machine = seenFrom(to, sender, topology, via);
+  switch (where) {
+    case "machine":
+      return machine;
+    case "pair":
+      return { ...pairSpeakerOf(to), ...(sender?.network_id === to.network_id ? {} : { mac: machine.mac }) };
+    case "router":
+      return router === undefined ? machine : speakerOf(router);
+    case "far":
+      return { ...machine, mac: router?.mac_address ?? machine.mac, ip4: far[4], ip6: far[6] };
+    case "nowhere":
+      return { ...machine, mac: router?.mac_address ?? machine.mac, ip4: nowhere[4], ip6: nowhere[6] };
+  }
 }
 
 function claimed(claim: MadeFrame["claim"], own: Speaker, other: Speaker): Speaker {
   switch (claim) {
     case "own":
+    case "pair":
       return own;
     case "mac":
       return { ...own, mac: other.mac };
@@ -164,7 +235,7 @@ function claimed(claim: MadeFrame["claim"], own: Speaker, other: Speaker): Speak
   }
 }
 
-function destination(towards: MadeFrame["towards"], usual: string, own: Speaker): string {
+function destination(towards: MadeFrame["towards"], usual: string, own: Speaker, router: string | undefined): string {
   switch (towards) {
     case "usual":
       return usual;
@@ -178,13 +249,24 @@ function destination(towards: MadeFrame["towards"], usual: string, own: Speaker)
       return own.mac;
     case "zero":
       return noMac;
+    case "router":
+      return router ?? usual;
+    case "shared":
+      return sharedMac;
   }
 }
 
-function specOf({ kind, version, drawn, placed }: MadeFrame, from: Speaker, to: Speaker): PacketSpec {
+/** Bytes of payload that fill an IP packet, with so many bytes of the other headers in it. */
+function payloadOf({ size, version }: MadeFrame, headers: number): Uint8Array {
+  if (size === "small") return bytes("payload");
+  return new Uint8Array(Math.max(0, size.mtu + size.more - headers - (version === 4 ? 20 : 40)));
+}
+
+function specOf(plan: MadeFrame, from: Speaker, to: Speaker): PacketSpec {
+  const { kind, version, drawn, placed, hops } = plan;
   const eth = { src: from.mac, dst: to.mac };
-  const ipv4 = { src: from.ip4, dst: to.ip4 };
-  const ipv6 = { src: from.ip6, dst: to.ip6 };
+  const ipv4 = { src: from.ip4, dst: to.ip4, ttl: hops };
+  const ipv6 = { src: from.ip6, dst: to.ip6, hopLimit: hops };
   const payload = bytes("payload");
   const all = { eth: { ...eth, dst: multicastMac("ff02::1") }, ipv6: { ...ipv6, dst: "ff02::1" } };
   const routers = { eth: { ...eth, dst: multicastMac("ff02::2") }, ipv6: { ...ipv6, dst: "ff02::2", hopLimit: 255 } };
@@ -216,16 +298,16 @@ function specOf({ kind, version, drawn, placed }: MadeFrame, from: Speaker, to: 
           };
     case "udp":
       return version === 4
-        ? { eth, ipv4, udp: { src: 40_000, dst: 40_001 }, payload }
-        : { eth, ipv6, udp: { src: 0, dst: 0 }, payload };
+        ? { eth, ipv4, udp: { src: 40_000, dst: 40_001 }, payload: payloadOf(plan, 8) }
+        : { eth, ipv6, udp: { src: 0, dst: 0 }, payload: payloadOf(plan, 8) };
     case "tcp":
       return version === 4
-        ? { eth, ipv4, tcp: { src: 1, dst: 80, flags: 2 }, payload }
-        : { eth, ipv6, tcp: { src: 1, dst: 80, flags: 2 }, payload };
+        ? { eth, ipv4, tcp: { src: 1, dst: 80, flags: 2 }, payload: payloadOf(plan, 20) }
+        : { eth, ipv6, tcp: { src: 1, dst: 80, flags: 2 }, payload: payloadOf(plan, 20) };
     case "ping":
       return version === 4
-        ? { eth, ipv4, icmp: { kind: "echo-request", id: 0, sequence: 1 }, payload }
-        : { eth, ipv6, icmpv6: { kind: "echo-request", id: 0, sequence: 1 }, payload };
+        ? { eth, ipv4, icmp: { kind: "echo-request", id: 0, sequence: 1 }, payload: payloadOf(plan, 8) }
+        : { eth, ipv6, icmpv6: { kind: "echo-request", id: 0, sequence: 1 }, payload: payloadOf(plan, 8) };
     case "everyone":
       return version === 4
         ? {

@@ -3,10 +3,12 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { type Scenario, scenarios } from "./comparison.ts";
+import type { Shot } from "./shots.ts";
 import { least } from "./shrink.ts";
 
+const kindOf = (shot: Shot): string => ("frame" in shot ? shot.frame.kind : shot.turn.kind);
 const isCause = ({ plan, shots }: Scenario): boolean =>
-  plan.ports.some(({ security }) => !security) && shots.some(({ frame }) => frame.kind === "redirect");
+  plan.ports.some(({ security }) => !security) && shots.some((shot) => kindOf(shot) === "redirect");
 
 test("all goes but the port and the packet that it needs", async () => {
   const found = fc.sample(scenarios, { seed: 3, numRuns: 200 }).find((each) => isCause(each) && each.shots.length > 50);
@@ -14,10 +16,7 @@ test("all goes but the port and the packet that it needs", async () => {
   const diverges = async (scenario: Scenario) => (isCause(scenario) ? "it differs" : null);
   const { scenario, text } = await least({ scenario: found, text: "at first" }, diverges, 1_000);
   assert.equal(text, "it differs");
-  assert.deepEqual(
-    scenario.shots.map(({ frame }) => frame.kind),
-    ["redirect"],
-  );
+  assert.deepEqual(scenario.shots.map(kindOf), ["redirect"]);
   assert.deepEqual(
     scenario.plan.ports.map(({ security, plug, up }) => ({ security, plug, up })),
     [{ security: false, plug: "own", up: true }],

@@ -26,23 +26,41 @@ function* parts<T>(list: readonly T[]): Generator<readonly T[]> {
 function* simplerPlans(plan: TopologyPlan): Generator<TopologyPlan> {
   for (const ports of parts(plan.ports)) yield { ...plan, ports };
   for (const networks of parts(plan.networks)) yield { ...plan, networks };
-  yield* changes(plan, { silent: false, change: "adopt" });
+  yield* changes(plan, { silent: false, change: "adopt", routers: [] });
+  for (const routers of parts(plan.routers)) yield { ...plan, routers };
+  for (const [at, router] of plan.routers.entries()) {
+    for (const less of changes(router, { up: true, families: "both", split: false, routes: [] }))
+      yield { ...plan, routers: plan.routers.with(at, less) };
+    for (const routes of parts(router.routes)) yield { ...plan, routers: plan.routers.with(at, { ...router, routes }) };
+  }
+  for (const policy of changes(plan.policy, { later: "same" })) yield { ...plan, policy };
+  for (const [at, group] of plan.policy.groups.entries())
+    for (const rules of parts(group.rules))
+      yield { ...plan, policy: { ...plan.policy, groups: plan.policy.groups.with(at, { ...group, rules }) } };
   for (const [at, port] of plan.ports.entries())
-    for (const less of changes(port, { up: true, addresses: "one", plug: "own" }))
+    for (const less of changes(port, { up: true, addresses: "one", groups: null, pairs: "none", plug: "own" }))
       yield { ...plan, ports: plan.ports.with(at, less) };
   for (const [at, network] of plan.networks.entries())
-    for (const less of changes(network, { up: true, families: "both", type: "geneve", mtu: 1442, gateway: true }))
+    for (const less of changes(network, {
+      up: true,
+      families: "both",
+      type: "geneve",
+      mtu: 1442,
+      gateway: true,
+      scope: 0,
+    }))
       yield { ...plan, networks: plan.networks.with(at, less) };
 }
 
 function* simplerShots(shot: Shot): Generator<Shot> {
+  if (shot.enters === "turn") return;
   for (const frame of simplerFrames(shot.frame)) yield { ...shot, frame };
 }
 
 function* simplerFrames(frame: FramePlan): Generator<FramePlan> {
   if (frame.kind === "given") return;
   for (const at of frame.damage.keys()) yield { ...frame, damage: frame.damage.toSpliced(at, 1) };
-  yield* changes(frame, { claim: "own", towards: "usual" });
+  yield* changes(frame, { claim: "own", towards: "usual", where: "machine", hops: 64, size: "small" });
 }
 
 /** The object with one property at a time as it mostly is. */

@@ -1,9 +1,11 @@
 /** The simulated switches of a topology: what becomes of a packet, and everywhere that it entered one of them. */
 import type { ReasonCode } from "@selvage/base";
 import { type Punt, SimulatedDatapath, type Trace } from "@selvage/datapath";
-import { ingressOf, type Row, selvageProgram } from "@selvage/pipeline";
+import { ingressOf, type Row } from "@selvage/pipeline";
 import { type Crossing, Ending } from "./ending.ts";
+import { Hops } from "./hops.ts";
 import { pluggedOn, type Topology } from "./topology.ts";
+import { tellWay } from "./way.ts";
 
 /** A packet coming into one switch: by an interface, or out of a tunnel. */
 export interface Entry {
@@ -17,24 +19,34 @@ export interface Entry {
 export interface SimulatedEnd {
   readonly ending: Ending;
   readonly entries: readonly Entry[];
+  /** Whether it may have taken another next hop than here, with no trace of it but a drop. */
+  readonly isGuess: boolean;
 }
 
-const members: ReadonlySet<string> = new Set(
-  selvageProgram.tables.filter(({ role }) => role === "members").map(({ name }) => name),
-);
+/** Milliseconds: frames of any kind come within every rate, as on the real switches, whose meters are opened wide. */
+const betweenFrames = 17;
 
 export class SimulatedSide {
   readonly #addresses: readonly string[];
   readonly #switches: readonly SimulatedDatapath[];
+  readonly #hops: Hops;
+  /** By port. */
+  readonly #macs: ReadonlyMap<string, string>;
+  #sent = 0;
+  #counted: readonly ReadonlyMap<ReasonCode, number>[] = [];
   #ending = new Ending();
   #entries: Entry[] = [];
 
-  private constructor(addresses: readonly string[]) {
+  private constructor(addresses: readonly string[], topology: Topology) {
     this.#addresses = addresses;
+    this.#hops = new Hops(topology);
+    this.#macs = new Map(topology.ports.map(({ id, mac_address }) => [id, mac_address]));
     this.#switches = addresses.map(
       (from) =>
         new SimulatedDatapath({
-          underlay: (to, header, frame) => this.#cross({ by: "geneve", from, to, ...header, frame }),
+          now: () => this.#sent * betweenFrames,
+          choose: (members, frame) => this.#hops.choose(members, frame),
+          underlay: (to, header, frame) => this.#cross({ by: "geneve", from, to, srcSet: 0, ...header, frame }),
         }),
     );
   }
@@ -45,7 +57,7 @@ export class SimulatedSide {
     topology: Topology,
     rows: readonly (readonly Row[])[],
   ): Promise<SimulatedSide> {
-    const side = new SimulatedSide(addresses);
+    const side = new SimulatedSide(addresses, topology);
     for (const [host, datapath] of side.#switches.entries()) {
       await datapath.open({
         attachments: () => undefined,
@@ -55,31 +67,43 @@ export class SimulatedSide {
       });
       for (const { port, name } of pluggedOn(topology, host))
         datapath.plug(port, (frame) => side.#ending.delivered(host, name, frame));
-      await datapath.adopt(rows[host] ?? []);
     }
+    await side.adopt(rows);
     return side;
   }
 
-  /** A frame from an interface of a host. */
-  send(host: number, ingress: string, frame: Uint8Array): SimulatedEnd {
-    return this.#follow(() => this.#enter(host, ingress, frame, null));
+  /** Puts each host's rows in force; what is remembered of connections stays, and drops are counted anew. */
+  async adopt(rows: readonly (readonly Row[])[]): Promise<void> {
+    for (const [host, datapath] of this.#switches.entries()) await datapath.adopt(rows[host] ?? []);
+    this.#counted = await Promise.all(this.#switches.map((each) => each.drops()));
+  }
+
+  /** A frame from an interface of a host. Where it takes one of several next hops, it is the one by which `there` tells that it went. */
+  send(host: number, ingress: string, frame: Uint8Array, there: Ending): SimulatedEnd {
+    return this.#follow(ingress, there, () => this.#enter(host, ingress, frame, null));
   }
 
   /** A packet on the underlay, from whomever; it is not told as one that crossed. */
-  inject(crossing: Crossing): SimulatedEnd {
-    return this.#follow(() => this.#arrive(crossing));
+  inject(crossing: Crossing, there: Ending): SimulatedEnd {
+    return this.#follow("", there, () => this.#arrive(crossing));
   }
 
-  /** Packets dropped since the switches were made, by reason, of each host. */
-  drops(): Promise<readonly ReadonlyMap<ReasonCode, number>[]> {
-    return Promise.all(this.#switches.map((each) => each.drops()));
+  /** Packets dropped since rows were last put in force, by reason, of each host. */
+  async drops(): Promise<readonly ReadonlyMap<ReasonCode, number>[]> {
+    const now = await Promise.all(this.#switches.map((each) => each.drops()));
+    return now.map(
+      (counts, host) =>
+        new Map([...counts].map(([reason, count]) => [reason, count - (this.#counted[host]?.get(reason) ?? 0)])),
+    );
   }
 
-  #follow(act: () => void): SimulatedEnd {
+  #follow(ingress: string, there: Ending, act: () => void): SimulatedEnd {
     this.#ending = new Ending();
     this.#entries = [];
+    this.#sent += 1;
+    this.#hops.go(this.#macs.get(ingress), there);
     act();
-    return { ending: this.#ending, entries: this.#entries };
+    return { ending: this.#ending, entries: this.#entries, isGuess: this.#hops.isGuess };
   }
 
   #cross(crossing: Crossing): void {
@@ -98,9 +122,7 @@ export class SimulatedSide {
       tunnel === null
         ? datapath.receive(ingress, frame)
         : datapath.receive(ingress, frame, { ...tunnel, source: tunnel.from });
-    for (const { table, row } of trace.visits)
-      if (!members.has(table)) this.#ending.met(host, table, row?.id ?? "miss");
-    for (const outcome of trace.outcomes) if (outcome.kind === "drop") this.#ending.dropped(host, outcome.reason);
+    tellWay(trace, host, this.#ending);
     this.#entries.push({ host, ingress, frame, tunnel, trace });
   }
 }

@@ -1,5 +1,6 @@
-/** Random topologies: networks whose addresses clash, ports in every state, interfaces that are where they should be and where they should not. */
+/** Random topologies: networks whose addresses clash or that routers join, ports in every state and of every group, interfaces that are where they should be and where they should not. */
 import {
+  type AddressPair,
   type Host,
   linkLocalOf,
   macOf,
@@ -13,6 +14,9 @@ import {
 import { makeHost, makeNetwork, makePort, makeSubnet, testId, testMac } from "@selvage/model/testing";
 import type { Encapsulation } from "@selvage/pipeline";
 import fc from "fast-check";
+import { mostly } from "./draw.ts";
+import { groupIds, type PolicyPlan, policies, policyOf, setsOf } from "./policy.ts";
+import { addressIn, poolId, type RouterPlan, routers, routingOf, scopes } from "./routing.ts";
 
 /** As many hosts as a topology can have; wires of one host that machines can be on. */
 export const hostCount = 3;
@@ -29,6 +33,10 @@ interface NetworkPlan {
   readonly dhcp: boolean;
   /** Whether its subnet of IPv4 names a gateway, at whose address the DHCP server then is. */
   readonly gateway: boolean;
+  /** Whether routers advertise its prefix of IPv6. */
+  readonly advertised: boolean;
+  /** The address scope that its addresses are of; 0: none. */
+  readonly scope: 0 | 1 | 2;
 }
 
 interface PortPlan {
@@ -38,6 +46,10 @@ interface PortPlan {
   readonly up: boolean;
   readonly security: boolean;
   readonly addresses: "one" | "two" | "none" | "gateway";
+  /** Places of its groups; null: it is not policed. */
+  readonly groups: readonly number[] | null;
+  /** What else it may speak for: an address with its own MAC, one with a MAC that several have, a prefix, or all of it. */
+  readonly pairs: "none" | "address" | "mac" | "prefix" | "all";
   /** On its own host, nowhere, on the host after it only, on both, or twice on its own. */
   readonly plug: "own" | "none" | "stolen" | "both" | "twice";
 }
@@ -49,14 +61,15 @@ export interface TopologyPlan {
   readonly silent: boolean;
   readonly networks: readonly NetworkPlan[];
   readonly ports: readonly PortPlan[];
+  /** Whether networks have prefixes of their own. */
+  readonly apart: boolean;
+  readonly routers: readonly RouterPlan[];
+  readonly policy: PolicyPlan;
   /** Where an interface is that names a port nobody knows. */
   readonly unknown: number;
   /** How the switches come to it from what they held before. */
   readonly change: "adopt" | "apply";
 }
-
-const mostly = <T>(usual: T, ...others: readonly T[]): fc.Arbitrary<T> =>
-  fc.oneof({ weight: 2 * others.length + 1, arbitrary: fc.constant(usual) }, fc.constantFrom(usual, ...others));
 
 export const topologies: fc.Arbitrary<TopologyPlan> = fc.record({
   hosts: fc.constantFrom<2 | 3>(2, 3),
@@ -65,10 +78,12 @@ export const topologies: fc.Arbitrary<TopologyPlan> = fc.record({
     fc.record({
       up: mostly(true, false),
       families: mostly<NetworkPlan["families"]>("both", "4", "6"),
-      type: fc.constantFrom<Encapsulation[]>("geneve", "geneve", "vxlan"),
+      type: fc.constantFrom<Encapsulation[]>("geneve", "vxlan"),
       mtu: mostly<NetworkPlan["mtu"]>(...mtus),
       dhcp: mostly(true, false),
       gateway: mostly(true, false),
+      advertised: fc.boolean(),
+      scope: fc.constantFrom<NetworkPlan["scope"][]>(0, 0, 0, 1, 2),
     }),
     { minLength: 1, maxLength: 3, size: "max" },
   ),
@@ -79,10 +94,19 @@ export const topologies: fc.Arbitrary<TopologyPlan> = fc.record({
       up: mostly(true, false),
       security: fc.constantFrom(true, true, false),
       addresses: mostly<PortPlan["addresses"]>("one", "two", "none", "gateway"),
-      plug: mostly<PortPlan["plug"]>("own", "none", "stolen", "both", "twice"),
+      groups: fc.oneof(
+        { weight: 2, arbitrary: fc.constant(null) },
+        { weight: 6, arbitrary: fc.array(fc.nat(3), { minLength: 1, maxLength: 3 }) },
+        { weight: 1, arbitrary: fc.constant([]) },
+      ),
+      pairs: fc.constantFrom<PortPlan["pairs"][]>("none", "none", "address", "mac", "mac", "mac", "prefix", "all"),
+      plug: mostly<PortPlan["plug"]>("own", "own", "none", "stolen", "both", "twice"),
     }),
-    { minLength: 1, maxLength: 10, size: "max" },
+    { minLength: 3, maxLength: 10, size: "max" },
   ),
+  apart: mostly(true, false),
+  routers: fc.oneof({ weight: 1, arbitrary: fc.constant([]) }, { weight: 4, arbitrary: routers }),
+  policy: policies,
   unknown: fc.nat(hostCount - 1),
   change: fc.constantFrom<TopologyPlan["change"]>("apply", "adopt"),
 });
@@ -112,8 +136,11 @@ export interface Topology {
   readonly objects: readonly { readonly kind: string; readonly object: ReplicaObject["object"] }[];
   readonly ports: readonly Port[];
   readonly interfaces: readonly Interface[];
+  /** Routers' interfaces. */
+  readonly routed: readonly Port[];
   /** Keys that tunnelled packets may name: of networks, of ports, and some that nobody has. */
   readonly networkKeys: readonly number[];
+  readonly setKeys: readonly number[];
   readonly portKeys: readonly number[];
   /** Keys of networks by those of their ports. */
   readonly networkOf: ReadonlyMap<number, number>;
@@ -127,8 +154,11 @@ const at = <T>(list: readonly T[], place: number): T => list[place % list.length
 
 export const hostName = (place: number): string => `h${place + 1}`;
 
-/** Carries a plan out; `addresses` are those of the hosts on the underlay. */
-export function topologyOf(plan: TopologyPlan, addresses: readonly string[]): Topology {
+/**
+ * Carries a plan out; `addresses` are those of the hosts on the underlay. Ports of another `play` have other names, and so zones of their own: a switch holds
+ * fragments for 15 seconds, whatever else is forgotten. `isLater`: with the rules that there are in the end.
+ */
+export function topologyOf(plan: TopologyPlan, addresses: readonly string[], play = 0, isLater = false): Topology {
   const hosts = addresses.slice(0, plan.hosts).map(
     (tunnel_ip, place): Host =>
       makeHost({
@@ -148,23 +178,45 @@ export function topologyOf(plan: TopologyPlan, addresses: readonly string[]): To
         "provider:segmentation_id": at(networkKeys, place),
       }),
   );
-  const subnets = plan.networks.flatMap((each, place) => subnetsOf(each, place));
+  const subnets = plan.networks.flatMap((each, place) => subnetsOf(each, place, plan.apart ? place : 0));
+  const { groups, rules, addressGroups } = policyOf(plan.policy, isLater);
+  const combinations = plan.ports.flatMap(({ security, groups }) =>
+    security && groups !== null ? [groupIds(groups, plan.policy)] : [],
+  );
+  const { sets, of } = setsOf(combinations, groups);
   const members = new Map<number, number>();
   const ports = plan.ports.map((port, place): Port => {
     const network = port.network % networks.length;
     const member = (members.get(network) ?? 0) + 1;
     members.set(network, member);
-    return portOf(port, place, network, member, subnets);
+    const policed = port.security && port.groups !== null ? groupIds(port.groups, plan.policy) : null;
+    return {
+      ...portOf(port, place, network, member, subnets, plan.routers.length > 0),
+      id: testId("port", 100 * play + place + 1),
+      security_groups: policed ?? [],
+      security_group_set: policed === null ? 0 : of(policed),
+    };
   });
+  const { routers, interfaces: routed } = routingOf(plan.routers, networks, subnets, ports);
+  const all = (kind: string, objects: readonly ReplicaObject["object"][]) =>
+    objects.map((object) => ({ kind, object }));
   return {
     objects: [
-      ...hosts.map((object) => ({ kind: "host", object })),
-      ...networks.map((object) => ({ kind: "network", object })),
-      ...subnets.map((object) => ({ kind: "subnet", object })),
-      ...ports.map((object) => ({ kind: "port", object })),
+      ...all("host", hosts),
+      ...all("network", networks),
+      ...scopes.flatMap(([scope, pool]) => [...all("address_scope", [scope]), ...all("subnetpool", [pool])]),
+      ...all("subnet", subnets),
+      ...all("router", routers),
+      ...all("security_group", groups),
+      ...all("security_group_rule", rules),
+      ...all("address_group", addressGroups),
+      ...all("security_group_set", sets),
+      ...all("port", [...ports, ...routed]),
     ],
     ports,
+    routed,
     interfaces: interfacesOf(plan, ports),
+    setKeys: [...sets.map(({ key }) => key), 0, 77],
     networkKeys: [...networks.map(networkKeyOf), 2, 0],
     portKeys: [...ports.map(({ key }) => key), 0, 0xfffffe],
     networkOf: new Map(
@@ -176,52 +228,75 @@ export function topologyOf(plan: TopologyPlan, addresses: readonly string[]): To
   };
 }
 
-/** The same prefixes in each network, as projects have that know nothing of one another. */
-function subnetsOf({ families, dhcp, gateway }: NetworkPlan, place: number): readonly Subnet[] {
+/** The same prefixes in each network, as projects have that know nothing of one another, or those of its number. */
+function subnetsOf(
+  { families, dhcp, gateway, advertised, scope }: NetworkPlan,
+  place: number,
+  number: number,
+): readonly Subnet[] {
   const network_id = testId("network", place + 1);
+  const [cidr4, cidr6] = [`10.0.${number}.0/24`, `2001:db8:${number === 0 ? "" : `${number}:`}:/64`];
   const v4 = makeSubnet({
     id: testId("subnet", 2 * place + 1),
     network_id,
+    cidr: cidr4,
     enable_dhcp: dhcp,
-    gateway_ip: gateway ? "10.0.0.1" : null,
+    gateway_ip: gateway ? addressIn(cidr4, 1) : null,
+    subnetpool_id: scope === 0 ? null : poolId(4, scope),
   });
   const v6 = makeSubnet({
     id: testId("subnet", 2 * place + 2),
     network_id,
     ip_version: 6,
-    cidr: "2001:db8::/64",
-    gateway_ip: "2001:db8::1",
+    cidr: cidr6,
+    gateway_ip: addressIn(cidr6, 1),
     enable_dhcp: dhcp,
+    subnetpool_id: scope === 0 ? null : poolId(6, scope),
+    ...(advertised ? { ipv6_ra_mode: "slaac", ipv6_address_mode: "slaac" } : {}),
   });
   return [...(families === "6" ? [] : [v4]), ...(families === "4" ? [] : [v6])];
 }
 
-/** MACs and addresses count from 1 in each network: another network has them too. */
-function portOf(plan: PortPlan, place: number, network: number, member: number, subnets: readonly Subnet[]): Port {
+/** The MAC that routers of VRRP speak with (RFC 9568, section 7.3). */
+export const sharedMac = "00:00:5e:00:01:07";
+
+/** MACs and addresses count from 1 in each network: another network has them too. A gateway's address is a router's where there are any. */
+function portOf(
+  plan: PortPlan,
+  place: number,
+  network: number,
+  member: number,
+  subnets: readonly Subnet[],
+  hasRouters: boolean,
+): Port {
   const network_id = testId("network", network + 1);
   const numbers = {
     one: [member + 10],
     two: [member + 10, member + 100],
     none: [],
-    gateway: [member === 1 ? 1 : member + 10],
+    gateway: [member === 1 && !hasRouters ? 1 : member + 10],
   };
+  const mac_address = testMac(member);
+  const own = subnets.filter((subnet) => subnet.network_id === network_id);
   return makePort({
-    id: testId("port", place + 1),
     network_id,
-    mac_address: testMac(member),
+    mac_address,
     key: at(portKeys, place),
     admin_state_up: plan.up,
     port_security_enabled: plan.security,
     "binding:host_id": plan.host === hostCount ? "" : hostName(plan.host),
-    fixed_ips: subnets
-      .filter((subnet) => subnet.network_id === network_id)
-      .flatMap(({ id, ip_version }) =>
-        numbers[plan.addresses].map((number) => ({
-          subnet_id: id,
-          ip_address: ip_version === 4 ? `10.0.0.${number}` : `2001:db8::${number.toString(16)}`,
-        })),
-      ),
+    fixed_ips: own.flatMap(({ id, cidr }) =>
+      numbers[plan.addresses].map((number) => ({ subnet_id: id, ip_address: addressIn(cidr, number) })),
+    ),
+    allowed_address_pairs: plan.security ? own.flatMap(({ cidr }) => pairsOf(plan.pairs, cidr, mac_address)) : [],
   });
+}
+
+function pairsOf(pairs: PortPlan["pairs"], cidr: string, mac: string): readonly AddressPair[] {
+  const address = { ip_address: addressIn(cidr, 200), mac_address: mac };
+  const shared = { ip_address: addressIn(cidr, 201), mac_address: sharedMac };
+  const prefix = { ip_address: `${addressIn(cidr, 208)}/${cidr.includes(":") ? 124 : 28}`, mac_address: mac };
+  return { none: [], address: [address], mac: [shared], prefix: [prefix], all: [shared, address, prefix] }[pairs];
 }
 
 function interfacesOf(plan: TopologyPlan, ports: readonly Port[]): readonly Interface[] {
@@ -260,13 +335,26 @@ export const pluggedOn = (
     .map(({ ingress, wire }) => ({ port: ingress, name: `wire${wire}` }))
     .sort((a, b) => (a.port < b.port ? -1 : 1));
 
+/** What a port's machine says of itself by its first pair, if it has one. */
+export function pairSpeakerOf(port: Port): Speaker {
+  const own = speakerOf(port);
+  const [pair] = port.allowed_address_pairs;
+  if (pair === undefined) return own;
+  const of = (isV6: boolean): string | undefined =>
+    port.allowed_address_pairs
+      .find(({ ip_address, mac_address }) => ip_address.includes(":") === isV6 && mac_address === pair.mac_address)
+      ?.ip_address.replace(/\/.*/, "");
+  const linkLocal = textOfIp(linkLocalOf(macOf(pair.mac_address)));
+  return { mac: pair.mac_address, ip4: of(false) ?? own.ip4, ip6: of(true) ?? own.ip6, linkLocal };
+}
+
 /** What a port's machine says of itself; of addresses that it has none of, those that nobody has. */
 export function speakerOf(port: Port): Speaker {
   const addresses = port.fixed_ips.map(({ ip_address }) => ip_address);
   const linkLocal = textOfIp(linkLocalOf(macOf(port.mac_address)));
   return {
     mac: port.mac_address,
-    ip4: addresses.findLast((each) => !each.includes(":")) ?? "10.0.0.200",
+    ip4: addresses.findLast((each) => !each.includes(":")) ?? "10.0.0.199",
     ip6: addresses.findLast((each) => each.includes(":")) ?? linkLocal,
     linkLocal,
   };

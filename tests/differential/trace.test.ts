@@ -4,7 +4,8 @@ import { test } from "node:test";
 import { nameOf, Renderer } from "@selvage/datapath/testing";
 import { Deliver, FloodLocal, GuardMac, L2, type Row, row, selvageProgram } from "@selvage/pipeline";
 import { Ending } from "./ending.ts";
-import { type Measured, RowNames, readTrace } from "./trace.ts";
+import { RowNames, readTrace } from "./trace.ts";
+import { measuring, type TooLarge } from "./way.ts";
 
 const renderer = new Renderer(selvageProgram);
 const guard = row(GuardMac, { srcPort: 1, ethSrc: "fa:16:3e:00:00:01" }, "pass", {}, "mac");
@@ -22,9 +23,11 @@ const missOf = (table: string): string => {
 };
 const text = (...lines: readonly string[]): string =>
   ["Flow: udp", "", 'bridge("br-int")', "----------------", ...lines, "", "Final flow: unchanged", ""].join("\n");
-const way = (trace: string, outcome: Measured = "not larger"): readonly string[] => {
+const anonymous = "a flow that is no row's, 0x0";
+const larger: TooLarge = new Set(["carriage", "copy_carriage"].map((table) => measuring(table, anonymous)));
+const way = (trace: string, tooLarge: TooLarge = new Set()): readonly string[] => {
   const ending = new Ending();
-  readTrace(trace, outcome, 0, names, ending);
+  readTrace(trace, tooLarge, 0, names, ending);
   return ending.way;
 };
 
@@ -70,7 +73,7 @@ test("of a measurement only the outcome asked for is read", () => {
   );
   const carriage = "h1 carriage: a flow that is no row's, 0x0";
   assert.deepEqual(way(trace), [carriage, `h1 deliver: ${here.id}`, `h1 l2: ${unicast.id}`]);
-  assert.deepEqual(way(trace, "larger"), [carriage, "h1 drops: mtu-exceeded", `h1 l2: ${tooLarge?.id}`]);
+  assert.deepEqual(way(trace, larger), [carriage, "h1 drops: mtu-exceeded", `h1 l2: ${tooLarge?.id}`]);
 });
 
 test("each copy of a flooded frame is measured apart, and what comes after a copy is the next one", () => {
@@ -99,15 +102,15 @@ test("each copy of a flooded frame is measured apart, and what comes after a cop
     "    resubmit(,46)",
     "    46. No match.",
   );
-  const deliveries = (outcome: Measured) => way(trace, outcome).filter((fact) => !fact.includes("no row's"));
-  assert.deepEqual(deliveries("not larger"), [
+  const deliveries = (tooLarge?: TooLarge) => way(trace, tooLarge).filter((fact) => !fact.includes("no row's"));
+  assert.deepEqual(deliveries(), [
     `h1 deliver: ${here.id}`,
     `h1 deliver: ${down.id}`,
     "h1 drops: port-admin-down",
     "h1 neighbour: miss",
   ]);
-  assert.deepEqual(deliveries("larger"), ["h1 neighbour: miss"]);
-  assert.equal(way(trace, "larger").filter((fact) => fact === "h1 copies: a flow that is no row's, 0x1").length, 2);
+  assert.deepEqual(deliveries(larger), ["h1 neighbour: miss"]);
+  assert.equal(way(trace, larger).filter((fact) => fact === "h1 copies: a flow that is no row's, 0x1").length, 2);
 });
 
 test("what is no trace is refused", () => {

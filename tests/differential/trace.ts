@@ -3,8 +3,9 @@
  * What follows a measured length is told for both outcomes, the larger first; which of them came true is for the packet that is really sent to show.
  */
 import { nameOf, provenanceOf } from "@selvage/datapath/testing";
-import { type Action, type Program, type Row, type Step, selvageProgram } from "@selvage/pipeline";
+import { type Action, type Program, type Row, selvageProgram } from "@selvage/pipeline";
 import type { Ending } from "./ending.ts";
+import { isMembers, measuring, metAs, reasonOf, type TooLarge } from "./way.ts";
 
 /** What a cookie stands for. */
 interface Named {
@@ -12,11 +13,6 @@ interface Named {
   /** Why it drops, where it does. */
   readonly reason: string | null;
 }
-
-const reasonOf = (steps: readonly Step[]): string | null => {
-  const last = steps.at(-1);
-  return last?.do === "drop" ? last.reason : null;
-};
 
 /** Rows by table and the name that cookies hold of them. */
 export class RowNames {
@@ -28,7 +24,7 @@ export class RowNames {
   constructor(rows: Iterable<Row>, program: Program = selvageProgram) {
     this.#program = program;
     this.#tables = new Map(
-      program.tables.filter(({ role }) => role !== "members").map(({ number, name }) => [number, name]),
+      program.tables.filter(({ name }) => !isMembers(program, name)).map(({ number, name }) => [number, name]),
     );
     for (const { table, id, action } of [...rows, ...program.constants]) {
       const actions: Readonly<Record<string, Action>> = program.byName.get(table)?.actions ?? {};
@@ -50,40 +46,42 @@ export class RowNames {
     const named = provenance?.table === number ? this.#named.get(`${table}|${provenance?.name}`) : undefined;
     // A cookie that tells a reason is believed: it is what the drop is counted under.
     const reason = provenance?.reason ?? named?.reason ?? null;
-    return { id: named?.id ?? `a flow that is no row's, 0x${cookie.toString(16)}`, reason };
+    const id = named && metAs(this.#program, table, named.id);
+    return { id: id ?? `a flow that is no row's, 0x${cookie.toString(16)}`, reason };
   }
 }
 
 const visit = /^ *(\d+)\. (No match\.|.*\bpriority \d+, cookie 0x([0-9a-f]+))$/;
 const measured = /^( *)check_pkt_larger\(/;
 
-/** Which outcome of a measurement is to be read. */
-export type Measured = "larger" | "not larger";
-
 /** Writes down which rows a traced frame met on a host, and why it was dropped. Throws SyntaxError on a text that is no trace. */
-export function readTrace(text: string, outcome: Measured, host: number, names: RowNames, ending: Ending): void {
+export function readTrace(text: string, tooLarge: TooLarge, host: number, names: RowNames, ending: Ending): void {
   const end = text.indexOf("\nFinal flow:");
   if (!text.includes('bridge("br-int")') || end < 0) throw new SyntaxError(`no trace: ${text}`);
-  for (const line of asMeasured(text.slice(0, end).split("\n"), outcome)) {
+  const met = (line: string) => {
     const found = visit.exec(line);
-    if (found === null) continue;
-    const table = names.table(Number(found[1]));
-    if (table === undefined) continue;
-    if (found[3] === undefined) {
-      ending.met(host, table, "miss");
-      continue;
-    }
-    const { id, reason } = names.named(table, BigInt(`0x${found[3]}`));
-    ending.met(host, table, id);
-    if (reason !== null) ending.dropped(host, reason);
+    const table = found === null ? undefined : names.table(Number(found[1]));
+    if (found === null || table === undefined) return undefined;
+    const named = found[3] === undefined ? undefined : names.named(table, BigInt(`0x${found[3]}`));
+    return { table, id: named?.id ?? "miss", reason: named?.reason ?? null };
+  };
+  const isTooLarge = (line: string): boolean => {
+    const row = met(line);
+    return row !== undefined && tooLarge.has(measuring(row.table, row.id));
+  };
+  for (const line of asMeasured(text.slice(0, end).split("\n"), isTooLarge)) {
+    const row = met(line);
+    if (row === undefined) continue;
+    ending.met(host, row.table, row.id);
+    if (row.reason !== null) ending.dropped(host, row.reason);
   }
 }
 
 /**
  * The lines without those of the outcomes that are not read. A measurement is followed by one lookup, told twice: what lies between the two tellings is of
- * the larger outcome, and what follows the second, as far as the lookups go on that the measuring table began, is of the other.
+ * the larger outcome, and what follows the second, as far as the lookups go on that the measuring table began, is of the other. In either there may be another.
  */
-function asMeasured(lines: readonly string[], outcome: Measured): readonly string[] {
+function asMeasured(lines: readonly string[], isTooLarge: (line: string) => boolean): readonly string[] {
   const at = lines.findIndex((line) => measured.test(line));
   const [, indent = ""] = measured.exec(lines[at] ?? "") ?? [];
   if (at < 0) return lines;
@@ -95,8 +93,8 @@ function asMeasured(lines: readonly string[], outcome: Measured): readonly strin
   const table = lines.slice(0, at).findLast((line) => visit.test(line)) ?? "";
   const after = lines.findIndex((line, place) => place > other && isBeyond(line, depthOf(table)));
   const end = after < 0 ? lines.length : after;
-  const kept = outcome === "larger" ? lines.slice(larger, other) : lines.slice(other, end);
-  return [...lines.slice(0, at), ...kept, ...asMeasured(lines.slice(end), outcome)];
+  const kept = isTooLarge(table) ? lines.slice(larger, other) : lines.slice(other, end);
+  return [...lines.slice(0, at), ...asMeasured(kept, isTooLarge), ...asMeasured(lines.slice(end), isTooLarge)];
 }
 
 /** How far a line about a table stands in; its number takes two places at least. */

@@ -11,13 +11,16 @@ import {
   type Api,
   at,
   captureInLab,
+  dataPaths,
   enterLab,
   type LabPlace,
+  labAgentSocket,
   OUTSIDE,
   openFabric,
   openLab,
   placeOf,
   plug,
+  unplug,
 } from "@selvage/lab";
 import { until } from "@selvage/lab/testing";
 
@@ -165,6 +168,19 @@ export class Fabric implements AsyncDisposable {
       ip6: address(true),
       room: placeOf(machine),
     };
+  }
+
+  /** Pulls a machine out and deletes its port. */
+  async leave({ id }: Guest): Promise<void> {
+    await unplug(this.api, this.#socket, id);
+    await this.api.ask("DELETE", `/v2.0/ports/${id}`);
+  }
+
+  /** The socket of a host's agent. */
+  async agent(host: string): Promise<string> {
+    const socket = await labAgentSocket(dataPaths(this.#data), host);
+    if (socket === undefined) throw new Error(`no agent of ${host}`);
+    return socket;
   }
 
   /** Waits until what was asked for last is in force on every host. */

@@ -22,7 +22,7 @@ const reason = <const C extends string>(number: number, code: C, kind: ReasonKin
   hint,
 });
 
-/** Every reason, in order of number. Append at the end with the next number; a number is never given again. */
+/** Every reason, in order of number. Append at the end with the next number; a number is never given again: 21 was `own-copy`, which nothing gave. */
 export const dropReasons = [
   reason(
     1,
@@ -157,13 +157,6 @@ export const dropReasons = [
     "packet",
     "the source MAC address is a multicast address",
     "No sound guest sends this: look at the guest's network stack.",
-  ),
-  reason(
-    21,
-    "own-copy",
-    "packet",
-    "a copy of a replicated packet would return to its sender",
-    "This is normal: one is counted for each broadcast that a port sends.",
   ),
   reason(
     22,

@@ -202,8 +202,7 @@ function endingOf(view: View, from: Port, hops: readonly Hop[]): Ending {
   }
   const [punt] = find("punt");
   const drops = find("drop");
-  // Of several copies, one that the agent's limit or its own sender's return ends is not the news.
-  const drop = drops.find(({ outcome }) => outcome.reason !== "own-copy") ?? drops[0];
+  const [drop] = drops;
   if (drop !== undefined) {
     const { hop, outcome } = drop;
     const visit = hop.trace.visits.findLast(({ table }) => table === outcome.table);

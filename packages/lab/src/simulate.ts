@@ -58,7 +58,7 @@ export async function simulate(options: ServeOptions): Promise<SimulatedRun> {
     saved = saved.then(write, write);
     return saved;
   };
-  const fabric = new SimulatedFabric();
+  const fabric = new SimulatedFabric({ now: () => performance.now() });
   const hosts = new Map<string, SimulatedHost>();
   const starting = new Map<string, Promise<SimulatedHost>>();
   const machines = new Map<string, SimulatedMachine>();

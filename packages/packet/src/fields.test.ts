@@ -193,7 +193,7 @@ test("fragments rewritten one by one still sum up when put together", () => {
   assert.deepEqual(good(joined).udp, { src: 0, dst: 2000 });
 });
 
-test("a packet on its way through a routing header is rewritten without touching the sum for its last hop", () => {
+test("a packet on its way through a routing header is rewritten without touching the sum, which is for its last hop", () => {
   const hops = (left: number): PacketSpec => ({
     eth,
     ipv6: {
@@ -216,7 +216,7 @@ test("a packet on its way through a routing header is rewritten without touching
   ]);
   for (const frame of [under, arrived]) frame.set("ipv6_src", ip6("2001:db8::3"));
   assert.deepEqual(sums(), [
-    [0x12, 0x32],
+    [0x12, 0x34],
     [0x12, 0x31],
   ]);
 });

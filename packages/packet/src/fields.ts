@@ -86,7 +86,10 @@ interface Layout {
   readonly ipv6At?: number;
   readonly protocolAt?: number;
   readonly fragment?: number;
-  /** On its way to another hop of a routing header: the sum is that of its last one's address (RFC 8200, section 8.1). */
+  /**
+   * On its way to another hop of a routing header: the sum is that of its last one's address (RFC 8200, section 8.1). Of either address it is left as it is, as by
+   * Open vSwitch, which does not look what is behind such a header (lib/packets.c, `packet_rh_present`).
+   */
   readonly isRouted?: true;
   readonly upper?: UpperKind;
   readonly upperAt?: number;
@@ -217,7 +220,7 @@ export class Frame {
   #inPseudoHeader(at: number): boolean {
     const { ipv4At, ipv6At, isRouted, upper: kind } = this.#layout;
     if (ipv4At !== undefined) return at >= ipv4At + 12 && at < ipv4At + 20 && kind !== "icmp";
-    return ipv6At !== undefined && at >= ipv6At + 8 && at < ipv6At + (isRouted ? 24 : 40);
+    return ipv6At !== undefined && at >= ipv6At + 8 && at < ipv6At + 40 && isRouted !== true;
   }
 
   #correctUpper(before: number, after: number): void {

@@ -96,7 +96,15 @@ export const F = {
   scope: define("scope", "int", 24, "memory", "number of the address scope that it came from; 0: none"),
   route: define("route", "int", 32, "memory", "number of the route, among its router's, that has several next hops"),
   routed: define("routed", "int", 1, "memory", "1: a router has sent it on"),
+  located: define("located", "int", 1, "memory", "1: the host and the port of the next hop are known already"),
   hop: define("hop", "int", 3, "memory", "routers that have sent it on"),
+  domain: define(
+    "domain",
+    "int",
+    24,
+    "memory",
+    "of a tunnelled packet: the least tunnel key of the networks that routers join to its own",
+  ),
   encapsulation: define(
     "encapsulation",
     "int",

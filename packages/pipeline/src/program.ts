@@ -21,6 +21,7 @@ import {
   L2,
   Mcast,
   ServiceClass,
+  TunnelDomain,
   TunnelOut,
   TunnelSource,
 } from "./tables.ts";
@@ -218,6 +219,7 @@ export const selvageProgram: Program = program("classify", [
   Neighbour,
   FabricVni,
   TunnelSource,
+  TunnelDomain,
   FabricIn,
   TunnelOut,
   Deliver,

@@ -126,9 +126,17 @@ export const RouterSolicitation = table({
 export const Neighbour = table({
   number: 46,
   name: "neighbour",
-  text: "The MAC of every address that intent knows on a network.",
+  text: "The MAC of every address that intent knows on a network; on one that is reached through routers alone also where it is, so that nothing else need be known of it.",
   role: "subroutine",
   scheme: "exact",
   columns: { net: exact(F.net), nh: exact(F.nh) },
-  actions: { known: action({ mac: "mac" }, [set(F.nhMac, param("mac"))]) },
+  actions: {
+    known: action({ mac: "mac" }, [set(F.nhMac, param("mac")), set(F.located, constant(0))]),
+    there: action({ mac: "mac", port: "int", host: "int" }, [
+      set(F.nhMac, param("mac")),
+      set(F.located, constant(1)),
+      set(F.dstPort, param("port")),
+      set(F.host, param("host")),
+    ]),
+  },
 });

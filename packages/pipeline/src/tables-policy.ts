@@ -172,15 +172,24 @@ export const CommitOut = table({
   constants: [{ rank: "untracked", key: { srcStateless: 1 }, action: "untracked" }],
 });
 
+/** What has no rule behind `commit` was not kept: one that could be, since its zone is full; and what the switch let go on with it, of which it knows no connection. */
+const unkept = {
+  scheme: "ranked",
+  ranks: { full: 2, none: 1 },
+  columns: { ctRule: optional(F.ctRule), ctNew: optional(F.ctNew) },
+  actions: { full: action([drop("connection-limit")]), none: action([drop("ct-invalid")]) },
+  constants: [
+    { rank: "full", key: { ctRule: 0, ctNew: 1 }, action: "full" },
+    { rank: "none", key: { ctRule: 0 }, action: "none" },
+  ],
+} as const;
+
 export const KeptOut = table({
   number: 24,
   name: "kept_out",
   text: "A connection that could not be kept, since its port has as many as it may, is not let in: its answers would be of no connection.",
-  scheme: "exact",
-  columns: { ctRule: exact(F.ctRule) },
-  actions: { full: action([drop("connection-limit")]) },
+  ...unkept,
   miss: [goto("to_router")],
-  constants: [{ key: { ctRule: 0 }, action: "full" }],
 });
 
 export const RemoteId = table({
@@ -328,11 +337,8 @@ export const KeptIn = table({
   number: 89,
   name: "kept_in",
   text: "As kept_out, of the receiver's connections.",
-  scheme: "exact",
-  columns: { ctRule: exact(F.ctRule) },
-  actions: { full: action([drop("connection-limit")]) },
+  ...unkept,
   miss: [goto("deliver")],
-  constants: [{ key: { ctRule: 0 }, action: "full" }],
 });
 
 export const policyTables = [

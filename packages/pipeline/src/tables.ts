@@ -122,16 +122,20 @@ export const Fragments = table({
   constants: [{ key: { fragment: 1 }, action: "limited" }],
 });
 
+/** The bit of a MAC address that makes it a group's (IEEE 802.3, clause 3.2.3). */
+const groupBit = "01:00:00:00:00:00/01:00:00:00:00:00";
+
 /** Multicast listener queries, reports and dones (RFC 2710, 3810): of the network's upkeep, as neighbour discovery is. */
 const listenerTypes = [130, 131, 132, 143] as const;
 
 export const ServiceClass = table({
   number: 4,
   name: "service_class",
-  text: "What the platform itself answers, and what a network cannot be without, leaves here before any security group; tagged frames end here, as no port carries VLANs yet.",
+  text: "What the platform itself answers, and what a network cannot be without, leaves here before any security group; frames from a group's MAC end here, and tagged ones, as no port carries VLANs yet.",
   scheme: "ranked",
-  ranks: { first: 3, service: 2, platform: 1 },
+  ranks: { source: 4, first: 3, service: 2, platform: 1 },
   columns: {
+    ethSrc: masked(F.ethSrc),
     tagged: optional(F.tagged),
     ethType: optional(F.ethType),
     ipProto: optional(F.ipProto),
@@ -142,6 +146,7 @@ export const ServiceClass = table({
     ip6Dst: optional(F.ip6Dst),
   },
   actions: {
+    groupSource: action([drop("source-multicast")]),
     tagged: action([drop("vlan-denied")]),
     arp: action([goto("arp")]),
     nd: action([goto("nd")]),
@@ -153,6 +158,7 @@ export const ServiceClass = table({
   },
   miss: [goto("sender")],
   constants: [
+    { rank: "source", key: { ethSrc: groupBit }, action: "groupSource" },
     { rank: "first", key: { tagged: 1 }, action: "tagged" },
     { rank: "service", key: { ethType: EthType.arp }, action: "arp" },
     { rank: "service", key: { ethType: EthType.ipv6, ipProto: IpProto.icmp6, icmp6Type: 135 }, action: "nd" },
@@ -218,9 +224,10 @@ export const L2 = table({
   name: "l2",
   text: "Which port, here or on which host, has a MAC of this network; one that only address pairs name (VRRP) is each such port's. On a network that stands on a physical one, all others are there.",
   scheme: "ranked",
-  ranks: { routedSize: 4, size: 3, port: 2, physical: 1 },
+  ranks: { routedSize: 5, size: 4, located: 3, port: 2, physical: 1 },
   columns: {
     oversize: optional(F.oversize),
+    located: optional(F.located),
     routed: optional(F.routed),
     net: optional(F.net),
     ethDst: masked(F.ethDst),
@@ -232,6 +239,7 @@ export const L2 = table({
       set(F.host, param("host")),
       goto("tunnel_out"),
     ]),
+    located: action([goto("tunnel_out")]),
     holders: action([replicate("holders_here"), replicate("holders_there")]),
     tooLarge: action([drop("mtu-exceeded")]),
     tooLargeRouted: action([report("mtu-exceeded"), drop("mtu-exceeded")]),
@@ -240,6 +248,7 @@ export const L2 = table({
   constants: [
     { rank: "routedSize", key: { oversize: 1, routed: 1 }, action: "tooLargeRouted" },
     { rank: "size", key: { oversize: 1 }, action: "tooLarge" },
+    { rank: "located", key: { located: 1 }, action: "located" },
   ],
 });
 
@@ -339,28 +348,46 @@ export const FabricVni = table({
     elsewhere: action([absorb()]),
   },
   miss: [drop("no-fdb-entry")],
-  constants: [{ rank: "group", key: { ethDst: "01:00:00:00:00:00/01:00:00:00:00:00" }, action: "group" }],
+  constants: [{ rank: "group", key: { ethDst: groupBit }, action: "group" }],
 });
+
+/** What comes from a host that may send it: Geneve names the sender and its set, VXLAN names nobody. */
+const acceptance = {
+  accept: action([
+    set(F.net, contentsOf(F.tunKey)),
+    set(F.srcPort, contentsOf(F.tunSrcPort)),
+    set(F.srcSet, contentsOf(F.tunSrcSet)),
+    goto("fabric_in"),
+  ]),
+  acceptVni: action([set(F.net, contentsOf(F.tunKey)), set(F.srcPort, constant(0)), goto("remote_id")]),
+};
 
 export const TunnelSource = table({
   number: 59,
   name: "tunnel_source",
-  text: "A tunnelled packet counts only when it comes from a host that has a machine on that network.",
+  text: "A tunnelled packet counts only when it comes from a host that has a machine on that network, and when that network is here.",
   scheme: "ranked",
-  ranks: { probe: 2, host: 1 },
+  ranks: { probe: 4, host: 3, joined: 2, network: 1 },
   columns: { ingress: optional(F.ingress), tunKey: exact(F.tunKey), tunSrc: optional(F.tunSrc) },
   actions: {
     probe: action([absorb()]),
-    accept: action([
-      set(F.net, contentsOf(F.tunKey)),
-      set(F.srcPort, contentsOf(F.tunSrcPort)),
-      set(F.srcSet, contentsOf(F.tunSrcSet)),
-      goto("fabric_in"),
-    ]),
-    acceptVni: action([set(F.net, contentsOf(F.tunKey)), set(F.srcPort, constant(0)), goto("remote_id")]),
+    ...acceptance,
+    /** One of several networks that routers join: whoever has a machine on any of them may send to it. */
+    joined: action({ domain: "int" }, [set(F.domain, param("domain")), goto("tunnel_domain")]),
+    stranger: action([drop("tunnel-source")]),
   },
-  miss: [drop("tunnel-source")],
+  miss: [drop("tunnel-key-unknown")],
   constants: [{ rank: "probe", key: { tunKey: probeKey }, action: "probe" }],
+});
+
+export const TunnelDomain = table({
+  number: 61,
+  name: "tunnel_domain",
+  text: "The hosts that have a machine on one of the networks that routers join: each once, however many those are.",
+  scheme: "exact",
+  columns: { ingress: exact(F.ingress), domain: exact(F.domain), tunSrc: exact(F.tunSrc) },
+  actions: acceptance,
+  miss: [drop("tunnel-source")],
 });
 
 export const FabricIn = table({

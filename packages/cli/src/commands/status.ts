@@ -1,6 +1,5 @@
 /** `selvage status`: what the server knows of its hosts and ports. */
 
-import type { ReasonCode } from "@selvage/base";
 import { askStatus, type FabricStatus, labAlive, openFabric } from "@selvage/lab";
 import { dataDirectory } from "../context.ts";
 import { Exit } from "../exit.ts";
@@ -56,8 +55,6 @@ function driftNote({ name, drift }: FabricStatus["hosts"][number]): readonly (re
   ];
 }
 
-/** Counted once for each broadcast that a port sends: nothing to look at. */
-const usual: ReadonlySet<string> = new Set<ReasonCode>(["own-copy"]);
 /** Reasons that one line names. */
 const namedReasons = 5;
 
@@ -95,9 +92,7 @@ export function showStatus(running: Running, fabric: FabricStatus, output: Outpu
     output.text("\n");
     printTable(output, { columns: ["host", "to look at"], rows: notes });
   }
-  const dropping = fabric.hosts
-    .map(({ name, drops }) => ({ name, drops: drops.filter(({ reason }) => !usual.has(reason)) }))
-    .filter(({ drops }) => drops.length > 0);
+  const dropping = fabric.hosts.filter(({ drops }) => drops.length > 0);
   if (dropping.length > 0) {
     output.text("\n");
     const rows = dropping.map(({ name, drops }) => [name, dropsText(drops)]);

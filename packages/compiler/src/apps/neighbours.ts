@@ -1,19 +1,26 @@
 /** The MAC of every address that intent knows on the networks of this host and on those that routers join to them: ARP and ND are answered from it where they are asked. */
 import { derive, isNear, keyOf, Port, Subnet, textOfCidr } from "@selvage/model";
 import { Arp, ArpAnswer, Nd, NdAnswer, Neighbour, noMac, row } from "@selvage/pipeline";
-import { addressesOf, pairsOf } from "../addresses.ts";
+import { addressesOf, linkLocalOfPort, pairsOf } from "../addresses.ts";
 import { app } from "../app.ts";
 import { dhcpServer } from "../dhcp.ts";
-import { isHere, networkKey, networkOn } from "../intent.ts";
+import { hostKey, isHere, networkKey, networkOn } from "../intent.ts";
 
 export const neighbours = app("neighbours", [Neighbour, Arp, Nd, ArpAnswer, NdAnswer], (here) => [
   derive("port", Port, (port, view) => {
     const net = view.ask(networkKey, port.network_id);
     const isSomewhere = port["binding:host_id"] !== "" || port.router_id !== null;
     if (net === undefined || !isSomewhere || !isNear(view, port.network_id, here.name)) return [];
-    return [...addressesOf(port, 4), ...addressesOf(port, 6)].map((nh) =>
-      row(Neighbour, { net, nh }, "known", { mac: port.mac_address }),
-    );
+    const mac = port.mac_address;
+    const addresses = [...addressesOf(port, 4), ...addressesOf(port, 6)];
+    if (networkOn(view, port.network_id, here.name))
+      return addresses.map((nh) => row(Neighbour, { net, nh }, "known", { mac }));
+    // What is reached through routers alone is reached by addresses that they send on (RFC 4291, section 2.5.6), and by no MAC that a machine here knows.
+    const beyond = addresses.filter((nh) => nh !== linkLocalOfPort(port));
+    if (port.router_id !== null) return beyond.map((nh) => row(Neighbour, { net, nh }, "known", { mac }));
+    const host = view.ask(hostKey, port["binding:host_id"]);
+    if (host === undefined) return [];
+    return beyond.map((nh) => row(Neighbour, { net, nh }, "there", { mac, port: port.key, host }));
   }),
   /** What a port says of its own addresses is an announcement or a test for duplicates, not a question to be answered. */
   derive("own", Port, (port, view) => {

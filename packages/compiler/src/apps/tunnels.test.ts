@@ -5,7 +5,7 @@ import { udp } from "@selvage/datapath/testing";
 import { Host } from "@selvage/model";
 import { put } from "@selvage/model/testing";
 import { fabric } from "../testing/fabric.ts";
-import { hostsOf, net } from "../testing/intent.ts";
+import { hostsOf, net, routedNet } from "../testing/intent.ts";
 
 const plans = [net("blue", { a: "h1", b: "h2" }), net("red", { x: "h1", z: "h3" })] as const;
 
@@ -29,7 +29,7 @@ test("a key of another network does not carry a packet across, nor does a port o
   for (const [key, dstPort, reason] of [
     [2, x, "tunnel-source"],
     [1, x, "port-not-bound"],
-    [0xffffff, 1, "tunnel-source"],
+    [0xffffff, 1, "tunnel-key-unknown"],
     [1, 2, "port-not-bound"],
     [1, 0xffffff, "port-not-bound"],
   ] as const) {
@@ -40,6 +40,45 @@ test("a key of another network does not carry a packet across, nor does a port o
   // No network has the key 0: it is the switches' own, and what bears it is taken in silence, whatever it says.
   const journey = world.inject({ ...at, key: 0, dstPort: 1 });
   assert.deepEqual([journey.delivered, journey.drops], [[], []]);
+});
+
+test("of networks that routers join each host with a machine is one row, and no other is heard", async () => {
+  const world = await fabric(
+    { hosts: 3 },
+    net("blue", { a: "h1", b: "h2" }),
+    routedNet(2, "green", { c: "h1", d: "h2" }),
+    routedNet(3, "lab", { e: "h1", f: "h3" }),
+    net("far", { z: "h3" }),
+  );
+  world.route({ number: 1, on: { green: 1, lab: 1 } });
+  const bodies = (table: string) => world.rows("h1").filter((row) => row.table === table);
+  assert.deepEqual(
+    bodies("tunnel_domain").map(({ key, body }) => [key.domain, key.tunSrc, body]),
+    [
+      [2, "192.0.2.2", "accept()"],
+      [2, "192.0.2.3", "accept()"],
+    ],
+  );
+  const { a, c, e } = { a: world.machine("a"), c: world.machine("c"), e: world.machine("e") };
+  for (const [key, to, from, expected] of [
+    [2, c, "192.0.2.2", []],
+    [2, c, "192.0.2.3", []],
+    [3, e, "192.0.2.2", []],
+    [3, e, "192.0.2.99", ["tunnel-source"]],
+    [1, a, "192.0.2.2", []],
+    [1, a, "192.0.2.3", ["tunnel-source"]],
+    [4, a, "192.0.2.3", ["tunnel-key-unknown"]],
+  ] as const) {
+    const frame = udp(4, world.machine("d"), to, 1);
+    const packet = { from, to: "192.0.2.1", key, srcPort: 1, dstPort: to.port.key, frame };
+    const journey = world.inject(packet);
+    assert.deepEqual(journey.drops, expected, `key ${key} from ${from}`);
+    assert.deepEqual(journey.delivered, expected.length > 0 ? [] : [to.name]);
+  }
+  // Without its last machine there a host is heard no more.
+  world.set("f", { "binding:host_id": "h2" });
+  const late = { from: "192.0.2.3", to: "192.0.2.1", key: 2, srcPort: 1, dstPort: c.port.key };
+  assert.deepEqual(world.inject({ ...late, frame: udp(4, world.machine("d"), c, 1) }).drops, ["tunnel-source"]);
 });
 
 test("a host that loses its last machine of a network is no longer heard on it", async () => {
@@ -72,7 +111,7 @@ test("tunnels over IPv6 carry as those over IPv4", async () => {
       .rows("h1")
       .filter(({ table }) => table.startsWith("tunnel"))
       .map(({ body }) => body),
-    ["geneve(to=2001:db8:ffff::2)", "accept()"],
+    ["geneve(to=2001:db8:ffff::2)", "accept()", "stranger()"],
   );
   assert.deepEqual(
     world.inject({

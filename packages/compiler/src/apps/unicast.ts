@@ -1,5 +1,5 @@
 /** Where each MAC of a network is: on a port of this host, or behind the tunnel to another; or on each port that has an address pair with it. */
-import { derive, isNear, keyOf, Port } from "@selvage/model";
+import { derive, keyOf, Port } from "@selvage/model";
 import { FabricVni, HoldersHere, HoldersThere, L2, row } from "@selvage/pipeline";
 import { pairMacsOf } from "../addresses.ts";
 import { app } from "../app.ts";
@@ -15,7 +15,8 @@ export const unicast = app("unicast", [L2, FabricVni, HoldersHere, HoldersThere]
       return isHere(view, port, here.name) ? [row(L2, key, "local", { port: port.key }, "port")] : [];
     }
     const there = view.ask(hostKey, host);
-    if (there === undefined || !isNear(view, port.network_id, here.name)) return [];
+    // On a network that is reached through routers alone, neighbours tell where they are.
+    if (there === undefined || !networkOn(view, port.network_id, here.name)) return [];
     if (view.ask(networkEncapsulation, port.network_id) === "physical") return [];
     return [row(L2, key, "remote", { port: port.key, host: there }, "port")];
   }),

@@ -17,6 +17,7 @@ export interface BitsPlace {
 export const shared: readonly (readonly [Field, Field])[] = [
   [F.rule, F.route],
   [F.srcZone, F.natZone],
+  [F.scope, F.domain],
 ];
 
 /** Where a field is: bits; the port that a packet came in by; or one of two fields, by the family of the address. */
@@ -64,10 +65,12 @@ const places: Readonly<Record<Name, Place>> = {
   generation: bits("reg15", 0, 16, false),
   vrf: bits("metadata", 24, 24, false),
   scope: memory("reg7", 24),
+  domain: memory("reg7", 24),
   routed: bits("metadata", 50, 1, false),
   hop: bits("metadata", 51, 3, false),
   encapsulation: bits("reg15", 25, 2, false),
   oversize: bits("reg15", 24, 1, false),
+  located: bits("reg15", 27, 1, false),
   ethSrc: frame("eth_src"),
   ethDst: frame("eth_dst"),
   ethType: fixed("eth_type"),

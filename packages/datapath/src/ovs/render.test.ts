@@ -97,7 +97,7 @@ describe("rows become flows", () => {
       "an address narrower than its field is zero before its bits",
       row(Neighbour, { net: 1, nh: "10.0.0.2" }, "known", { mac: "fa:16:3e:00:00:02" }),
       [
-        "table=46, priority=100,metadata=0x1/0xffffff,reg10=0x0,reg11=0xa000002,reg8=0x0,reg9=0x0 actions=set_field:0xfa163e000002->xreg6",
+        "table=46, priority=100,metadata=0x1/0xffffff,reg10=0x0,reg11=0xa000002,reg8=0x0,reg9=0x0 actions=set_field:0xfa163e000002->xreg6,set_field:0x0/0x8000000->reg15",
       ],
     ],
     [
@@ -151,14 +151,14 @@ describe("rows become flows", () => {
       "a network is heard on the interface of its encapsulation alone",
       row(TunnelSource, { ingress: "fabric-vxlan", tunKey: 1, tunSrc: "192.0.2.3" }, "acceptVni", {}, "host"),
       [
-        "table=59, priority=100,in_port=4,tun_src=192.0.2.3,tunnel_id=0x1 actions=move:tunnel_id[0..23]->metadata[0..23],set_field:0x0->reg0,resubmit(,57)",
+        "table=59, priority=300,in_port=4,tun_src=192.0.2.3,tunnel_id=0x1 actions=move:tunnel_id[0..23]->metadata[0..23],set_field:0x0->reg0,resubmit(,57)",
       ],
     ],
     [
       "what a tunnel carried goes where the program remembers it",
       row(TunnelSource, { ingress: "fabric", tunKey: 1, tunSrc: "2001:db8::3" }, "accept", {}, "host"),
       [
-        "table=59, priority=100,in_port=3,tun_ipv6_src=2001:db8::3,tunnel_id=0x1 actions=move:tunnel_id[0..23]->metadata[0..23]," +
+        "table=59, priority=300,in_port=3,tun_ipv6_src=2001:db8::3,tunnel_id=0x1 actions=move:tunnel_id[0..23]->metadata[0..23]," +
           "move:tun_metadata0[40..63]->reg0[0..23],move:tun_metadata0[8..31]->reg2[0..23],resubmit(,60)",
       ],
     ],

@@ -8,6 +8,7 @@ import { act, bucket, Connection, connectSocket, flowMod, groupMod } from "@selv
 import {
   action,
   Deliver,
+  decrementTtl,
   drop,
   exact,
   F,
@@ -22,7 +23,7 @@ import {
 } from "@selvage/pipeline";
 import type { DatapathEvents } from "../datapath.ts";
 import { Recorder } from "../testing/fabric.ts";
-import { dhcpDiscover, udp } from "../testing/frames.ts";
+import { arpReply, dhcpDiscover, udp } from "../testing/frames.ts";
 import { Journal, Late } from "../testing/journal.ts";
 import { OvsHosts } from "../testing/ovs-fabric.ts";
 import type { Machine, OvsHost } from "../testing/ovs-host.ts";
@@ -373,10 +374,10 @@ describe("Open vSwitch", () => {
       const trace = await hostAt(0).appctl("ofproto/trace", "br-int", flow);
       assert.doesNotMatch(trace, /recirc\(/);
       assert.match(trace, /Datapath actions: check_pkt_len\(size=1456,gt\(meter\(\d+\)\),le\(.*tnl_push/);
-      // Looked up: classify, both guards, service_class, sender, to_router, carriage, l2 for either outcome, tunnel_out.
+      // Looked up: classify, both guards, fragments, service_class, sender, to_router, carriage, l2 for either outcome, tunnel_out.
       const [ours = ""] = trace.split('bridge("br-ul")');
       const tables = [...ours.matchAll(/^\s*(\d+)\. .*priority/gm)].map(([, table]) => Number(table));
-      assert.deepEqual(tables, [0, 1, 2, 4, 19, 27, 29, 30, 30, 80]);
+      assert.deepEqual(tables, [0, 1, 2, 3, 4, 19, 27, 29, 30, 30, 80]);
     });
 
     test("the first packet between two hosts that have never met is not lost, nor one after a long silence", {
@@ -481,6 +482,25 @@ describe("Open vSwitch", () => {
       // Twenty at once, and five a second.
       const share = 20 + 5 * Math.ceil((performance.now() - start) / 1000);
       assert.ok(mine() >= 1 && mine() <= share, `of ${sent} questions ${mine()} were heard, with a share of ${share}`);
+    });
+  });
+
+  test("a packet for which a program has no row, nor anything to do without one, is counted as the program's fault", async () => {
+    const host = hostAt(0);
+    // A switch lowers the time to live of IP alone: of anything else nothing is said.
+    const tables = selvageProgram.tables.map((each) =>
+      each.name === "l2" ? { ...each, miss: [decrementTtl(), drop("no-fdb-entry")] } : each,
+    );
+    const { driver, heard } = await ready(0, { program: program(selvageProgram.entry, tables) });
+    const wire = await host.plugWire(a.id, () => undefined);
+    await attached(heard, wire);
+    await driver.adopt(rows(0, [a]));
+    const nobody = { ...b, mac: "02:00:00:00:00:77" };
+    host.send(wire, udp(6, a, nobody, 1));
+    host.send(wire, arpReply(a, nobody));
+    await settled("both are counted", async () => {
+      const drops = await driver.drops();
+      return drops.get("no-fdb-entry") === 1 && drops.get("table-miss") === 1;
     });
   });
 

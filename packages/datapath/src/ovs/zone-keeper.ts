@@ -67,7 +67,9 @@ export class ZoneKeeper {
     for (const [port, zone] of this.#recorded) this.#zones.claim(port, zone);
     // A new switch has no limits.
     await this.#limit(session, [...this.#zones.held.values()]);
-    await this.#command(session, "dpctl/ipf-set-max-nfrags", [String(heldFragments)]);
+    // Of the kernel's fragments the kernel has its own measure (`net.ipv4.ipfrag_high_thresh`).
+    if (session.datapath.startsWith("netdev@"))
+      await this.#command(session, "dpctl/ipf-set-max-nfrags", [String(heldFragments)]);
     await this.need(session, ports);
   }
 
@@ -150,7 +152,7 @@ export class ZoneKeeper {
     }
   }
 
-  /** A zone without a limit is a zone all the same, and a pool of fragments of the switch's own size a pool; the kernel's cannot be told its size. */
+  /** A zone without a limit is a zone all the same, and a pool of fragments of the switch's own size a pool. */
   async #command({ control, datapath }: Session, name: string, args: readonly string[]): Promise<void> {
     if (control === undefined) return;
     await control

@@ -265,7 +265,7 @@ test("the address that a tunnel came from is matched with its family", () => {
 });
 
 test("a drop says its reason and its table", () => {
-  assert.deepEqual(sends(doing([drop("own-copy")])), [{ kind: "drop", reason: "own-copy", table: "first" }]);
+  assert.deepEqual(sends(doing([drop("no-fdb-entry")])), [{ kind: "drop", reason: "no-fdb-entry", table: "first" }]);
 });
 
 test("two rows of one rank that quarrel over a packet stop it with an error, not with one of the two", () => {

@@ -208,7 +208,7 @@ const said = table({
   },
   actions: {
     keep: action({ rule: "int" }, [keeps(param("rule")), reply()]),
-    relabel: action([set(F.rule, constant(9)), keeps(contentsOf(F.rule)), drop("own-copy")]),
+    relabel: action([set(F.rule, constant(9)), keeps(contentsOf(F.rule)), drop("no-fdb-entry")]),
     later: action([drop("no-route")]),
   },
   miss: [drop("ct-invalid")],
@@ -227,7 +227,7 @@ test("a connection is kept with values, which are matched later and can be chang
   for (const each of rows) interpreter.put(each);
   const go = (bytes: Uint8Array) => ends(interpreter.execute("p1", bytes));
   assert.deepEqual(go(answer), ["output"]);
-  assert.deepEqual(go(frame), ["own-copy"], "the answer to it, with rule 7");
+  assert.deepEqual(go(frame), ["no-fdb-entry"], "the answer to it, with rule 7");
   assert.deepEqual(go(answer), ["output"], "rule 9 is kept");
   assert.equal(interpreter.connections("one"), 1);
   const [first, second] = zones;

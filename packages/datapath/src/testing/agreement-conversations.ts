@@ -10,7 +10,7 @@ import type { MakeFabric } from "./fabric.ts";
 import { gratuitousArp } from "./frames.ts";
 import { Late } from "./journal.ts";
 import { policyRows } from "./policy-topology.ts";
-import { type RouterPlan, routerRowsFor, testInterface } from "./router-topology.ts";
+import { type RouterPlan, routerRowsFor, staysBeside, testInterface } from "./router-topology.ts";
 import { simulatedTestFabric } from "./simulated-fabric.ts";
 import { type TestPort, testPort, vxlanNet } from "./topology.ts";
 import { World } from "./world.ts";
@@ -82,7 +82,7 @@ class Play {
   async adopt({ members, rules }: Policy): Promise<void> {
     for (const place of this.#world.placesOf(ports)) {
       const rows = [
-        ...this.#world.rows(place, ports),
+        ...this.#world.rows(place, ports).filter(staysBeside(plan)),
         ...routerRowsFor(place, ports, this.#world.addresses, plan),
         ...policyRows(place, members, rules),
       ];

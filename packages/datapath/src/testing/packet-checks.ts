@@ -288,6 +288,9 @@ export const packetChecks: readonly Check[] = [
       await world.build(all);
       const forged = udp(4, c, a, world.mark());
       const packet = { to: world.host(0).address, srcPort: c.key, dstPort: a.key, frame: forged };
+      await world.drops(0, 1, "tunnel-key-unknown", () =>
+        world.fabric.inject({ ...packet, from: world.host(1).address, key: 0xabcdef }),
+      );
       await world.drops(0, 2, "tunnel-source", async () => {
         // From nobody's address; then from a host that has no machine on network 2, though it has on network 1.
         await world.fabric.inject({ ...packet, from: world.fabric.stranger, key: 1 });

@@ -13,10 +13,11 @@ import {
   row,
   Scopes,
   ToRouter,
+  TunnelDomain,
   TunnelSource,
 } from "@selvage/pipeline";
 import type { Speaker } from "./frames.ts";
-import { carriageRows, l2Row, type TestPort } from "./topology.ts";
+import { carriageRows, hostKeyOf, l2Row, type TestPort } from "./topology.ts";
 
 /** A router's interface on a network: the n-th router's is at the address that ends in n. */
 export interface TestInterface extends Speaker {
@@ -94,6 +95,22 @@ function scopeRows({ interfaces, scopes = new Map() }: RouterPlan): readonly Row
   });
 }
 
+/** On a network that has a machine here. */
+const neighboursHere = (port: TestPort, here: number): readonly Row[] => [
+  l2Row(port, here),
+  ...[port.ip4, port.ip6].map((nh) => row(Neighbour, { net: port.net, nh }, "known", { mac: port.mac })),
+];
+
+/** On one that is reached through routers alone. */
+const neighboursThere = ({ net, ip4, ip6, mac, key, host }: TestPort): readonly Row[] =>
+  [ip4, ip6].map((nh) => row(Neighbour, { net, nh }, "there", { mac, port: key, host: hostKeyOf(host) }));
+
+/** Whether a row of `rowsFor` stays where routers join networks: who may send to one of those is told for all of them at once. */
+export const staysBeside =
+  ({ interfaces }: RouterPlan) =>
+  ({ table, rank, key }: Row): boolean =>
+    table !== TunnelSource.name || rank !== "host" || interfaces.every(({ net }) => net !== key.tunKey);
+
 /** What host `here` needs beside `rowsFor` where routers join the networks of the ports. */
 export function routerRowsFor(
   here: number,
@@ -104,6 +121,8 @@ export function routerRowsFor(
   const { interfaces, routes = [] } = plan;
   const nets = [...new Set(interfaces.map(({ net }) => net))];
   const near = ports.filter(({ net }) => nets.includes(net));
+  const netsHere = new Set(near.filter((port) => port.host === here).map(({ net }) => net));
+  const domain = Math.min(...nets);
   const rows = [
     ...interfaces.flatMap(interfaceRows),
     ...routes.flatMap((route, at) => routeRows(route, at + 1, interfaces)),
@@ -111,16 +130,14 @@ export function routerRowsFor(
     ...nets.flatMap((net) => [
       ...carriageRows(net),
       row(FabricIn, { net, port: 0 }, "flood"),
-      // A router sends from any host that has a machine behind it.
-      ...addresses.flatMap((tunSrc, host) =>
-        host === here ? [] : [row(TunnelSource, { ingress: fabricIngress, tunKey: net, tunSrc }, "accept", {}, "host")],
-      ),
+      row(TunnelSource, { tunKey: net }, "stranger", {}, "network"),
+      row(TunnelSource, { ingress: fabricIngress, tunKey: net }, "joined", { domain }, "joined"),
     ]),
-    ...near.flatMap((port) => [
-      l2Row(port, here),
-      row(Neighbour, { net: port.net, nh: port.ip4 }, "known", { mac: port.mac }),
-      row(Neighbour, { net: port.net, nh: port.ip6 }, "known", { mac: port.mac }),
-    ]),
+    // A router sends from any host that has a machine behind it.
+    ...addresses.flatMap((tunSrc, host) =>
+      host === here ? [] : [row(TunnelDomain, { ingress: fabricIngress, domain, tunSrc }, "accept")],
+    ),
+    ...near.flatMap((port) => (netsHere.has(port.net) ? neighboursHere(port, here) : neighboursThere(port))),
   ];
   return [...new Map(rows.map((each) => [each.id, each])).values()];
 }

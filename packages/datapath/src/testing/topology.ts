@@ -85,6 +85,7 @@ export function rowsFor(here: number, ports: readonly TestPort[], addresses: rea
     ...[...nets].flatMap((net) => [
       ...carriageRows(net),
       row(Mcast, { net }, "flood"),
+      row(TunnelSource, { tunKey: net }, "stranger", {}, "network"),
       ...(net === vxlanNet ? [] : [row(FabricIn, { net, port: 0 }, "flood")]),
       row(Dhcp, { net }, "serve"),
       row(Dhcp6, { net }, "serve"),

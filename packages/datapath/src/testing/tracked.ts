@@ -93,6 +93,13 @@ export const ruleIn = (rule: number, own: TestPort, services: readonly Service[]
 export const lost = (pinged: string): string =>
   /(\d+) packets transmitted, (\d+) received/.exec(pinged)?.slice(1).join(" sent, ") ?? pinged;
 
+/** The questions of a running ping that were not answered, though later ones were: for the last it waits no longer than the slowest before it took. */
+export function missed(pinged: string): readonly number[] {
+  const answered = new Set([...pinged.matchAll(/icmp_seq=(\d+) ttl/g)].map(([, seq]) => Number(seq)));
+  const last = Math.max(0, ...answered);
+  return Array.from({ length: last }, (_, at) => at + 1).filter((seq) => !answered.has(seq));
+}
+
 /** Asks for a fact until it is so; each question waits for the switch to count. Throws Late. */
 export async function settled(what: string, fact: () => Promise<boolean>): Promise<void> {
   const end = performance.now() + deadline;
