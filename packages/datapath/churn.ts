@@ -13,7 +13,7 @@ const hosts = await OvsHosts.start(4, 2);
 try {
   const fabric = await ovsTestFabric(hosts);
   const world = new World(fabric);
-  const figures = await churn(world, { seconds, rate, sources: 200, destinations: 4 });
+  const figures = await churn(world, { seconds, rate, sources: 1_000, destinations: 4 });
   const lost = world.heard(0).life.all.filter((event) => event === "lost").length;
   const drops = Object.fromEntries(await world.datapath(0).drops());
   process.stdout.write(`${JSON.stringify({ seconds, rate, ...figures, lost, drops })}\n`);

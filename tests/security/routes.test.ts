@@ -16,6 +16,7 @@ import {
   type TestServer,
   testPassword,
 } from "@selvage/server/testing";
+import { makeOutside } from "../support/outside.ts";
 
 /** What stands for the braces of a path, and what is sent: of the first project, to which the strangers do not belong. */
 interface Case {
@@ -53,12 +54,15 @@ before(async () => {
     assert.equal(status, 201, `${path}: ${text}`);
     ids.set(path, String((reply[kind] as Json).id));
   }
+  for (const [path, id] of await makeOutside(server.admin, red.member)) ids.set(path, id);
+  ids.set("auto-allocated-topology", red.id);
   // A project's default security group is made when it first looks at its groups: here, and not by what is tried.
   for (const client of [server.admin, red.member, blue.member]) await client.get("/v2.0/security-groups");
   ids.set("agents", String((body.host as Json).id));
   ids.set("network-ip-availabilities", idOf("networks"));
   for (const { method, path } of plainRoutes.filter(({ path }) => path.endsWith("/{tag}"))) {
-    const { status, text } = await red.member.put(caseOf({ method, path, access: "policy" }).path, undefined);
+    const owner = path.includes("network_segment_ranges") ? server.admin : red.member;
+    const { status, text } = await owner.put(caseOf({ method, path, access: "policy" }).path, undefined);
     assert.ok(status === 201 || method !== "PUT", text);
   }
 });
@@ -83,6 +87,7 @@ interface Tried {
 const routes = () => ({ router: { routes: [{ destination: "10.8.0.0/16", nexthop: "fd00:ed::9" }] } });
 const addresses = () => ({ addresses: ["10.202.0.0/16"] });
 const prefixes = () => ({ prefixes: ["10.201.0.0/16"] });
+const machine = () => ({ internal_ip_address: "10.204.0.9", internal_port_id: idOf("proxied") });
 const collections: Readonly<Record<string, Tried>> = {
   networks: { kind: "network", made: () => ({ name: "hidden-red" }), changed: { name: "taken" }, alone: true },
   subnets: {
@@ -150,6 +155,43 @@ const collections: Readonly<Record<string, Tried>> = {
     }),
     changed: { target_tenant: "taken" },
   },
+  floatingips: {
+    kind: "floatingip",
+    another: () => ({ floating_network_id: idOf("external") }),
+    changed: { description: "taken" },
+    alone: true,
+    actions: {
+      port_forwardings: () => ({
+        port_forwarding: { protocol: "tcp", internal_port: 81, external_port: 81, ...machine() },
+      }),
+    },
+  },
+  ndp_proxies: {
+    kind: "ndp_proxy",
+    another: () => ({ router_id: idOf("proxying"), port_id: idOf("proxied") }),
+    changed: { name: "taken" },
+  },
+  network_segment_ranges: {
+    kind: "network_segment_range",
+    another: () => ({ network_type: "vlan", physical_network: "q", minimum: 1, maximum: 2 }),
+    changed: { name: "taken" },
+  },
+  "bgp-peers": {
+    kind: "bgp_peer",
+    another: () => ({ peer_ip: "192.0.2.2", remote_as: 65_001, auth_type: "none" }),
+    changed: { name: "taken" },
+  },
+  "bgp-speakers": {
+    kind: "bgp_speaker",
+    another: () => ({ local_as: 65_000, ip_version: 4 }),
+    changed: { name: "taken" },
+    actions: {
+      add_bgp_peer: () => ({ bgp_peer_id: idOf("bgp-peers") }),
+      remove_bgp_peer: () => ({ bgp_peer_id: idOf("bgp-peers") }),
+      add_gateway_network: () => ({ network_id: idOf("external") }),
+      remove_gateway_network: () => ({ network_id: idOf("external") }),
+    },
+  },
   agents: { kind: "agent", changed: { admin_state_up: false } },
 };
 
@@ -168,6 +210,8 @@ function networkingBody(method: string, path: string): Json | undefined {
 /** The case of a route. Throws for a route that nobody has thought of. */
 function caseOf({ method, path }: RouteShape): Case {
   const own = path
+    .replace(/port_forwardings\/\{id\}/, `port_forwardings/${idOf("port_forwardings")}`)
+    .replace("{floatingip}", idOf("floatingips"))
     .replace("{project}", red.id)
     .replace("{user}", redUser)
     .replace("{host}", "h1")
@@ -307,7 +351,7 @@ test("a stranger's token shows no object of another project, changes none, and c
       client,
       ["policy"],
       (answer, route) => {
-        if (route.path.includes("{id}")) assert.equal(answer.status, 404, named(route));
+        if (/\{(id|floatingip)\}/.test(route.path)) assert.equal(answer.status, 404, named(route));
         else if (route.method === "GET") assert.equal(answer.status, 200, named(route));
         else {
           // An object that a policy names and that there is not is a wrong value, as Neutron has it.

@@ -73,6 +73,8 @@ export interface AgentStatus {
   readonly drift: readonly Drift[];
   /** Packets that the switch dropped since it started, by reason, most first. */
   readonly drops: readonly DropCount[];
+  /** How it stands with those whom it announces routes to. */
+  readonly bgp?: Outside["speakers"];
 }
 
 /** What holds of the moment at which a step begins, to be told when its rows are in force. */
@@ -263,7 +265,7 @@ export class HostAgent {
       unbound,
       quarantined,
       drift,
-      drops,
+      ...{ drops, bgp: this.#outside.speakers },
     };
   }
 

@@ -1,8 +1,9 @@
 /** The face of `datapath`: the seam and its drivers. */
 export * from "./datapath.ts";
 export { serviceInterface } from "./ovs/bridge.ts";
-export { OvsDatapath, type OvsDatapathOptions } from "./ovs/driver.ts";
+export { OvsDatapath } from "./ovs/driver.ts";
 export { NotReady, RefusedRows, SwitchConflict, UnrenderableRows } from "./ovs/errors.ts";
+export type { OvsDatapathOptions } from "./ovs/options.ts";
 export { type Peer, PeerWatch, type PeerWatchOptions } from "./ovs/peer-watch.ts";
 export { type BridgeMappings, bridgeMappings } from "./ovs/physical.ts";
 export type { NearRule } from "./simulated/clauses.ts";

@@ -44,6 +44,9 @@ const TEST_TOOLS: readonly SystemTool[] = [
   { command: "vtysh", package: "frr" },
   // How much passes.
   { command: "iperf3", package: "iperf3" },
+  // A machine with a kernel of its own, and what packs its first files.
+  { command: "qemu-system-x86_64", package: "qemu-system-x86" },
+  { command: "cpio", package: "cpio" },
   // For `systemd-analyze`, which checks our units; nothing of it is started.
   { command: "systemd-analyze", package: "systemd" },
 ];

@@ -97,7 +97,7 @@ const isOf = (address: string, version: 4 | 6): boolean => address.includes(":")
 function peersOf(view: BgpView, speaker: BgpSpeaker): readonly Told[] {
   return speaker.peers
     .flatMap((id) => view.get(BgpPeer, id) ?? [])
-    .map(({ peer_ip, remote_as, secret }) => ({ address: peer_ip, remoteAs: remote_as, secret }));
+    .map(({ peer_ip, remote_as, signing_key }) => ({ address: peer_ip, remoteAs: remote_as, secret: signing_key }));
 }
 
 function isAnnounced(view: BgpView, speaker: BgpSpeaker, place: Place, { prefix, vrf }: Taken): boolean {

@@ -130,15 +130,21 @@ export class Daemon {
       stdio: ["ignore", "pipe", "pipe"],
       env: { PATH: process.env.PATH ?? "" },
     });
+    let last = "";
     for (const stream of [child.stdout, child.stderr])
-      createInterface({ input: stream }).on("line", (line) => log.debug("the routing daemon says", { line }));
+      createInterface({ input: stream }).on("line", (line) => {
+        last = line;
+        log.debug("the routing daemon says", { line });
+      });
     const ended = new Promise<string>((resolve) => {
       child.on("error", (cause) => resolve(cause.message));
-      child.on("exit", (code, by) => resolve(by ?? `exit status ${code}`));
+      child.on("close", (code, by) => resolve(`${by ?? `exit status ${code}`}; it said last: ${last}`));
     });
     try {
       const vty = await this.#conversation(join(directory, "bgpd.vty"), ended);
       await vty.ask("enable");
+      // Who answers has read it; and it holds what sessions are signed with.
+      await rm(file);
       return { child, ended, directory, vty, said };
     } catch (error) {
       child.kill("SIGKILL");

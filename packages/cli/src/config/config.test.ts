@@ -57,6 +57,9 @@ test("an empty file makes a server with its own defaults, on the loopback addres
     dhcpDomain: "",
     dnsServers: "",
     metadata: "port",
+    bgpDaemon: "/usr/lib/frr/bgpd",
+    bgpSource: "",
+    bgpRestartTime: 15,
   });
 });
 

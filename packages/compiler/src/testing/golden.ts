@@ -5,8 +5,8 @@
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Attachment, type Change, Engine, type Host, LearnedNeighbour, NdpProxy } from "@selvage/model";
-import { makeLearnedNeighbour, makeNdpProxy, put } from "@selvage/model/testing";
+import { Attachment, type Change, Engine, type Host, HostGateway, LearnedNeighbour, NdpProxy } from "@selvage/model";
+import { makeHostGateway, makeLearnedNeighbour, makeNdpProxy, put } from "@selvage/model/testing";
 import { physicalName, type Row, rowText } from "@selvage/pipeline";
 import type { App } from "../app.ts";
 import { hostsOf, intentOf, type Machine, net, routedNet } from "./intent.ts";
@@ -174,6 +174,7 @@ function outsideOf(routed: readonly TestRouter[], machines: ReadonlyMap<string, 
     ]),
     put(NdpProxy, makeNdpProxy({ router_id: first.router.id, port_id: desk.port.id, ip_address: desk.ip6 })),
     put(LearnedNeighbour, makeLearnedNeighbour({ mac: upstream.mac })),
+    put(HostGateway, makeHostGateway({ addresses: ["203.0.113.201", "2001:db8:ff::201"] })),
   ];
 }
 

@@ -2,7 +2,7 @@
 import { setImmediate } from "node:timers/promises";
 import { backoffDelay, type Clock, type Log, type ReasonCode, realClock, silentLog, type Timer } from "@selvage/base";
 import type { Delta } from "@selvage/model";
-import { type Address, act, type FlowRemoved, Port, packetOut } from "@selvage/openflow";
+import { act, type FlowRemoved, Port, packetOut } from "@selvage/openflow";
 import { fabricIngress, type Program, type Row, selvageProgram, vxlanIngress } from "@selvage/pipeline";
 import type { Adoption, Datapath, DatapathEvents, InstalledRow } from "../datapath.ts";
 import { resumeActions } from "./actions.ts";
@@ -12,6 +12,7 @@ import { provenanceOf } from "./cookie.ts";
 import { count, dropsOf } from "./drops.ts";
 import { NotReady, RefusedRows, refusalsIn } from "./errors.ts";
 import type { Installation } from "./installation.ts";
+import type { OvsDatapathOptions } from "./options.ts";
 import { bridgeMappings } from "./physical.ts";
 import { PhysicalKeeper } from "./physical-keeper.ts";
 import { flowModOf, type Plan } from "./plan.ts";
@@ -23,31 +24,6 @@ import { batch, openSession, type Session, type SessionPlan } from "./session.ts
 import { probePeriod, probesTo, TunnelEnds } from "./tunnel-ends.ts";
 import { makeWays } from "./ways.ts";
 import { ZoneKeeper, zonesNamed } from "./zone-keeper.ts";
-import type { ZonePlan } from "./zones.ts";
-
-export interface OvsDatapathOptions {
-  /** Where the switch's database listens; the usual socket unless told. */
-  readonly database?: string;
-  /** The bridge that machines plug into. */
-  readonly bridge?: string;
-  /** Where the bridge listens; `<bridge>.mgmt` beside the database's socket unless told. */
-  readonly openflow?: Address;
-  /** This host's address on the underlay, IPv4 or IPv6; without it there are no tunnels. */
-  readonly tunnelIp?: string;
-  /** For a bridge that does not exist yet. */
-  readonly datapathType?: string;
-  /** Bridges that lead to physical networks: `public:br-public,dc2:br-dc2`; none unless told. */
-  readonly bridgeMappings?: string;
-  readonly program?: Program;
-  /** Makes rows into flows; a test may want one that is wrong in some way. It brings its own program. */
-  readonly renderer?: Renderer;
-  readonly clock?: Clock;
-  readonly log?: Log;
-  /** Numbers for connection tracking; a test may want few. */
-  readonly zones?: ZonePlan;
-  /** For the waits between attempts to connect: 0 to 1. */
-  readonly random?: () => number;
-}
 
 const tunnelInterface = "selvage-geneve";
 /** Milliseconds that looking through a small cache takes; after so many the switch is made to look again. */

@@ -5,8 +5,9 @@ import { action, drop, exact, F, makeRow, Neighbour, optional, program, type Row
 import { Recorder } from "../testing/fabric.ts";
 import { OvsHosts } from "../testing/ovs-fabric.ts";
 import { delta } from "../testing/world.ts";
-import type { OvsDatapath, OvsDatapathOptions } from "./driver.ts";
+import type { OvsDatapath } from "./driver.ts";
 import { NotReady, RefusedRows, UnrenderableRows } from "./errors.ts";
+import type { OvsDatapathOptions } from "./options.ts";
 
 /** More than two steps, the last one not whole. */
 const many = 2_500;

@@ -52,9 +52,9 @@ describe("Open vSwitch translates", () => {
   test("connections that come and go do not end the switch, and none leaves as it is", () =>
     inWorld(async (world) => {
       const starts = await host().vsctl("get", "open_vswitch", ".", "external_ids:starts");
-      const figures = await churn(world, { seconds: 4, rate: 2_000, sources: 200, destinations: 4 });
+      const figures = await churn(world, { seconds: 4, rate: 2_000, sources: 1_000, destinations: 4 });
       assert.equal(figures.leaked, 0);
-      assert.ok(figures.answered > 500, JSON.stringify(figures));
+      assert.ok(figures.ended > 1_000, JSON.stringify(figures));
       assert.match(await host().appctl("version"), /Open vSwitch/);
       assert.equal(await host().vsctl("get", "open_vswitch", ".", "external_ids:starts"), starts);
       assert.equal(

@@ -29,8 +29,9 @@ import { OvsHosts } from "../testing/ovs-fabric.ts";
 import type { Machine, OvsHost } from "../testing/ovs-host.ts";
 import { rowsFor, type TestPort, testMtu, testPort, vxlanNet } from "../testing/topology.ts";
 import { delta } from "../testing/world.ts";
-import type { OvsDatapath, OvsDatapathOptions } from "./driver.ts";
+import type { OvsDatapath } from "./driver.ts";
 import { NotReady, RefusedRows } from "./errors.ts";
+import type { OvsDatapathOptions } from "./options.ts";
 import { probePeriod } from "./tunnel-ends.ts";
 
 const deadline = 10_000;

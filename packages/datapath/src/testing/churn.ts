@@ -29,9 +29,17 @@ export interface ChurnFigures {
 const { syn, ack, fin, rst } = TcpFlag;
 const through = { ...far, mac: one.mac };
 
-/** Opens connections from a machine for so long. Each is answered by whoever is outside; of three one is ended in turn, one reset, and one left alone. */
+/** Sequence and acknowledgement number of a segment behind an IPv4 header without options. */
+const numbersOf = (frame: Uint8Array): { readonly seq: number; readonly ack: number } => {
+  const view = new DataView(frame.buffer, frame.byteOffset);
+  return { seq: view.getUint32(38), ack: view.getUint32(42) };
+};
+const after = (number: number): number => (number + 1) >>> 0;
+
+/** Opens connections from a machine for so long. Each is answered by whoever is outside; every other one is reset, and the rest are ended by both in turn. */
 export async function churn(world: World, { seconds, rate, sources, destinations }: ChurnPlan): Promise<ChurnFigures> {
-  const wire = await outside(world);
+  // Ports enough that they do not run out: one stays taken for some seconds.
+  const wire = await outside(world, { gateway: { leases: [{ host: 0, first: 0x8000, size: 0x8000 }] } });
   const figures = { opened: 0, answered: 0, ended: 0, leaked: 0 };
   let seen = 0;
   let got = 0;
@@ -43,25 +51,26 @@ export async function churn(world: World, { seconds, rate, sources, destinations
       const [src, dst, flags] = [packet.get("tcp_src"), packet.get("tcp_dst"), packet.get("tcp_flags")];
       if (src === undefined || dst === undefined || flags === undefined) continue;
       if (packet.get("ip_src") !== 0xcb00710a) figures.leaked += 1;
-      const ports = { src: dst, dst: src };
-      if ((flags & syn) !== 0) wire.send(tcp(4, far, router, { ...ports, flags: syn | ack, seq: 900, ack: 101 }));
-      else if ((flags & fin) !== 0) wire.send(tcp(4, far, router, { ...ports, flags: fin | ack, seq: 901, ack: 102 }));
+      const answer = { src: dst, dst: src, ack: after(numbersOf(frame).seq) };
+      if ((flags & syn) !== 0) wire.send(tcp(4, far, router, { ...answer, flags: syn | ack, seq: 900 }));
+      else if ((flags & fin) !== 0) wire.send(tcp(4, far, router, { ...answer, flags: fin | ack, seq: 901 }));
     }
     for (const frame of world.arrived(a).all.slice(got)) {
       got += 1;
       const packet = new Frame(frame);
       const [src, dst, flags] = [packet.get("tcp_src"), packet.get("tcp_dst"), packet.get("tcp_flags")];
       if (src === undefined || dst === undefined || flags === undefined) continue;
-      const ports = { src: dst, dst: src };
+      const numbers = numbersOf(frame);
+      const next = { src: dst, dst: src, seq: numbers.ack, ack: after(numbers.seq) };
       if ((flags & syn) !== 0) {
         figures.answered += 1;
-        const kind = figures.answered % 3;
-        await world.send(a, tcp(4, a, through, { ...ports, flags: ack, seq: 101, ack: 901 }));
-        if (kind === 0) await world.send(a, tcp(4, a, through, { ...ports, flags: fin | ack, seq: 101, ack: 901 }));
-        if (kind === 1) await world.send(a, tcp(4, a, through, { ...ports, flags: rst, seq: 101 }));
+        await world.send(a, tcp(4, a, through, { ...next, flags: ack }));
+        const last = figures.answered % 2 === 0 ? fin | ack : rst | ack;
+        await world.send(a, tcp(4, a, through, { ...next, flags: last }));
+        if ((last & rst) !== 0) figures.ended += 1;
       } else if ((flags & fin) !== 0) {
         figures.ended += 1;
-        await world.send(a, tcp(4, a, through, { ...ports, flags: ack, seq: 102, ack: 902 }));
+        await world.send(a, tcp(4, a, through, { ...next, flags: ack }));
       }
     }
   };
@@ -72,7 +81,7 @@ export async function churn(world: World, { seconds, rate, sources, destinations
       const src = 20_000 + (figures.opened % sources);
       const dst = 8_000 + (Math.floor(figures.opened / sources) % destinations);
       figures.opened += 1;
-      await world.send(a, tcp(4, a, through, { src, dst, seq: 100 + 50_000 * Math.floor(figures.opened / sources) }));
+      await world.send(a, tcp(4, a, through, { src, dst, seq: (figures.opened * 100_003) >>> 0 }));
     }
     await turn();
     await pause(2);

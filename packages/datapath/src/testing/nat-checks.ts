@@ -1,6 +1,6 @@
 /** Checks of source translation: which address and port a connection leaves with, how its answers and errors come back, and that nothing leaves as it is. */
 import assert from "node:assert/strict";
-import { checksum, decode, type Packet } from "@selvage/packet";
+import { checksum, type Packet } from "@selvage/packet";
 import { EthType, IpProto, NatOut, OwnLease, quotationNeed, row, SnatNew } from "@selvage/pipeline";
 import type { Check } from "./check.ts";
 import type { Speaker } from "./frames.ts";
@@ -10,10 +10,12 @@ import {
   a,
   b,
   c,
+  completed,
   entering,
   far,
   gateway,
   leaving,
+  looselyOf,
   one,
   outside,
   outsideRows,
@@ -157,11 +159,8 @@ export const natChecks: readonly Check[] = [
         // To another port of the other side the same ones can be used once more.
         assert.ok(isIn(await opens(world, wire, kind, b, { src: 50_003, dst: dst + 1 }), 1024, 2));
       }
-      const leaked = wire.arrived.all.filter((each) => packetOf(each).ipv4?.src !== address);
-      assert.deepEqual(
-        leaked.map((each) => packetOf(each).ipv4?.src).filter((each) => each !== undefined),
-        [],
-      );
+      const left = wire.arrived.all.flatMap((each) => packetOf(each).ipv4?.src ?? []);
+      assert.deepEqual([...new Set(left)], [address]);
     },
   },
   {
@@ -448,24 +447,3 @@ export const natChecks: readonly Check[] = [
     },
   },
 ];
-
-/** The error with zeros behind what it quotes, so many that a whole header is there. */
-function completed(frame: Uint8Array): Uint8Array {
-  const whole = Buffer.concat([frame, new Uint8Array(quotationNeed - frame.length)]);
-  whole.writeUInt16BE(whole.length - 14, 16);
-  for (const [at, from, to] of [
-    [24, 14, 34],
-    [36, 34, whole.length],
-  ] as const) {
-    whole.writeUInt16BE(0, at);
-    whole.writeUInt16BE(checksum(whole, from, to), at);
-  }
-  return whole;
-}
-
-/** What a frame says, though its checksum is that of more than it has. */
-function looselyOf(frame: Uint8Array): Packet {
-  const read = decode(frame, { checksums: "ignore" });
-  const packet = read.ok ? read.packet : read.before;
-  return packet ?? assert.fail("no packet");
-}

@@ -1,7 +1,7 @@
 /** What checks of the outside begin with: a router with a way out and machines behind it, others on a VLAN of the physical network, and somebody on the wire. */
 import assert from "node:assert/strict";
-import { decode, type Packet } from "@selvage/packet";
-import type { Row } from "@selvage/pipeline";
+import { checksum, decode, type Packet } from "@selvage/packet";
+import { quotationNeed, type Row } from "@selvage/pipeline";
 import type { Speaker } from "./frames.ts";
 import { type GatewayPlan, gatewayRowsFor, hostMacOf, type PhysicalPlan, physicalRows } from "./outside-topology.ts";
 import { onePort, policyRows, type TestMember, type TestRule } from "./policy-topology.ts";
@@ -119,4 +119,25 @@ export async function entering(
   await act();
   const frame = await arrived.first((each) => wanted(packetOf(each)), what, world.deadline, seen);
   return { frame, packet: packetOf(frame) };
+}
+
+/** The error with zeros behind what it quotes, so many that a whole header is there. */
+export function completed(frame: Uint8Array): Uint8Array {
+  const whole = Buffer.concat([frame, new Uint8Array(quotationNeed - frame.length)]);
+  whole.writeUInt16BE(whole.length - 14, 16);
+  for (const [at, from, to] of [
+    [24, 14, 34],
+    [36, 34, whole.length],
+  ] as const) {
+    whole.writeUInt16BE(0, at);
+    whole.writeUInt16BE(checksum(whole, from, to), at);
+  }
+  return whole;
+}
+
+/** What a frame says, though its checksum is that of more than it has. */
+export function looselyOf(frame: Uint8Array): Packet {
+  const read = decode(frame, { checksums: "ignore" });
+  const packet = read.ok ? read.packet : read.before;
+  return packet ?? assert.fail("no packet");
 }

@@ -3,7 +3,8 @@ import { Connection, connectSocket, flowMod } from "@selvage/openflow";
 import { decode, encode } from "@selvage/packet";
 import type { Row } from "@selvage/pipeline";
 import { probeKey, selvageProgram } from "@selvage/pipeline";
-import { OvsDatapath, type OvsDatapathOptions } from "../ovs/driver.ts";
+import { OvsDatapath } from "../ovs/driver.ts";
+import type { OvsDatapathOptions } from "../ovs/options.ts";
 import { Renderer } from "../ovs/render.ts";
 import { PhysicalNetwork } from "../simulated/physical.ts";
 import type { ForgedPacket, TestFabric, TestHost } from "./fabric.ts";
@@ -19,6 +20,7 @@ const underlays = {
 } as const;
 /** The bridge of a host that leads to the physical network. */
 const physicalBridge = "br-public";
+const bridgeMappings = `${physicalNetwork}:${physicalBridge}`;
 const macOf = (place: number): string => `02:5e:17:00:00:0${place + 1}`;
 const strangerMac = "02:5e:17:00:00:fa";
 
@@ -101,9 +103,7 @@ export class OvsHosts {
     const host = this.hosts[place];
     if (host === undefined) throw new RangeError(`no host ${place}`);
     const { database, plan } = host;
-    const bridgeMappings = `${physicalNetwork}:${physicalBridge}`;
-    const usual = { database, tunnelIp: plan.address, datapathType: "netdev", bridgeMappings };
-    return new OvsDatapath({ ...usual, ...options });
+    return new OvsDatapath({ database, tunnelIp: plan.address, datapathType: "netdev", ...options });
   }
 
   /**
@@ -152,7 +152,7 @@ class OvsTestHost implements TestHost {
     this.#hosts = hosts;
     this.host = host;
     this.#place = place;
-    this.datapath = hosts.driver(place);
+    this.datapath = hosts.driver(place, { bridgeMappings });
   }
 
   get address(): string {
@@ -180,7 +180,7 @@ class OvsTestHost implements TestHost {
 
   async reopen(): Promise<OvsDatapath> {
     await this.datapath.close();
-    this.datapath = this.#hosts.driver(this.#place);
+    this.datapath = this.#hosts.driver(this.#place, { bridgeMappings });
     return this.datapath;
   }
 

@@ -306,7 +306,10 @@ export class OvsHost {
     const kind = ["datapath_type=netdev", "fail_mode=standalone"];
     await this.vsctl("add-br", bridge, "--", "set", "bridge", bridge, ...kind);
     this.#physical.push(bridge);
-    return this.#addWire(bridge, receive, `mtu_request=${underlayMtu}`);
+    const name = await this.#addWire(bridge, receive, `mtu_request=${underlayMtu}`);
+    // What is sent before the switch has taken the wire is lost.
+    for (let round = 0; round < 2; round += 1) await this.appctl("version");
+    return name;
   }
 
   async #addWire(bridge: string, receive: (frame: Uint8Array) => void, more: string): Promise<string> {

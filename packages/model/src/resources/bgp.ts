@@ -53,7 +53,7 @@ export const BgpPeer = resource({
     /** Said, and never shown. */
     password: input(nullable(text(255)), { default: null, update: "allowed" }),
     /** As it was said: hosts sign with it. */
-    secret: field(nullable(text(255)), { readers: "hidden", default: null, projected: "all" }),
+    signing_key: field(nullable(text(255)), { readers: "hidden", default: null, projected: "all" }),
   },
 });
 export type BgpPeer = ObjectOf<typeof BgpPeer>;

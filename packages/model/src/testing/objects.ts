@@ -287,7 +287,7 @@ export function makeBgpPeer(partial: Partial<BgpPeer> = {}): BgpPeer {
     peer_ip: "203.0.113.1",
     remote_as: 64513,
     auth_type: "none",
-    secret: null,
+    signing_key: null,
     ...partial,
   };
 }

@@ -35,7 +35,7 @@ test("a project's first asking makes its network, and every later one gives it",
   assert.deepEqual([dry.status, dry.body.auto_allocated_topology], [200, passed]);
   assert.deepEqual(await red.member.list("networks", `project_id=${red.id}`), []);
   assert.equal((await red.reader.get(path)).status, 403, "a reader makes nothing");
-  assert.equal((await blue.member.get(path)).status, 403);
+  assert.equal((await blue.member.get(path)).status, 404);
 
   const first = await red.member.get(path);
   assert.equal(first.status, 200, first.text);

@@ -1,6 +1,6 @@
 /**
- * `/v2.0/auto-allocated-topology/{project}`: a network with subnets of the default pools behind a router to the default external network, made the first time that
- * somebody asks (extension `auto-allocated-topology`; Neutron's `auto_allocate`; `openstack network auto allocated topology create`).
+ * `/v2.0/auto-allocated-topology/{id}`: a network with subnets of the default pools behind a router to the default external network, made the first time that
+ * somebody asks (the id is the project's; extension `auto-allocated-topology`; Neutron's `auto_allocate`; `openstack network auto allocated topology create`).
  */
 import { fail } from "@selvage/base";
 import { AutoTopology, Network, Port, Router, Subnet, Subnetpool, type View } from "@selvage/model";
@@ -16,11 +16,11 @@ import type { FreeRoute } from "./free.ts";
 import { type Caller, isAdmin, member, type Rule, reader } from "./policy.ts";
 import { prepareCreate } from "./prepare.ts";
 
-const path = "/v2.0/auto-allocated-topology/{project}";
+const path = "/v2.0/auto-allocated-topology/{id}";
 
 export const autoTopologyRoutes: readonly FreeRoute[] = Object.freeze([
-  { method: "GET", path, access: "project", answer: show },
-  { method: "DELETE", path, access: "project", answer: remove },
+  { method: "GET", path, access: "policy", answer: show },
+  { method: "DELETE", path, access: "policy", answer: remove },
 ] as const satisfies readonly FreeRoute[]);
 
 const failure = (reason: string) => fail("AutoAllocationFailure", { reason });
@@ -63,6 +63,8 @@ function remove(asked: Asked, projectId = "") {
 function requireRole({ caller }: Pick<Asked, "caller">, projectId: string, role: Rule, verb: string): void {
   const target = { projectId };
   if (isAdmin(caller, target) || role(caller, target)) return;
+  // Whether another project has one is not told.
+  if (!reader(caller, target)) throw fail("HTTPNotFound");
   throw fail("PolicyNotAuthorized", { rule: `rule:${verb}_auto_allocated_topology` });
 }
 

@@ -35,7 +35,7 @@ export const bgpPeerRules: ResourceRules<typeof BgpPeer> = {
       peer_ip: String(values.peer_ip),
       remote_as: Number(values.remote_as),
       auth_type: isSigned ? "md5" : "none",
-      secret: isSigned ? checkedSecret(String(password)) : null,
+      signing_key: isSigned ? checkedSecret(String(password)) : null,
     });
   },
   update: ({ transaction }, before, { password, name }) => {
@@ -44,7 +44,7 @@ export const bgpPeerRules: ResourceRules<typeof BgpPeer> = {
     return transaction.put(BgpPeer, {
       ...before,
       name: String(name ?? before.name),
-      secret: typeof password === "string" ? checkedSecret(password) : before.secret,
+      signing_key: typeof password === "string" ? checkedSecret(password) : before.signing_key,
     });
   },
   /** Whoever told it tells it no more. */

@@ -1,0 +1,122 @@
+/**
+ * A real virtual machine on a running fabric: Debian's kernel under QEMU, on a tap of a host's switch as a hypervisor makes it, boots, gets its addresses and its
+ * metadata by itself, and reaches outside.
+ */
+
+import assert from "node:assert/strict";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import { at, OUTSIDE_RANGES } from "@selvage/lab";
+import { until, whyNoLab } from "@selvage/lab/testing";
+import { Fabric } from "./support/guests.ts";
+import { bootFiles, machineWords, results } from "./support/virtual-machine.ts";
+
+const skip = (await whyNoLab()) ?? false;
+/** The processor is emulated, by a machine that does other things too. */
+const WAIT_MS = 300_000;
+const HOST = "h1";
+const TAP = "vm0";
+const DEVICE = "33333333-3333-4333-8333-333333333333";
+const far = { ip4: OUTSIDE_RANGES.ipv4.far, ip6: OUTSIDE_RANGES.ipv6.far } as const;
+
+/** A network behind a router with a gateway on the physical network. Gives the network's id. */
+async function network(fabric: Fabric): Promise<string> {
+  const { ipv4, ipv6 } = OUTSIDE_RANGES;
+  const external = await fabric.make("networks", {
+    ...{ name: "public", "router:external": true },
+    ...{ "provider:network_type": "flat", "provider:physical_network": "public" },
+  });
+  const outer = { network_id: external, enable_dhcp: false };
+  await fabric.make("subnets", {
+    ...{ ...outer, ip_version: 4, cidr: ipv4.cidr, gateway_ip: ipv4.gateway },
+    allocation_pools: [{ start: "203.0.113.10", end: "203.0.113.199" }],
+  });
+  await fabric.make("subnets", { ...outer, ip_version: 6, cidr: ipv6.cidr, gateway_ip: ipv6.gateway });
+  const inner = await fabric.make("networks", { name: "inner" });
+  const slaac = { ipv6_ra_mode: "slaac", ipv6_address_mode: "slaac" };
+  const subnets = [
+    await fabric.make("subnets", { network_id: inner, ip_version: 4, cidr: "10.7.0.0/24" }),
+    await fabric.make("subnets", { network_id: inner, ip_version: 6, cidr: "fd07::/64", ...slaac }),
+  ];
+  const router = await fabric.make("routers", { name: "out", external_gateway_info: { network_id: external } });
+  for (const subnet_id of subnets)
+    await fabric.api.ask("PUT", `/v2.0/routers/${router}/add_router_interface`, { subnet_id });
+  const shown = at(at(await fabric.api.ask("GET", `/v2.0/routers/${router}`), "router"), "external_gateway_info");
+  const addresses = addressesOf(at(shown, "external_fixed_ips"));
+  // The way back to the tenants' prefix, as whoever runs the network outside would have it.
+  const way = await fabric.run(fabric.outside, "ip", "-6", "route", "replace", "fd07::/64", "via", addresses.ip6);
+  assert.equal(way.code, 0, way.said);
+  return inner;
+}
+
+function addressesOf(fixed: unknown): { readonly ip4: string; readonly ip6: string } {
+  assert.ok(Array.isArray(fixed));
+  const addresses = fixed.map((each) => String(at(each, "ip_address")));
+  const of = (isIpv6: boolean): string => addresses.find((address) => address.includes(":") === isIpv6) ?? "";
+  return { ip4: of(false), ip6: of(true) };
+}
+
+/** Makes a tap on the host and puts it on the switch for the port, as a hypervisor does. */
+async function plugTap(fabric: Fabric, id: string, mac: string): Promise<void> {
+  const place = { room: { kind: "host", name: HOST } } as const;
+  for (const words of [
+    ["tuntap", "add", "dev", TAP, "mode", "tap"],
+    ["link", "set", TAP, "addrgenmode", "none", "up"],
+  ]) {
+    const { code, said } = await fabric.run(place, "ip", ...words);
+    assert.equal(code, 0, said);
+  }
+  const database = `--db=unix:${join(fabric.data, "hosts", HOST, "run", "db.sock")}`;
+  const { code, said } = await fabric.run(
+    ...([place, "ovs-vsctl", database, "add-port", "br-int", TAP, "--", "set", "Interface", TAP] as const),
+    ...[`external_ids:iface-id=${id}`, `external_ids:attached-mac="${mac}"`, "external_ids:iface-status=active"],
+  );
+  assert.equal(code, 0, said);
+}
+
+describe("a virtual machine", { skip }, () => {
+  test("boots, gets its addresses and its metadata by itself, and reaches outside", async (context) => {
+    const place = await mkdtemp(join(tmpdir(), "selvage-boot-"));
+    context.after(() => rm(place, { recursive: true, force: true }));
+    const files = await bootFiles(place);
+    await using fabric = await Fabric.up("machine");
+    const network_id = await network(fabric);
+    const fields = { name: "virtual", network_id, device_id: DEVICE, device_owner: "compute:nova" };
+    const made = at(await fabric.api.ask("POST", "/v2.0/ports", { port: fields }), "port");
+    const [id, mac] = [String(at(made, "id")), String(at(made, "mac_address"))];
+    const { ip4, ip6 } = addressesOf(at(made, "fixed_ips"));
+    await fabric.api.ask("PUT", `/v2.0/ports/${id}`, { port: { "binding:host_id": HOST } });
+    await plugTap(fabric, id, mac);
+    await until("the port is not up", WAIT_MS, async () => {
+      const now = at(await fabric.api.ask("GET", `/v2.0/ports/${id}`), "port");
+      return at(now, "status") === "ACTIVE" ? true : undefined;
+    });
+    await fabric.settled();
+
+    const started = performance.now();
+    await using machine = fabric.start(
+      { room: { kind: "host", name: HOST } },
+      ...machineWords({ files, tap: TAP, mac, far }),
+    );
+    await until("the machine is not done", WAIT_MS, async () => (machine.hasEnded ? true : undefined)).catch(
+      (cause: unknown) => assert.fail(`${cause}; its console: ${machine.said}`),
+    );
+    const said = results(machine.said);
+    const value = (name: string): string => said.get(name) ?? assert.fail(`no ${name}: ${machine.said}`);
+    const seconds = (performance.now() - started) / 1_000;
+    context.diagnostic(
+      `Linux ${value("kernel")}: booted in ${value("booted")} s, powered off after ${seconds.toFixed(1)} s`,
+    );
+
+    assert.equal(value("mac"), mac);
+    assert.equal(value("address4"), `${ip4}/24`, machine.said);
+    assert.equal(value("address6"), `${ip6}/64`, machine.said);
+    const metadata: unknown = JSON.parse(value("metadata"));
+    assert.equal(at(metadata, "uuid"), DEVICE);
+    assert.equal(at(metadata, "name"), "virtual");
+    for (const name of ["outside4", "outside6"])
+      assert.match(value(name), /^3 packets transmitted, 3 packets received/);
+  });
+});
