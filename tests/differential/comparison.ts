@@ -75,8 +75,8 @@ interface Scene {
 }
 
 /**
- * Plays a scenario on both sides: every packet is really sent, then the drops are counted, then every packet is traced; where rules change, in two halves.
- * `passed` is called with each that ended alike. Throws Divergence.
+ * Plays a scenario on both sides: every packet is really sent, then the drops are counted, then every packet is traced; where rules change, in two halves, of
+ * which the second is traced: a traced packet is tracked again. `passed` is called with each that ended alike. Throws Divergence.
  */
 export async function compare(
   real: RealSide,
@@ -89,20 +89,19 @@ export async function compare(
   await real.install(topology, plan.change);
   const simulated = await SimulatedSide.make(real.addresses, topology, real.rows);
   const half = plan.policy.later === "same" ? shots.length : Math.ceil(shots.length / 2);
-  const isWhole = await act({ real, simulated, topology, sent: [] }, shots.slice(0, half), talk, passed);
-  if (half === shots.length || !isWhole) return;
+  const first: Scene = { real, simulated, topology, sent: [] };
+  if (!(await act(first, shots.slice(0, half), talk))) return;
+  if (half === shots.length) return judge(first, passed);
+  refuse(await miscounted(first));
+  for (const { end } of first.sent) passed(end.entries);
   await real.install(topologyOf(plan, real.addresses, play, true), "later");
   await simulated.adopt(real.rows);
-  await act({ real, simulated, topology, sent: [] }, shots.slice(half), talk, passed);
+  const second: Scene = { real, simulated, topology, sent: [] };
+  if (await act(second, shots.slice(half), talk)) await judge(second, passed);
 }
 
 /** Plays some of a scenario; gives whether all of it could be, and the two sides remember the same. */
-async function act(
-  scene: Scene,
-  shots: readonly Shot[],
-  talk: Talk,
-  passed: (entries: readonly Entry[]) => void,
-): Promise<boolean> {
+async function act(scene: Scene, shots: readonly Shot[], talk: Talk): Promise<boolean> {
   const { real, simulated, topology, sent } = scene;
   for (const shot of shots) {
     for (const one of thrown(shot, topology, talk, real.version)) {
@@ -125,6 +124,16 @@ async function act(
       await fail(scene, one, end, facts);
     }
   }
+  return true;
+}
+
+function refuse(counts: readonly string[]): void {
+  if (counts.length > 0) throw new Miscount("drops are counted differently", counts);
+}
+
+/** Counts what was dropped, and has the switches tell the way of all that was sent: where both differ, that tells more. */
+async function judge(scene: Scene, passed: (entries: readonly Entry[]) => void): Promise<void> {
+  const { real, topology, sent } = scene;
   const counts = await miscounted(scene);
   for (const { one, end } of sent) {
     const told = await real.explain(end.entries, wireIn(topology));
@@ -133,8 +142,7 @@ async function act(
     passed(end.entries);
   }
   await real.forget();
-  if (counts.length > 0) throw new Miscount("drops are counted differently", counts);
-  return true;
+  refuse(counts);
 }
 
 const wireIn =

@@ -116,7 +116,7 @@ export const faults: readonly Fault[] = [
   {
     name: "whoever claims to be a host is believed",
     flows: (flows, row) =>
-      row?.table === "tunnel_source" && row.rank === "host"
+      (row?.table === "tunnel_source" && row.rank === "host") || row?.table === "tunnel_domain"
         ? flows.map((flow) => ({ ...flow, match: flow.match.filter(({ field }) => !field.startsWith("tun_")) }))
         : flows,
   },

@@ -133,6 +133,7 @@ export class RealSide {
 
   /** Has the switches tell which rows a packet meets wherever it enters; `wireOf` gives the interface. */
   async explain(entries: readonly Entry[], wireOf: (entry: Entry) => number): Promise<Ending> {
+    this.abandon(entries);
     const texts = await this.#trace(entries, wireOf);
     const explained = new Ending();
     for (const [at, { host, trace }] of entries.entries())
