@@ -117,7 +117,7 @@ describe("rows become flows", () => {
     [
       "what is dropped by its length goes through the meter that counts it",
       row(L2, { oversize: 1 }, "tooLarge", {}, "size"),
-      ["table=30, priority=300,reg15=0x1000000/0x1000000 actions=meter:7"],
+      ["table=30, priority=400,reg15=0x1000000/0x1000000 actions=meter:7"],
     ],
     [
       "masks are kept",
@@ -430,7 +430,7 @@ describe("rows become flows", () => {
     }
     const large = selvageProgram.constants.find(({ action: name }) => name === "tooLargeRouted") ?? assert.fail();
     assert.deepEqual(texts(large), [
-      "table=30, priority=400,metadata=0x4000000000000/0x4000000000000,reg15=0x1000000/0x1000000 actions=clone(set_field:0x8->reg14,resubmit(,250)),meter:7",
+      "table=30, priority=500,metadata=0x4000000000000/0x4000000000000,reg15=0x1000000/0x1000000 actions=clone(set_field:0x8->reg14,resubmit(,250)),meter:7",
     ]);
   });
 
