@@ -19,13 +19,12 @@ export interface AgentReadings {
 export function measureAgent(metrics: Metrics, readings: AgentReadings): void {
   const { engine } = readings;
   const gauge = (name: string, help: string, read: () => number) => metrics.gauge({ name, help, read });
-  const flag = (name: string, help: string, holds: () => boolean) => gauge(name, help, () => (holds() ? 1 : 0));
   gauge("rows", "Rows wanted on the switch", () => engine.sizes.rows);
   gauge("objects", "Objects of intent in this host's view", readings.objects);
   gauge("revision", "Revision of this host's view", readings.revision);
   gauge("in_force_revision", "Revision in force on the switch", readings.inForce);
-  flag("connected", "1: the stream to the server is open", readings.connected);
-  flag("switch_here", "1: the switch answers", readings.switchHere);
+  gauge("connected", "1: the stream to the server is open", () => Number(readings.connected()));
+  gauge("switch_here", "1: the switch answers", () => Number(readings.switchHere()));
   gauge("quarantined", "Objects and rows that are set aside", readings.quarantined);
   gauge("faulty_ports", "Ports that stay down because the switch cannot have what they need", readings.faulty);
   gauge("full_recomputes", "Full recomputes of all rows", () => engine.counters.fullRecomputes);

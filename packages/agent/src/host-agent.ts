@@ -119,7 +119,6 @@ export class HostAgent {
   /** What is plugged in has been told: before, local rows would be taken away for want of it. */
   #looked = false;
   #lastFacts = "";
-  /** What audits found, the newest last. */
   #found: readonly Drift[] = [];
   #faults: Faults = new Map();
 
