@@ -28,6 +28,7 @@ export const policyFaults: readonly Fault[] = [
   },
   {
     name: "a prefix that a rule names is forgotten",
+    seed: 1,
     clauses: (clauses, row) => (/ip[46](Src|Dst)=/.test(row.id) ? [] : clauses),
   },
   {
@@ -36,6 +37,7 @@ export const policyFaults: readonly Fault[] = [
   },
   {
     name: "a connection goes on whatever let it in",
+    seed: 8,
     flows: (flows, row) => (row?.table === "live_in" && row.rank === "live" ? unasked(flows, "ct_label") : flows),
   },
   {
@@ -74,6 +76,7 @@ export const policyFaults: readonly Fault[] = [
   },
   {
     name: "the set of who sent by VXLAN is not known",
+    seed: 4,
     flows: (flows, row) => (row?.table === "remote_id" ? [] : flows),
   },
   {

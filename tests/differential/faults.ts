@@ -10,6 +10,8 @@ export type Action = RenderedFlow["actions"][number];
 /** What is done to flows and buckets as they come from the right renderer; what is left out stays as it is. */
 export interface Fault {
   readonly name: string;
+  /** What draws scenarios that meet it soon; unless told, what draws for all. Others meet it too, later. */
+  readonly seed?: number;
   /** The flows of a row, or of the program's misses where there is none. */
   readonly flows?: (flows: readonly RenderedFlow[], row: Row | null) => readonly RenderedFlow[];
   readonly bucket?: (bucket: Bucket, row: Row) => Bucket;
