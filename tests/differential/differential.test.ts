@@ -13,7 +13,7 @@ import { RealSide } from "./real-side.ts";
  */
 const elsewhere: ReadonlySet<string> = new Set([...outsideTables, ServiceIn].map(({ name }) => name));
 
-const seed = 20_261;
+const usualSeed = 20_261;
 const timeout = 120_000;
 /** Packets among which a fault must be found. */
 const enough = 6_000;
