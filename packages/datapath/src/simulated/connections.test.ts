@@ -59,20 +59,6 @@ test("only what is kept is known again, in its own zone and both directions", ()
   }
 });
 
-test("what was said of a packet stays in the zone where its connection is kept, and is said anew in any other", () => {
-  const tracker = new Tracker();
-  const { connections } = tracker;
-  const frame = tcp(4, one, one, { src: 1, dst: 2, flags: ack });
-  const asked = (before: Tracked, zone = "z") => connections.track(zone, datagramOf(frame), 0, before).tracked;
-  const first = tracker.track(frame).tracked;
-  assert.equal(textOf(asked(first).state), "isNew", "nothing was kept");
-  const kept = connections.commit(first, new Map([["ctRule", 7n]]));
-  assert.equal(textOf(asked(kept).state), "isNew");
-  assert.equal(asked(kept).kept.get("ctRule"), 7n);
-  assert.equal(tracker.says(frame), "established", "another packet of the connection");
-  assert.equal(asked(kept, "other").kept.get("ctRule"), undefined);
-});
-
 test("what is kept can be changed, and the rest of it stays", () => {
   const tracker = new Tracker();
   const first = tracker.track(there()).tracked;

@@ -112,18 +112,15 @@ export class Connections<T> {
 
   /**
    * Tracks a packet in a zone: what it is, and the items that go on with that. A fragment goes on when all are there, each with the
-   * connection's state; until then there are none. A packet that is no datagram is invalid. What was said of a packet of a known connection `before`, it
-   * stays in the same zone: a machine that speaks to itself is heard by it.
+   * connection's state; until then there are none. A packet that is no datagram is invalid.
    */
   track(
     zone: string,
     datagram: Datagram | undefined,
     item: T,
-    before?: Tracked,
   ): { readonly tracked: Tracked; readonly items: readonly T[] } {
     const held = this.#zone(zone);
-    if (datagram?.fragment === undefined)
-      return { tracked: this.#again(zone, before) ?? this.#judge(zone, held, datagram), items: [item] };
+    if (datagram?.fragment === undefined) return { tracked: this.#judge(zone, held, datagram), items: [item] };
     const arrival = held.fragments.add(datagram, item, this.#now());
     switch (arrival.kind) {
       case "held":
@@ -131,10 +128,7 @@ export class Connections<T> {
       case "refused":
         return { tracked: invalidIn(zone), items: [item] };
       case "whole":
-        return {
-          tracked: this.#again(zone, before) ?? this.#judge(zone, held, arrival.datagram),
-          items: arrival.items,
-        };
+        return { tracked: this.#judge(zone, held, arrival.datagram), items: arrival.items };
     }
   }
 
@@ -200,12 +194,6 @@ export class Connections<T> {
     const zone: Zone<T> = { connections: new Map(), count: 0, sweepAt: firstSweep, fragments: new Reassembly() };
     this.#zones.set(name, zone);
     return zone;
-  }
-
-  /** What was said of a packet already, in this zone and of a connection that is kept, with what is kept now. */
-  #again(zone: string, before: Tracked | undefined): Tracked | undefined {
-    const ticket = before?.zone === zone ? this.#tickets.get(before) : undefined;
-    return ticket?.connection && before && this.#ticketed(ticket, before.state);
   }
 
   #judge(zone: string, held: Zone<T>, datagram: Datagram | undefined): Tracked {

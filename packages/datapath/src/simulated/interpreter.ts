@@ -330,7 +330,7 @@ export class Interpreter {
 
   #track(run: Run, zone: Field, table: string, packet: Packet): void {
     const name = zoneOf(zone, packet);
-    const { tracked, items } = this.#connections.track(name, packet.datagram(), packet, packet.tracked);
+    const { tracked, items } = this.#connections.track(name, packet.datagram(), packet);
     if (items.length === 0) run.outcomes.push({ kind: "held", zone: name });
     const rewrite = this.#connections.rewriteOf(tracked);
     for (const each of items) {
