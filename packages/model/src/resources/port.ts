@@ -171,8 +171,8 @@ export const Port = resource({
     /** network of a router's gateway: which routers go out by a network. */
     gatewayNetwork: (port) => (port.gateway_of === null ? [] : [port.network_id]),
     networkHost: (port) => (port["binding:host_id"] === "" ? [] : [keyOf(port.network_id, port["binding:host_id"])]),
-    /** project|name: a project's ports of a name. */
-    dnsName: (port) => (port.dns_name === "" ? [] : [dnsKey(port.dns_project, saidName(port))]),
+    /** project|name: a project's ports of a name. A port from a server that knows of no names has none. */
+    dnsName: (port) => (port.dns_name ? [dnsKey(port.dns_project, saidName(port))] : []),
     subnet: (port) => [...new Set(port.fixed_ips.map((fixed) => fixed.subnet_id))],
     device: (port) => (port.device_id === "" ? [] : [port.device_id]),
   },
