@@ -15,7 +15,7 @@ engine.apply(
     port("here", 1, "h1"),
     port("unplugged", 2, "h1"),
     port("elsewhere", 3, "h2"),
-    ...["here", "elsewhere", "stranger"].map((id) => put(Attachment, makeAttachment({ id }))),
+    ...["here", "elsewhere", "stranger", "physical:public"].map((id) => put(Attachment, makeAttachment({ id }))),
   ],
   1,
 );

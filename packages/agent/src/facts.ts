@@ -2,7 +2,7 @@
 
 import type { DatapathEvents, SwitchDifference } from "@selvage/datapath";
 import { Attachment, type Engine, Port } from "@selvage/model";
-import type { Row } from "@selvage/pipeline";
+import { physicalName, type Row } from "@selvage/pipeline";
 import { type Drift, type DropCount, type Facts, mostDrift } from "@selvage/sync";
 import type { RefusedRow } from "./installer.ts";
 
@@ -17,6 +17,8 @@ export function plugged(view: Engine<Row>["view"], hostName: string): Plugged {
   const portsUp: string[] = [];
   const unbound: string[] = [];
   for (const { id } of view.objects(Attachment)) {
+    // What leads to a physical network is nobody's port.
+    if (id.startsWith(physicalName(""))) continue;
     const port = view.get(Port, id);
     (port?.["binding:host_id"] === hostName ? portsUp : unbound).push(id);
   }
