@@ -20,6 +20,7 @@ import {
 import { type Api, askControl, at, type LabPlace, openFabric, openLab, placeOf, plug, unplug } from "@selvage/lab";
 import { until, whyNoLab } from "@selvage/lab/testing";
 import { decode, type Packet } from "@selvage/packet";
+import { watchKey } from "@selvage/pipeline";
 import { Capture, runIn, sendDatagram, sendFrames } from "./support/lab-wire.ts";
 
 const MAIN = fileURLToPath(new URL("../packages/cli/src/main.ts", import.meta.url));
@@ -68,10 +69,10 @@ const packetOf = (frame: Uint8Array): Packet | undefined => {
   const decoded = decode(frame);
   return decoded.ok ? decoded.packet : undefined;
 };
-/** What a tunnelled packet carries; nothing where it is none. */
+/** What a tunnelled packet carries; nothing where it is none, or only the switches' sign of life to each other. */
 const innerFrame = (frame: Uint8Array): readonly Uint8Array[] => {
   const packet = packetOf(frame);
-  return packet?.geneve === undefined ? [] : [packet.payload];
+  return packet?.geneve === undefined || packet.geneve.vni === watchKey ? [] : [packet.payload];
 };
 function kindOf(frame: Uint8Array): string {
   const packet = packetOf(frame);

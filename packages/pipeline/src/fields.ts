@@ -187,6 +187,9 @@ export const vxlanIngress = "fabric-vxlan";
 /** The `ingress` of a packet that came from a physical network, and the interface that leads to it. */
 export const physicalName = (network: string): string => `physical:${network}`;
 
+/** The tunnel key on which switches watch each other; no network has it. */
+export const watchKey = 0xffffff;
+
 /** The `ingress` of a packet from the tunnel on which this host's switch and another's watch each other, by the other's id. */
 export const peerName = (hostId: string): string => `peer:${hostId}`;
 

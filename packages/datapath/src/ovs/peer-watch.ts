@@ -19,6 +19,7 @@ import {
   update,
 } from "@selvage/ovsdb";
 
+import { watchKey } from "@selvage/pipeline";
 import { peerOwner } from "./bridge.ts";
 
 /** Another host, and where its tunnels end. */
@@ -42,8 +43,6 @@ export interface PeerWatchOptions {
 export const betweenSigns = 200;
 /** Milliseconds in which a peer that was never reached may come up before it counts as away. */
 const grace = 5_000;
-/** The key of the tunnels on which nothing is sent but signs of life; no network has it. */
-const watchKey = 0xffffff;
 const backoff = { base: 200, cap: 5_000 };
 
 const Bridges = pick(Bridge, ["name", "ports"]);
