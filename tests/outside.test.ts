@@ -5,6 +5,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
+import { hostMac } from "@selvage/compiler";
 import { at, OUTSIDE_RANGES } from "@selvage/lab";
 import { until, whyNoLab } from "@selvage/lab/testing";
 import { Fabric, type Guest } from "./support/guests.ts";
@@ -262,6 +263,3 @@ describe("outside", { skip }, () => {
     await untilSeen("its machines still go out", () => pings(stays, far.ip4));
   });
 });
-
-const hostMac = (key: number): string =>
-  `06:53:00:${[16, 8, 0].map((shift) => ((key >>> shift) & 255).toString(16).padStart(2, "0")).join(":")}`;

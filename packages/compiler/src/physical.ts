@@ -1,17 +1,16 @@
 /** What hosts are on physical networks: the MAC that each speaks with, and who of them speaks for an address that is no machine's. */
 import { Host, PeerDown, type QueryingView } from "@selvage/model";
+import { hashOf } from "./hash.ts";
 
 /** The MAC of all that Selvage itself says from a host on any physical network, so that none is ever on two: locally administered, with the host's key. */
 export const hostMac = (key: number): string =>
   `06:53:00:${[16, 8, 0].map((shift) => ((key >>> shift) & 0xff).toString(16).padStart(2, "0")).join(":")}`;
 
-/** FNV-1a over a text, 32 bits. */
-function hashOf(text: string): number {
-  let hash = 0x811c9dc5;
-  for (let at = 0; at < text.length; at += 1) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193) >>> 0;
-  // The last letters of alike texts must reach all bits.
-  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b) >>> 0;
-  return (hash ^ (hash >>> 13)) >>> 0;
+/** A text's number among all; the last letters of alike texts reach all its bits. */
+function scoreOf(text: string): number {
+  const hash = hashOf(text);
+  const mixed = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b) >>> 0;
+  return (mixed ^ (mixed >>> 13)) >>> 0;
 }
 
 /** Of several, the one that stands for a subject: the same everywhere, and another only when it goes or a better one comes (rendezvous hashing). */
@@ -19,7 +18,7 @@ export function elected<T extends { readonly id: string }>(subject: string, cand
   let best: T | undefined;
   let most = -1;
   for (const each of candidates) {
-    const score = hashOf(`${subject}|${each.id}`);
+    const score = scoreOf(`${subject}|${each.id}`);
     if (score < most || (score === most && best !== undefined && best.id < each.id)) continue;
     best = each;
     most = score;

@@ -49,7 +49,7 @@ export {
   type PortSpan,
   spanOfRange,
 } from "./resources/floating-ip.ts";
-export { defaultZone, Host, hostKeys, JoinToken, physicalHost } from "./resources/host.ts";
+export { defaultZone, Host, hostKeys, JoinToken } from "./resources/host.ts";
 export {
   Assignment,
   assignmentId,

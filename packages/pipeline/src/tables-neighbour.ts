@@ -1,4 +1,5 @@
 /** Who has an address: questions of ARP (RFC 826) and neighbour discovery (RFC 4861) are answered where they are asked, from what intent knows. */
+import { arpAnswer } from "./answers.ts";
 import { F } from "./fields.ts";
 import {
   action,
@@ -57,16 +58,7 @@ export const ArpAnswer = table({
   ranks: { around: 3, anybody: 2, unknown: 1 },
   columns: { nhMac: exact(F.nhMac), net: optional(F.net), arpTpa: prefix(F.arpTpa) },
   actions: { around: action([goto("carriage")]), unknown: action([drop("neighbour-unresolved")]) },
-  miss: [
-    set(F.arpOp, constant(2)),
-    set(F.arpTha, contentsOf(F.arpSha)),
-    set(F.arpTpa, contentsOf(F.arpSpa)),
-    set(F.arpSha, contentsOf(F.nhMac)),
-    set(F.arpSpa, contentsOf(F.nh)),
-    set(F.ethDst, contentsOf(F.ethSrc)),
-    set(F.ethSrc, contentsOf(F.nhMac)),
-    reply(),
-  ],
+  miss: [...arpAnswer, reply()],
   constants: [{ rank: "unknown", key: { nhMac: noMac }, action: "unknown" }],
 });
 

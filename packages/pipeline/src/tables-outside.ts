@@ -3,7 +3,8 @@
  * its router's address in blocks of ports that are leased to hosts, so that every host translates its own machines and steering answers needs no state
  * (design, section 6; RFC 3022, 4787, 5508). All that Selvage itself says there bears the MAC of the host, so that no MAC is ever on two.
  */
-import { anyScope, EthType, F, type Field, fabricIngress, IpProto } from "./fields.ts";
+import { arpAnswer, pingAnswer } from "./answers.ts";
+import { anyScope, EthType, F, fabricIngress, IpProto } from "./fields.ts";
 import {
   action,
   constant,
@@ -65,13 +66,7 @@ export const FromPhysical = table({
     arp: action({ mac: "mac" }, [
       set(F.nh, contentsOf(F.arpTpa)),
       set(F.nhMac, param("mac")),
-      set(F.arpOp, constant(2)),
-      set(F.arpTha, contentsOf(F.arpSha)),
-      set(F.arpTpa, contentsOf(F.arpSpa)),
-      set(F.arpSha, contentsOf(F.nhMac)),
-      set(F.arpSpa, contentsOf(F.nh)),
-      set(F.ethDst, contentsOf(F.ethSrc)),
-      set(F.ethSrc, contentsOf(F.nhMac)),
+      ...arpAnswer,
       goto("physical_reply"),
     ]),
     nd: action([punt("nd")]),
@@ -109,18 +104,6 @@ export const quotationNeed = 14 + 60 + 8 + 60 + 20;
 /** To an address of a router, from whom it may reach. */
 const inward = (): readonly Step[] => [set(F.vrf, param("vrf")), set(F.scope, constant(anyScope)), goto("route")];
 
-const echo = (address: Field, other: Field, type: Step): readonly Step[] => [
-  set(F.nh, contentsOf(address)),
-  set(address, contentsOf(other)),
-  set(other, contentsOf(F.nh)),
-  type,
-  set(F.ttl, constant(64)),
-  set(F.nhMac, contentsOf(F.ethSrc)),
-  set(F.ethSrc, contentsOf(F.ethDst)),
-  set(F.ethDst, contentsOf(F.nhMac)),
-  goto("physical_reply"),
-];
-
 /** Another host, which has what is outside on this network: the sender names no port. */
 const steer = (): readonly Step[] => [
   set(F.srcPort, constant(0)),
@@ -153,8 +136,8 @@ export const ExtIn = table({
     ttl: optional(F.ttl),
   },
   actions: {
-    echo4: action(echo(F.ip4Dst, F.ip4Src, set(F.icmpType, constant(0)))),
-    echo6: action(echo(F.ip6Dst, F.ip6Src, set(F.icmp6Type, constant(129)))),
+    echo4: action([...pingAnswer[4], goto("physical_reply")]),
+    echo6: action([...pingAnswer[6], goto("physical_reply")]),
     expired: action([drop("ttl-expired")]),
     /** An ICMP error quotes a packet with the outer address, which no switch can rewrite. */
     inner: action([punt("icmp-inner")]),

@@ -2,7 +2,8 @@
  * Routers, whole on every host that has a machine behind one: the sender's host routes, and the receiver's knows no router (design, section 5; RFC 1812).
  * A packet may pass several routers on its way, four at most.
  */
-import { EthType, F, type Field, IpProto } from "./fields.ts";
+import { pingAnswer } from "./answers.ts";
+import { EthType, F, IpProto } from "./fields.ts";
 import {
   action,
   back,
@@ -42,18 +43,6 @@ export const ToRouter = table({
   miss: [goto("carriage")],
 });
 
-const echo = (address: Field, other: Field, type: Step): readonly Step[] => [
-  set(F.nh, contentsOf(address)),
-  set(address, contentsOf(other)),
-  set(other, contentsOf(F.nh)),
-  type,
-  set(F.ttl, constant(64)),
-  set(F.nhMac, contentsOf(F.ethSrc)),
-  set(F.ethSrc, contentsOf(F.ethDst)),
-  set(F.ethDst, contentsOf(F.nhMac)),
-  reply(),
-];
-
 export const RouterIn = table({
   number: 40,
   name: "router_in",
@@ -73,8 +62,8 @@ export const RouterIn = table({
   },
   actions: {
     /** To an address of its own, from a machine of this host: the answer goes back by the interface that the question came in by. */
-    echo4: action(echo(F.ip4Dst, F.ip4Src, set(F.icmpType, constant(0)))),
-    echo6: action(echo(F.ip6Dst, F.ip6Src, set(F.icmp6Type, constant(129)))),
+    echo4: action([...pingAnswer[4], reply()]),
+    echo6: action([...pingAnswer[6], reply()]),
     closed: action([report("port-unreachable"), drop("router-port-closed")]),
     expired: action([report("ttl-expired"), drop("ttl-expired")]),
     never: action([drop("no-route")]),

@@ -14,60 +14,56 @@ const allNodes = "ff02::1";
 /** Where the host's own services are, on every network. */
 const services: ReadonlySet<string> = new Set(Object.values(serviceAddresses).map((each) => each[6]));
 
+/** A solicitation that is one, or why not. */
+function solicitationOf(frame: Uint8Array) {
+  const decoded = decode(frame, { checksums: "ignore" });
+  if (!decoded.ok || decoded.packet.icmpv6?.kind !== "neighbor-solicitation") return "not a solicitation";
+  const { eth, ipv6, icmpv6 } = decoded.packet;
+  if (ipv6 === undefined) return "not a solicitation";
+  const fault = ndFault(ipv6, icmpv6);
+  if (fault !== undefined) return `the solicitation is not valid: ${fault}`;
+  return { asker: eth.src, source: ipv6.src, target: icmpv6.target };
+}
+type Solicitation = Exclude<ReturnType<typeof solicitationOf>, string>;
+
+/** What a MAC answers to it: the asker, or all where it tests for duplicates. */
+function advertisementOf({ asker, source, target }: Solicitation, mac: string, router: boolean): Uint8Array {
+  const probing = source === "::";
+  return encode({
+    eth: { src: mac, dst: probing ? multicastMac(allNodes) : asker },
+    ipv6: { src: target, dst: probing ? allNodes : source },
+    icmpv6: {
+      kind: "neighbor-advertisement",
+      router,
+      solicited: !probing,
+      override: true,
+      target,
+      options: [{ kind: "target-link-layer", mac }],
+    },
+  });
+}
+
 /** Answers one solicitation. */
 export function answerNd(view: View, punt: Punt): Answer {
   const asking = view.get(Port, punt.attachment);
   if (asking === undefined || asking.key !== punt.srcPort) return silence("the interface's port is not known here");
-  const decoded = decode(punt.frame, { checksums: "ignore" });
-  if (!decoded.ok || decoded.packet.icmpv6 === undefined) return silence("not a solicitation");
-  const { eth, ipv6, icmpv6 } = decoded.packet;
-  if (icmpv6.kind !== "neighbor-solicitation") return silence("not a solicitation");
-  const fault = ndFault(ipv6, icmpv6);
-  if (fault !== undefined) return silence(`the solicitation is not valid: ${fault}`);
-  const service = services.has(icmpv6.target) ? { id: "", mac_address: serviceMac, router_id: null } : undefined;
-  const target = service ?? portOf(view, asking.network_id, icmpv6.target);
+  const asked = solicitationOf(punt.frame);
+  if (typeof asked === "string") return silence(asked);
+  const service = services.has(asked.target) ? { id: "", mac_address: serviceMac, router_id: null } : undefined;
+  const target = service ?? portOf(view, asking.network_id, asked.target);
   if (target === undefined) return silence("nobody here has the address");
   // What a port says of its own address is a test for duplicates: there is none.
   if (target.id === asking.id) return silence("the address is the asking port's own");
-  const probing = ipv6.src === "::";
-  const frame = encode({
-    eth: { src: target.mac_address, dst: probing ? multicastMac(allNodes) : eth.src },
-    ipv6: { src: icmpv6.target, dst: probing ? allNodes : ipv6.src },
-    icmpv6: {
-      kind: "neighbor-advertisement",
-      router: target.router_id !== null,
-      solicited: !probing,
-      override: true,
-      target: icmpv6.target,
-      options: [{ kind: "target-link-layer", mac: target.mac_address }],
-    },
-  });
-  return reply(frame, "advertisement");
+  return reply(advertisementOf(asked, target.mac_address, target.router_id !== null), "advertisement");
 }
 
 /** Answers a solicitation from a physical network: only what this host owns there comes here, and it answers with its own MAC. */
 export function answerOnWire(view: View, punt: Punt, hostName: string): Answer {
   const wire = wireOf(view, punt.net, hostName);
   if (wire === undefined) return silence("the network stands on no wire that is known here");
-  const decoded = decode(punt.frame, { checksums: "ignore" });
-  if (!decoded.ok || decoded.packet.icmpv6?.kind !== "neighbor-solicitation") return silence("not a solicitation");
-  const { eth, ipv6, icmpv6 } = decoded.packet;
-  const fault = ipv6 === undefined ? "it is not of IPv6" : ndFault(ipv6, icmpv6);
-  if (fault !== undefined || ipv6 === undefined) return silence(`the solicitation is not valid: ${fault}`);
-  const probing = ipv6.src === "::";
-  const frame = encode({
-    eth: { src: wire.mac, dst: probing ? multicastMac(allNodes) : eth.src },
-    ipv6: { src: icmpv6.target, dst: probing ? allNodes : ipv6.src },
-    icmpv6: {
-      kind: "neighbor-advertisement",
-      router: true,
-      solicited: !probing,
-      override: true,
-      target: icmpv6.target,
-      options: [{ kind: "target-link-layer", mac: wire.mac }],
-    },
-  });
-  return reply(onWire(wire, frame), "advertisement");
+  const asked = solicitationOf(punt.frame);
+  if (typeof asked === "string") return silence(asked);
+  return reply(onWire(wire, advertisementOf(asked, wire.mac, true)), "advertisement");
 }
 
 /** Whose address of a network it is: a fixed one, or the link-local one that a port's MAC address gives. */

@@ -30,6 +30,7 @@ import {
 } from "@selvage/pipeline";
 import { addressesOf, ipVersion } from "../addresses.ts";
 import { app } from "../app.ts";
+import { hashOf } from "../hash.ts";
 import { hostKey, networkKey, networkOn } from "../intent.ts";
 import { alone, destination, routerKey, routerUp, subnetCidr, subnetScope } from "../outside.ts";
 import { hostMac } from "../physical.ts";
@@ -82,8 +83,7 @@ function* interfacesOf(view: QueryingView, routerId: string): Iterable<Interface
  * whatever comes and goes beside it, so that no flow moves without need.
  */
 function numberOf(text: string, bits: number, taken: Set<number>): number {
-  let hash = 0x811c9dc5;
-  for (let at = 0; at < text.length; at += 1) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193) >>> 0;
+  const hash = hashOf(text);
   let number = (bits < 32 ? (hash ^ (hash >>> bits)) >>> 0 : hash) % 2 ** bits;
   while (taken.has(number)) number = (number + 1) % 2 ** bits;
   taken.add(number);

@@ -14,6 +14,7 @@ import {
   list,
   nullable,
   oneOf,
+  show,
   text,
   uuid,
 } from "../types.ts";
@@ -109,9 +110,9 @@ const portRange: FieldType<string> = {
   parse: (input) => {
     const [first, last, more] = typeof input === "string" ? input.split(":") : [];
     if (first === undefined || last === undefined || more !== undefined)
-      throw new InvalidValue(`'${String(input)}' is not a port range: it must be FIRST:LAST.`);
+      throw new InvalidValue(`'${show(input)}' is not a port range: it must be FIRST:LAST.`);
     const [from, to] = [portNumber.parse(first), portNumber.parse(last)];
-    if (from > to) throw new InvalidValue(`'${String(input)}' is not a port range: it ends before it begins.`);
+    if (from > to) throw new InvalidValue(`'${show(input)}' is not a port range: it ends before it begins.`);
     return `${from}:${to}`;
   },
 };

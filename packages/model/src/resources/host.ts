@@ -6,9 +6,6 @@ import { address, boolean, integer, list, nullable, text, timestamp, uuid } from
 /** Host keys take 24 bits (pipeline, section 2); the highest is no host's. */
 export const hostKeys = { first: 1, last: 0xfffffe } as const;
 
-/** In a host's place in a row: the physical network itself. */
-export const physicalHost = 0xffffff;
-
 /** The zone of a host of which nobody said another: Neutron's. */
 export const defaultZone = "nova";
 
