@@ -27,11 +27,11 @@ export interface HostReport {
   readonly datapathType?: Facts["datapath_type"];
 }
 
-export interface HostState {
-  readonly hostId: string;
-  readonly alive: boolean;
+/** What is kept of a host that has said anything. */
+interface Kept {
   /** Milliseconds since the epoch of the last report; 0 when there was none. */
   readonly heardAt: number;
+  readonly connected: boolean;
   readonly inForce: Revision | undefined;
   readonly portsUp: ReadonlySet<string>;
   readonly unbound: readonly string[];
@@ -41,6 +41,11 @@ export interface HostState {
   readonly drift: readonly Drift[];
   readonly drops: readonly DropCount[];
   readonly datapathType: Facts["datapath_type"];
+}
+
+export interface HostState extends Omit<Kept, "connected"> {
+  readonly hostId: string;
+  readonly alive: boolean;
 }
 
 /** Told which host's state differs now. */
@@ -60,20 +65,6 @@ export interface HostStates {
   of(hostId: string): HostState;
   /** Calls `listener` after each change. Gives the way to stop. */
   onChange(listener: HostStateListener): () => void;
-}
-
-interface Kept {
-  readonly heardAt: number;
-  readonly connected: boolean;
-  readonly inForce: Revision | undefined;
-  readonly portsUp: ReadonlySet<string>;
-  readonly unbound: readonly string[];
-  /** Undefined until the host has said it. */
-  readonly datapath: HostDatapath | undefined;
-  readonly problems: readonly string[];
-  readonly drift: readonly Drift[];
-  readonly drops: readonly DropCount[];
-  readonly datapathType: Facts["datapath_type"];
 }
 
 const nothing: Kept = {

@@ -16,8 +16,8 @@ import {
 } from "@selvage/model";
 import { isAdmin } from "../api/policy.ts";
 import type { HostStates } from "../host-states.ts";
+import { unwritten } from "./read-only.ts";
 import type { ResourceRules, Values, World } from "./rules.ts";
-import { readOnly } from "./zones.ts";
 
 const shown = { filter: true } as const;
 
@@ -44,7 +44,7 @@ const Agent = resource({
 type Agent = ObjectOf<typeof Agent>;
 
 export const agentRules: ResourceRules<typeof Agent> = {
-  ...readOnly("agents"),
+  ...unwritten("agents"),
   resource: Agent,
   verbs: ["list", "show", "update"],
   notFound: (id) => fail("AgentNotFound", { id }),

@@ -3,8 +3,8 @@ import { fail } from "@selvage/base";
 import { cidr, field, Network, type ObjectOf, resource, Subnet, text, uuid } from "@selvage/model";
 import { isAdmin } from "../api/policy.ts";
 import { isExternalTo } from "./external.ts";
+import { listed } from "./read-only.ts";
 import type { ResourceRules } from "./rules.ts";
-import { readOnly } from "./zones.ts";
 
 const FloatingIpPool = resource({
   kind: "floatingip_pool",
@@ -22,19 +22,9 @@ const FloatingIpPool = resource({
 type FloatingIpPool = ObjectOf<typeof FloatingIpPool>;
 
 export const floatingIpPoolRules: ResourceRules<typeof FloatingIpPool> = {
-  ...readOnly("pools of floating IPs"),
+  ...listed("pools of floating IPs"),
   resource: FloatingIpPool,
-  verbs: ["list"],
   notFound: () => fail("HTTPNotFound"),
-  policy: {
-    get: (caller) => caller.roles.has("reader"),
-    create: () => false,
-    update: () => false,
-    delete: () => false,
-    attributes: {},
-  },
-  target: () => ({ projectId: "" }),
-  computed: {},
   made: {
     all: function* ({ view }, caller): Iterable<FloatingIpPool> {
       const project_id = caller.projectId ?? "";

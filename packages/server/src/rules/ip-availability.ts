@@ -20,8 +20,8 @@ import {
 } from "@selvage/model";
 import { spanOf } from "../allocate.ts";
 import { isAdmin } from "../api/policy.ts";
+import { unwritten } from "./read-only.ts";
 import type { ResourceRules } from "./rules.ts";
-import { readOnly } from "./zones.ts";
 
 // ECMAScript's, and newer than the compiler's declarations.
 const json = JSON as typeof JSON & { readonly rawJSON: (text: string) => unknown };
@@ -49,7 +49,7 @@ const IpAvailability = resource({
 type IpAvailability = ObjectOf<typeof IpAvailability>;
 
 export const ipAvailabilityRules: ResourceRules<typeof IpAvailability> = {
-  ...readOnly("address counts"),
+  ...unwritten("address counts"),
   resource: IpAvailability,
   path: "network-ip-availabilities",
   verbs: ["list", "show"],

@@ -25,10 +25,10 @@ import {
   show,
   type View,
 } from "@selvage/model";
-import { pickMac, pickPortKey, pickRouterKey } from "../allocate.ts";
+import { pickMac, pickRouterKey } from "../allocate.ts";
 import { invalidValue } from "../api/body.ts";
 import { anyOf, type Caller, isAdmin, member, reader } from "../api/policy.ts";
-import { clearGateway, gatewayInfo, gatewayOf, setGateway, wantsSnat } from "./gateway.ts";
+import { clearGateway, gatewayInfo, gatewayOf, nobodys, setGateway, wantsSnat } from "./gateway.ts";
 import { settleRouter } from "./nat-leases.ts";
 import { checkSpeaks, checkStillSpeaks, checkUnspoken } from "./ndp-proxy.ts";
 import { seesNetwork } from "./network.ts";
@@ -262,26 +262,12 @@ function addSubnet(writing: Writing, router: RouterObject, subnet: SubnetObject)
   const network = transaction.view.get(Network, subnet.network_id);
   if (network === undefined) throw fail("NetworkNotFound", { id: subnet.network_id });
   const port = putPort(transaction, {
-    ...taggedOf(writing, { project_id: router.project_id, name: "", description: "" }, 1),
-    network_id: network.id,
-    admin_state_up: true,
-    mac_address: pickMac(transaction, network.id, writing.settings.macPrefix),
+    ...nobodys(writing, network, pickMac(transaction, network.id, writing.settings.macPrefix)),
+    project_id: router.project_id,
     fixed_ips: [fixed],
-    security_groups: [],
-    allowed_address_pairs: [],
     router_id: router.id,
-    gateway_of: null,
     device_id: router.id,
     device_owner: routerInterface,
-    port_security_enabled: false,
-    "binding:host_id": "",
-    failed_host: "",
-    user_data: "",
-    dns_name: "",
-    dns_domain: "",
-    "binding:profile": {},
-    "binding:vnic_type": "normal",
-    key: pickPortKey(transaction),
   });
   return { port, subnets: [subnet.id] };
 }

@@ -1,8 +1,8 @@
 /** Providers of advanced services (`service-type`): what a router, a network or a port does here is done by every host, so there is none to choose. */
 import { fail } from "@selvage/base";
 import { boolean, field, resource, text } from "@selvage/model";
+import { listed } from "./read-only.ts";
 import type { ResourceRules } from "./rules.ts";
-import { readOnly } from "./zones.ts";
 
 const ServiceProvider = resource({
   kind: "service_provider",
@@ -16,19 +16,9 @@ const ServiceProvider = resource({
 });
 
 export const serviceProviderRules: ResourceRules<typeof ServiceProvider> = {
+  ...listed("service providers"),
   resource: ServiceProvider,
   path: "service-providers",
-  verbs: ["list"],
   notFound: () => fail("HTTPNotFound"),
-  policy: {
-    get: (caller) => caller.roles.has("reader"),
-    create: () => false,
-    update: () => false,
-    delete: () => false,
-    attributes: {},
-  },
-  target: () => ({ projectId: "" }),
-  computed: {},
   made: { all: () => [], one: () => undefined },
-  ...readOnly("service providers"),
 };

@@ -1,6 +1,7 @@
 /** Availability zones: of hosts, as their operator says; of networks and routers, where they are (`availability_zone` and its kin). */
 import { fail } from "@selvage/base";
 import { field, Host, Network, Port, resource, text, type View } from "@selvage/model";
+import { listed } from "./read-only.ts";
 import type { ResourceRules } from "./rules.ts";
 
 /** Made of the hosts: each serves networks and routers alike. */
@@ -18,18 +19,9 @@ const AvailabilityZone = resource({
 const served = ["network", "router"] as const;
 
 export const availabilityZoneRules: ResourceRules<typeof AvailabilityZone> = {
+  ...listed("availability zones"),
   resource: AvailabilityZone,
-  verbs: ["list"],
   notFound: (id) => fail("AvailabilityZoneNotFound", { availability_zone: id }),
-  policy: {
-    get: (caller) => caller.roles.has("reader"),
-    create: () => false,
-    update: () => false,
-    delete: () => false,
-    attributes: {},
-  },
-  target: () => ({ projectId: "" }),
-  computed: {},
   made: {
     all: function* ({ view }) {
       const available = new Map<string, boolean>();
@@ -45,16 +37,7 @@ export const availabilityZoneRules: ResourceRules<typeof AvailabilityZone> = {
     },
     one: () => undefined,
   },
-  ...readOnly("availability zones"),
 };
-
-/** The writes of what is only read: no route leads to them. */
-export function readOnly(what: string) {
-  const refuse = (): never => {
-    throw new Error(`${what} are only read`);
-  };
-  return { create: refuse, update: refuse, remove: refuse } as const;
-}
 
 /** Hints of a POST. Throws AvailabilityZoneNotFound for a zone that no host is in. */
 export function checkedZones(view: View, hints: unknown): readonly string[] {
