@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { Host, Network, networkKeyOf, physicalKeys } from "@selvage/model";
 import { type Answer, errorOf, type Json, startTestServer, type TestProject, type TestServer } from "../testing/mod.ts";
+import { outside } from "../testing/outside.ts";
 
 let server: TestServer;
 let red: TestProject;
@@ -128,6 +129,25 @@ test("one external network at most is the default, and one that is not external 
   assert.equal(networkIn(await create({ is_default: true })).is_default, false);
   assert.equal(networkIn(await change(first.id, { "router:external": false })).is_default, false);
   assert.equal((await change(other.id, { is_default: true })).status, 200);
+});
+
+test("an external network that goes takes its unused floating IPs along, and stays while one is in use", async () => {
+  const { network, subnet } = await outside(server);
+  const spare = await red.member.create("floatingip", { floating_network_id: network.id });
+  const { id: network_id } = await red.member.create("network", {});
+  const inner = await red.member.create("subnet", { network_id, ip_version: 4, cidr: "10.7.0.0/24" });
+  const router = await red.member.create("router", { external_gateway_info: { network_id: network.id } });
+  await red.member.put(`/v2.0/routers/${router.id}/add_router_interface`, { subnet_id: inner.id });
+  const { id: port_id } = await red.member.create("port", { network_id });
+  const used = await red.member.create("floatingip", { floating_network_id: network.id, port_id });
+  const remove = () => server.admin.delete(`/v2.0/networks/${network.id}`);
+  assert.deepEqual(told(await remove()), [409, "NetworkInUse"]);
+  assert.equal((await red.member.get(`/v2.0/floatingips/${spare.id}`)).status, 200);
+  await red.member.put(`/v2.0/floatingips/${used.id}`, { floatingip: { port_id: null } });
+  await red.member.put(`/v2.0/routers/${router.id}`, { router: { external_gateway_info: null } });
+  assert.equal((await remove()).status, 204);
+  for (const { id } of [spare, used]) assert.equal((await red.member.get(`/v2.0/floatingips/${id}`)).status, 404);
+  assert.equal((await server.admin.get(`/v2.0/subnets/${subnet.id}`)).status, 404);
 });
 
 test("a port on a physical network comes up only on a host that has it", async () => {

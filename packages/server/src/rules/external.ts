@@ -10,11 +10,13 @@ import {
   Network,
   type Network as NetworkObject,
   Port,
+  PortForwarding,
   RbacPolicy,
   Router,
   type View,
 } from "@selvage/model";
 import type { Writing } from "./rules.ts";
+import { removePort } from "./security-group-sets.ts";
 import { isSharedWith, share } from "./sharing.ts";
 
 /** Whether a project may put gateways and floating IPs on the network. */
@@ -46,6 +48,17 @@ export function setExternal(writing: Writing, network: NetworkObject, wanted: bo
 
 const policiesOf = (view: View, networkId: string) =>
   view.by(RbacPolicy.index.network_id, networkId).filter(({ action }) => action === accessAsExternal);
+
+/** A network that goes takes along the floating IPs that stand for no machine (Neutron's `delete_disassociated_floatingips`). */
+export function leaveUnused({ transaction }: Pick<Writing, "transaction">, networkId: string): void {
+  const { view } = transaction;
+  for (const floating of view.by(FloatingIp.index.floating_network_id, networkId)) {
+    if (floating.port_id !== null || view.exists(PortForwarding.index.floatingip_id, floating.id)) continue;
+    transaction.remove(FloatingIp, floating.id);
+    const port = view.get(Port, floating.floating_port_id);
+    if (port !== undefined) removePort(transaction, port);
+  }
+}
 
 /** Brings `router:external` in line with the policies that there are: called when one came or went. */
 export function settleExternal({ transaction }: Pick<Writing, "transaction">, networkId: string): void {

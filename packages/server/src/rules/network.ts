@@ -12,7 +12,14 @@ import {
 } from "@selvage/model";
 import { anyOf, type Caller, external, isAdmin, member, reader, shared } from "../api/policy.ts";
 import { leaveSpeakers } from "./bgp-speaker.ts";
-import { checkOnlyDefault, externalUsers, neededOutside, setExternal, settleExternal } from "./external.ts";
+import {
+  checkOnlyDefault,
+  externalUsers,
+  leaveUnused,
+  neededOutside,
+  setExternal,
+  settleExternal,
+} from "./external.ts";
 import { settleHostGateways } from "./host-gateways.ts";
 import { addressScopeOf, giveBack } from "./pool-space.ts";
 import { askedPlace, mtuOf, pickKeyOf, placeOf, providerNames } from "./provider.ts";
@@ -109,6 +116,7 @@ export const networkRules: ResourceRules<typeof Network> = {
   remove: (writing, network, precondition) => {
     const { view } = writing.transaction;
     leaveSpeakers(writing, network.id);
+    leaveUnused(writing, network.id);
     if (view.exists(Port.index.network_id, network.id)) {
       const ports = view.by(Port.index.network_id, network.id).map((port) => port.id);
       throw fail("NetworkInUse", { net_id: network.id, ports: ports.join(",") });
