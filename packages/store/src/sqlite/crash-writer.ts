@@ -1,5 +1,4 @@
 /** A program for the durability test: appends to a file without end and prints what was acknowledged, until it is killed. */
-import { writeSync } from "node:fs";
 import { entry, put, remove } from "../testing/entries.ts";
 import { openSqlite } from "./sqlite.ts";
 
@@ -25,7 +24,8 @@ async function write(path: string): Promise<never> {
       sent.push(
         store.append(from, batch).then((answer) => {
           if (answer.outcome !== "appended") throw new Error(`moved to ${answer.head} while nobody else writes`);
-          writeSync(1, `${answer.revision} ${batch.map(({ id }) => id).join(",")}\n`);
+          // To a pipe this waits until the reader has room; `writeSync` of its descriptor fails then.
+          process.stdout.write(`${answer.revision} ${batch.map(({ id }) => id).join(",")}\n`);
         }),
       );
     }

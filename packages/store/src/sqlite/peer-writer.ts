@@ -1,5 +1,4 @@
 /** A program for the test of several processes on one file: appends so many entries, each until it is taken, and prints `revision id` of each. */
-import { writeSync } from "node:fs";
 import { entry } from "../testing/entries.ts";
 import { openSqlite } from "./sqlite.ts";
 
@@ -12,7 +11,7 @@ for (let done = 0; done < Number(count); done += 1) {
   for (;;) {
     const answer = await store.append(head, [each]);
     if (answer.outcome === "appended") {
-      writeSync(1, `${answer.revision} ${each.id}\n`);
+      process.stdout.write(`${answer.revision} ${each.id}\n`);
       break;
     }
     head = answer.head;
