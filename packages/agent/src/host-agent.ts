@@ -5,7 +5,7 @@
 import { type Clock, type Counter, type Histogram, type Log, type Metrics, secondsBuckets } from "@selvage/base";
 import { hostEngine } from "@selvage/compiler";
 import type { AttachedInterface, Datapath, PeerWatch, SwitchDifference } from "@selvage/datapath";
-import { Attachment, type Change, type Delta, type Engine, NatLease, type Revision } from "@selvage/model";
+import { Attachment, type Change, type Delta, type Engine, Host, NatLease, type Revision } from "@selvage/model";
 import type { Row } from "@selvage/pipeline";
 import type { Changes, Drift, DropCount, Facts, HostName, Welcome } from "@selvage/sync";
 import { measureAgent } from "./agent-metrics.ts";
@@ -354,6 +354,7 @@ export class HostAgent {
     const whole = reset || revision < this.#engine.revision;
     const delta = whole ? this.#engine.load(this.#copy.objects(), revision) : this.#engine.apply(changes, revision);
     this.#pushed(delta);
+    if (whole || changes.some(({ kind }) => kind === Host.kind)) this.#outside.hostsChanged();
     this.#begin();
   }
 

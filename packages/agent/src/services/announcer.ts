@@ -27,6 +27,8 @@ export interface Owned {
   readonly address: string;
 }
 
+const keyOf = ({ net, address }: Owned): string => `${net}|${address}`;
+
 /** What a row says is owned; undefined for any other row. */
 export function ownedBy({ table, rank, key }: Row): Owned | undefined {
   if (table !== FromPhysical.name || rank !== "question") return undefined;
@@ -39,6 +41,8 @@ export class Announcer {
   readonly #timers = new Set<Timer>();
   /** By row: what is owned now. */
   readonly #owned = new Map<string, Owned>();
+  /** How many rows say so, by network and address: a question costs the same however much is owned. */
+  readonly #rows = new Map<string, number>();
   readonly #sent: Counter<"outcome">;
 
   constructor(options: AnnouncerOptions) {
@@ -56,24 +60,25 @@ export class Announcer {
     for (const row of delta.added) {
       const owned = ownedBy(row);
       if (owned === undefined) continue;
+      this.#forget(row.id);
       this.#owned.set(row.id, owned);
+      const key = keyOf(owned);
+      this.#rows.set(key, (this.#rows.get(key) ?? 0) + 1);
       come.push(owned);
     }
-    for (const row of delta.removed) this.#owned.delete(row.id);
+    for (const row of delta.removed) this.#forget(row.id);
     return come;
   }
 
   /** Whether this host answers for an address. */
   owns(net: number, address: string): boolean {
-    for (const owned of this.#owned.values()) if (owned.net === net && owned.address === address) return true;
-    return false;
+    return this.#rows.has(keyOf({ net, address }));
   }
 
   /** Says that they are here, now and twice again. */
   announce(all: readonly Owned[], left = times): void {
     if (all.length === 0) return;
-    const still = new Set([...this.#owned.values()].map(({ net, address }) => `${net}|${address}`));
-    const here = all.filter(({ net, address }) => still.has(`${net}|${address}`));
+    const here = all.filter(({ net, address }) => this.owns(net, address));
     for (const owned of here) this.#say(owned);
     if (left <= 1 || here.length === 0) return;
     const timer = this.#options.clock.after(between, () => {
@@ -87,6 +92,16 @@ export class Announcer {
   close(): void {
     for (const timer of this.#timers) timer.cancel();
     this.#timers.clear();
+  }
+
+  #forget(row: string): void {
+    const owned = this.#owned.get(row);
+    if (owned === undefined) return;
+    this.#owned.delete(row);
+    const key = keyOf(owned);
+    const left = (this.#rows.get(key) ?? 0) - 1;
+    if (left > 0) this.#rows.set(key, left);
+    else this.#rows.delete(key);
   }
 
   #say({ net, address }: Owned): void {

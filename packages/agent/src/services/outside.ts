@@ -34,7 +34,7 @@ export class Outside {
   readonly #peers: Peers;
   readonly #speakers: Speakers;
   /** Addresses that came to this host and are not in force yet. */
-  #come: readonly Owned[] = [];
+  #come: Owned[] = [];
 
   constructor(options: OutsideOptions) {
     this.#announcer = new Announcer(options);
@@ -53,10 +53,14 @@ export class Outside {
 
   /** Other rows are wanted than before. */
   changed(delta: Pick<Delta<Row>, "added" | "removed" | "modified">): void {
-    this.#come = [...this.#come, ...this.#announcer.changed(delta)];
+    for (const owned of this.#announcer.changed(delta)) this.#come.push(owned);
     this.neighbours.changed(delta);
-    this.#peers.changed();
     this.#speakers.changed(delta);
+  }
+
+  /** Hosts have come, gone or changed. */
+  hostsChanged(): void {
+    this.#peers.changed();
   }
 
   /** How its BGP speakers stand. */

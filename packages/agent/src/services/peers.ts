@@ -25,7 +25,7 @@ export class Peers {
     return this.#away.size;
   }
 
-  /** To be called when intent has changed. */
+  /** To be called when hosts have changed: it looks at all of them. */
   changed(): void {
     const { watch } = this.#options;
     const peers = this.#peers();
