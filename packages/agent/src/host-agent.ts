@@ -352,8 +352,7 @@ export class HostAgent {
     const { revision, reset, changes } = difference;
     // An older revision is that of a store which was brought back: the whole counts as it is.
     const whole = reset || revision < this.#engine.revision;
-    const delta = whole ? this.#engine.load(this.#copy.objects(), revision) : this.#engine.apply(changes, revision);
-    this.#pushed(delta);
+    this.#pushed(whole ? this.#engine.load(this.#copy.objects(), revision) : this.#engine.apply(changes, revision));
     if (whole || changes.some(({ kind }) => kind === Host.kind)) this.#outside.hostsChanged();
     this.#begin();
   }
