@@ -233,3 +233,30 @@ test("an error is related to the connection of the packet in it, in whichever di
   tracker.keeps(about(28), 9n);
   assert.equal(tracker.kept(there()), 9n, "what is kept by an error is the connection's");
 });
+
+test("a connection leaves with the port that is chosen for it, if it is of its block and free", () => {
+  const chosen = new Map([
+    [40_000, 2_001],
+    [40_001, 2_001],
+    [40_002, 3_000],
+  ]);
+  const connections = new Connections<number>(
+    () => 0,
+    10,
+    ({ from }) => chosen.get(from.port),
+  );
+  const ports = [40_000, 40_001, 40_002].map((src) => {
+    const { tracked } = connections.track("z", datagramOf(there(4, src)), 0);
+    const translated = connections.translateSource(tracked, {
+      address: "cb00710a",
+      ports: { first: 2_000, last: 2_003 },
+    });
+    return connections.rewriteOf(translated)?.source?.port ?? 0;
+  });
+  assert.equal(ports[0], 2_001);
+  assert.equal(new Set(ports).size, 3);
+  assert.ok(
+    ports.every((port) => port >= 2_000 && port <= 2_003),
+    ports.join(),
+  );
+});

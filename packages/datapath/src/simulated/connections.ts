@@ -36,6 +36,9 @@ export interface SourcePlan {
   readonly ports: { readonly first: number; readonly last: number } | null;
 }
 
+/** Which port a connection, as it is opened, is to leave with, by an address; undefined: one that its flow tells. One that is not to be had is passed over. */
+export type ChoosePort = (opened: Tuple, address: string) => number | undefined;
+
 const nothing: ConnectionState = { isNew: false, established: false, related: false, reply: false, invalid: false };
 const fresh: ConnectionState = { ...nothing, isNew: true };
 const invalid: ConnectionState = { ...nothing, invalid: true };
@@ -101,13 +104,15 @@ interface Ticket {
 export class Connections<T> {
   readonly #now: () => number;
   readonly #limit: number;
+  readonly #choosePort: ChoosePort;
   readonly #zones = new Map<string, Zone<T>>();
   readonly #tickets = new WeakMap<Tracked, Ticket>();
 
   /** `now`: the clock by which connections end, in milliseconds. `limit`: as many as a port's zone keeps. */
-  constructor(now: () => number, limit = connectionsOfPort) {
+  constructor(now: () => number, limit = connectionsOfPort, choosePort: ChoosePort = () => undefined) {
     this.#now = now;
     this.#limit = limit;
+    this.#choosePort = choosePort;
   }
 
   /**
@@ -254,7 +259,7 @@ export class Connections<T> {
     const held = this.#zone(ticket.zone);
     const { tuple, related } = ticket.belonging;
     if (related) return undefined;
-    for (const port of portsFor(tuple, ports)) {
+    for (const port of portsFor(tuple, ports, this.#choosePort(tuple, address))) {
       const answer = reversed({ ...tuple, from: { ...tuple.from, address, port } });
       if (this.#find(held, tupleText(answer)) === undefined) return this.#keep(ticket, { answer, sourced: true });
     }
@@ -295,12 +300,17 @@ function forget(zone: Zone<unknown>, { opened, answer }: Connection): void {
 }
 
 /** Ports to try, the first of them by what the connection is: of a range, or the sender's own. The number of an ICMP question stays what it is. */
-function* portsFor({ protocol, from, to }: Tuple, ports: SourcePlan["ports"]): Generator<number> {
+function* portsFor(
+  { protocol, from, to }: Tuple,
+  ports: SourcePlan["ports"],
+  chosen: number | undefined,
+): Generator<number> {
   const hasPorts = protocol === IpProto.tcp || protocol === IpProto.udp;
   if (!hasPorts || ports === null) {
     yield from.port;
     return;
   }
+  if (chosen !== undefined && chosen >= ports.first && chosen <= ports.last) yield chosen;
   const size = ports.last - ports.first + 1;
   const start = [from.port, to.port, ...from.address, ...to.address].reduce<number>(
     (sum, each) => (Math.imul(sum, 31) + (typeof each === "number" ? each : each.charCodeAt(0))) >>> 0,

@@ -17,7 +17,7 @@ import {
 } from "@selvage/pipeline";
 import { zoneOwner } from "../zone-kinds.ts";
 import { ClauseSpace, type NearRule } from "./clauses.ts";
-import { Connections, type SourcePlan, type Tracked } from "./connections.ts";
+import { type ChoosePort, Connections, type SourcePlan, type Tracked } from "./connections.ts";
 import { flowOf, heaviest } from "./flow-hash.ts";
 import { Packet, type TunnelHeader } from "./packet.ts";
 import { Rates } from "./rates.ts";
@@ -76,6 +76,8 @@ export interface InterpreterOptions {
   readonly connections?: number;
   /** Which of a set's members a packet takes that is to take one; undefined: the one that its flow's hash tells. */
   readonly choose?: (members: readonly Row[], frame: Uint8Array) => Row | undefined;
+  /** Which of its ports a connection leaves with whose source is translated. */
+  readonly choosePort?: ChoosePort;
 }
 
 export class Interpreter {
@@ -90,10 +92,10 @@ export class Interpreter {
   readonly #zones = new Map<string, Set<string>>();
 
   /** An interpreter that holds the program's constant rows and nothing else. */
-  constructor(program: Program, { now = () => 0, connections, choose }: InterpreterOptions = {}) {
+  constructor(program: Program, { now = () => 0, connections, choose, choosePort }: InterpreterOptions = {}) {
     this.program = program;
     this.#choose = choose;
-    this.#connections = new Connections(now, connections);
+    this.#connections = new Connections(now, connections, choosePort);
     this.#rates = new Rates(now);
     this.#tables = new Map(
       program.tables.map((table) => [

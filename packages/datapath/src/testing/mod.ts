@@ -1,6 +1,7 @@
 /** The datapath's testing face: the suite for all drivers, hosts with real switches, frames as machines send them, hand-made rows. */
 export { nameOf, provenanceOf } from "../ovs/cookie.ts";
 export { type RenderedFlow, Renderer } from "../ovs/render.ts";
+export { rewritten, type Written } from "../simulated/translation.ts";
 export { assertAgreement } from "./agreement.ts";
 export { assertConversations, type ConversationPlan } from "./agreement-conversations.ts";
 export { type Check, runCheck } from "./check.ts";
