@@ -112,6 +112,7 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
     settings,
     server: endpoint,
     trust: () => ({ ca, ...keeper.credentials }),
+    clock,
     log: log.child("services"),
     metrics,
   });

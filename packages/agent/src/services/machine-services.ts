@@ -1,6 +1,6 @@
 /** The host's own services for its machines, behind one door: each is a handler by transport and port, and knows the port that asks. */
 import { join } from "node:path";
-import type { Log, Metrics } from "@selvage/base";
+import type { Clock, Log, Metrics } from "@selvage/base";
 import { metadataPath, readMetadataReply } from "@selvage/sync";
 import { type Endpoint, post, type Trust } from "../endpoint.ts";
 import type { HostAgent } from "../host-agent.ts";
@@ -18,6 +18,7 @@ export interface MachineServicesOptions {
   readonly server: Endpoint;
   /** What the server is shown, at this moment. */
   readonly trust: () => Trust;
+  readonly clock: Clock;
   readonly log: Log;
   readonly metrics: Metrics;
 }
@@ -27,10 +28,10 @@ const longestReply = 2 * 1024 * 1024;
 
 /** Opens the door. Where its socket cannot be had machines have no services, which is logged. */
 export async function openServices(options: MachineServicesOptions): Promise<Door | undefined> {
-  const { dataDir, hostName, view, settings, server, trust, log, metrics } = options;
+  const { dataDir, hostName, view, settings, server, trust, clock, log, metrics } = options;
   const nova: AskNova = async (request) =>
     readMetadataReply(await post(server, trust(), metadataPath, request, longestReply));
-  const metadata = new MetadataServer({ view, log, metrics, ...(settings.metadata === "nova" ? { nova } : {}) });
+  const metadata = new MetadataServer({ view, clock, log, metrics, ...(settings.metadata === "nova" ? { nova } : {}) });
   const upstream = new Upstream(nameServers(settings.dnsServers));
   const resolver = new Resolver({ view, upstream, log, metrics });
   try {

@@ -6,7 +6,7 @@ import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { createMetrics, silentLog } from "@selvage/base";
+import { createMetrics, ManualClock, silentLog } from "@selvage/base";
 import { Attachment, Port, Replica } from "@selvage/model";
 import { makePort, put } from "@selvage/model/testing";
 import { serviceAddress } from "@selvage/pipeline";
@@ -27,6 +27,7 @@ view.apply(
   1,
 );
 
+const clock = new ManualClock();
 let directory: string;
 let own: Door;
 let nova: Door;
@@ -43,12 +44,15 @@ before(async () => {
       services: { tcp: { 80: (socket, asker) => server.accept(socket, asker) } },
       log: silentLog,
     });
-  own = await door("own", new MetadataServer({ view, log: silentLog, metrics }));
+  own = await door("own", new MetadataServer({ view, clock, log: silentLog, metrics }));
   const asks = async (request: MetadataRequest) => {
     asked.push(request);
     return answer();
   };
-  nova = await door("nova", new MetadataServer({ view, nova: asks, log: silentLog, metrics: await createMetrics() }));
+  nova = await door(
+    "nova",
+    new MetadataServer({ view, nova: asks, clock, log: silentLog, metrics: await createMetrics() }),
+  );
 });
 after(async () => {
   await Promise.all([own?.close(), nova?.close()]);
@@ -61,23 +65,60 @@ const from = (key: number, version: 4 | 6 = 4, transport: "tcp" | "udp" = "tcp",
   return introductionText({ transport, from: address, fromPort: 40_000, to, toPort });
 };
 
-/** Everything that comes back for what is sent, until the other end closes. */
-async function said(door: string, ...parts: readonly string[]): Promise<string> {
-  const socket: Socket = connect({ path: join(directory, door), allowHalfOpen: true });
-  const chunks: Buffer[] = [];
-  socket.on("data", (chunk: Buffer) => chunks.push(chunk));
-  // A door that is shut in one's face is an answer too.
-  socket.on("error", () => undefined);
-  socket.on("end", () => socket.end());
-  for (const part of parts) socket.write(part);
-  await once(socket, "close");
-  return Buffer.concat(chunks).toString();
+/** A machine's end of a conversation. */
+class Caller {
+  readonly #socket: Socket;
+  readonly #closed: Promise<unknown>;
+  #heard = "";
+
+  constructor(door: string, ...parts: readonly string[]) {
+    const socket = connect({ path: join(directory, door), allowHalfOpen: true });
+    this.#socket = socket;
+    this.#closed = new Promise((resolve) => socket.on("close", resolve));
+    socket.on("data", (chunk: Buffer) => {
+      this.#heard += chunk.toString();
+    });
+    // A door that is shut in one's face is an answer too.
+    socket.on("error", () => undefined);
+    socket.on("end", () => socket.end());
+    this.say(...parts);
+  }
+
+  say(...parts: readonly string[]): void {
+    for (const part of parts) this.#socket.write(part);
+  }
+
+  /** Resolves with what has been heard when it matches. */
+  async hears(pattern: RegExp): Promise<string> {
+    while (!pattern.test(this.#heard)) await once(this.#socket, "data");
+    return this.#heard;
+  }
+
+  /** Everything that came back, once the other end has closed. */
+  async all(): Promise<string> {
+    await this.#closed;
+    return this.#heard;
+  }
 }
+
+/** Everything that comes back for what is sent, until the other end closes. */
+const said = (door: string, ...parts: readonly string[]): Promise<string> => new Caller(door, ...parts).all();
 const get = (path: string, ...headers: readonly string[]): string =>
   [`GET ${path} HTTP/1.1`, "Host: 169.254.169.254", "Connection: close", ...headers, "", ""].join("\r\n");
 const nameIn = (response: string): unknown => JSON.parse(response.slice(response.indexOf("\r\n\r\n"))).name;
 
-const forged = ["X-Instance-ID: blue", "X-Tenant-ID: blue", "X-Forwarded-For: 1.64.0.1", "X-Instance-ID-Signature: 0"];
+const forged = [
+  "X-Instance-ID: blue",
+  "x-instance-id: blue",
+  "X-INSTANCE-ID:\tblue",
+  "X-Tenant-ID: blue",
+  "X-Forwarded-For: 1.64.0.1",
+  "X-Forwarded-For: 1.64.0.1, 1.64.0.2",
+  "Forwarded: for=1.64.0.1",
+  "X-Real-IP: 1.64.0.1",
+  "X-Instance-ID-Signature: 0",
+  "X-Metadata-Provider: blue",
+];
 
 test("who asks is the port of the switch, by either family, whatever the headers say", async () => {
   for (const version of [4, 6] as const) {
@@ -140,4 +181,106 @@ test("without an answer of Nova's a machine is told to come again, and what is t
   assert.match(await said("nova", from(1), `${post}${body}`), /^HTTP\/1\.1 413 /);
   assert.match(await said("nova", from(1), get(`/${"a".repeat(3_000)}`)), /^HTTP\/1\.1 400 /);
   assert.deepEqual(asked, []);
+});
+
+test("on one connection question comes after question, sent together or not, and each is answered for the same port", async () => {
+  const kept = (path: string) => get(path).replace("Connection: close\r\n", "");
+  const paths = ["/latest/meta-data/hostname", "/nowhere", "/latest/meta-data/local-hostname"];
+  const both = await said("own", from(1), ...paths.slice(0, 2).map(kept), get(paths[2] ?? ""));
+  assert.deepEqual(
+    [...both.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status),
+    ["200", "404", "200"],
+  );
+  assert.equal([...both.matchAll(/^red/gm)].length, 2);
+  const slow = new Caller("own", from(1), kept("/latest/meta-data/hostname"));
+  await slow.hears(/red$/);
+  slow.say(`PROXY TCP4 1.64.0.1 169.254.169.254 1 80\r\n${get("/latest/meta-data/hostname", ...forged)}`);
+  assert.doesNotMatch(await slow.all(), /blue/, "nobody introduces himself a second time");
+});
+
+test("a question whose length is said twice, or in two ways, or whose header goes on in the next line, is refused or its own", async () => {
+  const asPost = (text: string) => text.replace("GET", "POST");
+  const hidden = get("/latest/meta-data/mac");
+  const both = asPost(get("/x", "Content-Length: 3", "Transfer-Encoding: chunked"));
+  const twice = asPost(get("/x", "Content-Length: 3", "Content-Length: 30"));
+  asked.length = 0;
+  answer = async () => ({ status: 200, type: "text/x", body: "" });
+  for (const wrong of [both, twice]) {
+    assert.match(
+      await said("nova", from(1), `${wrong}0\r\n\r\n${hidden}`),
+      /^HTTP\/1\.1 400 [^\n]*\r\nConnection: close\r\n\r\n$/,
+    );
+    assert.match(
+      await said("own", from(1), `${wrong}0\r\n\r\n${hidden}`),
+      /^HTTP\/1\.1 400 [^\n]*\r\nConnection: close\r\n\r\n$/,
+    );
+  }
+  assert.deepEqual(asked, []);
+  const folded = await said("own", from(1), get("/latest/meta-data/hostname", "X: 1\r\n X-Instance-ID: blue"));
+  assert.doesNotMatch(folded, /blue/);
+  const parts = ["5\r\nhello\r\n", "1\r\n!\r\n", "0\r\n\r\n"];
+  assert.match(
+    await said("nova", from(1), asPost(get("/x", "Transfer-Encoding: chunked")), ...parts),
+    /^HTTP\/1\.1 200 /,
+  );
+  assert.deepEqual(
+    asked.splice(0).map(({ body }) => body),
+    [Buffer.from("hello!").toString("base64")],
+  );
+  const endless = Array.from({ length: 20 }, () => `400\r\n${"x".repeat(0x400)}\r\n`);
+  assert.match(
+    await said("nova", from(1), asPost(get("/x", "Transfer-Encoding: chunked")), ...endless),
+    /^HTTP\/1\.1 413 /,
+  );
+  assert.deepEqual(asked, []);
+});
+
+test("paths that climb lead nowhere, and what every object has is no document", async () => {
+  for (const path of [
+    "/openstack/latest/constructor",
+    "/openstack/latest/__proto__",
+    "/latest/../../etc/passwd",
+    "/%2e%2e/",
+  ])
+    assert.match(await said("own", from(1), get(path)), /^HTTP\/1\.1 404 /, path);
+  assert.match(await said("own", from(1), get("*")), /^HTTP\/1\.1 404 /);
+  assert.match(await said("own", from(1), get("http://blue/latest/meta-data/hostname")), /^HTTP\/1\.1 404 /);
+});
+
+test("who asks a question bit by bit, or takes no notice of the answer, is waited for so long and no longer", async () => {
+  const slow = new Caller("own", from(1), "GET /");
+  await clock.whenPending(1);
+  clock.advance(9_999);
+  slow.say("latest");
+  assert.equal(clock.pending, 1, "a bit more is no question");
+  clock.advance(1);
+  assert.equal(await slow.all(), "");
+  const idle = new Caller("own", from(1), get("/latest/meta-data/hostname").replace("Connection: close\r\n", ""));
+  await idle.hears(/red$/);
+  await clock.whenPending(1);
+  clock.advance(40_000);
+  assert.match(await idle.all(), /red$/);
+  const body = new Caller("nova", from(1), get("/password", "Content-Length: 5").replace("GET", "POST"), "he");
+  await clock.whenPending(1);
+  clock.advance(10_000);
+  assert.equal(await body.all(), "");
+});
+
+test("what a port has is what it has now, on a connection of any age; one that is gone has nothing", async () => {
+  const kept = get("/latest/user-data").replace("Connection: close\r\n", "");
+  view.apply(
+    [
+      put(Port, { ...bound("green", 5), user_data: Buffer.from("first").toString("base64") }),
+      put(Attachment, { id: "green" }),
+    ],
+    2,
+  );
+  const caller = new Caller("own", from(5), kept);
+  await caller.hears(/first$/);
+  view.apply([put(Port, { ...bound("green", 5), user_data: Buffer.from("second").toString("base64") })], 3);
+  caller.say(kept);
+  await caller.hears(/second$/);
+  view.apply([{ kind: Port.kind, id: "green", object: null }], 4);
+  caller.say(get("/latest/user-data"));
+  assert.match((await caller.all()).slice(-400), /HTTP\/1\.1 404 /);
 });

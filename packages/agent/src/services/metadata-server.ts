@@ -4,8 +4,8 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
-import type { Counter, Log, Metrics } from "@selvage/base";
-import type { Port, View } from "@selvage/model";
+import type { Clock, Counter, Log, Metrics, Timer } from "@selvage/base";
+import { Port, type View } from "@selvage/model";
 import { longestMetadataBody, type MetadataReply, type MetadataRequest } from "@selvage/sync";
 import type { Asker } from "../service-network/door.ts";
 import { answerMetadata, type MetadataAnswer } from "./metadata.ts";
@@ -17,8 +17,18 @@ export interface MetadataServerOptions {
   readonly view: Pick<View, "get">;
   /** Absent: a port's own data are the answer. */
   readonly nova?: AskNova;
+  readonly clock: Clock;
   readonly log: Log;
   readonly metrics: Metrics;
+}
+
+/** Milliseconds: to ask one question whole, to take its answer, and to think of the next. */
+const patience = { question: 10_000, answer: 30_000, next: 5_000 } as const;
+
+/** A connection: the port behind it, and when it ends unless something happens. */
+interface Conversation {
+  readonly port: string;
+  timer: Timer;
 }
 
 const text = (status: number, words: string): MetadataAnswer => ({
@@ -30,8 +40,7 @@ const text = (status: number, words: string): MetadataAnswer => ({
 export class MetadataServer {
   readonly #options: MetadataServerOptions;
   readonly #server: Server;
-  /** Who is behind a connection. */
-  readonly #askers = new WeakMap<Socket, Port>();
+  readonly #conversations = new Map<Socket, Conversation>();
   readonly #served: Counter<"status">;
 
   constructor(options: MetadataServerOptions) {
@@ -41,31 +50,59 @@ export class MetadataServer {
       help: "Questions of machines for metadata, by the status of the answer",
       labels: ["status"],
     });
+    // It listens nowhere, so that Node's own limits of time, which begin with that, are none here.
     this.#server = createServer(
-      { maxHeaderSize: 8_192, headersTimeout: 10_000, requestTimeout: 10_000, keepAliveTimeout: 5_000 },
-      (request, response) => void this.#serve(request, response),
+      { maxHeaderSize: 8_192, headersTimeout: 0, requestTimeout: 0, keepAliveTimeout: patience.next },
+      (request, response) => {
+        this.#serve(request, response).catch((error: unknown) => {
+          options.log.warn("a machine's conversation about metadata is broken off", { error });
+          request.socket.destroy();
+        });
+      },
     );
-    this.#server.on("clientError", (_, socket) => socket.end("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n"));
+    this.#server.on("clientError", (_, socket) => {
+      if (socket.writable) socket.end("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n");
+      else socket.destroy();
+    });
   }
 
   /** Takes a connection of which nothing has been read. */
   accept(socket: Socket, { port }: Asker): void {
-    this.#askers.set(socket, port);
+    this.#conversations.set(socket, { port: port.id, timer: this.#deadline(socket, patience.question) });
+    socket.on("close", () => {
+      this.#conversations.get(socket)?.timer.cancel();
+      this.#conversations.delete(socket);
+    });
     this.#server.emit("connection", socket);
   }
 
   /** Ends all connections. */
   close(): void {
-    this.#server.closeAllConnections();
+    for (const socket of this.#conversations.keys()) socket.destroy();
   }
 
-  /** Never throws: a request is its sender's to choose. */
+  #deadline(socket: Socket, ms: number): Timer {
+    return this.#options.clock.after(ms, () => socket.destroy());
+  }
+
+  /** From now on what is to happen next has its own time. */
+  #await(socket: Socket, what: keyof typeof patience | "nothing"): void {
+    const conversation = this.#conversations.get(socket);
+    if (conversation === undefined) return;
+    conversation.timer.cancel();
+    if (what !== "nothing") conversation.timer = this.#deadline(socket, patience[what]);
+  }
+
+  /** Rejects when the connection can bear no answer: a request is its sender's to choose. */
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { socket } = request;
     const answer = await this.#answer(request).catch((error: unknown) => {
       this.#options.log.warn("a machine's question for metadata is not answered", { error });
       return text(503, "Service Unavailable");
     });
     this.#served.inc({ status: String(answer.status) });
+    this.#await(socket, "answer");
+    response.on("finish", () => this.#await(socket, "question"));
     response.writeHead(answer.status, {
       "content-type": answer.type,
       "content-length": answer.body.length,
@@ -75,9 +112,10 @@ export class MetadataServer {
   }
 
   async #answer(request: IncomingMessage): Promise<MetadataAnswer> {
-    const port = this.#askers.get(request.socket);
-    if (port === undefined) return text(404, "Not Found");
     const { view, nova } = this.#options;
+    // As it is now: a connection may be older than what it asks for.
+    const port = view.get(Port, this.#conversations.get(request.socket)?.port ?? "");
+    if (port === undefined) return text(404, "Not Found");
     const { method = "GET", url = "/" } = request;
     if (nova === undefined) {
       if (method !== "GET" && method !== "HEAD") return text(405, "Method Not Allowed");
@@ -87,6 +125,8 @@ export class MetadataServer {
     if (!/^\/[!-~]{0,2047}$/.test(url)) return text(400, "Bad Request");
     const body = await bodyOf(request);
     if (body === undefined) return text(413, "Content Too Large");
+    // How long it takes now is the server's affair, which has limits of its own.
+    this.#await(request.socket, "nothing");
     const reply = await nova({ port: port.id, method, path: url, body: body.toString("base64") });
     return { status: reply.status, type: reply.type, body: Buffer.from(reply.body, "base64") };
   }

@@ -78,7 +78,9 @@ function openstack(view: MetadataView, port: Port, [version, ...rest]: readonly 
     const there = Object.keys(documents).filter((name) => name !== "user_data" || port.user_data !== "");
     return plain(there.join("\n"));
   }
-  const document = rest.length === 1 ? documents[rest[0] ?? ""] : undefined;
+  const [name = "", ...beyond] = rest;
+  // What every object has (`constructor`, `toString`) is no document.
+  const document = beyond.length === 0 && Object.hasOwn(documents, name) ? documents[name] : undefined;
   return document === undefined ? nothing : document();
 }
 
