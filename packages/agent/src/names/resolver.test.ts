@@ -4,11 +4,12 @@ import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { test } from "node:test";
-import { createMetrics, silentLog } from "@selvage/base";
+import { type Clock, createMetrics, ManualClock, realClock, silentLog } from "@selvage/base";
 import { viewIndexes, viewResources } from "@selvage/compiler";
 import { Network, Port, Replica, Subnet } from "@selvage/model";
 import { makeNetwork, makePort, makeSubnet, put } from "@selvage/model/testing";
-import { type Dns, DnsRcode, DnsType, decodeDns, encodeDns } from "@selvage/packet";
+import { type Dns, DnsRcode, type DnsRecord, DnsType, decodeDns, encodeDns } from "@selvage/packet";
+import { dnsMessages } from "@selvage/packet/testing";
 import fc from "fast-check";
 import { Resolver } from "./resolver.ts";
 import { framed, type NameServer, nameServers, Upstream } from "./upstream.ts";
@@ -30,7 +31,7 @@ const few = makePort({
   fixed_ips: [{ subnet_id: "sub", ip_address: "10.0.0.200" }],
 });
 
-async function resolver(servers: readonly NameServer[] = []) {
+async function resolver(servers: readonly NameServer[] = [], clock: Clock = realClock) {
   const view = new Replica({ resources: viewResources, indexes: viewIndexes });
   view.apply(
     [
@@ -41,7 +42,10 @@ async function resolver(servers: readonly NameServer[] = []) {
     ],
     1,
   );
-  return new Resolver({ view, upstream: new Upstream(servers), log: silentLog, metrics: await createMetrics() });
+  return new Resolver({
+    ...{ view, upstream: new Upstream(servers, clock), clock },
+    ...{ log: silentLog, metrics: await createMetrics() },
+  });
 }
 
 const question = (name: string, more: Partial<Dns> = {}, type: number = DnsType.a): Dns => ({
@@ -250,6 +254,95 @@ test("a connection bears one question after another, in whatever pieces they com
     rcodes.push(decoded.message.rcode);
   }
   assert.deepEqual(rcodes, [DnsRcode.noError, DnsRcode.nameError, DnsRcode.noError]);
+  door.close();
+  await once(door, "close");
+});
+
+test("no message ends the resolver, whatever stands in it", async () => {
+  const of = await resolver();
+  await fc.assert(
+    fc.asyncProperty(dnsMessages, fc.constantFrom("udp", "tcp"), async (message, transport) => {
+      const answer = await of.answer(encodeDns({ ...message, response: false }), asker, transport);
+      assert.ok(answer !== undefined && ((answer[2] ?? 0) & 0x80) !== 0);
+    }),
+  );
+});
+
+test("a server that was silent is asked after the others for a while, and one that cannot tell is no answer where another can", async () => {
+  const clock = new ManualClock();
+  await using mute = await server(() => undefined);
+  await using lame = await server((asked) => ({ ...asked, response: true, rcode: DnsRcode.refused }));
+  await using good = await server((asked) => answered(asked, "192.0.2.1"));
+  const of = await resolver([mute.place, lame.place, good.place], clock);
+  const asks = async () => (await ask(of, question("www.example.org."))).answers.length;
+  assert.equal(await asks(), 1);
+  assert.equal(await asks(), 1);
+  assert.deepEqual(
+    [mute, lame, good].map(({ heard }) => heard.length),
+    [1, 2, 2],
+  );
+  clock.advance(30_000);
+  assert.equal(await asks(), 1);
+  assert.equal(mute.heard.length, 2, "it may be back");
+  const none = await ask(await resolver([lame.place, mute.place]), question("www.example.org."));
+  assert.equal(none.rcode, DnsRcode.refused, "what it said is said on");
+});
+
+test("an answer that is longer than the machine takes is cut off, and comes whole by TCP", async () => {
+  await using wordy = await server((asked) => {
+    const [one] = answered(asked, "192.0.2.1").answers;
+    return { ...asked, response: true, answers: Array.from({ length: 100 }, () => one as DnsRecord) };
+  });
+  const of = await resolver([wordy.place]);
+  const cut = await ask(of, question("www.example.org."));
+  assert.deepEqual([cut.truncated, cut.answers.length, cut.rcode], [true, 0, DnsRcode.noError]);
+  const wide = await ask(of, question("www.example.org.", { extension: extension(4096) }));
+  assert.deepEqual([wide.truncated, wide.answers.length], [true, 0]);
+  const whole = await ask(of, question("www.example.org."), "tcp");
+  assert.deepEqual([whole.truncated, whole.answers.length], [false, 100]);
+});
+
+test("an answer from another port, or under another number, is none", async () => {
+  const forger = createSocket("udp4");
+  await using slow = await server(() => undefined);
+  const real = createSocket("udp4");
+  real.on("message", (bytes, from) => {
+    const decoded = decodeDns(bytes);
+    assert.ok(decoded.ok);
+    const forged = answered(decoded.message, "192.0.2.66");
+    const send = (socket: typeof real, said: Dns, then: () => void) =>
+      socket.send(encodeDns(said), from.port, from.address, then);
+    // The truth comes last, from where it was asked.
+    send(forger, forged, () =>
+      send(real, { ...forged, id: forged.id ^ 1 }, () =>
+        send(real, answered(decoded.message, "192.0.2.1"), () => undefined),
+      ),
+    );
+  });
+  real.bind(0, "127.0.0.1");
+  await once(real, "listening");
+  const of = await resolver([{ address: "127.0.0.1", port: real.address().port }, slow.place]);
+  const answer = await ask(of, question("www.example.org."));
+  assert.deepEqual(answer.answers[0]?.data, { kind: "address", address: "192.0.2.1" });
+  for (const socket of [forger, real]) socket.close();
+});
+
+test("a connection that does not end its question is waited for so long and no longer", async () => {
+  const clock = new ManualClock();
+  const of = await resolver([], clock);
+  const door = createServer({ allowHalfOpen: true }, (socket) => of.serve(socket, asker));
+  door.listen(0, "127.0.0.1");
+  await once(door, "listening");
+  const socket = connect((door.address() as AddressInfo).port, "127.0.0.1");
+  const whole = framed(encodeDns(question("few.openstacklocal.")));
+  socket.write(Buffer.concat([whole, whole.subarray(0, 9)]));
+  await once(socket, "data");
+  await clock.whenPending(1);
+  clock.advance(9_999);
+  assert.equal(socket.destroyed, false);
+  clock.advance(1);
+  await once(socket, "close");
+  assert.equal(clock.pending, 0);
   door.close();
   await once(door, "close");
 });

@@ -1,6 +1,6 @@
 /** The resolver of a host's machines: names of the platform's ports are answered here, all others are handed on to the servers that the operator names (RFC 1034, RFC 6891). */
 import type { Socket } from "node:net";
-import type { Counter, Log, Metrics } from "@selvage/base";
+import type { Clock, Counter, Log, Metrics } from "@selvage/base";
 import type { Port, View } from "@selvage/model";
 import { type Dns, DnsClass, DnsRcode, type DnsRecord, decodeDns, encodeDns } from "@selvage/packet";
 import { framed, type Upstream } from "./upstream.ts";
@@ -9,6 +9,7 @@ import { lookUp } from "./zone.ts";
 export interface ResolverOptions {
   readonly view: View;
   readonly upstream: Upstream;
+  readonly clock: Clock;
   readonly log: Log;
   readonly metrics: Metrics;
 }
@@ -17,12 +18,16 @@ export interface ResolverOptions {
 const datagram = { least: 512, most: 1232 } as const;
 /** Types of whole zones (RFC 1995, RFC 5936), which are nobody's to have. */
 const transfers: ReadonlySet<number> = new Set([251, 252]);
+/** Milliseconds that a connection may take for a question, from the answer before it. */
+const patience = 10_000;
 const checkingDisabled = 1;
 const dnssecOk = 0x8000;
 
 interface Reply {
   readonly rcode: number;
   readonly isOurs?: boolean;
+  /** There is more than what is said. */
+  readonly isCut?: boolean;
   readonly answers?: readonly DnsRecord[];
   readonly authorities?: readonly DnsRecord[];
 }
@@ -72,20 +77,27 @@ export class Resolver {
     }
   }
 
-  /** Serves a connection, one message after another (RFC 7766 section 6.2.1). */
+  /** Serves a connection, one message after another (RFC 7766 section 6.2.1); one that asks nothing for a while, or does not end its question, is ended. */
   serve(socket: Socket, asker: Port): void {
+    const { clock, log } = this.#options;
     let held = Buffer.alloc(0);
     let busy = false;
+    let isEnded = false;
+    const deadline = () => clock.after(patience, () => socket.destroy());
+    let timer = deadline();
     const next = async (): Promise<void> => {
       if (busy) return;
       busy = true;
       while (held.length >= 2 && held.length >= 2 + held.readUInt16BE(0)) {
+        timer.cancel();
         const end = 2 + held.readUInt16BE(0);
         const message = held.subarray(2, end);
         held = held.subarray(end);
         const answer = await this.answer(message, asker, "tcp");
-        if (answer === undefined) {
+        timer = deadline();
+        if (answer === undefined || socket.destroyed) {
           socket.destroy();
+          timer.cancel();
           return;
         }
         socket.write(framed(answer));
@@ -95,16 +107,19 @@ export class Resolver {
       socket.resume();
       if (isEnded) socket.end();
     };
-    let isEnded = false;
     socket.on("data", (part: Buffer) => {
       held = Buffer.concat([held, part]);
       socket.pause();
-      void next();
+      next().catch((error: unknown) => {
+        log.warn("a machine's conversation about names is broken off", { port: asker.id, error });
+        socket.destroy();
+      });
     });
     socket.on("end", () => {
       isEnded = true;
       if (!busy) socket.end();
     });
+    socket.on("close", () => timer.cancel());
     socket.resume();
   }
 
@@ -157,18 +172,21 @@ export class Resolver {
     };
     const answer = await this.#options.upstream.ask(asked, transport);
     count(answer === undefined ? "upstream-silent" : "handed-on");
-    return answer ?? this.#encoded(message, { rcode: DnsRcode.serverFailure }, transport);
+    if (answer === undefined) return this.#encoded(message, { rcode: DnsRcode.serverFailure }, transport);
+    // A server that says more than it was allowed to is heard by TCP (RFC 2181 section 9).
+    const isTooLong = transport === "udp" && answer.length > sizeOf(message);
+    return isTooLong ? this.#encoded(message, { rcode: DnsRcode.noError, isCut: true }, transport) : answer;
   }
 
   #encoded(message: Dns, reply: Reply, transport: "udp" | "tcp"): Uint8Array {
-    const { answers = [], authorities = [], isOurs = false, rcode } = reply;
+    const { answers = [], authorities = [], isOurs = false, isCut = false, rcode } = reply;
     const { extension } = message;
     const whole: Dns = {
       id: message.id,
       response: true,
       opcode: message.opcode,
       authoritative: isOurs,
-      truncated: false,
+      truncated: isCut,
       recursionDesired: message.recursionDesired,
       recursionAvailable: this.#options.upstream.isKnown,
       reserved: message.reserved & checkingDisabled,

@@ -2,7 +2,8 @@
 import { randomInt } from "node:crypto";
 import { createSocket } from "node:dgram";
 import { connect, isIP } from "node:net";
-import { type Dns, encodeDns } from "@selvage/packet";
+import type { Clock } from "@selvage/base";
+import { type Dns, DnsRcode, encodeDns } from "@selvage/packet";
 
 export interface NameServer {
   readonly address: string;
@@ -12,6 +13,10 @@ export interface NameServer {
 /** Milliseconds for one server; the next is asked then. Three take less than machines wait. */
 const patience = 1_500;
 const mostServers = 3;
+/** Milliseconds for which a server that was silent is asked after the others, so that not every question waits for it. */
+const distrust = 30_000;
+/** What a server says that cannot tell; another may. */
+const failures: ReadonlySet<number> = new Set([DnsRcode.serverFailure, DnsRcode.notImplemented, DnsRcode.refused]);
 const shortest = 12;
 
 /** Reads `192.0.2.53`, `192.0.2.53:5353`, `2001:db8::53` and `[2001:db8::53]:5353`, with commas between. Throws RangeError. */
@@ -31,10 +36,14 @@ export function nameServers(text: string): readonly NameServer[] {
 
 export class Upstream {
   readonly #servers: readonly NameServer[];
+  readonly #clock: Pick<Clock, "monotonic">;
   readonly #closing = new AbortController();
+  /** When a server was silent last. */
+  readonly #silent = new Map<NameServer, number>();
 
-  constructor(servers: readonly NameServer[]) {
+  constructor(servers: readonly NameServer[], clock: Pick<Clock, "monotonic">) {
     this.#servers = servers;
+    this.#clock = clock;
   }
 
   /** Whether anybody is there to be asked. */
@@ -43,21 +52,38 @@ export class Upstream {
   }
 
   /**
-   * Asks one server after the other until one answers, and gives the answer's bytes under the question's own number; undefined: none did. Each asking has a port
-   * and a number of its own, drawn by chance, and takes an answer from that server alone.
+   * Asks one server after the other until one can tell, and gives the answer's bytes under the question's own number: that of the first which could not tell where
+   * none could; undefined: none answered. Each asking has a port and a number of its own, drawn by chance, and takes an answer from that server alone.
    */
   async ask(question: Dns, transport: "udp" | "tcp"): Promise<Uint8Array | undefined> {
-    for (const server of this.#servers) {
-      if (this.#closing.signal.aborted) return undefined;
+    let failure: Uint8Array | undefined;
+    for (const server of this.#inOrder()) {
+      if (this.#closing.signal.aborted) break;
       const bytes = encodeDns({ ...question, id: randomInt(65_536) });
       const signal = AbortSignal.any([this.#closing.signal, AbortSignal.timeout(patience)]);
       const answer = await (transport === "udp" ? byDatagram : byStream)(server, bytes, signal).catch(() => undefined);
-      if (answer === undefined) continue;
+      if (answer === undefined) {
+        this.#silent.set(server, this.#clock.monotonic());
+        continue;
+      }
+      this.#silent.delete(server);
       const own = Uint8Array.from(answer);
       new DataView(own.buffer).setUint16(0, question.id);
-      return own;
+      if (!failures.has((own[3] ?? 0) & 15)) return own;
+      failure ??= own;
     }
-    return undefined;
+    return failure;
+  }
+
+  /** As the operator named them, those that were silent a while ago last. */
+  #inOrder(): readonly NameServer[] {
+    const now = this.#clock.monotonic();
+    const isSilent = (server: NameServer): boolean =>
+      now - (this.#silent.get(server) ?? Number.NEGATIVE_INFINITY) < distrust;
+    return [
+      ...this.#servers.filter((server) => !isSilent(server)),
+      ...this.#servers.filter((server) => isSilent(server)),
+    ];
   }
 
   close(): void {

@@ -32,8 +32,8 @@ export async function openServices(options: MachineServicesOptions): Promise<Doo
   const nova: AskNova = async (request) =>
     readMetadataReply(await post(server, trust(), metadataPath, request, longestReply));
   const metadata = new MetadataServer({ view, clock, log, metrics, ...(settings.metadata === "nova" ? { nova } : {}) });
-  const upstream = new Upstream(nameServers(settings.dnsServers));
-  const resolver = new Resolver({ view, upstream, log, metrics });
+  const upstream = new Upstream(nameServers(settings.dnsServers), clock);
+  const resolver = new Resolver({ view, upstream, clock, log, metrics });
   try {
     const door = await openDoor({
       socket: join(dataDir, "services.sock"),
