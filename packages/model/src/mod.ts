@@ -3,6 +3,16 @@ export * from "./address/mod.ts";
 export { completed } from "./completed.ts";
 export * from "./derivation.ts";
 export {
+  type AskedDhcpOption,
+  type DhcpOptionAsked,
+  type DhcpOptionValue,
+  dhcpOptionOf,
+  type ExtraDhcpOption,
+  mergedDhcpOptions,
+  mostDhcpOptions,
+  nextServerCode,
+} from "./dhcp-options.ts";
+export {
   addressLabel,
   addressOfLabel,
   type DnsAssignment,

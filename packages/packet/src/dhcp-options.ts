@@ -288,6 +288,25 @@ class OptionReader extends Reader {
   }
 }
 
+/** An option's bytes; undefined: it is not there. */
+export type DhcpChange = Omit<DhcpOption, "data"> & { readonly data: Uint8Array | undefined };
+
+/** Options with others in their places. Throws `Fault` on bytes that are not of a named option's form. */
+export function withDhcpOptions(options: DhcpOptions, changes: readonly DhcpChange[]): DhcpOptions {
+  const { other = [], ...rest } = options;
+  const typed: { -readonly [N in Name]?: TypedOptions[N] } = rest;
+  const codes = new Set(changes.map(({ code }) => code));
+  const raw = other.filter(({ code }) => !codes.has(code));
+  for (const { code, data } of changes) {
+    const name = nameOf.get(code);
+    if (name !== undefined) delete typed[name];
+    if (data === undefined) continue;
+    if (name === undefined) raw.push({ code, data });
+    else readTyped(name, data, 0, typed);
+  }
+  return raw.length === 0 ? typed : { ...typed, other: raw };
+}
+
 /**
  * Writes all options and the end mark: the message type first, the rest by code, the relay agent's last (RFC 3046 section 2.1). What
  * is longer than 255 bytes is split (RFC 3396). Throws `EncodeError` on values that do not fit and on an `other` code that has a name.

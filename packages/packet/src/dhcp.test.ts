@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { EncodeError, fromHex, Reader, Writer } from "./bytes.ts";
 import { type Dhcp, type DhcpSpec, readDhcp, writeDhcp } from "./dhcp.ts";
-import { type DhcpOptions, dhcpMessageTypes, writeDhcpOptions } from "./dhcp-options.ts";
+import { type DhcpOptions, dhcpMessageTypes, withDhcpOptions, writeDhcpOptions } from "./dhcp-options.ts";
 import { readNames } from "./names.ts";
 import { decode, encode } from "./packet.ts";
 import { summary } from "./summary.ts";
@@ -272,4 +272,19 @@ test("a message is at least 300 bytes long", () => {
   writer.reserve(42);
   writeDhcp(writer, { op: "request", xid: 0, chaddr: "", options: {} });
   assert.equal(writer.at, 342);
+});
+
+test("options take the place of others of their code, and one without bytes goes", () => {
+  const options = { mtu: 1442, routers: ["10.0.0.1"], other: [{ code: 66, data: Uint8Array.of(97) }] };
+  const changes = [
+    { code: 26, data: Uint8Array.of(5, 20) },
+    { code: 3, data: undefined },
+    { code: 66, data: Uint8Array.of(98) },
+    { code: 67, data: undefined },
+  ];
+  assert.deepEqual(withDhcpOptions(options, changes), {
+    mtu: 1300,
+    other: [{ code: 66, data: Uint8Array.of(98) }],
+  });
+  assert.throws(() => withDhcpOptions({}, [{ code: 26, data: Uint8Array.of(5) }]));
 });

@@ -1,7 +1,7 @@
 /** DHCPv6 messages and options (RFC 8415 sections 7, 8, 9 and 21; DNS RFC 3646, client's name RFC 4704). */
 
 import { readIpv6, writeIpv6 } from "./address.ts";
-import { checkWidth, EncodeError, fromHex, fromLatin1, type Reader, toHex, toLatin1, Writer } from "./bytes.ts";
+import { checkWidth, EncodeError, fromHex, fromLatin1, Reader, toHex, toLatin1, Writer } from "./bytes.ts";
 import { readNames, writeNames } from "./names.ts";
 
 /** The messages between clients and servers (RFC 8415 section 7.3), in the order of their numbers from 1. */
@@ -322,6 +322,16 @@ function writeOptions(writer: Writer, options: Dhcpv6Options): void {
     checkWidth(number, 16, "dhcpv6.other");
     writeOption(writer, number, () => writer.put(data));
   }
+}
+
+/** Options with others in their places, as bytes by code. Throws `Fault` on bytes that are not of a named option's form. */
+export function withDhcpv6Options(options: Dhcpv6Options, changes: readonly Dhcpv6RawOption[]): Dhcpv6Options {
+  const writer = new Writer(64);
+  for (const { code, data } of changes) writeOption(writer, code, () => writer.put(data));
+  const read = readOptions(new Reader(writer.done(), "dhcpv6"));
+  const codes = new Set(changes.map(({ code }) => code));
+  const other = [...(options.other ?? []).filter(({ code }) => !codes.has(code)), ...(read.other ?? [])];
+  return { ...options, ...read, ...(other.length === 0 ? {} : { other }) };
 }
 
 function writeStatus(writer: Writer, status: Dhcpv6StatusOption): void {

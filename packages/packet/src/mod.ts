@@ -7,10 +7,12 @@ export { checksum, updateChecksum } from "./checksum.ts";
 export type { Dhcp, DhcpSpec } from "./dhcp.ts";
 export {
   type ClasslessRoute,
+  type DhcpChange,
   type DhcpMessageType,
   type DhcpOption,
   type DhcpOptions,
   dhcpMessageTypes,
+  withDhcpOptions,
 } from "./dhcp-options.ts";
 export {
   type Dhcpv6,
@@ -23,6 +25,7 @@ export {
   dhcpv6MessageTypes,
   type IaAddress,
   type IaNa,
+  withDhcpv6Options,
 } from "./dhcpv6.ts";
 export {
   type DecodedDns,

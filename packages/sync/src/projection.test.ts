@@ -45,7 +45,13 @@ import {
 import { dependsOnHost, isLocal, project, projectedResources } from "./projection.ts";
 
 /** What the metadata service tells a machine of itself. */
-const own = { name: "own", project_id: "own", device_id: "own", user_data: "own" };
+const own = {
+  name: "own",
+  project_id: "own",
+  device_id: "own",
+  user_data: "own",
+  extra_dhcp_opts: [{ opt_name: "own", opt_value: "own", ip_version: 4 }],
+} as const;
 
 const objects = [
   [Host, makeHost({ certificate_fingerprint: "secret" })],

@@ -4,10 +4,32 @@
  */
 import { dhcpServer } from "@selvage/compiler";
 import type { Punt } from "@selvage/datapath";
-import { cidrOf, lastIpOf, Network, netmaskOf, Port, Subnet, textOfIp, type View, zoneOf } from "@selvage/model";
-import { type ClasslessRoute, type Dhcp, type DhcpOptions, decode, encode, UdpPort } from "@selvage/packet";
+import {
+  cidrOf,
+  lastIpOf,
+  Network,
+  netmaskOf,
+  nextServerCode,
+  Port,
+  Subnet,
+  textOfIp,
+  type View,
+  zoneOf,
+} from "@selvage/model";
+import {
+  type ClasslessRoute,
+  type Dhcp,
+  type DhcpChange,
+  type DhcpOptions,
+  decode,
+  encode,
+  readIpv4,
+  UdpPort,
+  withDhcpOptions,
+} from "@selvage/packet";
 import { serviceAddresses } from "@selvage/pipeline";
 import { type Answer, notice, reply, silence } from "./answer.ts";
+import { extraOptions, fitting } from "./extra-options.ts";
 
 export interface DhcpSettings {
   /** Seconds for which a client may use its address before it asks again. */
@@ -24,6 +46,8 @@ interface Lease {
   readonly mtu: number;
   /** Where its machine's name is. */
   readonly zone: string | undefined;
+  /** What is the port's own of options. */
+  readonly extras: readonly DhcpChange[];
 }
 
 const unset = "0.0.0.0";
@@ -36,8 +60,16 @@ const code = {
   dnsServers: 6,
   domainName: 15,
   broadcastAddress: 28,
+  leaseTime: 51,
+  renewalTime: 58,
+  rebindingTime: 59,
+  tftpServer: 66,
+  bootFile: 67,
   classlessRoutes: 121,
 } as const;
+/** Bytes of an IPv4 datagram that every client takes (RFC 2131, section 2), and of the Ethernet header before it. */
+const leastDatagram = 576;
+const ethernetHeader = 14;
 
 /** Answers one question. */
 export function answerDhcp4(view: View, punt: Punt, settings: DhcpSettings): Answer {
@@ -95,14 +127,15 @@ function leaseOf(view: View, port: Port): Lease | undefined {
     if (subnet === undefined || server === undefined) continue;
     const network = view.get(Network, port.network_id);
     const zone = network === undefined ? undefined : domainOf(network);
-    return { address: fixed.ip_address, subnet, server, mtu: network?.mtu ?? 0, zone };
+    const extras = extraOptions(port, 4);
+    return { address: fixed.ip_address, subnet, server, mtu: network?.mtu ?? 0, zone, extras };
   }
   return undefined;
 }
 
 function answered(kind: "offer" | "ack" | "inform", lease: Lease, dhcp: Dhcp, settings: DhcpSettings): Answer {
   const yiaddr = kind === "inform" ? unset : lease.address;
-  const times = kind === "inform" ? {} : timesOf(settings.leaseTime);
+  const times = kind === "inform" ? {} : timesOf(leaseTimeOf(lease) ?? settings.leaseTime);
   const options: DhcpOptions = {
     messageType: kind === "offer" ? "offer" : "ack",
     serverId: lease.server.address,
@@ -118,7 +151,17 @@ function answered(kind: "offer" | "ack" | "inform", lease: Lease, dhcp: Dhcp, se
     ciaddr: kind === "offer" ? unset : dhcp.ciaddr,
     yiaddr,
     options,
+    // Who has an address already is told no times (RFC 2131, section 4.3.5).
+    extras: kind === "inform" ? lease.extras.filter(({ code }) => !timeCodes.has(code)) : lease.extras,
   });
+}
+
+const timeCodes: ReadonlySet<number> = new Set([code.leaseTime, code.renewalTime, code.rebindingTime]);
+
+/** The port's own lease time, in seconds; undefined: it has none. */
+function leaseTimeOf({ extras }: Lease): number | undefined {
+  const own = extras.filter((each) => each.code === code.leaseTime);
+  return withDhcpOptions({}, own).leaseTime;
 }
 
 /** DHCPNAK: to all, for the client's address is not its own (RFC 2131, section 4.3.2). */
@@ -128,7 +171,7 @@ function refused(lease: Lease, dhcp: Dhcp): Answer {
     serverId: lease.server.address,
     message: "the address is not this port's",
   };
-  return frame(lease, dhcp, { dst: everybody, mac: broadcastMac, ciaddr: unset, yiaddr: unset, options });
+  return frame(lease, dhcp, { dst: everybody, mac: broadcastMac, ciaddr: unset, yiaddr: unset, options, extras: [] });
 }
 
 interface Envelope {
@@ -137,25 +180,49 @@ interface Envelope {
   readonly ciaddr: string;
   readonly yiaddr: string;
   readonly options: DhcpOptions;
+  readonly extras: readonly DhcpChange[];
 }
 
-function frame({ server }: Lease, dhcp: Dhcp, { dst, mac, ciaddr, yiaddr, options }: Envelope): Answer {
-  const bytes = encode({
-    eth: { src: server.mac, dst: mac },
-    ipv4: { src: server.address, dst },
-    udp: { src: UdpPort.dhcpServer, dst: UdpPort.dhcpClient },
-    dhcp: {
-      op: "reply",
-      xid: dhcp.xid,
-      broadcast: dhcp.broadcast,
-      ciaddr,
-      yiaddr,
-      chaddr: dhcp.chaddr,
-      // RFC 6842: a client's identifier goes back to it.
-      options: dhcp.options.clientId === undefined ? options : { ...options, clientId: dhcp.options.clientId },
-    },
-  });
-  return reply(bytes, options.messageType ?? "reply");
+function frame({ server, mtu }: Lease, dhcp: Dhcp, { dst, mac, ciaddr, yiaddr, options, extras }: Envelope): Answer {
+  const { clientId, maxMessageSize = leastDatagram, parameterRequest } = dhcp.options;
+  // RFC 6842: a client's identifier goes back to it.
+  const plain = clientId === undefined ? options : { ...options, clientId };
+  const build = (some: readonly DhcpChange[]): Uint8Array =>
+    encode({
+      eth: { src: server.mac, dst: mac },
+      ipv4: { src: server.address, dst },
+      udp: { src: UdpPort.dhcpServer, dst: UdpPort.dhcpClient },
+      dhcp: {
+        op: "reply",
+        xid: dhcp.xid,
+        broadcast: dhcp.broadcast,
+        ciaddr,
+        yiaddr,
+        chaddr: dhcp.chaddr,
+        ...headerOf(some),
+        options: withDhcpOptions(
+          plain,
+          some.filter((each) => each.code !== nextServerCode),
+        ),
+      },
+    });
+  const datagram = Math.max(leastDatagram, Math.min(maxMessageSize, mtu));
+  return reply(fitting(extras, parameterRequest, ethernetHeader + datagram, build), options.messageType ?? "reply");
+}
+
+/** What of a port's own options stands in the header, where loaders of systems look first: server and file (RFC 2131, section 2). */
+function headerOf(extras: readonly DhcpChange[]): Partial<Pick<Dhcp, "siaddr" | "sname" | "file">> {
+  const dataOf = (wanted: number) => extras.find(({ code: each }) => each === wanted)?.data;
+  const textOf = (wanted: number, most: number): string => {
+    const data = dataOf(wanted);
+    return data === undefined || data.length > most ? "" : String.fromCharCode(...data);
+  };
+  const next = dataOf(nextServerCode);
+  return {
+    ...(next === undefined ? {} : { siaddr: readIpv4(next, 0) }),
+    sname: textOf(code.tftpServer, 63),
+    file: textOf(code.bootFile, 127),
+  };
 }
 
 /** Lease, T1 at a half and T2 at seven eighths of it (RFC 2131, section 4.4.5). */

@@ -6,6 +6,7 @@ import { dhcp6Address, dhcp6Duid, dhcp6Mode, dhcpMac } from "@selvage/compiler";
 import type { Punt } from "@selvage/datapath";
 import { cidrContains, cidrOf, Network, Port, parseIp, Subnet, type View } from "@selvage/model";
 import {
+  type DhcpChange,
   type Dhcpv6,
   Dhcpv6OptionCode,
   type Dhcpv6Options,
@@ -15,10 +16,12 @@ import {
   encode,
   type IaNa,
   UdpPort,
+  withDhcpv6Options,
 } from "@selvage/packet";
 import { serviceAddresses } from "@selvage/pipeline";
 import { type Answer, notice, reply, silence } from "./answer.ts";
 import { type DhcpSettings, domainOf } from "./dhcp4.ts";
+import { extraOptions, fitting } from "./extra-options.ts";
 
 /** Where clients look for servers (RFC 8415, section 7.1). */
 const allServers = "ff02::1:2";
@@ -38,6 +41,8 @@ interface Given {
   readonly subnets: readonly Subnet[];
   /** Where its machine's name is. */
   readonly zone: string | undefined;
+  /** What is the port's own of options. */
+  readonly extras: readonly DhcpChange[];
 }
 
 /** Who asked, and what. */
@@ -102,7 +107,7 @@ function givenTo(view: View, port: Port): Given | undefined {
   }
   const network = view.get(Network, port.network_id);
   const zone = network === undefined ? undefined : domainOf(network);
-  return subnets.length === 0 ? undefined : { port, addresses, subnets, zone };
+  return subnets.length === 0 ? undefined : { port, addresses, subnets, zone, extras: extraOptions(port, 6) };
 }
 
 /** To one server alone nobody may speak, for nobody was told so (RFC 8415, sections 16 and 18.4). */
@@ -122,18 +127,20 @@ function answered(view: View, question: Question, given: Given, settings: DhcpSe
   const { message } = question;
   const { iaNa = [] } = message.options;
   const more = parameters(given, message.options.requested, settings);
+  // For how long what was told holds is of those who ask for no address (RFC 8415, section 21.23).
+  const extras = given.extras.filter(({ code }) => code !== informationRefreshTime);
   switch (message.type) {
     case "solicit": {
       const iaNa6 = assigned(iaNa, given, settings);
       return message.options.rapidCommit === true && given.addresses.length > 0
-        ? frame(question, "reply", { ...iaNa6, ...more, rapidCommit: true })
-        : frame(question, "advertise", { ...iaNa6, ...more });
+        ? frame(question, "reply", { ...iaNa6, ...more, rapidCommit: true }, extras)
+        : frame(question, "advertise", { ...iaNa6, ...more }, extras);
     }
     case "request":
-      return frame(question, "reply", { ...requested(view, iaNa, given, settings), ...more });
+      return frame(question, "reply", { ...requested(view, iaNa, given, settings), ...more }, extras);
     case "renew":
     case "rebind":
-      return frame(question, "reply", { ...renewed(iaNa, given, settings), ...more });
+      return frame(question, "reply", { ...renewed(iaNa, given, settings), ...more }, extras);
     case "confirm":
       return confirmed(question, given);
     case "release":
@@ -141,7 +148,8 @@ function answered(view: View, question: Question, given: Given, settings: DhcpSe
       return frame(question, "reply", { ...unknown(iaNa, given), status: statusOf("success", "") });
     case "information-request": {
       const refresh = message.options.requested?.includes(informationRefreshTime) === true;
-      return frame(question, "reply", refresh ? { ...more, other: [refreshTime(settings.leaseTime)] } : more);
+      const all = refresh ? { ...more, other: [refreshTime(settings.leaseTime)] } : more;
+      return frame(question, "reply", all, given.extras);
     }
     case "advertise":
     case "reply":
@@ -260,17 +268,30 @@ function parameters(
   };
 }
 
-function frame({ message, mac, address }: Question, type: "advertise" | "reply", options: Dhcpv6Options): Answer {
-  const { clientId } = message.options;
-  const bytes = encode({
-    eth: { src: dhcpMac, dst: mac },
-    ipv6: { src: dhcp6Address, dst: address },
-    udp: { src: UdpPort.dhcpv6Server, dst: UdpPort.dhcpv6Client },
-    dhcpv6: {
-      type,
-      transactionId: message.transactionId,
-      options: { ...(clientId === undefined ? {} : { clientId }), serverId: dhcp6Duid, ...options },
-    },
-  });
-  return reply(bytes, type);
+/** Bytes of a frame that every link takes whole (RFC 8200, section 5), its Ethernet header with it. */
+const mostBytes = 14 + 1280;
+
+function frame(
+  { message, mac, address }: Question,
+  type: "advertise" | "reply",
+  options: Dhcpv6Options,
+  extras: readonly DhcpChange[] = [],
+): Answer {
+  const { clientId, requested } = message.options;
+  const plain = { ...(clientId === undefined ? {} : { clientId }), serverId: dhcp6Duid, ...options };
+  const build = (some: readonly DhcpChange[]): Uint8Array =>
+    encode({
+      eth: { src: dhcpMac, dst: mac },
+      ipv6: { src: dhcp6Address, dst: address },
+      udp: { src: UdpPort.dhcpv6Server, dst: UdpPort.dhcpv6Client },
+      dhcpv6: {
+        type,
+        transactionId: message.transactionId,
+        options: withDhcpv6Options(
+          plain,
+          some.flatMap(({ code, data }) => (data === undefined ? [] : [{ code, data }])),
+        ),
+      },
+    });
+  return reply(fitting(extras, requested, mostBytes, build), type);
 }

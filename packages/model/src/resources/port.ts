@@ -1,5 +1,6 @@
 /** A machine's attachment to a network (Networking v2.0, `/v2.0/ports`, with the binding and port-security extensions). */
 import { canonicalIp } from "../address/mod.ts";
+import { dhcpOptions } from "../dhcp-options.ts";
 import { dnsDomain, dnsKey, dnsName, saidName } from "../dns.ts";
 import { adminStateUp, computed, field, reference, status, taggedFields, tags } from "../fields.ts";
 import { keyOf, type ObjectOf, resource } from "../resource.ts";
@@ -108,6 +109,13 @@ export const Port = resource({
     }),
     /** What the metadata service gives its machine as user data, in base64 (RFC 4648); empty: none. By a route of its own. */
     user_data: field(text(longestUserData), { readers: "hidden", default: "", projected: "local" }),
+    /** What its machine is told by DHCP besides, or otherwise, than its subnets say. */
+    extra_dhcp_opts: field(dhcpOptions(), {
+      create: "optional",
+      update: "allowed",
+      default: [],
+      projected: "local",
+    }),
     device_owner: field(text(255), { create: "optional", update: "allowed", default: "", filter: true, sort: true }),
     /** Absent in POST: the network's. Every host of the network is told: where one is without, addresses that nobody is known to have are asked around. */
     port_security_enabled: field(boolean(), { create: "optional", update: "allowed", projected: "all" }),

@@ -130,6 +130,7 @@ export function makePort(partial: Partial<Port> = {}): Port {
     dns_domain: "",
     dns_project: "",
     user_data: "",
+    extra_dhcp_opts: [],
     "binding:profile": {},
     "binding:vnic_type": "normal",
     key: 1,

@@ -33,6 +33,12 @@ export const extensions: readonly Extension[] = Object.freeze([
     "2017-04-24T10:00:00-00:00",
   ),
   extension(
+    "extra_dhcp_opt",
+    "Neutron Extra DHCP options",
+    "Extra options configuration for DHCP. For example PXE boot options to DHCP clients can be specified (e.g. tftp-server, server-ip-address, bootfile-name)",
+    "2013-03-17T12:00:00-00:00",
+  ),
+  extension(
     "filter-validation",
     "Filter parameters validation",
     "Provides validation on filter parameters.",

@@ -145,6 +145,7 @@ export function nobodys({ transaction }: Pick<Writing, "transaction">, network: 
     "binding:host_id": "",
     failed_host: "",
     user_data: "",
+    extra_dhcp_opts: [],
     dns_name: "",
     dns_domain: "",
     "binding:profile": {},

@@ -1,13 +1,17 @@
 /** Ports: addresses, MAC, binding, and who may name which of them (Networking v2.0, `/v2.0/ports`; binding and port-security extensions). */
 import { fail } from "@selvage/base";
 import {
+  type AskedDhcpOption,
   dnsAssignment,
+  type ExtraDhcpOption,
   type FixedIp,
   Host,
   type Host as HostObject,
+  InvalidValue,
   isMulticastMac,
   longestDnsName,
   macOf,
+  mergedDhcpOptions,
   Network,
   type Network as NetworkObject,
   Port,
@@ -144,6 +148,7 @@ export const portRules: ResourceRules<typeof Port> = {
       device_owner: owner,
       ...naming,
       user_data: "",
+      extra_dhcp_opts: dhcpOptionsOf([], values),
       port_security_enabled,
       ...binding,
       "binding:profile": values["binding:profile"] as PortObject["binding:profile"],
@@ -176,6 +181,7 @@ export const portRules: ResourceRules<typeof Port> = {
       ...values,
       ...binding,
       ...secured,
+      extra_dhcp_opts: dhcpOptionsOf(before.extra_dhcp_opts, values),
       mac_address: mac,
       fixed_ips,
     });
@@ -188,6 +194,16 @@ export const portRules: ResourceRules<typeof Port> = {
     removePort(writing.transaction, port);
   },
 };
+
+/** What a port has of DHCP options after a request. Throws AttributeInvalid for too many. */
+function dhcpOptionsOf(before: readonly ExtraDhcpOption[], { extra_dhcp_opts = [] }: Values) {
+  try {
+    return mergedDhcpOptions(before, extra_dhcp_opts as readonly AskedDhcpOption[]);
+  } catch (error) {
+    if (!(error instanceof InvalidValue)) throw error;
+    throw fail("AttributeInvalid", { attribute: "extra_dhcp_opts", reason: error.reason });
+  }
+}
 
 /** A name that is complete is of the port's zone, and one that is not is no longer than a name may be with its zone. Throws HTTPBadRequest. */
 function checkName(port: Pick<PortObject, "dns_name" | "dns_domain">, network: NetworkObject): void {

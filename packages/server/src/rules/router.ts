@@ -304,6 +304,7 @@ function addPort(writing: Writing, router: RouterObject, port: PortObject): Chan
     "binding:host_id": "",
     failed_host: "",
     user_data: "",
+    extra_dhcp_opts: [],
     dns_name: "",
     dns_domain: "",
   });

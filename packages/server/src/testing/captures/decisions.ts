@@ -5,7 +5,6 @@ export const unlistedAttributes: ReadonlySet<string> = new Set([
   "data_plane_status",
   "device_profile",
   "dns_publish_fixed_ip",
-  "extra_dhcp_opts",
   "ip_allocation",
   "l2_adjacency",
   "numa_affinity_policy",
