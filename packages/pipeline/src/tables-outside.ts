@@ -224,13 +224,14 @@ export const ExtInState = table({
   name: "ext_in_state",
   text: "Only what belongs to a connection from inside comes in by a router's address.",
   scheme: "ranked",
-  ranks: { invalid: 2, unknown: 1 },
-  columns: { ctInvalid: optional(F.ctInvalid), ctNew: optional(F.ctNew) },
-  actions: { stop: action([drop("nat-no-connection")]) },
-  miss: [set(F.scope, constant(anyScope)), goto("route")],
+  ranks: { established: 2, related: 1 },
+  columns: { ctEstablished: optional(F.ctEstablished), ctRelated: optional(F.ctRelated) },
+  actions: { pass: action([set(F.scope, constant(anyScope)), goto("route")]) },
+  // Who begins again from outside on a connection that is over is told by Open vSwitch to be neither new nor invalid, and is not translated.
+  miss: [drop("nat-no-connection")],
   constants: [
-    { rank: "invalid", key: { ctInvalid: 1 }, action: "stop" },
-    { rank: "unknown", key: { ctNew: 1 }, action: "stop" },
+    { rank: "established", key: { ctEstablished: 1 }, action: "pass" },
+    { rank: "related", key: { ctRelated: 1 }, action: "pass" },
   ],
 });
 

@@ -8,7 +8,7 @@ import { datagramOf } from "./datagram.ts";
 
 const one = { mac: "02:00:00:00:00:01", ip4: "10.0.0.1", ip6: "2001:db8::1" };
 const two = { mac: "02:00:00:00:00:02", ip4: "10.0.0.2", ip6: "2001:db8::2" };
-const { syn, ack, rst } = TcpFlag;
+const { syn, ack, fin, rst } = TcpFlag;
 
 class Tracker {
   now = 0;
@@ -259,4 +259,17 @@ test("a connection leaves with the port that is chosen for it, if it is of its b
     ports.every((port) => port >= 2_000 && port <= 2_003),
     ports.join(),
   );
+});
+
+test("who begins again from outside on a translated connection that is over is neither new nor invalid", () => {
+  const { connections } = new Tracker();
+  const outer = { ...one, ip4: "203.0.113.10" };
+  const leaves = (flags: number) => tcp(4, one, two, { src: 40_000, dst: 80, flags });
+  const comes = (flags: number) => tcp(4, two, outer, { src: 80, dst: 2_000, flags });
+  const track = (frame: Uint8Array) => connections.track("z", datagramOf(frame), 0).tracked;
+  const plan = { address: "cb00710a", ports: { first: 2_000, last: 2_000 } };
+  connections.translateSource(track(leaves(ack)), plan);
+  const states = [comes(fin | ack), leaves(fin | ack), comes(ack), comes(syn)].map((each) => textOf(track(each).state));
+  assert.deepEqual(states, ["established reply", "established", "established reply", ""]);
+  assert.equal(connections.count("z"), 0);
 });

@@ -221,6 +221,8 @@ export class Connections<T> {
         return { ...invalidIn(zone), opened: connection.opened, kept: connection.kept };
       case "again":
         forget(held, connection);
+        // Of a translated connection the other side's packets bear a tuple of their own, which Open vSwitch still has: it says nothing of such a packet.
+        if (reply && connection.sourced) return { ...invalidIn(zone), state: nothing };
         return mayBegin(datagram) ? this.#ticketed(ticket, fresh) : invalidIn(zone);
       case "fresh":
         ticket.connection = connection;
