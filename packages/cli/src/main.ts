@@ -96,7 +96,9 @@ Exit codes: 0 done, 1 tried and failed, 64 written wrongly, 69 something needed 
 
   program
     .command("trace <from> <to>")
-    .description("run a packet from a port to another port or an address through what is intended, and say how it ends")
+    .description(
+      "run a packet from a port, or from an address outside, to a port or an address through what is intended, and say how it ends",
+    )
     .option("--tcp <port>", "TCP to this port", wholeNumber(0, 65535))
     .option("--udp <port>", "UDP to this port", wholeNumber(0, 65535))
     .option("--sctp <port>", "SCTP to this port", wholeNumber(0, 65535))
@@ -115,6 +117,7 @@ Exit codes: 0 done, 1 tried and failed, 64 written wrongly, 69 something needed 
         "selvage trace red-1 red-2",
         "selvage trace web-1 10.0.1.12 --tcp 443",
         "selvage trace red-1 2001:db8::12 --icmp 128 --size 1400 --json",
+        "selvage trace 198.51.100.7 203.0.113.20 --tcp 443  why a floating IP is not reached",
       )}
 Nothing is sent: the packet goes through a simulated switch with the rows that each host on its way is told to have.
 Exit codes: 0 delivered, and its answer as well; 1 not delivered.

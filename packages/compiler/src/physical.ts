@@ -1,10 +1,16 @@
 /** What hosts are on physical networks: the MAC that each speaks with, and who of them speaks for an address that is no machine's. */
-import { Host, PeerDown, type QueryingView } from "@selvage/model";
+import { Host, PeerDown, type QueryingView, type View } from "@selvage/model";
 import { hashOf } from "./hash.ts";
 
 /** The MAC of all that Selvage itself says from a host on any physical network, so that none is ever on two: locally administered, with the host's key. */
 export const hostMac = (key: number): string =>
   `06:53:00:${[16, 8, 0].map((shift) => ((key >>> shift) & 0xff).toString(16).padStart(2, "0")).join(":")}`;
+
+/** The host that speaks with a MAC on physical networks; undefined: it is none of theirs. */
+export function hostOfMac(view: View, mac: string): Host | undefined {
+  const key = Number.parseInt(mac.replaceAll(":", "").slice(6), 16);
+  return hostMac(key) === mac ? view.by(Host.index.key, String(key))[0] : undefined;
+}
 
 /** A text's number among all; the last letters of alike texts reach all its bits. */
 function scoreOf(text: string): number {

@@ -164,7 +164,7 @@ function questionBetween(intent: Intent, from: Port, to: string, protocol: numbe
     icmpCode: 0,
     ttl: 64,
   } as const;
-  return { from, source, destination: to, probe };
+  return { from: { kind: "port", port: from }, source, destination: to, probe };
 }
 
 test("a packet meets the same among the part that matters as among everything, whoever asks for whom", async () => {

@@ -1,18 +1,22 @@
 /** One host as a trace needs it: an engine over the part of its intent that the packet can meet, and a simulated switch that holds the rows. */
-import { hostEngine } from "@selvage/compiler";
+import { hostEngine, hostOfMac } from "@selvage/compiler";
 import { SimulatedDatapath } from "@selvage/datapath";
 import {
   type AnyResource,
   Attachment,
   type Change,
   type Engine,
+  FloatingIp,
   Host,
   ipOf,
   isLinkLocalIp,
   keyOf,
+  LearnedNeighbour,
   linkLocalOf,
   macOf,
+  neighbourId,
   Port,
+  PortForwarding,
   type Revision,
   Router,
   type StoredObject,
@@ -20,7 +24,7 @@ import {
   textOfIp,
   type View,
 } from "@selvage/model";
-import type { Row } from "@selvage/pipeline";
+import { physicalName, type Row } from "@selvage/pipeline";
 import { isLocal, project, projectedResources } from "@selvage/sync";
 
 /** All intent, and what of it each host is told. */
@@ -34,6 +38,8 @@ export interface TracedHost {
   readonly host: Host;
   readonly engine: Pick<Engine<Row>, "origins" | "rows">;
   readonly datapath: Pick<SimulatedDatapath, "receive">;
+  /** Takes it as known who has an address on a network's wire. */
+  readonly learn: (neighbour: Omit<LearnedNeighbour, "id">) => Promise<void>;
 }
 
 const byKind: ReadonlyMap<string, AnyResource> = new Map(projectedResources.map((each) => [each.kind, each]));
@@ -52,7 +58,7 @@ export interface Meeting {
 
 /**
  * Of what a host is told the part that can matter to a packet. Of ports, which are nearly all of it, these: the packet's ends, whoever has an address that it may
- * pass, routers' interfaces, whoever may speak for others, and of each network and each set of groups one on each host, for what matters of the rest is only
+ * pass or that an address outside stands for, routers' interfaces and gateways, whoever may speak for others, and of each network and each set of groups one on each host, for what matters of the rest is only
  * that there is one. A test holds that a packet meets the same rows among all of it. It yields now and then: what it gives is of one revision only if none came
  * meanwhile.
  */
@@ -64,6 +70,7 @@ export function* partThatMatters(
   const kept: (readonly [AnyResource, StoredObject])[] = [];
   const ports: Port[] = [];
   const addresses = new Set(meeting.addresses);
+  const stoodFor = new Set<string>();
   let looked = 0;
   for (const { kind, id } of needOf(host.id)) {
     looked += 1;
@@ -82,6 +89,12 @@ export function* partThatMatters(
       if (gateway_ip !== null) addresses.add(gateway_ip);
       for (const { nexthop } of host_routes) addresses.add(nexthop);
     }
+    if (kind === FloatingIp.kind && addresses.has((object as FloatingIp).floating_ip_address))
+      stoodFor.add((object as FloatingIp).port_id ?? "");
+    if (kind === PortForwarding.kind) {
+      const { floatingip_id, internal_port_id } = object as PortForwarding;
+      if (addresses.has(view.get(FloatingIp, floatingip_id)?.floating_ip_address ?? "")) stoodFor.add(internal_port_id);
+    }
   }
   const pairMacs = new Set(ports.flatMap((port) => port.allowed_address_pairs.map((pair) => pair.mac_address)));
   const linkLocals = new Set([...addresses].filter((address) => isLinkLocalIp(ipOf(address))));
@@ -99,10 +112,12 @@ export function* partThatMatters(
     const isMet =
       firsts.includes(true) ||
       port.router_id !== null ||
+      port.gateway_of !== null ||
       port.allowed_address_pairs.length > 0 ||
       !port.port_security_enabled ||
       pairMacs.has(port.mac_address) ||
       meeting.ports.has(port.id) ||
+      stoodFor.has(port.id) ||
       port.fixed_ips.some(({ ip_address }) => addresses.has(ip_address)) ||
       (linkLocals.size > 0 && linkLocals.has(textOfIp(linkLocalOf(macOf(port.mac_address)))));
     if (isMet) kept.push([Port, port]);
@@ -149,7 +164,7 @@ export function everything({ view, needOf }: Intent, host: Pick<Host, "id">): Pa
   });
 }
 
-/** Compiles for a host, with every port that is bound to it plugged in, and puts the rows into a switch of its own. */
+/** Compiles for a host, with every port that is bound to it plugged in and all its wires there, and puts the rows into a switch of its own. */
 export async function buildHost(host: Host, objects: Part, revision: Revision): Promise<TracedHost> {
   const engine = hostEngine({ name: host.name });
   const changes: Change[] = [];
@@ -159,10 +174,17 @@ export async function buildHost(host: Host, objects: Part, revision: Revision): 
     if (kind === Port.kind && distance === "near")
       changes.push({ kind: Attachment.kind, id: object.id, object: { id: object.id } });
   }
+  for (const id of host.physical_networks.map(physicalName))
+    changes.push({ kind: Attachment.kind, id, object: { id } });
   const { added } = engine.apply(changes, revision);
   const datapath = new SimulatedDatapath();
   await datapath.apply({ added, removed: [], modified: [] });
-  return { host, engine, datapath };
+  const learn = async (neighbour: Omit<LearnedNeighbour, "id">): Promise<void> => {
+    const id = neighbourId(neighbour.network_id, neighbour.address);
+    const change: Change = { kind: LearnedNeighbour.kind, id, object: { id, ...neighbour } };
+    await datapath.apply(engine.apply([change], revision));
+  };
+  return { host, engine, datapath, learn };
 }
 
 /** The hosts that a packet has met so far, each built when it is met first. */
@@ -184,6 +206,16 @@ export class MetHosts {
   /** The host whose tunnels end at an address. */
   async at(tunnelIp: string): Promise<TracedHost | undefined> {
     return this.#take(this.#view.by(Host.index.tunnelIp, tunnelIp)[0]);
+  }
+
+  /** The host that speaks with a MAC on wires. */
+  async withMac(mac: string): Promise<TracedHost | undefined> {
+    return this.#take(hostOfMac(this.#view, mac));
+  }
+
+  /** This very host. */
+  async of(host: Host): Promise<TracedHost | undefined> {
+    return this.#take(host);
   }
 
   /** Their ids. */

@@ -1,6 +1,6 @@
 /** What is asked: which packet, from which port, to whom; and the frames of it and of the answer that a machine would give. */
 
-import type { Port } from "@selvage/model";
+import type { Network, Port } from "@selvage/model";
 import { encode, IpProtocol, type PacketSpec, TcpFlag } from "@selvage/packet";
 
 /** The packet that opens the conversation. */
@@ -20,8 +20,13 @@ export interface Probe {
   readonly ttl: number;
 }
 
+/** Who sends: the machine of a port, or somebody out on the wire of an external network. */
+export type Sender =
+  | { readonly kind: "port"; readonly port: Port }
+  | { readonly kind: "outside"; readonly network: Network };
+
 export interface Question {
-  readonly from: Port;
+  readonly from: Sender;
   /** The port, where one was named; absent: whoever has the address. */
   readonly to?: Port;
   /** Addresses in canonical text. */
@@ -34,6 +39,8 @@ export interface Question {
 export interface Ends {
   readonly sourceMac: string;
   readonly destinationMac: string;
+  /** The tag that it bears; absent: none. */
+  readonly vlan?: number;
   readonly source: string;
   readonly destination: string;
 }
@@ -95,10 +102,17 @@ function upperOf(probe: Probe, flags: number, rest: Uint8Array): Omit<PacketSpec
   }
 }
 
+/** The Ethernet header of a frame. */
+export const ethernetOf = ({ sourceMac, destinationMac, vlan }: Omit<Ends, "source" | "destination">) => ({
+  src: sourceMac,
+  dst: destinationMac,
+  ...(vlan === undefined ? {} : { vlan: { id: vlan } }),
+});
+
 function frameOf(probe: Probe, flags: number, ends: Ends): Uint8Array {
   const { version, protocol, ttl } = probe;
   const rest = new Uint8Array(Math.max(0, (probe.size ?? 0) - smallest(probe)));
-  const eth = { src: ends.sourceMac, dst: ends.destinationMac };
+  const eth = ethernetOf(ends);
   const { source: src, destination: dst } = ends;
   const upper = upperOf(probe, flags, rest);
   // Which layers stand on which is what `upperOf` decides: its parts fit the family that is said here.

@@ -1,10 +1,13 @@
 /** A conversation as JSON for whoever asked: every table, row and object of its way, and of others' objects nothing but their kind. */
 import { type DropReason, reasonByCode } from "@selvage/base";
-import { type IntentObject, intentOf } from "@selvage/compiler";
+import { hostMac, type IntentObject, intentOf } from "@selvage/compiler";
 import type { Outcome, Visit } from "@selvage/datapath";
 import {
   type AnyResource,
+  FloatingIp,
   type Host,
+  LearnedNeighbour,
+  Network,
   Port,
   resources,
   SecurityGroup,
@@ -13,7 +16,7 @@ import {
   type View,
 } from "@selvage/model";
 import { decode, summary } from "@selvage/packet";
-import { type Row, rowText, selvageProgram, serviceIngress } from "@selvage/pipeline";
+import { physicalNetworkOf, type Row, rowText, selvageProgram, serviceIngress } from "@selvage/pipeline";
 import type { Hop } from "./journey.ts";
 import { nearTexts, ruleText, type Words } from "./rule-text.ts";
 import { type Conversation, type Ending, type Leg, wordFor } from "./trace.ts";
@@ -69,6 +72,8 @@ export interface ToldNearRule {
 export type ToldEnding =
   | { readonly kind: "delivered"; readonly port: ToldObject; readonly text: string }
   | { readonly kind: "answered"; readonly by: "router" | "services" | "agent"; readonly text: string }
+  /** It left for the physical network, where nobody of ours has it. */
+  | { readonly kind: "outside"; readonly text: string }
   | {
       readonly kind: "dropped";
       readonly reason: string;
@@ -108,9 +113,14 @@ const tenantFields: ReadonlySet<string> = new Set(
     "tcpSrc tcpDst udpSrc udpDst sctpSrc sctpDst icmpType icmpCode icmp6Type icmp6Code later tagged tooLarge".split(
       " ",
     ),
-    "ctNew ctEstablished ctRelated ctReply ctInvalid ctProto ctDst ctType mac nh of hop next largest".split(" "),
+    "ctNew ctEstablished ctRelated ctReply ctInvalid ctProto ctDst ctType mac nh of hop next largest address".split(
+      " ",
+    ),
   ),
 );
+
+/** MACs that hosts speak with on wires. */
+const hostMacs = new RegExp(`${hostMac(0).slice(0, -8)}(?:[0-9a-f]{2}:){2}[0-9a-f]{2}`, "g");
 
 export class Teller {
   readonly #view: View;
@@ -137,6 +147,11 @@ export class Teller {
   /** An object by name; what whoever asked may not see has its kind alone. */
   object({ kind, id }: IntentObject): ToldObject {
     if (kind === SecurityGroupSet.kind) return this.#set(id);
+    if (kind === LearnedNeighbour.kind) {
+      // What a trace takes to be outside is nobody's.
+      const address = id.slice(id.indexOf("|") + 1);
+      return { kind, id: address, name: address };
+    }
     const resource = byKind.get(kind);
     const object: unknown = resource === undefined ? undefined : this.#view.get(resource, id);
     if (!this.#sees(object)) return { kind, id: null, name: null };
@@ -159,7 +174,7 @@ export class Teller {
       const rule = this.#view.get(SecurityGroupRule, id);
       return rule === undefined ? null : ruleText(this.#words, rule);
     }
-    return textAt(object, "name") ?? null;
+    return textAt(object, kind === FloatingIp.kind ? "floating_ip_address" : "name") ?? null;
   }
 
   get #words(): Words {
@@ -176,7 +191,10 @@ export class Teller {
     const { direction, from, hops, ending } = leg;
     return {
       direction,
-      from: this.object({ kind: Port.kind, id: from.id }),
+      from:
+        from.kind === "port"
+          ? this.object({ kind: Port.kind, id: from.port.id })
+          : this.object({ kind: Network.kind, id: from.network.id }),
       hops: hops.map((hop) => this.#hop(hop)),
       ending: this.#ending(conversation, ending),
     };
@@ -186,7 +204,7 @@ export class Teller {
     const { at, frame, trace } = hop;
     return {
       host: this.#hostWord(at.host),
-      packet: summary(decode(frame)),
+      packet: this.#shown(summary(decode(frame))),
       steps: trace.visits.map((visit) => this.#step(hop, visit)),
       outcomes: trace.outcomes.map((outcome) => this.#outcome(outcome)),
     };
@@ -196,6 +214,7 @@ export class Teller {
     switch (outcome.kind) {
       case "output":
         if (outcome.port === serviceIngress) return "to the host's services";
+        if (physicalNetworkOf(outcome.port) !== undefined) return this.#wireText(outcome.port);
         return `out of port ${this.#word({ kind: Port.kind, id: outcome.port })}`;
       case "tunnel":
         return this.#sight.everything ? `by ${outcome.by} to ${outcome.to}` : "to another host";
@@ -208,6 +227,18 @@ export class Teller {
       case "held":
         return "waits for the fragments that follow";
     }
+  }
+
+  /** Hosts' MACs have their numbers, which are for the fabric's own people. */
+  #shown(text: string): string {
+    return this.#sight.everything ? text : text.replaceAll(hostMacs, "a-host");
+  }
+
+  /** Names of physical networks are for the fabric's own people. */
+  #wireText(port: string): string {
+    return this.#sight.everything
+      ? `out on the physical network ${physicalNetworkOf(port)}`
+      : "out on the physical network";
   }
 
   #hostWord(host: Host): string | null {
@@ -232,7 +263,8 @@ export class Teller {
   #row({ at }: Hop, row: Row): ToldRow {
     const objects = intentOf(at.engine.origins(row.id)).map((object) => this.object(object));
     const isOwn = objects.every(({ id }) => id !== null);
-    return { row: this.#sight.everything ? rowText(row) : isOwn ? tenantText(row) : null, action: row.action, objects };
+    const text = this.#sight.everything ? rowText(row) : isOwn ? this.#shown(tenantText(row)) : null;
+    return { row: text, action: row.action, objects };
   }
 
   #ending({ question }: Conversation, ending: Ending): ToldEnding {
@@ -243,6 +275,11 @@ export class Teller {
       }
       case "answered":
         return { kind: "answered", by: ending.by, text: answeredText(ending) };
+      case "outside": {
+        const decoded = decode(ending.frame);
+        const ip = decoded.ok ? (decoded.packet.ipv4 ?? decoded.packet.ipv6) : undefined;
+        return { kind: "outside", text: `It is out on the physical network, from ${ip?.src} to ${ip?.dst}.` };
+      }
       case "lost":
         return { kind: "nowhere", text: ending.text };
       case "unsent": {
@@ -276,8 +313,13 @@ export class Teller {
       last.direction
     ];
     if (told.kind === "dropped") return `${what} is dropped (${told.reason}): ${told.text}.`;
-    if (last.direction === "reply" && told.kind === "delivered")
-      return "The packet is delivered, and so is its answer.";
+    if (last.direction === "reply" && (told.kind === "delivered" || told.kind === "outside")) {
+      const [there] = conversation.legs;
+      const isOut = there?.ending.kind === "outside";
+      return isOut
+        ? `${this.#ending(conversation, there.ending).text} Its answer is delivered.`
+        : "The packet is delivered, and so is its answer.";
+    }
     const { to } = conversation.question;
     const isOther = to !== undefined && last.ending.kind === "delivered" && last.ending.port.id !== to.id;
     return isOther ? `${told.text} That is not port ${wordFor(to)}.` : told.text;

@@ -184,8 +184,12 @@ export const fabricIngress = "fabric";
 /** The `ingress` of a packet that came out of a VXLAN tunnel. */
 export const vxlanIngress = "fabric-vxlan";
 
+const physicalPrefix = "physical:";
 /** The `ingress` of a packet that came from a physical network, and the interface that leads to it. */
-export const physicalName = (network: string): string => `physical:${network}`;
+export const physicalName = (network: string): string => `${physicalPrefix}${network}`;
+/** The physical network behind such a name; undefined for any other. */
+export const physicalNetworkOf = (name: string): string | undefined =>
+  name.startsWith(physicalPrefix) ? name.slice(physicalPrefix.length) : undefined;
 
 /** The tunnel key on which switches watch each other; no network has it. */
 export const watchKey = 0xffffff;

@@ -182,6 +182,7 @@ export const NdpProxy = resource({
     /** Absent in POST: the only IPv6 address of the port. */
     ip_address: field(address(), { create: "optional", filter: true, sort: true, projected: "all" }),
   },
+  indexes: { address: (proxy) => [proxy.ip_address] },
   unique: { spoken: (proxy) => [keyOf(proxy.port_id, proxy.ip_address)] },
 });
 export type NdpProxy = ObjectOf<typeof NdpProxy>;

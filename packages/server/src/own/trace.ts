@@ -1,7 +1,19 @@
-/** POST /v1/trace: what becomes of a packet that a port sends, by present intent; for admins, and for readers of the port's project. */
+/** POST /v1/trace: what becomes of a packet that a port sends, or somebody outside, by present intent; for admins, and for readers of the port's project. */
 import { fail, isError } from "@selvage/base";
 import type { Probe, Question } from "@selvage/explain";
-import { canonicalIp, ipOf, isMulticastIp, isUnspecifiedIp, Port } from "@selvage/model";
+import {
+  canonicalIp,
+  cidrContains,
+  cidrOf,
+  FloatingIp,
+  ipOf,
+  isMulticastIp,
+  isUnspecifiedIp,
+  keyOf,
+  Network,
+  Port,
+  Subnet,
+} from "@selvage/model";
 import { type Caller, isAdmin, reader } from "../api/policy.ts";
 import type { Exchange, Reply } from "../http/exchange.ts";
 import type { OwnApi } from "./own.ts";
@@ -36,22 +48,20 @@ const askedPort = 80;
 const invalid = (field: string, reason: string): Error => fail("FieldInvalid", { field, reason }, { field });
 
 /**
- * POST /v1/trace `{from, to, protocol?, ip_version?, source_port?, destination_port?, icmp_type?, icmp_code?, size?, ttl?}`: `from` a port's id or name, `to` the
- * same or an address. Throws FieldInvalid, NameUnknown for a port that there is not or that is not the caller's, NameAmbiguous, HostsNotServed.
+ * POST /v1/trace `{from, to, protocol?, ip_version?, source_port?, destination_port?, icmp_type?, icmp_code?, size?, ttl?}`: `from` a port's id or name, or
+ * the address of somebody outside, `to` a port or an address. Throws FieldInvalid, NameUnknown for a port that there is not or that is not the caller's, NameAmbiguous, HostsNotServed.
  */
 export async function tracePacket(api: OwnApi, exchange: Exchange, caller: Caller): Promise<Reply> {
   const body = readOwnBody(exchange);
   for (const name of Object.keys(body)) {
     if (!(known as readonly string[]).includes(name)) throw invalid(name, `it is none of ${known.join(", ")}`);
   }
-  const from = portOf(api, caller, textOf(body, "from"));
-  const target = textOf(body, "to");
-  const address = canonicalIp(target);
-  if (address !== undefined && (isMulticastIp(ipOf(address)) || isUnspecifiedIp(ipOf(address))))
-    throw invalid("to", "it must be the address of one machine");
-  const to = address === undefined ? portOf(api, caller, target) : undefined;
+  const [sender, target] = [endOf(api, caller, body, "from"), endOf(api, caller, body, "to")];
   if (api.tracer === undefined) throw fail("HostsNotServed");
-  const question = questionOf(api, api.tracer, body, from, to, address);
+  const question =
+    typeof sender === "string"
+      ? fromOutside(api, api.tracer, body, caller, sender, target)
+      : fromPort(api, api.tracer, body, sender, target);
   const everything = isAdmin(caller, { projectId: "" });
   const project = (projectId: string): boolean => everything || reader(caller, { projectId });
   try {
@@ -64,6 +74,16 @@ export async function tracePacket(api: OwnApi, exchange: Exchange, caller: Calle
       { cause: error },
     );
   }
+}
+
+/** A port, or an address. Throws FieldInvalid for one that is no machine's alone. */
+function endOf(api: OwnApi, caller: Caller, body: Attributes, name: "from" | "to"): Port | string {
+  const word = textOf(body, name);
+  const address = canonicalIp(word);
+  if (address === undefined) return portOf(api, caller, word);
+  if (isMulticastIp(ipOf(address)) || isUnspecifiedIp(ipOf(address)))
+    throw invalid(name, "it must be the address of one machine");
+  return address;
 }
 
 /** A port by id, or by name where just one that the caller sees has it. */
@@ -87,30 +107,86 @@ function numberOf<D>(body: Attributes, name: string, least: number, most: number
   throw invalid(name, `it must be a whole number from ${least} to ${most}`);
 }
 
-function questionOf(
+/** The IP versions that are asked for. Throws FieldInvalid. */
+function versionsOf(body: Attributes): readonly (4 | 6)[] {
+  const asked = numberOf(body, "ip_version", 4, 6, undefined);
+  if (asked === 5) throw invalid("ip_version", "it must be 4 or 6");
+  return ([4, 6] as const).filter((version) => asked === undefined || asked === version);
+}
+
+const versionOf = (address: string): 4 | 6 => (address.includes(":") ? 6 : 4);
+
+function fromPort(
   { writer: { replica } }: OwnApi,
   { explain }: Tracer,
   body: Attributes,
   from: Port,
-  to: Port | undefined,
-  address: string | undefined,
+  to: Port | string,
 ): Question {
-  const asked = numberOf(body, "ip_version", 4, 6, undefined);
-  if (asked === 5) throw invalid("ip_version", "it must be 4 or 6");
-  const versions = ([4, 6] as const).filter((version) => asked === undefined || asked === version);
+  const versions = versionsOf(body);
   const destination =
-    address ??
-    versions
-      .filter((version) => explain.addressesOf(from, version).length > 0)
-      .flatMap((version) => (to === undefined ? [] : explain.addressesOf(to, version)))[0];
+    typeof to === "string"
+      ? to
+      : versions
+          .filter((version) => explain.addressesOf(from, version).length > 0)
+          .flatMap((version) => explain.addressesOf(to, version))[0];
   if (destination === undefined) throw invalid("to", "the ports have no addresses of one IP version");
-  const version = destination.includes(":") ? 6 : 4;
+  const version = versionOf(destination);
   if (!versions.includes(version)) throw invalid("ip_version", `${destination} is of the other`);
   const source = explain.sourceFor(replica, from, destination);
   if (source === undefined) throw invalid("from", `the port has no IPv${version} address`);
   if (source === destination) throw invalid("to", "it is the sender's own address");
   const probe = probeOf(explain, body, version);
-  return { from, ...(to === undefined ? {} : { to }), source, destination, probe };
+  return { from: { kind: "port", port: from }, ...(typeof to === "string" ? {} : { to }), source, destination, probe };
+}
+
+/** What comes from outside: to a floating IP, by address or by its port, or to a port's own address; an admin may name any address that is known outside. */
+function fromOutside(
+  { writer: { replica } }: OwnApi,
+  { explain }: Tracer,
+  body: Attributes,
+  caller: Caller,
+  source: string,
+  to: Port | string,
+): Question {
+  const version = versionOf(source);
+  if (!versionsOf(body).includes(version)) throw invalid("ip_version", `${source} is of the other`);
+  const floating = typeof to === "string" || version === 6 ? undefined : replica.by(FloatingIp.index.port_id, to.id)[0];
+  const destination =
+    typeof to === "string" ? to : (floating?.floating_ip_address ?? explain.addressesOf(to, version)[0]);
+  if (destination === undefined || versionOf(destination) !== version)
+    throw invalid("to", `it has no IPv${version} address`);
+  if (source === destination) throw invalid("to", "it is the sender's own address");
+  const network = outsideOf(replica, destination, typeof to === "string" ? undefined : to);
+  if (network === undefined) throw invalid("from", `no external network leads to ${destination}`);
+  if (typeof to === "string" && !isAdmin(caller, { projectId: "" })) {
+    const [own] = replica.by(FloatingIp.index.address, keyOf(network.id, destination));
+    if (own === undefined || !reader(caller, { projectId: own.project_id }))
+      throw invalid("to", "from outside it must be a port or a floating IP of the project");
+  }
+  const probe = probeOf(explain, body, version);
+  return {
+    from: { kind: "outside", network },
+    ...(typeof to === "string" ? {} : { to }),
+    source,
+    destination,
+    probe,
+  };
+}
+
+/** The external network by which an address is known outside: its own, or that of the gateway of a router of its port's network. */
+function outsideOf(view: OwnApi["writer"]["replica"], address: string, port: Port | undefined): Network | undefined {
+  const target = ipOf(address);
+  for (const network of view.by(Network.index.external, "external")) {
+    const subnets = view.by(Subnet.index.network_id, network.id);
+    if (subnets.some(({ cidr }) => cidrContains(cidrOf(cidr), target))) return network;
+  }
+  for (const { router_id } of port === undefined ? [] : view.by(Port.index.routedNetwork, port.network_id)) {
+    const [gateway] = router_id === null ? [] : view.by(Port.index.gateway_of, router_id);
+    const network = gateway === undefined ? undefined : view.get(Network, gateway.network_id);
+    if (network !== undefined) return network;
+  }
+  return undefined;
 }
 
 function protocolOf(value: unknown, version: 4 | 6): number {

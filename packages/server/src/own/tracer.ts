@@ -37,7 +37,8 @@ export class Tracer {
     await turn();
     const conversation = await trace({ view: replica, needOf: this.#needOf }, question, turn);
     const notes = hostsOf(replica, conversation).flatMap((host) => this.#notesOn(host, sight));
-    const ends = [question.from, ...(question.to === undefined ? [] : [question.to])];
+    const { from, to } = question;
+    const ends = [...(from.kind === "port" ? [from.port] : []), ...(to === undefined ? [] : [to])];
     const down = ends.flatMap((port) => this.#notesOnPort(port));
     return new Teller(replica, sight).tell(conversation, [...notes, ...down]);
   }

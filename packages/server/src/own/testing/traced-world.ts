@@ -1,6 +1,8 @@
 /** Intent of two projects on two hosts, for tests of traces: written as it is, for what requests may write is not in question there. */
 import {
+  FloatingIp,
   Host,
+  NatLease,
   Network,
   Port,
   Router,
@@ -10,7 +12,11 @@ import {
   Subnet,
 } from "@selvage/model";
 import {
+  makeExternalNetwork,
+  makeFloatingIp,
+  makeGateway,
   makeHost,
+  makeNatLease,
   makeNetwork,
   makePort,
   makeRouter,
@@ -54,9 +60,53 @@ export class TracedWorld {
     this.#transaction = transaction;
   }
 
-  host(name: string, number: number): void {
+  host(name: string, number: number, physical_networks: readonly string[] = []): void {
     const tunnel_ip = `192.0.2.${number}`;
-    this.#transaction.put(Host, makeHost({ id: testId(`host ${name}`), name, key: number, tunnel_ip }));
+    const id = testId(`host ${name}`);
+    this.#transaction.put(Host, makeHost({ id, name, key: number, tunnel_ip, physical_networks }));
+  }
+
+  /** An external network on `public`, 203.0.113.0/24 and 2001:db8:ff::/64, with a gateway of the router at .10 and ::a, and a lease of it for each host. */
+  outside(name: string, router: string, hosts: readonly string[]): void {
+    const id = testId(`network ${name}`);
+    const router_id = testId(`router ${router}`);
+    this.#transaction.put(Network, makeExternalNetwork({ id, name, project_id: "" }));
+    const subnet = { project_id: "", network_id: id, name: `${name}-subnet`, enable_dhcp: false };
+    const v4 = { id: testId(`v4 ${name}`), cidr: "203.0.113.0/24", gateway_ip: "203.0.113.1" };
+    const v6 = { id: testId(`v6 ${name}`), cidr: "2001:db8:ff::/64", gateway_ip: "2001:db8:ff::1" };
+    this.#transaction.put(Subnet, makeSubnet({ ...subnet, ...v4 }));
+    this.#transaction.put(Subnet, makeSubnet({ ...subnet, ...v6, ip_version: 6 }));
+    const fixed_ips = [
+      { subnet_id: v4.id, ip_address: "203.0.113.10" },
+      { subnet_id: v6.id, ip_address: "2001:db8:ff::a" },
+    ];
+    const gateway_of = { gateway_of: router_id, device_id: router_id };
+    this.#transaction.put(Port, makeGateway({ id: testId("gateway"), network_id: id, ...gateway_of, fixed_ips }));
+    for (const [at, host] of hosts.entries()) {
+      const lease = { id: testId(`lease ${host}`), router_id, host_id: testId(`host ${host}`), network_id: id };
+      this.#transaction.put(NatLease, makeNatLease({ ...lease, first: 1024 * (at + 1) }));
+    }
+  }
+
+  /** An address of an external network that stands for a port's first. */
+  floating(address: string, project_id: string, network: string, router: string, port: string): void {
+    const port_id = testId(`port ${port}`);
+    const fixed = this.#transaction.view.get(Port, port_id)?.fixed_ips[0]?.ip_address ?? null;
+    const own = { fixed_ips: [{ subnet_id: testId(`v4 ${network}`), ip_address: address }] };
+    this.port({ name: address, project: "", network, at: 0, port: { ...own, device_owner: "network:floatingip" } });
+    this.#transaction.put(
+      FloatingIp,
+      makeFloatingIp({
+        ...{ id: testId(`floating ${address}`), project_id, floating_network_id: testId(`network ${network}`) },
+        ...{
+          floating_ip_address: address,
+          floating_port_id: testId(`port ${address}`),
+          router_id: testId(`router ${router}`),
+          port_id,
+          fixed_ip_address: fixed,
+        },
+      }),
+    );
   }
 
   /** A network with both families: `10.0.N.0/24` and `2001:db8:N::/64` for the N-th. */

@@ -1,0 +1,125 @@
+/**
+ * What is beyond hosts' wires, as a trace takes it to be: whom the hosts do not answer for is out there and answers himself (RFC 826, RFC 4861), and his next hop
+ * to an address of ours is who answers for it there, or the gateway of the router that has it.
+ */
+import { elected, hostMac } from "@selvage/compiler";
+import type { Trace } from "@selvage/datapath";
+import { FloatingIp, Host, keyOf, NdpProxy, Network, Port, type View } from "@selvage/model";
+import { ArpOp, decode, encode, multicastMac, solicitedNode } from "@selvage/packet";
+import { NextHops, ProviderIn, physicalNetworkOf, Route } from "@selvage/pipeline";
+import type { MetHosts, TracedHost } from "./host.ts";
+import { type Ends, ethernetOf } from "./question.ts";
+
+/** The MAC of whoever is out there. */
+export const outsideMac = "02:00:00:00:00:01";
+
+/** Where a network is on a host's wires. */
+export interface Wire {
+  /** The interface that leads there. */
+  readonly name: string;
+  readonly vlan?: number;
+}
+
+/** A next hop that a host asks for. */
+interface Asked {
+  readonly net: number;
+  readonly address: string;
+}
+
+export class Wires {
+  readonly #view: View;
+  readonly #hosts: MetHosts;
+
+  constructor(view: View, hosts: MetHosts) {
+    this.#view = view;
+    this.#hosts = hosts;
+  }
+
+  /** Where a network, by what packets bear as it, is on a host's wires, as its rows have it. */
+  wireOf({ engine }: TracedHost, net: number): Wire | undefined {
+    for (const { table, key, args } of engine.rows()) {
+      if (table !== ProviderIn.name || args.net !== net) continue;
+      return { name: String(key.ingress), ...(key.tagged === 1 ? { vlan: Number(key.vlan) } : {}) };
+    }
+    return undefined;
+  }
+
+  /** Learns the next hop that a packet waited for. False: it waited for none that could be asked for. */
+  async learn(at: TracedHost, trace: Trace): Promise<boolean> {
+    const asked = askedBy(trace);
+    const network = asked === undefined ? undefined : this.#view.by(Network.index.key, String(asked.net))[0];
+    const wire = asked === undefined ? undefined : this.wireOf(at, asked.net);
+    if (asked === undefined || network === undefined || wire === undefined) return false;
+    const held = await this.holder(network, wire, asked.address);
+    await at.learn({ network_id: network.id, address: asked.address, mac: held?.mac ?? outsideMac });
+    return true;
+  }
+
+  /** The host that answers on a wire for an address, and its MAC; undefined: none of ours does. */
+  async holder(
+    network: Network,
+    wire: Wire,
+    address: string,
+  ): Promise<{ readonly host: TracedHost; readonly mac: string } | undefined> {
+    const named = this.#likely(network, wire, address);
+    const host = named === undefined ? undefined : await this.#hosts.of(named);
+    if (host === undefined) return undefined;
+    const mac = hostMac(host.host.key);
+    const ends = { sourceMac: outsideMac, ...(wire.vlan === undefined ? {} : { vlan: wire.vlan }) };
+    const { outcomes } = host.datapath.receive(wire.name, questionOf(ends, outsideAddress(address), address));
+    // ARP is answered by the switch, neighbour discovery by the agent.
+    const answers = outcomes.some(
+      (outcome) =>
+        (outcome.kind === "output" && outcome.port === wire.name) || (outcome.kind === "punt" && outcome.punt === "nd"),
+    );
+    return answers ? { host, mac } : undefined;
+  }
+
+  /** Of all hosts on a wire the one that can own an address: its machine's, or the one that speaks for addresses that are no machine's. */
+  #likely({ id }: Network, wire: Wire, address: string): Host | undefined {
+    const floating = this.#view.by(FloatingIp.index.address, keyOf(id, address))[0]?.port_id ?? undefined;
+    const proxied = this.#view.by(NdpProxy.index.address, address)[0]?.port_id;
+    const port = this.#view.get(Port, floating ?? proxied ?? "");
+    if (port === undefined)
+      return elected(address, this.#view.by(Host.index.physical, physicalNetworkOf(wire.name) ?? ""));
+    return this.#view.by(Host.index.name, port["binding:host_id"])[0];
+  }
+}
+
+/** The next hop on a physical network that a packet waited for, and was dropped. */
+function askedBy({ visits, outcomes }: Trace): Asked | undefined {
+  for (const outcome of outcomes) {
+    if (outcome.kind !== "punt" || outcome.punt !== "neighbour") continue;
+    const hop = visits.findLast(({ table, row }) => row?.action === "via" && isRouting(table))?.row?.args.nh;
+    const decoded = decode(outcome.frame);
+    const target = decoded.ok ? (decoded.packet.ipv4?.dst ?? decoded.packet.ipv6?.dst) : undefined;
+    const address = hop === undefined ? target : String(hop);
+    if (address !== undefined) return { net: outcome.net, address };
+  }
+  return undefined;
+}
+
+const isRouting = (table: string): boolean => table === Route.name || table === NextHops.name;
+
+/** Whom a question on a wire comes from: nobody that anybody has met. */
+const outsideAddress = (address: string): string => (address.includes(":") ? "fe80::1" : "0.0.0.0");
+
+/** ARP's question (RFC 826), or neighbour discovery's (RFC 4861, 7.2.2). */
+export function questionOf(
+  ends: Omit<Ends, "source" | "destination" | "destinationMac">,
+  source: string,
+  address: string,
+): Uint8Array {
+  const mac = ends.sourceMac;
+  if (!address.includes(":"))
+    return encode({
+      eth: ethernetOf({ ...ends, destinationMac: "ff:ff:ff:ff:ff:ff" }),
+      arp: { op: ArpOp.request, sha: mac, spa: source, tha: "00:00:00:00:00:00", tpa: address },
+    });
+  const group = solicitedNode(address);
+  return encode({
+    eth: ethernetOf({ ...ends, destinationMac: multicastMac(group) }),
+    ipv6: { src: source, dst: group },
+    icmpv6: { kind: "neighbor-solicitation", target: address, options: [{ kind: "source-link-layer", mac }] },
+  });
+}
