@@ -1,6 +1,6 @@
 /** What packets cost a switch: tables looked at and recirculations (`ofproto/trace`), cached flows and their masks (`dpctl/dump-flows`). */
-import type { Host } from "./hosts.ts";
-import { addressOf, gatewayMac, macOf, nameOf, type PlannedPort } from "./plan.ts";
+import type { Guest, Host } from "./hosts.ts";
+import { addressOf, macOf, nameOf } from "./plan.ts";
 
 export interface Walk {
   /** Tables that a first packet is looked up in on its sender's host. */
@@ -8,18 +8,24 @@ export interface Walk {
   readonly recirculations: number;
 }
 
-/** The first packet of a connection, on the host of its sender. */
-export async function walkOf(host: Host, from: PlannedPort, to: PlannedPort, port: number): Promise<Walk> {
+/** Whom a packet is for. */
+interface Target {
+  readonly mac: string;
+  readonly address: string;
+  readonly port: number;
+}
+
+/** The first packet of a connection, on the host of its sender; `found`: what each look at its connection finds, the last of them from then on. Throws when it does not leave as it should. */
+export async function walkOf({ host, port: from }: Guest, to: Target, found = ["trk,new"]): Promise<Walk> {
   const ofport = (await host.vsctl("get", "interface", nameOf(from), "ofport")).trim();
   const packet = [
-    `in_port=${ofport},tcp,dl_src=${macOf(from)}`,
-    `dl_dst=${from.network === to.network ? macOf(to) : gatewayMac(from.network)}`,
-    `nw_src=${addressOf(from)},nw_dst=${addressOf(to)},nw_ttl=64,tp_src=40000,tp_dst=${port},tcp_flags=syn`,
+    `in_port=${ofport},tcp,dl_src=${macOf(from)},dl_dst=${to.mac}`,
+    `nw_src=${addressOf(from)},nw_dst=${to.address},nw_ttl=64,tp_src=40000,tp_dst=${to.port},tcp_flags=syn`,
   ].join(",");
-  const next = ["--ct-next", "trk,new", "--ct-next", "trk,new", "--ct-next", "trk,new"];
+  const next = Array.from({ length: 4 }, (_, at) => ["--ct-next", found[at] ?? found.at(-1) ?? "trk,new"]).flat();
   const text = await host.appctl("ofproto/trace", "br-int", packet, ...next);
-  if (!text.includes("tnl_push")) throw new Error(`the packet does not leave for the other host:\n${text}`);
-  // The underlay's own bridge is not counted: it is the same for both.
+  if (!/tnl_push|bridge\("br-public"\)/.test(text)) throw new Error(`the packet does not leave its host:\n${text}`);
+  // Bridges to the underlay and outside are not counted: they are the same for both.
   return {
     lookups: [...text.matchAll(/^ *\d+\. (?!in_port=LOCAL|priority 0$).*(priority|No match)/gm)].length,
     recirculations: [...text.matchAll(/^recirc\(0x/gm)].length,

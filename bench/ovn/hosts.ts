@@ -3,6 +3,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { until } from "../bench.ts";
 import { SwitchDatabase } from "../fabric.ts";
+import { type Ground, uplink, wire } from "./ground.ts";
 import {
   addressOf,
   cidrOf,
@@ -18,6 +19,9 @@ import { Daemon, Namespace, run } from "./processes.ts";
 
 const schema = "/usr/share/openvswitch/vswitch.ovsschema";
 const bridge = "br-int";
+const physicalBridge = "br-public";
+/** How both systems are told of it: the physical network `public` is reached by that bridge. */
+export const bridgeMappings = `public:${physicalBridge}`;
 /** Interfaces that one command adds. */
 const step = 200;
 
@@ -143,23 +147,26 @@ export class Host {
 
   /** Joins the uplinks of two hosts. */
   async cableTo(other: Host): Promise<void> {
-    await this.namespace.exec(
-      "ip",
-      "link",
-      "add",
-      "uplink",
-      "type",
-      "veth",
-      "peer",
-      "name",
-      "uplink",
-      "netns",
-      other.namespace.pid,
-    );
+    const veth = ["link", "add", uplink, "type", "veth", "peer", "name", uplink, "netns", other.namespace.pid];
+    await this.namespace.exec("ip", ...veth);
     for (const host of [this, other]) {
-      await host.namespace.script("ip link set uplink up", "ethtool -K uplink tx off > /dev/null");
-      await host.vsctl("add-port", "br-ul", "uplink");
+      await host.namespace.script(`ip link set ${uplink} up`, `ethtool -K ${uplink} tx off > /dev/null`);
+      await host.vsctl("add-port", "br-ul", uplink);
     }
+    await this.reaches(other);
+  }
+
+  /** Joins it to what all stand on; a bridge leads to the physical network. */
+  async standOn(ground: Ground): Promise<void> {
+    await ground.cable(this.number, this.namespace);
+    const kind = ["--", "set", "bridge", physicalBridge, "datapath_type=netdev", "fail_mode=standalone"];
+    await this.vsctl(
+      ...["add-port", "br-ul", uplink, "--", "add-br", physicalBridge, ...kind],
+      ...["--", "add-port", physicalBridge, wire],
+    );
+  }
+
+  async reaches(other: Host): Promise<void> {
     await until("the underlay", 20_000, async () => {
       const words = ["ping", "-c", "1", "-W", "1", tunnelAddress(other.number)];
       return this.namespace.exec(...words).then(
@@ -233,17 +240,23 @@ export interface Guest {
 export const ifaceId = ({ number }: PlannedPort): string =>
   `00000000-0000-4000-8000-${number.toString(16).padStart(12, "0")}`;
 
-/** Hosts on one underlay: two, joined, or one. */
-export async function startHosts(count: 1 | 2, directory: string): Promise<readonly Host[]> {
+/** So many hosts on one underlay: two, joined by a cable, or one; or up to three that stand on a ground. */
+export async function startHosts(count: HostCount, directory: string, ground?: Ground): Promise<readonly Host[]> {
   const hosts: Host[] = [];
   try {
     for (let number = 1; number <= count; number += 1)
       hosts.push(await Host.start(number, join(directory, hostName(number))));
-    const [first, second] = hosts;
-    if (first !== undefined && second !== undefined) await first.cableTo(second);
+    const [first, ...others] = hosts;
+    if (ground !== undefined) for (const host of hosts) await host.standOn(ground);
+    for (const other of others) {
+      if (ground === undefined) await first?.cableTo(other);
+      else await first?.reaches(other);
+    }
     return hosts;
   } catch (error) {
     for (const host of hosts) await host.end();
     throw error;
   }
 }
+
+export type HostCount = 1 | 2 | 3;

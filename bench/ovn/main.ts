@@ -7,6 +7,8 @@ import { inDirectory, whenInterrupted } from "../bench.ts";
 import { type Figure, isMet, numberText, type Report, tableText } from "../figures.ts";
 import { commitName, describeMachine, loadNow, machineText } from "../machine.ts";
 import { addedPort } from "./added-port.ts";
+import { failover } from "./failover.ts";
+import { outside } from "./outside.ts";
 import { OvnSide } from "./ovn.ts";
 import { run } from "./processes.ts";
 import { flowsAtScale, large, oneMore } from "./scale.ts";
@@ -17,11 +19,16 @@ import { traffic } from "./traffic.ts";
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const packages = ["openvswitch-switch", "ovn-central", "ovn-host", "iperf3", "wrk", "busybox"];
 
+/** Milliseconds between two signs of life of hosts: Selvage's, which OVN is told too. */
+const betweenSigns = 200;
+
 interface Size {
   /** Ports that are there when one is added, and how often one is. */
   readonly there: readonly (readonly [ports: number, samples: number])[];
   readonly rounds: number;
   readonly seconds: number;
+  /** How often a host is lost, and how often with OVN's signs of life as they come. */
+  readonly losses: readonly [alike: number, asItComes: number];
   /** OVN, too, at 1,000 hosts: takes minutes. */
   readonly ovnAtScale: boolean;
 }
@@ -33,6 +40,7 @@ const quick: Size = {
   ],
   rounds: 5,
   seconds: 2,
+  losses: [20, 5],
   ovnAtScale: false,
 };
 const full: Size = {
@@ -44,6 +52,7 @@ const full: Size = {
   ],
   rounds: 9,
   seconds: 4,
+  losses: [20, 20],
   ovnAtScale: true,
 };
 
@@ -109,6 +118,35 @@ const parts: readonly Part[] = [
         await withSide(report, SelvageSide.start(2, directory), (selvage) =>
           traffic(report, [selvage, ovn], rounds, seconds),
         );
+      });
+    },
+  },
+  {
+    name: "outside",
+    what: "the same with the outside, through a floating address and by the router's own",
+    async run(report, { rounds, seconds }, directory) {
+      await withSide(report, OvnSide.start(2, directory, "on ground"), async (ovn) => {
+        await ovn.withoutZeroSnat();
+        await withSide(report, SelvageSide.start(2, directory, "on ground"), (selvage) =>
+          outside(report, [selvage, ovn], rounds, seconds),
+        );
+      });
+    },
+  },
+  {
+    name: "failover",
+    what: "how long nothing comes back when the host that speaks for a router's address is lost",
+    async run(report, { losses: [alike, asItComes] }, directory) {
+      const place = join(directory, "alike");
+      await withSide(report, OvnSide.start(3, place, "on ground"), async (ovn) => {
+        await ovn.withoutZeroSnat();
+        await withSide(report, SelvageSide.start(3, place, "on ground"), (selvage) =>
+          failover(report, [selvage, ovn], alike, betweenSigns),
+        );
+      });
+      await withSide(report, OvnSide.start(3, join(directory, "plain"), "on ground"), async (ovn) => {
+        await ovn.withoutZeroSnat();
+        await failover(report, [ovn], asItComes, undefined);
       });
     },
   },

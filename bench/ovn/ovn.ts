@@ -3,15 +3,22 @@ import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Connection, dial } from "@selvage/ovsdb";
 import { until } from "../bench.ts";
-import { type Host, ifaceId, startHosts } from "./hosts.ts";
+import { Ground, outsideAddress } from "./ground.ts";
+import { bridgeMappings, type Host, type HostCount, ifaceId, startHosts } from "./hosts.ts";
 import {
   addressOf,
+  cidrOf,
+  floatingMac,
+  floatingOf,
   gatewayMac,
   gatewayOf,
   hostName,
   macOf,
+  outerAddress,
+  outerMac,
   type Plan,
   type PlannedGroup,
+  type PlannedOutside,
   type PlannedPort,
   type PlannedRule,
   tunnelAddress,
@@ -41,19 +48,22 @@ function matchOf(group: string, { tcp, fromMembers }: PlannedRule): string {
 export class OvnSide implements Side {
   readonly name = "OVN";
   readonly hosts: readonly Host[];
+  readonly ground: Ground | undefined;
   readonly #directory: string;
   readonly #daemons: Daemon[] = [];
   #nb = "";
   #control: Connection | undefined;
 
-  private constructor(hosts: readonly Host[], directory: string) {
+  private constructor(hosts: readonly Host[], directory: string, ground: Ground | undefined) {
     this.hosts = hosts;
+    this.ground = ground;
     this.#directory = directory;
   }
 
-  static async start(count: 1 | 2, directory: string): Promise<OvnSide> {
-    const hosts = await startHosts(count, join(directory, "ovn"));
-    const side = new OvnSide(hosts, join(directory, "ovn-central"));
+  static async start(count: HostCount, directory: string, stand?: "on ground"): Promise<OvnSide> {
+    const ground = stand === undefined ? undefined : await Ground.make(join(directory, "ovn-ground"));
+    const hosts = await startHosts(count, join(directory, "ovn"), ground);
+    const side = new OvnSide(hosts, join(directory, "ovn-central"), ground);
     try {
       await side.#start();
       return side;
@@ -98,6 +108,7 @@ export class OvnSide implements Side {
         "ovn-bridge-datapath-type": "netdev",
         "ovn-remote-probe-interval": "0",
         "ovn-openflow-probe-interval": "0",
+        ...(this.ground === undefined ? {} : { "ovn-bridge-mappings": bridgeMappings }),
       };
       await host.vsctl(
         "set",
@@ -161,6 +172,7 @@ export class OvnSide implements Side {
         ],
       );
     }
+    if (plan.outside !== undefined) await this.#addGateway();
     for (const group of plan.groups) await this.#addGroup(group);
     for (let host = this.hosts.length + 1; host <= plan.hosts; host += step) {
       const words: string[] = [];
@@ -170,6 +182,7 @@ export class OvnSide implements Side {
     }
     for (let at = 0; at < plan.ports.length; at += step)
       await this.#nbctl(...plan.ports.slice(at, at + step).flatMap((port) => this.#addition(port)));
+    if (plan.outside !== undefined) await this.#translate(plan.networks, plan.outside);
     await this.#nbctl("--timeout=900", "--wait=sb", "sync");
     const far = plan.ports.filter((port) => port.host > this.hosts.length);
     for (let at = 0; at < far.length; at += 10 * step) {
@@ -177,6 +190,36 @@ export class OvnSide implements Side {
       await this.#sbctl(...some.flatMap((port) => ["--", "lsp-bind", ifaceId(port), hostName(port.host)]));
     }
     await this.#sync();
+  }
+
+  /** A port of the router on a switch that is the physical network; all hosts may have it, the first before the others (ovn-nb(5), "HA_Chassis_Group"). */
+  async #addGateway(): Promise<void> {
+    const port = [outerMac, `${outerAddress}/24`];
+    await this.#nbctl(
+      ...["ls-add", "outside", "--", "lsp-add", "outside", "wire", "--", "lsp-set-type", "wire", "localnet"],
+      ...["--", "lsp-set-addresses", "wire", "unknown", "--", "lsp-set-options", "wire", "network_name=public"],
+      ...["--", "lrp-add", "r", "r-outside", ...port, "--", "lsp-add", "outside", "outside-r"],
+      ...["--", "lsp-set-type", "outside-r", "router", "--", "lsp-set-addresses", "outside-r", "router"],
+      ...["--", "lsp-set-options", "outside-r", "router-port=r-outside", "nat-addresses=router"],
+      ...["--", "lr-route-add", "r", "0.0.0.0/0", outsideAddress, "r-outside"],
+    );
+    await this.#nbctl("ha-chassis-group-add", "gateways");
+    for (const { name, number } of this.hosts)
+      await this.#nbctl("ha-chassis-group-add-chassis", "gateways", name, String(100 - number));
+    const [group] = (await this.#nbctl("--bare", "--columns=_uuid", "list", "ha_chassis_group")).trim().split("\n");
+    await this.#nbctl("set", "logical_router_port", "r-outside", `ha_chassis_group=${group}`);
+  }
+
+  async #translate(networks: number, { floating, betweenSigns }: PlannedOutside): Promise<void> {
+    for (let network = 1; network <= networks; network += 1)
+      await this.#nbctl("lr-nat-add", "r", "snat", outerAddress, cidrOf(network));
+    for (const port of floating) {
+      const [outer, inner] = [floatingOf(port), addressOf(port)];
+      await this.#nbctl("lr-nat-add", "r", "dnat_and_snat", outer, inner, ifaceId(port), floatingMac(port));
+    }
+    if (betweenSigns === undefined) return;
+    const signs = ["bfd-min-rx", "bfd-min-tx"].map((key) => `options:${key}=${betweenSigns}`);
+    await this.#nbctl("set", "nb_global", ".", ...signs, "options:bfd-mult=3");
   }
 
   async #addGroup({ name, rules }: PlannedGroup): Promise<void> {
@@ -227,5 +270,6 @@ export class OvnSide implements Side {
     }
     for (const daemon of this.#daemons.toReversed()) await daemon.end();
     for (const host of this.hosts) await host.end();
+    await this.ground?.end();
   }
 }

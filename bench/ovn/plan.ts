@@ -31,6 +31,15 @@ export interface Plan {
   readonly networks: number;
   readonly ports: readonly PlannedPort[];
   readonly groups: readonly PlannedGroup[];
+  /** Where hosts stand on a ground: the router has a gateway, by which all its machines go out. */
+  readonly outside?: PlannedOutside;
+}
+
+export interface PlannedOutside {
+  /** Ports with a floating address of their own. */
+  readonly floating: readonly PlannedPort[];
+  /** Milliseconds between two signs of life of hosts, three of which must not come; absent: as each system has it. */
+  readonly betweenSigns?: number;
 }
 
 /** Ports of one network at most: they are numbered through a /24. */
@@ -46,6 +55,13 @@ export const gatewayOf = (network: number): string => `${prefixOf(network)}.1`;
 export const gatewayMac = (network: number): string => `fa:16:3e:ff:${hex(network >> 8)}:${hex(network & 255)}`;
 export const macOf = ({ number }: PlannedPort): string =>
   `fa:16:3e:${hex(number >> 16)}:${hex((number >> 8) & 255)}:${hex(number & 255)}`;
+/** The router's own address outside, and where its way out leads. */
+export const outerAddress = "203.0.113.10";
+export const outerCidr = "203.0.113.0/24";
+/** The address that stands for a port's; numbers below 100. */
+export const floatingOf = ({ number }: PlannedPort): string => `203.0.113.${100 + number}`;
+export const floatingMac = ({ number }: PlannedPort): string => `fa:16:3e:fe:00:${hex(number)}`;
+export const outerMac = "fa:16:3e:fe:ff:01";
 /** A name for interfaces, at most 15 characters. */
 export const nameOf = ({ number }: PlannedPort): string => `p${number}`;
 export const hostName = (host: number): string => `h${host}`;

@@ -3,12 +3,12 @@
  * plugged in, the switch says. OVN is likewise asked beneath Neutron.
  */
 import { join } from "node:path";
-import { hostEngine } from "@selvage/compiler";
-import { OvsDatapath } from "@selvage/datapath";
 import {
-  Attachment,
   type Change,
+  FloatingIp,
   Host as HostResource,
+  leaseSizes,
+  NatLease,
   Network,
   Port,
   Router,
@@ -19,8 +19,11 @@ import {
   Subnet,
 } from "@selvage/model";
 import {
-  makeAttachment,
+  makeExternalNetwork,
+  makeFloatingIp,
+  makeGateway,
   makeHost,
+  makeNatLease,
   makeNetwork,
   makePort,
   makeRouter,
@@ -32,17 +35,20 @@ import {
   remove,
   testId,
 } from "@selvage/model/testing";
-import type { Row } from "@selvage/pipeline";
-import { isLocal, project } from "@selvage/sync";
-import { type Host, ifaceId, startHosts } from "./hosts.ts";
+import { Agent } from "./agent.ts";
+import { Ground, outsideAddress } from "./ground.ts";
+import { type Host, type HostCount, ifaceId, startHosts } from "./hosts.ts";
 import {
   addressOf,
   cidrOf,
+  floatingOf,
   gatewayMac,
   gatewayOf,
   guestMtu,
   hostName,
   macOf,
+  outerAddress,
+  outerCidr,
   type Plan,
   type PlannedPort,
   type PlannedRule,
@@ -50,125 +56,23 @@ import {
 } from "./plan.ts";
 import type { Side } from "./side.ts";
 
-/** Rows that one host's engine changed. */
-export interface RowChange {
-  readonly host: string;
-  readonly rows: number;
-}
-
-/** One host's agent: intent and what is plugged in go through one queue, in their order. */
-class Agent {
-  readonly #host: Host;
-  readonly #engine: ReturnType<typeof hostEngine>;
-  readonly #datapath: OvsDatapath;
-  readonly #attached = new Set<string>();
-  #queue: Promise<unknown> = Promise.resolve();
-  #revision = 0;
-  #failed: unknown;
-  #isAdopted = false;
-  /** Changes that the switch refused a part of: after each, everything was adopted again. */
-  refusals = 0;
-
-  constructor(host: Host) {
-    this.#host = host;
-    this.#engine = hostEngine({ name: host.name });
-    const tunnelIp = tunnelAddress(host.number);
-    this.#datapath = new OvsDatapath({ database: host.database, tunnelIp, datapathType: "netdev" });
-  }
-
-  async open(): Promise<void> {
-    const ready = Promise.withResolvers<void>();
-    await this.#datapath.open({
-      attachments: (all) => {
-        const now = new Set(all.map(({ port }) => port));
-        const come = [...now]
-          .filter((id) => !this.#attached.has(id))
-          .map((id) => put(Attachment, makeAttachment({ id })));
-        const gone = [...this.#attached].filter((id) => !now.has(id)).map((id) => remove(Attachment, id));
-        this.#attached.clear();
-        for (const id of now) this.#attached.add(id);
-        // Whoever asks for something next hears of it.
-        this.change([...come, ...gone]).catch((error: unknown) => {
-          this.#failed = error;
-        });
-      },
-      punt: () => undefined,
-      ready: ready.resolve,
-      lost: () => undefined,
-    });
-    await ready.promise;
-    await this.#inTurn(() => this.#adopt());
-  }
-
-  async #adopt(): Promise<void> {
-    await this.#datapath.adopt(this.#engine.rows());
-    this.#isAdopted = true;
-  }
-
-  async #apply(delta: Parameters<OvsDatapath["apply"]>[0]): Promise<void> {
-    try {
-      await this.#datapath.apply(delta);
-    } catch (error) {
-      // The seam's contract: what was refused in part is adopted.
-      this.refusals += 1;
-      process.stderr.write(`  ${this.#host.name}: ${error instanceof Error ? error.message : String(error)}\n`);
-      await this.#adopt();
-    }
-  }
-
-  /** Takes changes of whole objects; resolves with the rows that changed when they are in force. */
-  change(changes: readonly Change[]): Promise<number> {
-    return this.#inTurn(async () => {
-      if (this.#failed !== undefined) throw this.#failed;
-      this.#revision += 1;
-      const told = changes.map((change): Change => {
-        const { kind, object } = change;
-        if (object === null || kind === Attachment.kind) return change;
-        const distance = isLocal(kind, object, this.#host.name) ? "near" : "far";
-        return { ...change, object: project(kind, object, distance) };
-      });
-      const delta = this.#engine.apply(told, this.#revision);
-      if (this.#isAdopted) await this.#apply(delta);
-      return delta.added.length + delta.removed.length + delta.modified.length;
-    });
-  }
-
-  /** The engine's share of a change alone, in ms, with the rows; the switch is told as well. */
-  async timed(changes: readonly Change[]): Promise<{ readonly rows: number; readonly ms: number }> {
-    const begin = performance.now();
-    const rows = await this.change(changes);
-    return { rows, ms: performance.now() - begin };
-  }
-
-  get rows(): readonly Row[] {
-    return [...this.#engine.rows()];
-  }
-
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const done = this.#queue.then(work);
-    this.#queue = done.catch(() => undefined);
-    return done;
-  }
-
-  close(): Promise<void> {
-    return this.#inTurn(() => this.#datapath.close());
-  }
-}
-
 export class SelvageSide implements Side {
   readonly name = "Selvage";
   readonly hosts: readonly Host[];
+  readonly ground: Ground | undefined;
   readonly #agents: readonly Agent[];
   readonly #sets = new Map<string, SecurityGroupSet>();
   #rules = 0;
 
-  private constructor(hosts: readonly Host[]) {
+  private constructor(hosts: readonly Host[], ground: Ground | undefined) {
     this.hosts = hosts;
-    this.#agents = hosts.map((host) => new Agent(host));
+    this.ground = ground;
+    this.#agents = hosts.map((host) => new Agent(host, ground === undefined ? "alone" : "on ground"));
   }
 
-  static async start(count: 1 | 2, directory: string): Promise<SelvageSide> {
-    const side = new SelvageSide(await startHosts(count, join(directory, "selvage")));
+  static async start(count: HostCount, directory: string, stand?: "on ground"): Promise<SelvageSide> {
+    const ground = stand === undefined ? undefined : await Ground.make(join(directory, "selvage-ground"));
+    const side = new SelvageSide(await startHosts(count, join(directory, "selvage"), ground), ground);
     try {
       for (const agent of side.#agents) await agent.open();
       return side;
@@ -182,7 +86,9 @@ export class SelvageSide implements Side {
     const changes: Change[] = [];
     for (let number = 1; number <= plan.hosts; number += 1) {
       const [name, id] = [hostName(number), testId("host", number)];
-      changes.push(put(HostResource, makeHost({ id, name, key: number, tunnel_ip: tunnelAddress(number) })));
+      const physical_networks = plan.outside === undefined ? [] : ["public"];
+      const host = makeHost({ id, name, key: number, tunnel_ip: tunnelAddress(number), physical_networks });
+      changes.push(put(HostResource, host));
     }
     const router = makeRouter();
     changes.push(put(Router, router));
@@ -197,6 +103,7 @@ export class SelvageSide implements Side {
       changes.push(...group.rules.map((rule) => this.#ruleChange(id, rule)));
     }
     changes.push(...plan.ports.map((port) => this.#portChange(port)));
+    if (plan.outside !== undefined) changes.push(...outsideChanges(plan, plan.outside.floating));
     await this.#tell(changes);
   }
 
@@ -291,7 +198,40 @@ export class SelvageSide implements Side {
   async end(): Promise<void> {
     for (const agent of this.#agents) await agent.close();
     for (const host of this.hosts) await host.end();
+    await this.ground?.end();
   }
+}
+
+/**
+ * The router's gateway, floating addresses, and for each host a block of ports: as large as the server makes it for one that has used up smaller ones, for these benches
+ * open connections by the thousand.
+ */
+function outsideChanges({ hosts }: Plan, floating: readonly PlannedPort[]): readonly Change[] {
+  const network = makeExternalNetwork();
+  const subnet = makeSubnet({
+    ...{ id: testId("external subnet", 1), network_id: network.id, cidr: outerCidr, gateway_ip: outsideAddress },
+    ...{ allocation_pools: [], enable_dhcp: false },
+  });
+  const changes = [
+    put(Network, network),
+    put(Subnet, subnet),
+    put(Port, makeGateway({ fixed_ips: [{ subnet_id: subnet.id, ip_address: outerAddress }] })),
+    ...floating.map((port) =>
+      put(
+        FloatingIp,
+        makeFloatingIp({
+          ...{ id: testId("floating ip", port.number), floating_ip_address: floatingOf(port) },
+          ...{ port_id: ifaceId(port), fixed_ip_address: addressOf(port) },
+        }),
+      ),
+    ),
+  ];
+  for (let host = 1; host <= hosts; host += 1) {
+    const block = { first: host * leaseSizes.largest, size: leaseSizes.largest, address: outerAddress };
+    const lease = makeNatLease({ id: testId("lease", host), host_id: testId("host", host), ...block });
+    changes.push(put(NatLease, lease));
+  }
+  return changes;
 }
 
 function networkChanges(number: number, routerId: string): readonly Change[] {

@@ -1,4 +1,5 @@
 /** What both systems can do in these benches: build a plan on real switches, take one more port or rule, and tell what they are made of. */
+import type { Ground } from "./ground.ts";
 import type { Guest, Host } from "./hosts.ts";
 import type { Plan, PlannedPort, PlannedRule } from "./plan.ts";
 
@@ -7,6 +8,8 @@ export type SideName = "Selvage" | "OVN";
 export interface Side {
   readonly name: SideName;
   readonly hosts: readonly Host[];
+  /** What its hosts stand on, where they do. */
+  readonly ground: Ground | undefined;
   /** Builds all of a plan; resolves when it is in force on all real hosts. Interfaces that name ports may come before or later. */
   build(plan: Plan): Promise<void>;
   /** One port more; resolves when it is in force on all real hosts. Whoever calls names its interface meanwhile. */
