@@ -1,7 +1,7 @@
 /** Hosts as Neutron's clients see them: agents, their zones, and what a host that is shut means for ports. */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { Port } from "@selvage/model";
+import { Host, Port } from "@selvage/model";
 import { errorOf, type Json, startTestServer, type TestProject, type TestServer } from "../testing/mod.ts";
 
 let server: TestServer;
@@ -54,6 +54,19 @@ test("a host is an agent with the form that Neutron's have; who is no admin sees
   server.running.core.hosts.gone(id);
   assert.equal(agentIn(await server.admin.get(`/v2.0/agents/${id}`)).alive, false);
   server.running.core.hosts.report(id, {});
+});
+
+test("an agent tells the physical networks that its host has", async () => {
+  const told = async () =>
+    (agentIn(await server.admin.get(`/v2.0/agents/${id}`)).configurations as Json).physical_networks;
+  assert.deepEqual(await told(), []);
+  const { writer } = server.running.core;
+  await writer.transact({ kind: "system", id: "test", request_id: "test" }, (transaction) => {
+    const host = transaction.view.get(Host, id);
+    assert.ok(host);
+    transaction.put(Host, { ...host, physical_networks: ["public"] });
+  });
+  assert.deepEqual(await told(), ["public"]);
 });
 
 test("an agent is neither made nor deleted, and only its description and state change", async () => {

@@ -111,7 +111,8 @@ function agentOf(host: HostObject): Agent {
 function configurationsOf({ id, host, tunneling_ip }: Agent, { view, hosts }: World) {
   return {
     tunnel_types: ["geneve", "vxlan"],
-    bridge_mappings: {},
+    // Which bridge leads to each is the host's own: it tells what they are called.
+    physical_networks: view.get(Host, id)?.physical_networks ?? [],
     tunneling_ip,
     integration_bridge: "br-int",
     datapath_type: hosts.of(id).datapath ?? null,

@@ -51,6 +51,7 @@ export const untranslatable: ReadonlySet<string> = new Set(["binding:vnic_type"]
 
 const trunks = "trunks are not listed";
 const qos = "QoS is not listed";
+const agents = "agents of that driver are of another form; hosts are shown as agents of the other, Open vSwitch's";
 
 /** Captures that are not replayed, with the reason. */
 export const notApplicable: ReadonlyMap<string, string> = new Map([
@@ -58,6 +59,9 @@ export const notApplicable: ReadonlyMap<string, string> = new Map([
   ["subnetpool-add-prefixes", "subnetpool-prefix-ops is listed here, and was not there"],
   ["subnetpool-remove-prefixes", "subnetpool-prefix-ops is listed here, and was not there"],
   ["rbac-qos_policy", qos],
+  ["agents", agents],
+  ["agent-update", agents],
+  ["agent-show", agents],
   [
     "changed-since-bad",
     "changed_since is refused as a filter before its form is looked at, as the capture of a good one shows",
