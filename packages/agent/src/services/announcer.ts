@@ -4,7 +4,7 @@
  */
 import type { Clock, Counter, Log, Metrics, Timer } from "@selvage/base";
 import type { Datapath } from "@selvage/datapath";
-import type { View } from "@selvage/model";
+import { FloatingIp, keyOf as indexKey, type View } from "@selvage/model";
 import { FromPhysical, type Row } from "@selvage/pipeline";
 import { announcementFrame, sendOn, wireOf } from "./wire.ts";
 
@@ -73,6 +73,18 @@ export class Announcer {
   /** Whether this host answers for an address. */
   owns(net: number, address: string): boolean {
     return this.#rows.has(keyOf({ net, address }));
+  }
+
+  /** What is here because hosts agree on it, and another may have had while it saw this one no more: all but what is a machine's own. */
+  get agreed(): readonly Owned[] {
+    const { view, hostName } = this.#options;
+    return [...this.#owned.values()].filter(({ net, address }) => {
+      const wire = wireOf(view, net, hostName);
+      if (wire === undefined) return false;
+      return view
+        .by(FloatingIp.index.address, indexKey(wire.networkId, address))
+        .every((each) => each.port_id === null);
+    });
   }
 
   /** Says that they are here, now and twice again. */

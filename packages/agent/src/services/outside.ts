@@ -42,7 +42,8 @@ export class Outside {
       ...options,
       owns: (net, address) => this.#announcer.owns(net, address),
     });
-    this.#peers = new Peers(options);
+    // Who was away may have spoken for what is here, as this host may have been away for it: whoever is outside is told again.
+    this.#peers = new Peers({ ...options, returned: () => this.#come.push(...this.#announcer.agreed) });
     this.#speakers = new Speakers(options);
     options.metrics.gauge({
       name: "peers_away",

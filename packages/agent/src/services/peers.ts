@@ -8,6 +8,8 @@ export interface PeersOptions {
   readonly hostName: string;
   readonly watch: Pick<PeerWatch, "watch"> | undefined;
   readonly log: Log;
+  /** Hosts are back that were away, which is not learned yet. */
+  readonly returned: () => void;
   /** Facts that are others now. */
   readonly learned: (changes: readonly Change[]) => void;
 }
@@ -55,6 +57,7 @@ export class Peers {
     const back = [...before].filter((id) => !away.has(id));
     for (const id of gone) log.warn("a host is away: what it spoke for outside is taken over", { peer: id });
     for (const id of back) log.info("a host is back", { peer: id });
+    if (back.length > 0) this.#options.returned();
     learned([
       ...gone.map((id) => ({ kind: PeerDown.kind, id, object: { id } })),
       ...back.map((id) => ({ kind: PeerDown.kind, id, object: null })),
