@@ -33,8 +33,9 @@ interface Loss {
 class Ordeal {
   readonly stage: Stage;
   readonly losses: Loss[] = [];
-  #speaker = 0;
-  #probe: SilenceProbe | undefined;
+  /** Of each host. */
+  readonly #probes = new Map<number, SilenceProbe>();
+  readonly #lost = new Set<number>();
 
   constructor(stage: Stage) {
     this.stage = stage;
@@ -44,17 +45,14 @@ class Ordeal {
     const { stage } = this;
     await stage.open(planOf(betweenSigns));
     stage.start(stage.ground.namespace.within(process.execPath, echo, farAddress(0), String(port)));
-    this.#speaker = await stage.ground.ask(outerAddress, limit);
-    const other = ports.find(({ host }) => host !== this.#speaker);
-    const { namespace } = stage.guest(other?.number ?? 0);
-    this.#probe = stack.use(new SilenceProbe(namespace, farAddress(0), port));
-    await this.#untilCalm();
+    await stage.ground.ask(outerAddress, limit);
+    for (const { number, host } of ports)
+      this.#probes.set(host, stack.use(new SilenceProbe(stage.guest(number).namespace, farAddress(0), port)));
+    await this.#untilCalm(0, "all");
   }
 
-  /** Until it has been answered without a pause; gives the longest silence until then. */
-  async #untilCalm(): Promise<number> {
-    const probe = this.#probe;
-    if (probe === undefined) throw new Error("it was not opened");
+  /** Until machines of all hosts are answered without a pause, while one is lost of all others; gives the longest silence until then of any that is on another host. */
+  async #untilCalm(speaker: number, hosts: "all" | "others"): Promise<number> {
     const { name } = this.stage.side;
     let longest = 0;
     let since = performance.now();
@@ -62,9 +60,12 @@ class Ordeal {
       `${name}: answers`,
       limit,
       async () => {
-        const seen = await probe.ask();
-        if (seen.longest > longest) longest = seen.longest;
-        if (seen.longest > silent || seen.answers === 0) since = performance.now();
+        for (const [host, probe] of this.#probes) {
+          const seen = await probe.ask();
+          if (host !== speaker) longest = Math.max(longest, seen.longest);
+          else if (hosts === "others") continue;
+          if (seen.longest > silent || seen.answers === 0) since = performance.now();
+        }
         return performance.now() - since > calm ? true : undefined;
       },
       50,
@@ -72,15 +73,15 @@ class Ordeal {
     return longest;
   }
 
+  /** Loses the host that the machine outside sends to, and takes it back. */
   async measure(): Promise<void> {
     const { ground, side } = this.stage;
-    await until(`${side.name}: the first host speaks again`, limit, async () =>
-      (await ground.ask(outerAddress, limit)) === this.#speaker ? true : undefined,
-    );
-    await ground.cut(this.#speaker);
-    const lost = await this.#untilCalm();
-    await ground.join(this.#speaker);
-    this.losses.push({ lost, back: await this.#untilCalm() });
+    const speaker = await until(`${side.name}: who speaks`, limit, () => ground.holderOf(outerAddress));
+    this.#lost.add(speaker);
+    await ground.cut(speaker);
+    const lost = await this.#untilCalm(speaker, "others");
+    await ground.join(speaker);
+    this.losses.push({ lost, back: await this.#untilCalm(speaker, "all") });
   }
 
   tell(report: Report, name: string, aim?: Figure["aim"]): void {
@@ -91,7 +92,7 @@ class Ordeal {
       name: `${name}: longest silence when the host that speaks for the router is lost, worst of ${losses.length}`,
       ...{ value: worst(lost), unit: "ms" },
       ...(aim === undefined ? {} : { aim }),
-      beside: spread(lost),
+      beside: `${spread(lost)}; ${this.#lost.size} of 3 hosts`,
     });
     report.add({ name: `${name}: … when it comes back, worst`, value: worst(back), unit: "ms", beside: spread(back) });
   }
