@@ -4,14 +4,11 @@
  */
 
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { at, OUTSIDE_RANGES } from "@selvage/lab";
 import { until, whyNoLab } from "@selvage/lab/testing";
-import { Fabric, type Guest, type Program } from "./support/guests.ts";
+import { hopsOf, Routing } from "./support/bgp.ts";
+import { Fabric, type Guest } from "./support/guests.ts";
 
 const skip = (await whyNoLab()) ?? false;
 const WAIT_MS = 60_000;
@@ -20,80 +17,6 @@ const soon = 5_000;
 const systems = { ours: 64512, theirs: 64513 } as const;
 const { ipv4 } = OUTSIDE_RANGES;
 const tenant = "10.20.1.0/24";
-
-/** FRR outside: its bgpd and its zebra, which puts what it learns into the kernel there. */
-class Routing implements AsyncDisposable {
-  readonly #directory = mkdtempSync(join(tmpdir(), "frr-"));
-  readonly #fabric: Fabric;
-  readonly #programs: Program[] = [];
-
-  constructor(fabric: Fabric, secret?: string) {
-    this.#fabric = fabric;
-    chmodSync(this.#directory, 0o777);
-    const configuration = [
-      "frr defaults traditional",
-      `router bgp ${systems.theirs}`,
-      ` bgp router-id ${ipv4.gateway}`,
-      " no bgp ebgp-requires-policy",
-      " neighbor hosts peer-group",
-      ` neighbor hosts remote-as ${systems.ours}`,
-      ...(secret === undefined ? [] : [` neighbor hosts password ${secret}`]),
-      " neighbor hosts timers connect 1",
-      ` bgp listen range ${ipv4.cidr} peer-group hosts`,
-      " address-family ipv4 unicast",
-      "  maximum-paths 8",
-      " exit-address-family",
-    ];
-    writeFileSync(join(this.#directory, "bgpd.conf"), `${configuration.join("\n")}\n`);
-    writeFileSync(join(this.#directory, "zebra.conf"), "frr defaults traditional\n");
-    for (const daemon of ["zebra", "bgpd"]) {
-      const places = ["-f", join(this.#directory, `${daemon}.conf`), "-i", join(this.#directory, `${daemon}.pid`)];
-      const sockets = ["--vty_socket", this.#directory, "-z", join(this.#directory, "zserv.api"), "-P", "0"];
-      this.#programs.push(fabric.start(fabric.outside, `/usr/lib/frr/${daemon}`, ...places, ...sockets));
-    }
-  }
-
-  show(command: string): unknown {
-    const { stdout } = spawnSync("vtysh", ["--vty_socket", this.#directory, "-c", `show ${command} json`], {
-      encoding: "utf8",
-    });
-    return stdout.startsWith("{") ? JSON.parse(stdout) : {};
-  }
-
-  /** Next hops of what it holds valid, by prefix. */
-  get routes(): ReadonlyMap<string, readonly string[]> {
-    const routes = (at(this.show("bgp ipv4 unicast"), "routes") ?? {}) as Readonly<Record<string, readonly unknown[]>>;
-    return new Map(
-      Object.entries(routes).map(([prefix, paths]) => [
-        prefix,
-        paths
-          .flatMap((path) => (at(path, "nexthops") as readonly unknown[]).map((hop) => String(at(hop, "ip"))))
-          .sort(),
-      ]),
-    );
-  }
-
-  /** What it says of its sessions, by the address of the host. */
-  get sessions(): Readonly<Record<string, unknown>> {
-    return (at(this.show("bgp ipv4 unicast summary"), "peers") ?? {}) as Readonly<Record<string, unknown>>;
-  }
-
-  get established(): number {
-    return Object.values(this.sessions).filter((session) => at(session, "state") === "Established").length;
-  }
-
-  async kernel(destination: string): Promise<string> {
-    return (await this.#fabric.run(this.#fabric.outside, "ip", "route", "show", destination)).said;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    // They are other users' than who started them, and in a namespace of their own.
-    const end = `kill -9 $(cat ${this.#directory}/*.pid)`;
-    await this.#fabric.run(this.#fabric.outside, "sh", "-c", end);
-    for (const program of this.#programs) await program[Symbol.asyncDispose]();
-    rmSync(this.#directory, { recursive: true, force: true });
-  }
-}
 
 interface World {
   readonly fabric: Fabric;
@@ -119,8 +42,7 @@ async function within(what: string, holds: () => boolean | Promise<boolean>): Pr
   return performance.now() - begun;
 }
 
-const leadsTo = (prefix: string, ...hops: readonly string[]): boolean =>
-  JSON.stringify(frr.routes.get(prefix) ?? []) === JSON.stringify([...hops].sort());
+const leadsTo = (prefix: string, ...hops: readonly string[]): boolean => frr.leads(prefix, hops);
 
 async function reached(address: string): Promise<boolean> {
   const { fabric } = world;
@@ -174,19 +96,12 @@ describe("bgp", { skip }, () => {
       await ask("add_gateway_network", { network_id: external });
       await ask("add_bgp_peer", { bgp_peer_id: peer });
       await fabric.settled();
-      const hosts = at(await fabric.api.ask("GET", "/v1/hosts"), "hosts") as readonly unknown[];
-      const hopOf = async (name: string): Promise<string> => {
-        const host = hosts.find((each) => at(each, "name") === name);
-        const found = await fabric.api.ask("GET", `/v2.0/ports?network_id=${external}&device_id=${at(host, "id")}`);
-        const [port] = at(found, "ports") as readonly unknown[];
-        const [fixed] = at(port, "fixed_ips") as readonly unknown[];
-        return String(at(fixed, "ip_address"));
-      };
+      const hopOf = async (host: string) => (await hopsOf(fabric, external, host))[0] ?? "";
       const hops = { h1: await hopOf("h1"), h2: await hopOf("h2") };
       const open = { network_id: inner, port_security_enabled: false };
       const a = await fabric.guest("a", "h1", open);
       const b = await fabric.guest("b", "h2", open);
-      frr = new Routing(fabric);
+      frr = new Routing(fabric, systems);
       world = { fabric, external, speaker, peer, hops, a, b };
     } catch (cause) {
       await fabric[Symbol.asyncDispose]();
@@ -291,7 +206,7 @@ describe("bgp", { skip }, () => {
     const { fabric, hops, peer } = world;
     await frr[Symbol.asyncDispose]();
     const secret = `a|b?!#"'$c`;
-    frr = new Routing(fabric, secret);
+    frr = new Routing(fabric, { ...systems, secret });
     const signed = await fabric.make("bgp-peers", {
       ...{ name: "signed", peer_ip: ipv4.gateway, remote_as: systems.theirs, auth_type: "md5", password: "wrong" },
     });

@@ -51,9 +51,17 @@ const settingsProperties = {
     description:
       "How long BGP peers are asked to keep what this host announced when the agent ends without a word (graceful restart); 0: not at all",
     unit: "s",
-    default: 15,
+    default: 60,
     minimum: 0,
     maximum: 4095,
+  }),
+  bgpBfdInterval: Type.Integer({
+    description:
+      "How often BGP peers that ask for it are told that this host lives (BFD); three missing signs end what they know of it; 0: never",
+    unit: "ms",
+    default: 300,
+    minimum: 0,
+    maximum: 60_000,
   }),
 };
 
@@ -121,8 +129,11 @@ export const defaultAgentSettings: AgentSettings = Object.freeze(
 /** The settings that options hold. */
 export function agentSettingsOf(config: AgentConfig): AgentSettings {
   const { auditInterval, dhcpLeaseTime, dhcpDomain, dnsServers, metadata } = config;
-  const { bgpDaemon, bgpSource, bgpRestartTime } = config;
-  return { auditInterval, dhcpLeaseTime, dhcpDomain, dnsServers, metadata, bgpDaemon, bgpSource, bgpRestartTime };
+  const { bgpDaemon, bgpSource, bgpRestartTime, bgpBfdInterval } = config;
+  return {
+    ...{ auditInterval, dhcpLeaseTime, dhcpDomain, dnsServers, metadata },
+    ...{ bgpDaemon, bgpSource, bgpRestartTime, bgpBfdInterval },
+  };
 }
 
 /** What a schema cannot say: mistakes of options that each by itself are well formed. */

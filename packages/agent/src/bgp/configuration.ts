@@ -71,6 +71,8 @@ export function configuration(standing: Standing, { localAs, version, peers, rou
       : [
           "bgp graceful-restart",
           "bgp graceful-restart preserve-fw-state",
+          // Whoever hears nothing from this host any more is to believe that it is lost: no RFC 8538.
+          "no bgp graceful-restart notification",
           `bgp graceful-restart restart-time ${restartTime}`,
         ]),
     ...peers.flatMap((peer) => session(standing, localAs, peer)),

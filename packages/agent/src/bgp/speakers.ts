@@ -9,11 +9,13 @@ import type { Row } from "@selvage/pipeline";
 import { type Announcement, announcementsOf, type Taken, takenBy } from "./announcement.ts";
 import type { Standing } from "./configuration.ts";
 import { Daemon, type SessionState } from "./daemon.ts";
+import { Signs } from "./signs.ts";
 
 export interface SpeakersOptions {
   readonly view: Engine<Row>["view"];
   readonly hostName: string;
-  readonly settings: { readonly bgpDaemon: string; readonly bgpSource: string; readonly bgpRestartTime: number };
+  readonly settings: Readonly<Record<"bgpDaemon" | "bgpSource", string>> &
+    Readonly<Record<"bgpRestartTime" | "bgpBfdInterval", number>>;
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: Metrics;
@@ -46,6 +48,7 @@ export class Speakers {
   readonly #coming = new Map<string, { readonly taken: Taken; readonly since: number }>();
   readonly #ending = new Set<Promise<void>>();
   readonly #look: Timer;
+  readonly #signs: Signs;
   #now = 0;
   /** The switch has held what was wanted: before, there is nothing to say, and what peers kept of an earlier life would be forgotten for that. */
   #hasBeenInForce = false;
@@ -66,6 +69,8 @@ export class Speakers {
     gauge("bgp_peers", "BGP peers that this host is to tell", () =>
       all().reduce((sum, { said }) => sum + said.peers.length, 0),
     );
+    const { bgpBfdInterval: interval, bgpSource: source } = options.settings;
+    this.#signs = new Signs({ data: { interval, source }, clock, log: options.log.child("bgp") });
     this.#look = clock.every(lookInterval, () => this.#ask());
   }
 
@@ -123,6 +128,7 @@ export class Speakers {
     this.#soon?.cancel();
     for (const id of [...this.#running.keys()]) this.#end(id);
     await Promise.all(this.#ending);
+    await this.#signs.close();
   }
 
   #settleSoon(): void {
@@ -146,6 +152,7 @@ export class Speakers {
         running.daemon.want(announcement);
       }
     }
+    this.#signs.tell([...this.#running.values()].flatMap(({ said }) => said.peers.map(({ address }) => address)));
   }
 
   #begin(announcement: Announcement): void {

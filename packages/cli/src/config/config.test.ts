@@ -59,7 +59,8 @@ test("an empty file makes a server with its own defaults, on the loopback addres
     metadata: "port",
     bgpDaemon: "/usr/lib/frr/bgpd",
     bgpSource: "",
-    bgpRestartTime: 15,
+    bgpRestartTime: 60,
+    bgpBfdInterval: 300,
   });
 });
 

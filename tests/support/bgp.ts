@@ -1,0 +1,144 @@
+/** FRR on the machine outside, as a test asks it: its bgpd with its zebra, which puts what it learns into the kernel there, and its bfdd; its own view of routes. */
+
+import { spawnSync } from "node:child_process";
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { at, enterLab, OUTSIDE_RANGES } from "@selvage/lab";
+import type { Fabric, Program } from "./guests.ts";
+
+const { ipv4, ipv6 } = OUTSIDE_RANGES;
+
+export interface RoutingOptions {
+  readonly theirs: number;
+  readonly ours: number;
+  /** What sessions are signed with. */
+  readonly secret?: string;
+  /** Whether sessions are over when a host gives no sign of life. */
+  readonly isWatching?: boolean;
+}
+
+export class Routing implements AsyncDisposable {
+  readonly #directory = mkdtempSync(join(tmpdir(), "frr-"));
+  readonly #fabric: Fabric;
+  readonly #programs: Program[] = [];
+
+  constructor(fabric: Fabric, { theirs, ours, secret, isWatching = false }: RoutingOptions) {
+    this.#fabric = fabric;
+    chmodSync(this.#directory, 0o777);
+    const family = (version: 4 | 6): readonly string[] => [
+      ` address-family ipv${version} unicast`,
+      "  neighbor hosts activate",
+      "  maximum-paths 8",
+      " exit-address-family",
+    ];
+    const configuration = [
+      "frr defaults traditional",
+      `router bgp ${theirs}`,
+      ` bgp router-id ${ipv4.gateway}`,
+      " no bgp ebgp-requires-policy",
+      " neighbor hosts peer-group",
+      ` neighbor hosts remote-as ${ours}`,
+      ...(secret === undefined ? [] : [` neighbor hosts password ${secret}`]),
+      ...(isWatching ? [" neighbor hosts bfd"] : []),
+      " neighbor hosts timers connect 1",
+      ...[ipv4, ipv6].map(({ cidr }) => ` bgp listen range ${cidr} peer-group hosts`),
+      ...family(4),
+      ...family(6),
+    ];
+    const files = { zebra: ["frr defaults traditional"], bfdd: [], bgpd: configuration } as const;
+    for (const [daemon, lines] of Object.entries(files)) {
+      const file = (kind: string): string => join(this.#directory, `${daemon}.${kind}`);
+      writeFileSync(file("conf"), lines.map((line) => `${line}\n`).join(""));
+      const places = ["-f", file("conf"), "-i", file("pid"), "--vty_socket", this.#directory, "-P", "0"];
+      const sockets = ["-z", join(this.#directory, "zserv.api")];
+      if (daemon === "bfdd") sockets.push("--bfdctl", join(this.#directory, "bfdd.sock"));
+      this.#programs.push(fabric.start(fabric.outside, `/usr/lib/frr/${daemon}`, ...places, ...sockets));
+    }
+  }
+
+  show(command: string): unknown {
+    const { stdout } = spawnSync("vtysh", ["--vty_socket", this.#directory, "-c", `show ${command} json`], {
+      encoding: "utf8",
+    });
+    const text = stdout.trim();
+    return text.startsWith("{") || text.startsWith("[") ? JSON.parse(text) : {};
+  }
+
+  /** Next hops of what it holds valid, by prefix. */
+  routesOf(version: 4 | 6): ReadonlyMap<string, readonly string[]> {
+    const said = at(this.show(`bgp ipv${version} unicast`), "routes") ?? {};
+    return new Map(
+      Object.entries(said as Readonly<Record<string, readonly unknown[]>>).map(([prefix, paths]) => [
+        prefix,
+        paths
+          .flatMap((path) => (at(path, "nexthops") as readonly unknown[]).map((hop) => String(at(hop, "ip"))))
+          .sort(),
+      ]),
+    );
+  }
+
+  get routes(): ReadonlyMap<string, readonly string[]> {
+    return this.routesOf(4);
+  }
+
+  /** Whether a prefix leads to these next hops and no others. */
+  leads(prefix: string, hops: readonly string[]): boolean {
+    const held = this.routesOf(prefix.includes(":") ? 6 : 4).get(prefix) ?? [];
+    return JSON.stringify(held) === JSON.stringify([...hops].sort());
+  }
+
+  /** What it says of its sessions that bear a family, by the address of the host. */
+  sessionsOf(version: 4 | 6): Readonly<Record<string, unknown>> {
+    const said = at(this.show(`bgp ipv${version} unicast summary`), "peers") ?? {};
+    return said as Readonly<Record<string, unknown>>;
+  }
+
+  /** Addresses of hosts whose sessions stand. */
+  get peers(): readonly string[] {
+    const all = { ...this.sessionsOf(4), ...this.sessionsOf(6) };
+    return Object.keys(all).filter((address) => at(all[address], "state") === "Established");
+  }
+
+  get established(): number {
+    return this.peers.length;
+  }
+
+  /** Hosts that give signs of life. */
+  get watched(): number {
+    const peers = this.show("bfd peers");
+    return Array.isArray(peers) ? peers.filter((peer) => at(peer, "status") === "up").length : 0;
+  }
+
+  async kernel(destination: string): Promise<string> {
+    const family = destination.includes(":") ? "-6" : "-4";
+    return (await this.#fabric.run(this.#fabric.outside, "ip", family, "route", "show", destination)).said;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    // They are other users' than who started them, and in a namespace of their own.
+    const end = `kill -9 $(cat ${this.#directory}/*.pid)`;
+    await this.#fabric.run(this.#fabric.outside, "sh", "-c", end);
+    for (const program of this.#programs) await program[Symbol.asyncDispose]();
+    rmSync(this.#directory, { recursive: true, force: true });
+  }
+}
+
+/** Cuts a host's wire to the outside, or mends it; its way to other hosts stays. */
+export function wire(fabric: Fabric, host: string, state: "up" | "down"): void {
+  const [file = "", ...words] = enterLab(fabric.firstPid, { kind: "lab" }, ["ip", "link", "set", `pub-${host}`, state]);
+  const { status, stderr } = spawnSync(file, words, { encoding: "utf8" });
+  if (status !== 0) throw new Error(`the wire of ${host}: ${stderr}`);
+}
+
+/** A host's own addresses on an external network, to which what it announces leads. */
+export async function hopsOf(fabric: Fabric, network: string, host: string): Promise<readonly string[]> {
+  const hosts = at(await fabric.api.ask("GET", "/v1/hosts"), "hosts") as readonly unknown[];
+  const id = at(
+    hosts.find((each) => at(each, "name") === host),
+    "id",
+  );
+  const found = await fabric.api.ask("GET", `/v2.0/ports?network_id=${network}&device_id=${id}`);
+  const [port] = at(found, "ports") as readonly unknown[];
+  return (at(port, "fixed_ips") as readonly unknown[]).map((fixed) => String(at(fixed, "ip_address")));
+}
