@@ -2,7 +2,7 @@
  * Routers' gateways: the way out to an external network on every host that has machines behind the router, and who of the hosts with the wire answers for the
  * router's own address there (design, section 6). What leaves bears the MAC of its host.
  */
-import { derive, Host, NatLease, Network, Port, type QueryingView, Router, Subnet } from "@selvage/model";
+import { derive, Host, NatLease, Network, PeerDown, Port, type QueryingView, Router, Subnet } from "@selvage/model";
 import {
   EthType,
   ExtIn,
@@ -145,7 +145,7 @@ export const gateways = app("gateways", written, (here) => [
         const key = { net, ...destination(cidr) };
         if (isBehind(view, router.id, here.name)) rows.push(row(ExtIn, key, "plain", { vrf: router.key }, "plain"));
         else if (hasWire(view, gateway.network_id)) {
-          const holder = elected(cidr, holdersOf(view, router.id));
+          const holder = elected(cidr, holdersOf(view, router.id, here.name));
           if (holder !== undefined)
             rows.push(row(ExtIn, { ...key, ingress: physicalName(physical) }, "steer", { host: holder.key }, "plain"));
         }
@@ -174,10 +174,12 @@ export const gateways = app("gateways", written, (here) => [
   }),
 ]);
 
-/** Hosts that hold leases of a router, and so have machines behind it. */
-function holdersOf(view: QueryingView, routerId: string): readonly Host[] {
+/** Other hosts that hold leases of a router, and so have machines behind it; this one may hold one for a moment when its last machine has left. */
+function holdersOf(view: QueryingView, routerId: string, hereName: string): readonly Host[] {
   const ids = new Set(view.by(NatLease.index.router_id, routerId).map((lease) => lease.host_id));
-  return [...ids].flatMap((id) => view.get(Host, id) ?? []);
+  return [...ids]
+    .flatMap((id) => view.get(Host, id) ?? [])
+    .filter(({ id, name }) => name !== hereName && !view.has(PeerDown, id));
 }
 
 /** Whether a router is the one of several, each with a gateway out there, that has what comes for a network: the one with the least number. */
