@@ -76,11 +76,12 @@ export class NovaMetadata {
     }
   }
 
-  /** The path at Nova and nowhere else, whatever it begins with. */
+  /** The path below Nova's own and nowhere else, whatever it begins with and however it climbs. */
   #urlOf(path: string): URL {
     const base = new URL(this.#plan.url);
-    const url = new URL(`${base.origin}${base.pathname.replace(/\/+$/, "")}${path}`);
-    if (url.origin !== base.origin) throw new Error("the path leads elsewhere");
+    const root = base.pathname.replace(/\/+$/, "");
+    const url = new URL(`${base.origin}${root}${path}`);
+    if (url.origin !== base.origin || !url.pathname.startsWith(`${root}/`)) throw new Error("the path leads elsewhere");
     return url;
   }
 }
