@@ -3,7 +3,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
   type AnyResource,
+  FloatingIp,
   Host,
+  NatLease,
   Network,
   Port,
   Replica,
@@ -15,7 +17,11 @@ import {
   Subnet,
 } from "@selvage/model";
 import {
+  makeExternalNetwork,
+  makeFloatingIp,
+  makeGateway,
   makeHost,
+  makeNatLease,
   makeNetwork,
   makePort,
   makeRouter,
@@ -36,14 +42,48 @@ import { type Conversation, trace, traceAmong } from "./trace.ts";
 const networks = 3;
 const hosts = 3;
 const groups = 3;
+const floatings = 4;
+const floatingAddress = (at: number): string => `203.0.113.${20 + at}`;
 const noTurn = async (): Promise<void> => undefined;
+
+/** An external network, where the router has 203.0.113.10 and each host some ports of it. */
+function addOutside(add: (resource: AnyResource, object: StoredObject) => void): void {
+  const external = makeExternalNetwork();
+  add(Network, external);
+  const [four, six] = [testId("external subnet", 1), testId("external subnet", 2)];
+  const subnet = { network_id: external.id, enable_dhcp: false };
+  add(Subnet, makeSubnet({ ...subnet, id: four, cidr: "203.0.113.0/24", gateway_ip: "203.0.113.1" }));
+  add(
+    Subnet,
+    makeSubnet({ ...subnet, id: six, ip_version: 6, cidr: "2001:db8:ff::/64", gateway_ip: "2001:db8:ff::1" }),
+  );
+  const fixed_ips = [
+    { subnet_id: four, ip_address: "203.0.113.10" },
+    { subnet_id: six, ip_address: "2001:db8:ff::a" },
+  ];
+  add(Port, makeGateway({ gateway_of: testId("router"), device_id: testId("router"), fixed_ips }));
+  for (let n = 1; n <= hosts; n += 1) {
+    const lease = { id: testId("lease", n), host_id: testId("host", n), router_id: testId("router") };
+    add(NatLease, makeNatLease({ ...lease, first: 1024 * n }));
+  }
+}
 
 /** Three networks, two of them joined by a router, with machines spread over hosts and sets; some speak for addresses of others. */
 function intentWith(machines: number, seed: number): Intent {
   const told: (readonly [AnyResource, StoredObject])[] = [];
   const add = (resource: AnyResource, object: StoredObject): void => void told.push([resource, object]);
   for (let n = 1; n <= hosts; n += 1)
-    add(Host, makeHost({ id: testId("host", n), name: `h${n}`, key: n, tunnel_ip: `192.0.2.${n}` }));
+    add(
+      Host,
+      makeHost({
+        id: testId("host", n),
+        name: `h${n}`,
+        key: n,
+        tunnel_ip: `192.0.2.${n}`,
+        physical_networks: ["public"],
+      }),
+    );
+  addOutside(add);
   for (let n = 0; n < networks; n += 1) {
     const network_id = testId("network", n);
     const type = n === 1 ? "vxlan" : "geneve";
@@ -108,6 +148,17 @@ function intentWith(machines: number, seed: number): Intent {
     .map(([, object]) => object as Port)
     .reverse()
     .filter((port) => port["binding:host_id"]?.startsWith("h"));
+  for (const [at, port] of bound
+    .filter(({ network_id }) => network_id !== testId("network", 2))
+    .slice(0, floatings)
+    .entries())
+    add(
+      FloatingIp,
+      makeFloatingIp({
+        ...{ id: testId("floating ip", at), floating_ip_address: floatingAddress(at), router_id: testId("router") },
+        ...{ port_id: port.id, fixed_ip_address: port.fixed_ips[0]?.ip_address ?? null },
+      }),
+    );
   const hop = bound.find(({ network_id }) => network_id === testId("network", 1))?.fixed_ips[0]?.ip_address;
   const routes = hop === undefined ? [] : [{ destination: "198.51.100.0/24", nexthop: hop }];
   add(Router, makeRouter({ id: testId("router"), key: 5, routes }));
@@ -167,15 +218,29 @@ function questionBetween(intent: Intent, from: Port, to: string, protocol: numbe
   return { from: { kind: "port", port: from }, source, destination: to, probe };
 }
 
+/** The same packet from somebody outside. */
+function fromOutside(intent: Intent, question: Question, destination: string): Question {
+  const [network] = intent.view.by(Network.index.external, "external");
+  assert.ok(network !== undefined);
+  const six = destination.includes(":");
+  return {
+    from: { kind: "outside", network },
+    source: six ? "2001:db8:fa::7" : "192.88.99.7",
+    destination,
+    probe: { ...question.probe, version: six ? 6 : 4, protocol: 6 },
+  };
+}
+
 test("a packet meets the same among the part that matters as among everything, whoever asks for whom", async () => {
   const machines = 150;
+  const outer = ["203.0.113.10", "2001:db8:ff::a", floatingAddress(0), "192.88.99.7", "2001:db8:fa::7"];
   await fc.assert(
     fc.asyncProperty(
       fc.nat(),
       fc.array(
         fc.record({
           from: fc.nat(machines - 1),
-          to: fc.oneof(fc.nat(machines - 1), fc.integer({ min: machines, max: machines + 6 })),
+          to: fc.oneof(fc.nat(machines - 1), fc.integer({ min: machines, max: machines + 11 })),
           six: fc.boolean(),
           tcp: fc.boolean(),
         }),
@@ -186,7 +251,7 @@ test("a packet meets the same among the part that matters as among everything, w
       ),
       async (seed, pairs) => {
         const intent = intentWith(machines, seed);
-        const others = ["10.0.0.1", "fd00::1", "198.51.100.7", "moves", "moves", "moves", "10.1.77.77"];
+        const others = ["10.0.0.1", "fd00::1", "198.51.100.7", "moves", "moves", "moves", "10.1.77.77", ...outer];
         for (const { from, to, six, tcp } of pairs) {
           const sender = intent.view.get(Port, testId("port", from + 1));
           const target = intent.view.get(Port, testId("port", to + 1))?.fixed_ips[six ? 1 : 0]?.ip_address;
@@ -196,8 +261,14 @@ test("a packet meets the same among the part that matters as among everything, w
           const destination = target ?? (other === "moves" ? (subnet?.cidr.replace("0.0/16", "9.1") ?? "") : other);
           const question = questionBetween(intent, sender, destination, tcp ? 6 : destination.includes(":") ? 58 : 1);
           if (question === undefined) continue;
-          const part = met(await trace(intent, question, noTurn));
-          assert.deepEqual(part, met(await traceAmong(intent.view, question, whole(intent))));
+          const asked = [
+            question,
+            ...(outer.includes(destination) ? [fromOutside(intent, question, destination)] : []),
+          ];
+          for (const each of asked) {
+            const part = met(await trace(intent, each, noTurn));
+            assert.deepEqual(part, met(await traceAmong(intent.view, each, whole(intent))));
+          }
         }
       },
     ),
