@@ -5,6 +5,7 @@ import { config } from "./targets/config.ts";
 import { dns } from "./targets/dns.ts";
 import { http } from "./targets/http.ts";
 import { join } from "./targets/join.ts";
+import { metadata } from "./targets/metadata.ts";
 import { openflow } from "./targets/openflow.ts";
 import { ovsdb } from "./targets/ovsdb.ts";
 import { frame, packet } from "./targets/packet.ts";
@@ -22,4 +23,5 @@ export const targets: readonly Target[] = [
   fields,
   http,
   join,
+  metadata,
 ];

@@ -8,6 +8,7 @@ export type { InstalledFlow, InstalledFlows } from "./installed.ts";
 export { type Joined, type JoinOptions, joinHost } from "./join.ts";
 export { type Asker, type Door, type DoorServices, openDoor, portFinder } from "./service-network/door.ts";
 export { type KeeperOptions, ServiceKeeper } from "./service-network/keeper.ts";
+export { MetadataServer } from "./services/metadata-server.ts";
 export { Outside } from "./services/outside.ts";
 export {
   type AgentConfig,

@@ -97,7 +97,9 @@ export class MetadataServer {
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { socket } = request;
     const answer = await this.#answer(request).catch((error: unknown) => {
-      this.#options.log.warn("a machine's question for metadata is not answered", { error });
+      // Who breaks off what he asks is not worth a line.
+      const level = socket.destroyed ? "debug" : "warn";
+      this.#options.log[level]("a machine's question for metadata is not answered", { error });
       return text(503, "Service Unavailable");
     });
     this.#served.inc({ status: String(answer.status) });
