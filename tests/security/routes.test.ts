@@ -365,6 +365,50 @@ test("a stranger's token shows no object of another project, changes none, and c
   assert.equal((await red.member.show("network", idOf("networks"))).name, "hidden-red");
 });
 
+/** What only admins see and change, though the Networking API's policy decides it. */
+const ofAdmins = /^\/v2\.0\/(agents|bgp-|network-ip-availabilities|network_segment_ranges)/;
+
+test("a reader of the project itself is shown all of it and changes nothing", async () => {
+  const tried = await tryAllOf(red.reader, (answer, { method, path }) => {
+    const what = `${method} ${path}: ${answer.status}`;
+    if (ofAdmins.test(path) && path.includes("{id}")) assert.equal(answer.status, 404, what);
+    else if (method === "GET") assert.ok([200, 204].includes(answer.status), what);
+    else assert.equal(answer.status, 403, what);
+  });
+  assert.ok(tried >= 100, `${tried} routes`);
+});
+
+test("a member of the project changes nothing that is an admin's", async () => {
+  const tried = await tryAllOf(
+    red.member,
+    (answer, { method, path }) => {
+      const what = `${method} ${path}: ${answer.status} ${answer.text}`;
+      if (path.includes("{id}")) assert.equal(answer.status, 404, what);
+      else if (method === "GET") assert.equal(answer.status, 200, what);
+      else assert.equal(answer.status, 403, what);
+      assert.doesNotMatch(answer.text, secrets, what);
+    },
+    ofAdmins,
+  );
+  assert.ok(tried >= 20, `${tried} routes`);
+});
+
+/** Tries every route of the Networking API whose answer the policy decides, as one of the project itself; nothing may have been written. */
+async function tryAllOf(
+  client: TestClient,
+  judge: (answer: Answer, route: RouteShape) => void,
+  among = /^\/v2\.0\//,
+): Promise<number> {
+  const revision = head();
+  const routes = plainRoutes.filter(({ access, path }) => access === "policy" && among.test(path));
+  for (const route of routes) {
+    const { path, body } = caseOf(route);
+    judge(await client.request(route.method, path, body), route);
+    assert.equal(head(), revision, `${named(route)} wrote`);
+  }
+  return routes.length;
+}
+
 test("what anybody may ask holds no name, address or key, and no method changes anything", async () => {
   for (const method of ["GET", "POST", "PUT", "PATCH", "DELETE"]) {
     for (const { path, access } of plainRoutes.filter((route) => route.access === "anybody")) {
