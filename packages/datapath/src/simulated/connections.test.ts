@@ -239,13 +239,14 @@ test("a connection leaves with the port that is chosen for it, if it is of its b
     [40_000, 2_001],
     [40_001, 2_001],
     [40_002, 3_000],
+    [40_003, null],
   ]);
   const connections = new Connections<number>(
     () => 0,
     10,
     ({ from }) => chosen.get(from.port),
   );
-  const ports = [40_000, 40_001, 40_002].map((src) => {
+  const [none, ...ports] = [40_003, 40_000, 40_001, 40_002].map((src) => {
     const { tracked } = connections.track("z", datagramOf(there(4, src)), 0);
     const translated = connections.translateSource(tracked, {
       address: "cb00710a",
@@ -253,6 +254,7 @@ test("a connection leaves with the port that is chosen for it, if it is of its b
     });
     return connections.rewriteOf(translated)?.source?.port ?? 0;
   });
+  assert.equal(none, 0);
   assert.equal(ports[0], 2_001);
   assert.equal(new Set(ports).size, 3);
   assert.ok(

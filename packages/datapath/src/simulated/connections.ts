@@ -36,8 +36,8 @@ export interface SourcePlan {
   readonly ports: { readonly first: number; readonly last: number } | null;
 }
 
-/** Which port a connection, as it is opened, is to leave with, by an address; undefined: one that its flow tells. One that is not to be had is passed over. */
-export type ChoosePort = (opened: Tuple, address: string) => number | undefined;
+/** Which port a connection, as it is opened, is to leave with, by an address; null: none; undefined: one that its flow tells. One that is not to be had is passed over. */
+export type ChoosePort = (opened: Tuple, address: string) => number | null | undefined;
 
 const nothing: ConnectionState = { isNew: false, established: false, related: false, reply: false, invalid: false };
 const fresh: ConnectionState = { ...nothing, isNew: true };
@@ -305,13 +305,14 @@ function forget(zone: Zone<unknown>, { opened, answer }: Connection): void {
 function* portsFor(
   { protocol, from, to }: Tuple,
   ports: SourcePlan["ports"],
-  chosen: number | undefined,
+  chosen: ReturnType<ChoosePort>,
 ): Generator<number> {
   const hasPorts = protocol === IpProto.tcp || protocol === IpProto.udp;
   if (!hasPorts || ports === null) {
     yield from.port;
     return;
   }
+  if (chosen === null) return;
   if (chosen !== undefined && chosen >= ports.first && chosen <= ports.last) yield chosen;
   const size = ports.last - ports.first + 1;
   const start = [from.port, to.port, ...from.address, ...to.address].reduce<number>(
