@@ -9,6 +9,7 @@ import { type AgentStatus, HostAgent } from "./host-agent.ts";
 import { type HostCredentials, IdentityKeeper, readIdentity } from "./identity.ts";
 import { flowsOf } from "./installed.ts";
 import { Renewal } from "./renewal.ts";
+import { KeptNeighbours } from "./services/kept-neighbours.ts";
 import { openServices } from "./services/machine-services.ts";
 import { type AgentSettings, checkAgentSettings, defaultAgentSettings } from "./settings.ts";
 import { dialWebSocket } from "./websocket.ts";
@@ -56,12 +57,13 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
   const endpoint = endpointOf(server);
   const trouble = (error: unknown): void => log.error("the identity could not be written", { error });
   const keeper = new IdentityKeeper(dataDir, identity, trouble);
+  const kept = await KeptNeighbours.open(join(dataDir, "neighbours"), log);
   let shown: HostCredentials = keeper.credentials;
   const agent = await HostAgent.start({
     host,
     tunnelIp,
     datapath,
-    ...(options.peerWatch === undefined ? {} : { peerWatch: options.peerWatch }),
+    outside: { kept, ...(options.peerWatch === undefined ? {} : { watch: options.peerWatch }) },
     ...(options.physicalNetworks === undefined ? {} : { physicalNetworks: options.physicalNetworks }),
     ...(options.datapathType === undefined ? {} : { datapathType: options.datapathType }),
     dial: dialWebSocket({

@@ -4,7 +4,7 @@
  */
 import { type Clock, type Counter, type Histogram, type Log, type Metrics, secondsBuckets } from "@selvage/base";
 import { hostEngine } from "@selvage/compiler";
-import type { AttachedInterface, Datapath, PeerWatch, SwitchDifference } from "@selvage/datapath";
+import type { AttachedInterface, Datapath, SwitchDifference } from "@selvage/datapath";
 import { Attachment, type Change, type Delta, type Engine, Host, NatLease, type Revision } from "@selvage/model";
 import type { Row } from "@selvage/pipeline";
 import type { Changes, Drift, DropCount, Facts, HostName, Welcome } from "@selvage/sync";
@@ -28,7 +28,7 @@ import { Installer } from "./installer.ts";
 import { natUse } from "./nat-use.ts";
 import { Advertiser } from "./services/advertiser.ts";
 import { Desk } from "./services/desk.ts";
-import { type Come, Outside } from "./services/outside.ts";
+import { type Come, Outside, type OutsideOptions } from "./services/outside.ts";
 import type { AgentSettings } from "./settings.ts";
 
 export interface HostAgentOptions {
@@ -37,8 +37,8 @@ export interface HostAgentOptions {
   /** Names of the physical networks that this host has; absent: none is said. */
   readonly physicalNetworks?: readonly string[];
   readonly datapath: Datapath;
-  /** How it sees which other hosts can be reached; absent: none is ever away. */
-  readonly peerWatch?: Pick<PeerWatch, "watch">;
+  /** What it sees other hosts by, and where it keeps who answered outside. */
+  readonly outside?: Pick<OutsideOptions, "watch" | "kept">;
   readonly datapathType?: DatapathType;
   readonly dial: Dial;
   /** The file of the cached snapshot. */
@@ -173,8 +173,7 @@ export class HostAgent {
     const served = { view: this.#engine.view, datapath, clock, log: log.child("services"), metrics };
     this.#outside = new Outside({
       ...served,
-      hostName: host.name,
-      watch: options.peerWatch,
+      ...{ hostName: host.name, ...options.outside },
       settings,
       random: options.random ?? Math.random,
       learned: (changes) => this.#pushed(this.#engine.apply(changes, this.#engine.revision)),
@@ -214,6 +213,7 @@ export class HostAgent {
   /** Starts an agent and resolves when its cache is read and its switch was tried; the server is not waited for. */
   static async start(options: HostAgentOptions): Promise<HostAgent> {
     const agent = new HostAgent(options);
+    agent.#outside.restore();
     await agent.#restore();
     await options.datapath.open({
       attachments: (all) => agent.#attachments(all),

@@ -22,6 +22,7 @@ import {
 import { decode } from "@selvage/packet";
 import { NextHops, Route, type Row } from "@selvage/pipeline";
 import { type Answer, reply, silence } from "./answer.ts";
+import type { KeptNeighbour, KeptNeighbours } from "./kept-neighbours.ts";
 import { questionFrame, sendOn, type Wire, wireOf } from "./wire.ts";
 
 /** Milliseconds. One that does not answer is asked again after `first`, twice that, and so on; one that does is asked anew after `fresh`. */
@@ -40,6 +41,8 @@ export interface NeighboursOptions {
   readonly metrics: Metrics;
   /** Whether this host has an address itself: it need not ask. */
   readonly owns: (net: number, address: string) => boolean;
+  /** Where what is known outlives the agent; absent: it does not. */
+  readonly kept?: Pick<KeptNeighbours, "before" | "write">;
   /** Facts that are others now. */
   readonly learned: (changes: readonly Change[]) => void;
 }
@@ -48,6 +51,8 @@ interface Asked {
   readonly net: number;
   readonly address: string;
   mac: string | undefined;
+  /** Of the network, once it has answered. */
+  networkId: string | undefined;
   unanswered: number;
   timer: Timer | undefined;
 }
@@ -75,6 +80,18 @@ export class Neighbours {
       options.metrics.gauge({ name, help, read });
     gauge("neighbours_known", "Addresses on physical networks that answered", () => this.#known);
     gauge("neighbours_asked", "Addresses on physical networks that are asked for", () => this.#asked.size);
+  }
+
+  /** Takes what was known when the agent ended, and asks whether it still holds. */
+  restore(): void {
+    const { clock, kept, learned } = this.#options;
+    const changes = (kept?.before ?? []).map(({ net, networkId, address, mac }) => {
+      const asked: Asked = { net, address, mac, networkId, unanswered: 0, timer: undefined };
+      asked.timer = clock.after(pace.first, () => this.#ask(asked));
+      this.#asked.set(keyOf(net, address), asked);
+      return factOf(networkId, address, mac);
+    });
+    if (changes.length > 0) learned(changes);
   }
 
   /** Takes note of the rows that are wanted now, whose next hops are kept known. */
@@ -126,7 +143,6 @@ export class Neighbours {
   close(): void {
     this.#closed = true;
     for (const { timer } of this.#asked.values()) timer?.cancel();
-    this.#asked.clear();
   }
 
   get #known(): number {
@@ -137,7 +153,7 @@ export class Neighbours {
     const key = keyOf(net, address);
     if (this.#closed || this.#asked.has(key) || this.#options.owns(net, address)) return;
     this.#makeRoom(net);
-    const asked: Asked = { net, address, mac: undefined, unanswered: 0, timer: undefined };
+    const asked: Asked = { net, address, mac: undefined, networkId: undefined, unanswered: 0, timer: undefined };
     this.#asked.set(key, asked);
     this.#ask(asked);
   }
@@ -209,12 +225,26 @@ export class Neighbours {
 
   #tell(asked: Asked, mac: string | undefined): void {
     if (asked.mac === mac) return;
+    const { view, hostName, kept, learned } = this.#options;
+    const networkId = asked.networkId ?? wireOf(view, asked.net, hostName)?.networkId;
     asked.mac = mac;
-    const { view, hostName, learned } = this.#options;
-    const wire = wireOf(view, asked.net, hostName);
-    if (wire === undefined) return;
-    const id = neighbourId(wire.networkId, asked.address);
-    const object = mac === undefined ? null : { id, network_id: wire.networkId, address: asked.address, mac };
-    learned([{ kind: LearnedNeighbour.kind, id, object }]);
+    asked.networkId = networkId;
+    if (networkId === undefined) return;
+    kept?.write(() => this.#keptOnes());
+    learned([factOf(networkId, asked.address, mac)]);
   }
+
+  *#keptOnes(): Iterable<KeptNeighbour> {
+    for (const { net, networkId, address, mac } of this.#asked.values())
+      if (networkId !== undefined && mac !== undefined) yield { net, networkId, address, mac };
+  }
+}
+
+/** That an address has a MAC, or has none any more. */
+function factOf(networkId: string, address: string, mac: string | undefined): Change {
+  const { kind } = LearnedNeighbour;
+  const id = neighbourId(networkId, address);
+  if (mac === undefined) return { kind, id, object: null };
+  const object: LearnedNeighbour = { id, network_id: networkId, address, mac };
+  return { kind, id, object };
 }

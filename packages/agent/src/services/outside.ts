@@ -5,6 +5,7 @@ import type { Change, Delta, Engine } from "@selvage/model";
 import type { Row } from "@selvage/pipeline";
 import { type SpeakerStatus, Speakers, type SpeakersOptions } from "../bgp/speakers.ts";
 import { Announcer, type Owned } from "./announcer.ts";
+import type { KeptNeighbours } from "./kept-neighbours.ts";
 import { Neighbours } from "./neighbours.ts";
 import { Peers } from "./peers.ts";
 
@@ -14,7 +15,10 @@ export interface OutsideOptions {
   readonly settings: SpeakersOptions["settings"];
   readonly random: () => number;
   readonly datapath: Pick<Datapath, "send">;
-  readonly watch: Pick<PeerWatch, "watch"> | undefined;
+  /** How it sees which other hosts can be reached; absent: none is ever away. */
+  readonly watch?: Pick<PeerWatch, "watch">;
+  /** Where what answered outside outlives the agent; absent: it does not. */
+  readonly kept?: Pick<KeptNeighbours, "before" | "write" | "settled">;
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: Metrics;
@@ -31,12 +35,14 @@ export interface Come {
 export class Outside {
   readonly neighbours: Neighbours;
   readonly #announcer: Announcer;
+  readonly #kept: OutsideOptions["kept"];
   readonly #peers: Peers;
   readonly #speakers: Speakers;
   /** Addresses that came to this host and are not in force yet. */
   #come: Owned[] = [];
 
   constructor(options: OutsideOptions) {
+    this.#kept = options.kept;
     this.#announcer = new Announcer(options);
     this.neighbours = new Neighbours({
       ...options,
@@ -50,6 +56,11 @@ export class Outside {
       help: "Hosts on the same physical networks that the switch does not reach",
       read: () => this.#peers.away,
     });
+  }
+
+  /** Takes what an agent before this one knew. */
+  restore(): void {
+    this.neighbours.restore();
   }
 
   /** Other rows are wanted than before. */
@@ -95,6 +106,6 @@ export class Outside {
   async close(): Promise<void> {
     this.#announcer.close();
     this.neighbours.close();
-    await this.#speakers.close();
+    await Promise.all([this.#speakers.close(), this.#kept?.settled()]);
   }
 }

@@ -6,7 +6,7 @@ import { type Change, Host, PeerDown, type View } from "@selvage/model";
 export interface PeersOptions {
   readonly view: View;
   readonly hostName: string;
-  readonly watch: Pick<PeerWatch, "watch"> | undefined;
+  readonly watch?: Pick<PeerWatch, "watch">;
   readonly log: Log;
   /** Hosts are back that were away, which is not learned yet. */
   readonly returned: () => void;

@@ -1,0 +1,125 @@
+/** Neighbours outside over an agent's restart: what answered once is believed at once, asked for again, and given up when it is silent. */
+import assert from "node:assert/strict";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { createMetrics, ManualClock, silentLog } from "@selvage/base";
+import { hostMac } from "@selvage/compiler";
+import { type Change, Host, LearnedNeighbour, Network, neighbourId, Replica } from "@selvage/model";
+import { makeHost, makeNetwork, put } from "@selvage/model/testing";
+import { decode, encode } from "@selvage/packet";
+import { Route, type Row, row } from "@selvage/pipeline";
+import { type KeptNeighbour, KeptNeighbours } from "./kept-neighbours.ts";
+import { Neighbours } from "./neighbours.ts";
+
+const net = 0xf00001;
+const own = hostMac(7);
+const gateway = { address: "203.0.113.1", mac: "02:00:00:00:00:01" } as const;
+const network = makeNetwork({
+  key: net,
+  "provider:network_type": "flat",
+  "provider:physical_network": "public",
+  "provider:segmentation_id": null,
+});
+const view = new Replica();
+view.apply([put(Host, makeHost({ name: "h1", key: 7, physical_networks: ["public"] })), put(Network, network)], 1);
+const id = neighbourId(network.id, gateway.address);
+const fact = { kind: LearnedNeighbour.kind, id, object: { id, network_id: network.id, ...gateway } };
+const gone = { kind: LearnedNeighbour.kind, id, object: null };
+const known: KeptNeighbour = { net, networkId: network.id, ...gateway };
+const wayOut: Row = row(Route, { vrf: 1, ethType: 0x0800, ip4Dst: "0.0.0.0/0" }, "via", {
+  net,
+  mac: own,
+  nh: gateway.address,
+});
+
+async function started(before: readonly KeptNeighbour[]) {
+  const clock = new ManualClock();
+  const facts: Change[] = [];
+  const asked: string[] = [];
+  let written: readonly KeptNeighbour[] | undefined;
+  const neighbours = new Neighbours({
+    ...{ view, hostName: "h1", clock, log: silentLog, metrics: await createMetrics(), owns: () => false },
+    datapath: {
+      send: async (_, frame) => {
+        const read = decode(frame);
+        asked.push((read.ok && read.packet.arp?.tpa) || "?");
+      },
+    },
+    kept: {
+      before,
+      write: (all) => {
+        written = [...all()];
+      },
+    },
+    learned: (changes) => facts.push(...changes),
+  });
+  neighbours.restore();
+  neighbours.changed({ added: [wayOut], removed: [], modified: [] });
+  const answers = (): void => {
+    const frame = encode({
+      eth: { src: gateway.mac, dst: own },
+      arp: { op: 2, sha: gateway.mac, spa: gateway.address, tha: own, tpa: "0.0.0.0" },
+    });
+    neighbours.serve({ attachment: "physical:public", net, vrf: 0, srcPort: 0, kind: "neighbour", frame });
+  };
+  return {
+    neighbours,
+    clock,
+    answers,
+    facts: () => facts.splice(0),
+    asked: () => asked.splice(0),
+    written: () => written,
+  };
+}
+
+test("what answered before the agent ended is known from its start, and asked for soon", async () => {
+  const { neighbours, clock, answers, facts, asked, written } = await started([known]);
+  assert.deepEqual([facts(), asked()], [[fact], []]);
+  clock.advance(250);
+  assert.deepEqual(asked(), [gateway.address]);
+  answers();
+  clock.advance(10_000);
+  assert.deepEqual([facts(), asked(), written()], [[], [], undefined]);
+  neighbours.close();
+});
+
+test("what does not answer any more is given up, and not kept", async () => {
+  const { neighbours, clock, facts, asked, written } = await started([known]);
+  assert.deepEqual(facts(), [fact]);
+  clock.advance(30_000);
+  assert.ok(asked().length > 4);
+  assert.deepEqual([facts(), written()], [[gone], []]);
+  neighbours.close();
+});
+
+test("what answers for the first time is kept, and an agent that ends keeps it", async () => {
+  const { neighbours, clock, answers, facts, asked, written } = await started([]);
+  assert.deepEqual([facts(), asked()], [[], [gateway.address]]);
+  answers();
+  assert.deepEqual([facts(), written()], [[fact], [known]]);
+  neighbours.close();
+  clock.advance(60_000);
+  assert.deepEqual([facts(), written()], [[], [known]]);
+});
+
+test("the file gives back what was written last; one that is no use is as good as none", async () => {
+  const directory = await mkdtemp(join(tmpdir(), "selvage-kept-"));
+  try {
+    const path = join(directory, "neighbours");
+    const first = await KeptNeighbours.open(path, silentLog);
+    assert.deepEqual(first.before, []);
+    const other = { ...known, address: "2001:db8:ff::1" };
+    for (const all of [[other], [], [known, other]]) first.write(() => all);
+    await first.settled();
+    assert.deepEqual((await KeptNeighbours.open(path, silentLog)).before, [known, other]);
+    const text = await readFile(path, "utf8");
+    for (const spoilt of [text.slice(0, -9), "", "null", '{"format":2}', '{"format":1,"neighbours":[{"net":1}, 7]}']) {
+      await writeFile(path, spoilt);
+      assert.deepEqual((await KeptNeighbours.open(path, silentLog)).before, [], spoilt);
+    }
+  } finally {
+    await rm(directory, { recursive: true });
+  }
+});
