@@ -44,6 +44,8 @@ export const betweenSigns = 200;
 /** Milliseconds in which a peer that was never reached may come up before it counts as away. */
 const grace = 5_000;
 const backoff = { base: 200, cap: 5_000 };
+/** As Open vSwitch tells the diagnostic of a peer whose signs stopped coming (`bfd_diag_str` of its lib/bfd.c). */
+const expired = "Control Detection Time Expired";
 
 const Bridges = pick(Bridge, ["name", "ports"]);
 const Ports = pick(Port, ["name", "interfaces"]);
@@ -101,14 +103,18 @@ export function configurePeers(
   return operations;
 }
 
-/** Whether the switch sees each peer: by id. */
-export function peerStates(replica: Replica): ReadonlyMap<string, boolean> {
-  return new Map(
-    [...replica.table(Interfaces).values()].flatMap(({ external_ids, bfd_status }) => {
-      const id = external_ids.get(peerOwner);
-      return id === undefined ? [] : [[id, bfd_status.get("state") === "up"] as const];
-    }),
-  );
+/** What the switch says of a peer: `lost` when it was up and its signs stopped coming (RFC 5880 section 4.1, diagnostic 1), `down` when it has not been up. */
+export type PeerState = "up" | "lost" | "down";
+
+/** What the switch sees of each peer: by id. */
+export function peerStates(replica: Replica): ReadonlyMap<string, PeerState> {
+  const states = new Map<string, PeerState>();
+  for (const { external_ids, bfd_status } of replica.table(Interfaces).values()) {
+    const id = external_ids.get(peerOwner);
+    const silent = bfd_status.get("diagnostic") === expired ? "lost" : "down";
+    if (id !== undefined) states.set(id, bfd_status.get("state") === "up" ? "up" : silent);
+  }
+  return states;
 }
 
 export class PeerWatch {
@@ -157,9 +163,11 @@ export class PeerWatch {
     const now = this.#clock.monotonic();
     return new Set(
       [...this.#peers.keys()].filter((id) => {
-        if (states.get(id) === true) this.#seen.add(id);
+        const state = states.get(id);
+        // The switch has watched on while nobody watched it: what it lost meanwhile is away.
+        if (state === "up" || state === "lost") this.#seen.add(id);
         const isYoung = !this.#seen.has(id) && now - (this.#since.get(id) ?? now) < grace;
-        return states.get(id) !== true && !isYoung;
+        return state !== "up" && !isYoung;
       }),
     );
   }
