@@ -13,6 +13,7 @@ import { type Credentials, Endpoint } from "./endpoint.ts";
 import { LeaseKeeper } from "./lease-keeper.ts";
 import { Peers } from "./peers.ts";
 import { Relay } from "./relay.ts";
+import { giveBackRested } from "./rested-blocks.ts";
 import { Streams } from "./streams.ts";
 
 export interface RelayPluginOptions {
@@ -36,6 +37,7 @@ export function relay(options: RelayPluginOptions = {}): ServerPlugin {
     const peers = new Peers(writer.replica);
     const feed = await Relay.begin(writer, { logId: core.store.logId });
     const leases = new LeaseKeeper({ writer, log });
+    const stopGiving = giveBackRested({ writer, clock, log });
     const streams = new Streams({
       ...{ writer, relay: feed, peers, hosts, leases, clock, log },
       settled: (transaction, host) => {
@@ -76,6 +78,7 @@ export function relay(options: RelayPluginOptions = {}): ServerPlugin {
       needOf: (hostId) => feed.needOf(hostId),
       close: async () => {
         renewal.cancel();
+        await stopGiving();
         stop();
         feed.close();
         streams.close();

@@ -17,7 +17,8 @@ import {
 import fc from "fast-check";
 import { overlaps } from "../nat-blocks.ts";
 import { Transaction } from "../transaction.ts";
-import { settleHost, settleRouter, settleUse } from "./nat-leases.ts";
+import { restedBlocks, settleHost, settleRested, settleRouter, settleUse, settleWays } from "./nat-leases.ts";
+import { routersFrom } from "./router-ways.ts";
 import { putPort, removePort } from "./security-group-sets.ts";
 
 const second = 1_000;
@@ -203,6 +204,84 @@ test("a host that comes after its ports gets its block, and one of several addre
     ["203.0.113.10", "203.0.113.11"].map((each) => world.leases.filter(({ address }) => address === each).length),
     [2, 2],
   );
+});
+
+test("machines behind a router whose routes lead to another have a block of that one's, for as long as they do", () => {
+  const world = new World(3);
+  world.router(1, [1]);
+  world.router(2, [2]);
+  world.router(3, [3]);
+  const stand = (id: string, router: number, net: number, ip_address: string): void =>
+    world.do((t) => {
+      if (!t.view.has(Network, `net-${net}`))
+        t.put(Network, makeNetwork({ id: `net-${net}`, "provider:segmentation_id": net }));
+      putPort(
+        t,
+        world.port(id, net, { router_id: `router-${router}`, fixed_ips: [{ subnet_id: `s-${net}`, ip_address }] }),
+      );
+    });
+  stand("one", 1, 8, "10.8.0.1");
+  stand("two", 2, 8, "10.8.0.2");
+  stand("twice", 2, 9, "10.9.0.2");
+  stand("three", 3, 9, "10.9.0.3");
+  const route = (router: number, nexthops: readonly string[]): void =>
+    world.do((t) => {
+      const before = routersFrom(t.view, `router-${router}`);
+      const routes = nexthops.map((nexthop) => ({ destination: "0.0.0.0/0", nexthop }));
+      t.put(Router, makeRouter({ id: `router-${router}`, key: router, routes }));
+      settleWays(t, `router-${router}`, before);
+    });
+  world.bind("a", 1, "h1");
+  world.bind("b", 2, "h2");
+  world.bind("c", 3, "h3");
+  world.gateway(3, ["203.0.113.10"]);
+  const holders = () => world.leases.map(({ host_id }) => host_id).sort();
+  assert.deepEqual(holders(), ["host-3"]);
+  route(1, ["10.8.0.2", "10.8.0.99", "2001:db8::1"]);
+  assert.deepEqual(holders(), ["host-3"], "the way ends there");
+  route(2, ["10.9.0.3"]);
+  assert.deepEqual(holders(), ["host-1", "host-2", "host-3"]);
+  world.bind("d", 8, "h1");
+  world.unplug("a");
+  assert.deepEqual(holders(), ["host-1", "host-2", "host-3"], "what is between them has the way too");
+  world.unplug("d");
+  assert.deepEqual(holders(), ["host-2", "host-3"]);
+  world.bind("a", 1, "h1");
+  world.closeGateway(3);
+  assert.deepEqual(holders(), []);
+  world.gateway(3, ["203.0.113.10"]);
+  assert.deepEqual(holders(), ["host-1", "host-2", "host-3"]);
+  route(1, []);
+  assert.deepEqual(holders(), ["host-2", "host-3"]);
+  route(1, ["10.8.0.2"]);
+  assert.deepEqual(holders(), ["host-1", "host-2", "host-3"]);
+  stand("twice", 2, 9, "10.9.0.4");
+  stand("three", 3, 9, "10.9.0.5");
+  assert.deepEqual(holders(), ["host-3"], "the next hop is nobody's any more");
+});
+
+test("a host that found no block gets one as soon as some have rested, without anything else changing", () => {
+  const world = new World(2);
+  world.router(1, [1]);
+  world.gateway(1, ["203.0.113.10"]);
+  world.do((t) => {
+    for (let size = 1024; size <= 32_768; size *= 2) {
+      const until = new Date(world.now + 60 * second).toISOString().replace(".000", "");
+      t.put(NatRest, { id: `rest-${size}`, network_id: "outside", address: "203.0.113.10", first: size, size, until });
+    }
+  });
+  world.bind("a", 1, "h1");
+  assert.deepEqual(world.holders, []);
+  const look = (): readonly NatRest[] => {
+    const rested = restedBlocks(world.replica, new Date(world.now).toISOString().replace(".000", ""));
+    world.do((t) => settleRested(t, rested));
+    return rested;
+  };
+  assert.deepEqual([look().length, world.holders], [0, []]);
+  world.now += 60 * second;
+  assert.deepEqual([look().length, world.holders.length], [6, 1]);
+  assert.equal([...world.replica.objects(NatRest)].length, 0);
+  world.check();
 });
 
 test("a block follows what is used of it: a larger one takes what is new, the old one goes when nothing is left in it", () => {

@@ -9,13 +9,16 @@ import {
   NatLease,
   type NatLease as NatLeaseObject,
   NatRest,
+  type NatRest as NatRestObject,
   Port,
   type Port as PortObject,
+  type Replica,
   Router,
   type View,
 } from "@selvage/model";
 import { type Block, blockUpTo, firstSize, freeBlock, freePorts, wantedSize } from "../nat-blocks.ts";
 import { secondsText, type Transaction } from "../transaction.ts";
+import { networksTo, routersFrom } from "./router-ways.ts";
 
 /** An address outside that is a router's. */
 interface Address {
@@ -35,10 +38,6 @@ function addressesOf(view: View, routerId: string): readonly Address[] {
     );
 }
 
-const networksOf = (view: View, routerId: string): readonly string[] => [
-  ...new Set(view.by(Port.index.router_id, routerId).map((port) => port.network_id)),
-];
-
 const hostNamed = (view: View, name: string): Host | undefined => view.by(Host.index.name, name)[0];
 
 /** Called when a port changed its host, came or went. The first and the last of a network on a host cost what the network's routers have of interfaces. */
@@ -56,26 +55,42 @@ export function settlePort(
   }
   if (before !== undefined && after !== undefined && sameStanding(before, after)) return;
   const routers = new Set([before, after].flatMap((port) => [port?.router_id ?? [], port?.gateway_of ?? []].flat()));
+  if (routers.size === 0) return;
   for (const routerId of routers) settleRouter(transaction, routerId);
+  // Its address may have been the way of routers beside it.
+  for (const { router_id } of transaction.view.by(Port.index.routedNetwork, networkId))
+    if (router_id !== null && !routers.has(router_id)) settleOne(transaction, router_id);
 }
 
-/** Whether a port is as much of a router as before, and a gateway at the same addresses. */
+/** Whether a port is as much of a router as before, at the same addresses. */
 const sameStanding = (before: PortObject, after: PortObject): boolean =>
   before.router_id === after.router_id &&
   before.gateway_of === after.gateway_of &&
-  (after.gateway_of === null || before.fixed_ips === after.fixed_ips);
+  ((after.router_id === null && after.gateway_of === null) || before.fixed_ips === after.fixed_ips);
 
 /** Called when the first port of a network may have come to a host, or the last gone, or the host itself come. */
 export function settleHost(transaction: Transaction, networkId: string, hostName: string): void {
   const { view } = transaction;
   const host = hostNamed(view, hostName);
   if (host === undefined) return;
-  const routers = new Set(view.by(Port.index.routedNetwork, networkId).map((port) => port.router_id ?? ""));
+  const stand = new Set(view.by(Port.index.routedNetwork, networkId).map((port) => port.router_id ?? ""));
+  const routers = new Set([...stand].flatMap((routerId) => [...routersFrom(view, routerId)]));
   for (const routerId of routers) settle(transaction, routerId, host);
 }
 
-/** Called when a router's interfaces, its gateway or what it translates changed. Costs the ports behind it. */
+/** Called when a router's interfaces, its gateway or what it translates changed. Costs the ports behind it, and behind what its routes lead to. */
 export function settleRouter(transaction: Transaction, routerId: string): void {
+  for (const each of routersFrom(transaction.view, routerId)) settleOne(transaction, each);
+}
+
+/** Called when a router's routes changed: `before` are those that these led to. */
+export function settleWays(transaction: Transaction, routerId: string, before: ReadonlySet<string>): void {
+  const after = routersFrom(transaction.view, routerId);
+  for (const each of new Set([...before, ...after]))
+    if (!before.has(each) || !after.has(each)) settleOne(transaction, each);
+}
+
+function settleOne(transaction: Transaction, routerId: string): void {
   const { view } = transaction;
   const hosts = new Map<string, Host>();
   for (const { host_id } of view.by(NatLease.index.router_id, routerId)) {
@@ -83,7 +98,7 @@ export function settleRouter(transaction: Transaction, routerId: string): void {
     if (host !== undefined) hosts.set(host.id, host);
   }
   if (addressesOf(view, routerId).length > 0) {
-    const names = networksOf(view, routerId).flatMap((network) =>
+    const names = networksTo(view, routerId).flatMap((network) =>
       view.by(Port.index.network_id, network).map((port) => port["binding:host_id"]),
     );
     for (const name of new Set(names)) {
@@ -100,7 +115,7 @@ function settle(transaction: Transaction, routerId: string, host: Host): void {
   const addresses = addressesOf(view, routerId);
   const isNeeded =
     addresses.length > 0 &&
-    networksOf(view, routerId).some((network) => view.exists(Port.index.networkHost, keyOf(network, host.name)));
+    networksTo(view, routerId).some((network) => view.exists(Port.index.networkHost, keyOf(network, host.name)));
   const kept = leasesOf(view, routerId, host.id).filter((lease) => {
     const stays = isNeeded && addresses.some((each) => isOf(lease, each));
     if (!stays) release(transaction, lease);
@@ -110,7 +125,7 @@ function settle(transaction: Transaction, routerId: string, host: Host): void {
   const taken = addresses.map((address) => ({ address, blocks: takenOf(transaction, address) }));
   const [roomiest] = taken.sort((one, other) => freePorts(other.blocks) - freePorts(one.blocks));
   const block = roomiest && blockUpTo(roomiest.blocks, firstSize(roomiest.blocks));
-  // None is left: what the host sends out drops with a reason of its own, and the next change of the router tries again.
+  // None is left: what the host sends out drops with a reason of its own, until blocks have rested (`settleRested`).
   if (roomiest === undefined || block === undefined) return;
   lease(transaction, routerId, host.id, roomiest.address, block);
 }
@@ -162,6 +177,29 @@ function release(transaction: Transaction, { id, network_id, address, first, siz
     size,
     until: secondsText(Date.parse(transaction.now) + leaseRest * 1_000),
   });
+}
+
+/** The blocks that have rested at a time. */
+export const restedBlocks = (view: Pick<Replica, "objects">, now: string): readonly NatRestObject[] =>
+  [...view.objects(NatRest)].filter(({ until }) => until <= now);
+
+/** Gives back blocks that have rested, and lets hosts have them that found none. */
+export function settleRested(transaction: Transaction, rested: readonly NatRestObject[]): void {
+  const { view } = transaction;
+  const addresses = new Map<string, Address>();
+  for (const { id } of rested) {
+    const rest = view.get(NatRest, id);
+    if (rest === undefined) continue;
+    transaction.remove(NatRest, id);
+    addresses.set(keyOf(rest.network_id, rest.address), rest);
+  }
+  for (const each of addresses.values()) {
+    for (const gateway of view.by(Port.index.gatewayNetwork, each.network_id)) {
+      if (gateway.gateway_of === null || !gateway.fixed_ips.some((fixed) => fixed.ip_address === each.address))
+        continue;
+      settleOne(transaction, gateway.gateway_of);
+    }
+  }
 }
 
 /** Ports in use, by the lease's id, as its host says it. */

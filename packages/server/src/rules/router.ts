@@ -29,7 +29,7 @@ import { pickMac, pickRouterKey } from "../allocate.ts";
 import { invalidValue } from "../api/body.ts";
 import { anyOf, type Caller, isAdmin, member, reader } from "../api/policy.ts";
 import { clearGateway, gatewayInfo, gatewayOf, nobodys, setGateway, wantsSnat } from "./gateway.ts";
-import { settleRouter } from "./nat-leases.ts";
+import { settleRouter, settleWays } from "./nat-leases.ts";
 import { checkSpeaks, checkStillSpeaks, checkUnspoken } from "./ndp-proxy.ts";
 import { seesNetwork } from "./network.ts";
 import {
@@ -41,6 +41,7 @@ import {
   sameRoute,
   subnetsOf,
 } from "./router-routes.ts";
+import { routersFrom } from "./router-ways.ts";
 import { type ActionReply, type ResourceRules, taggedOf, type Values, type Writing } from "./rules.ts";
 import { putPort, removePort } from "./security-group-sets.ts";
 import { sharedTargets } from "./sharing.ts";
@@ -103,6 +104,7 @@ export const routerRules: ResourceRules<typeof Router> = {
     const info = external_gateway_info as GatewayInfo | null;
     if (isSet) setGateway(writing, before, info, (subnets) => checkSubnets(view, before, subnets));
     const routes = values.routes as readonly HostRoute[] | undefined;
+    const ways = routersFrom(view, before.id);
     if (routes === undefined && isSet) checkStillReached(view, before);
     const router = writing.transaction.put(Router, {
       ...before,
@@ -113,6 +115,7 @@ export const routerRules: ResourceRules<typeof Router> = {
     if (router.enable_ndp_proxy && !before.enable_ndp_proxy) checkSpeaks(view, router.id);
     checkStillSpeaks(view, before, router);
     if (router.enable_snat !== before.enable_snat) settleRouter(writing.transaction, router.id);
+    if (router.routes !== before.routes) settleWays(writing.transaction, router.id, ways);
     return router;
   },
   remove: (writing, router, precondition) => {
@@ -167,7 +170,7 @@ export const routerRules: ResourceRules<typeof Router> = {
         const added = values.routes as readonly HostRoute[];
         const fresh = added.filter((route) => !router.routes.some((other) => sameRoute(route, other)));
         const routes = checkedRoutes(writing.transaction.view, router, [...router.routes, ...fresh]);
-        return { shows: writing.transaction.put(Router, { ...router, routes }) };
+        return { shows: withRoutes(writing, router, routes) };
       },
     },
     {
@@ -178,11 +181,19 @@ export const routerRules: ResourceRules<typeof Router> = {
       run: (writing, router, values) => {
         const gone = values.routes as readonly HostRoute[];
         const routes = router.routes.filter((route) => !gone.some((other) => sameRoute(route, other)));
-        return { shows: writing.transaction.put(Router, { ...router, routes }) };
+        return { shows: withRoutes(writing, router, routes) };
       },
     },
   ],
 };
+
+/** Routes of a router may lead to others, by which it goes out. */
+function withRoutes({ transaction }: Writing, router: RouterObject, routes: readonly HostRoute[]): RouterObject {
+  const before = routersFrom(transaction.view, router.id);
+  const changed = transaction.put(Router, { ...router, routes });
+  settleWays(transaction, router.id, before);
+  return changed;
+}
 
 interface InterfaceBody {
   readonly subnet_id?: string;
