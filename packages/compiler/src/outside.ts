@@ -9,6 +9,7 @@ import {
   Router,
   Subnet,
   Subnetpool,
+  type View,
 } from "@selvage/model";
 import { EthType } from "@selvage/pipeline";
 import { ipVersion } from "./addresses.ts";
@@ -19,10 +20,20 @@ export const subnetCidr = query("subnet cidr", (view, id) => view.get(Subnet, id
 export const isExternal = query("external", (view, id) => view.get(Network, id)?.["router:external"] ?? false);
 
 /** The number of the address scope that a subnet's pool is of; 0: of none. */
-export const subnetScope = query("subnet scope", (view, id) => {
+export function scopeOfSubnet(view: View, id: string): number {
   const pool = view.get(Subnetpool, view.get(Subnet, id)?.subnetpool_id ?? "");
   return view.get(AddressScope, pool?.address_scope_id ?? "")?.key ?? 0;
-});
+}
+export const subnetScope = query("subnet scope", scopeOfSubnet);
+
+/**
+ * Whether addresses of a subnet mean something on a router's external network, so that they leave and are reached as they are: both are of one scope, and
+ * IPv4 of no scope is not translated either.
+ */
+export const isOpen = (
+  { enable_snat }: Pick<Router, "enable_snat">,
+  { version, inner, outer }: { readonly version: 4 | 6; readonly inner: number; readonly outer: number },
+): boolean => inner === outer && (version === 6 || inner !== 0 || !enable_snat);
 
 /** A whole address as a prefix. */
 export const alone = (address: string): string => `${address}/${ipVersion(address) === 4 ? 32 : 128}`;

@@ -9,7 +9,7 @@ import type { Program, PuntKind, Row } from "@selvage/pipeline";
 /** A packet that the program handed to the agent, with what the program knew of it. Nothing is inferred from the packet. */
 export interface Punt {
   readonly kind: PuntKind;
-  /** Id of the port whose interface it came in by; `physical:NAME` for a physical network. */
+  /** Id of the port whose interface it came in by; `physical:NAME` for a physical network; `agent` for what was resumed. */
   readonly attachment: string;
   /** Keys, as the program's fields held them. */
   readonly net: number;
@@ -17,6 +17,13 @@ export interface Punt {
   readonly vrf: number;
   readonly srcPort: number;
   readonly frame: Uint8Array;
+}
+
+/** Where a packet goes on: the keys of its network and of the router that has it. */
+export interface Resumption {
+  readonly net: number;
+  /** 0: none. */
+  readonly vrf: number;
 }
 
 /** An interface of this switch that names a port by `external_ids:iface-id`, or that leads to a physical network: its port is `physical:NAME`. */
@@ -90,8 +97,8 @@ export interface Datapath {
   apply(delta: Pick<Delta<Row>, "added" | "removed" | "modified">): Promise<void>;
   /** Sends a frame out of a port's interface, or, as `physical:NAME`, to a physical network with the tag that it bears. Throws when there is none here. */
   send(port: string, frame: Uint8Array): Promise<void>;
-  /** A frame goes on in a table of the program, on a network that is told by its key, with an ingress that is no port's. Throws TypeError when there is no such table. */
-  resume(table: string, net: number, frame: Uint8Array): Promise<void>;
+  /** A frame goes on in a table of the program, with an ingress that is no port's. Throws TypeError when there is no such table. */
+  resume(table: string, at: Resumption, frame: Uint8Array): Promise<void>;
   installed(): Promise<readonly InstalledRow[]>;
   /** Connections that are tracked now, by the port whose they are; of ports of which the switch cannot tell, none. */
   tracked(): Promise<ReadonlyMap<string, PortConnections>>;

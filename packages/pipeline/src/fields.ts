@@ -98,6 +98,13 @@ export const F = {
   routed: define("routed", "int", 1, "memory", "1: a router has sent it on"),
   located: define("located", "int", 1, "memory", "1: the host and the port of the next hop are known already"),
   hop: define("hop", "int", 3, "memory", "routers that have sent it on"),
+  round: define(
+    "round",
+    "int",
+    1,
+    "memory",
+    "1: it left a router for an address outside that this host has, and so may go back to where it came in",
+  ),
   domain: define(
     "domain",
     "int",
@@ -183,6 +190,9 @@ export const fabricIngress = "fabric";
 
 /** The `ingress` of a packet that came out of a VXLAN tunnel. */
 export const vxlanIngress = "fabric-vxlan";
+
+/** The `ingress` of a packet that the agent lets go on in a table. */
+export const agentIngress = "agent";
 
 const physicalPrefix = "physical:";
 /** The `ingress` of a packet that came from a physical network, and the interface that leads to it. */

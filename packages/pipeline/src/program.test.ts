@@ -308,6 +308,9 @@ test("Selvage's tables bear the numbers of the design, which are never reused", 
     policy_in: 86,
     commit_in: 88,
     kept_in: 89,
+    nat_ask: 75,
+    nat_asked: 76,
+    turn: 91,
     deliver: 92,
   });
   for (const { number } of selvageProgram.tables) assert.ok(number >= 0 && number <= 253);
@@ -320,7 +323,10 @@ test("every drop has a reason of the registry, and every table says in a sentenc
   }
 });
 
-test("every table is reached from the entry, and every parameter of an action is used", () => {
+/** Where packets of the agent's own go on, and no others come. */
+const asked = ["nat_ask"] as const;
+
+test("every table is reached from the entry or by the agent, and every parameter of an action is used", () => {
   const reached = new Set<string>();
   const visit = (name: string): void => {
     if (reached.has(name)) return;
@@ -329,6 +335,10 @@ test("every table is reached from the entry, and every parameter of an action is
     if (found !== undefined) for (const step of stepsOf(found)) if ("table" in step) visit(step.table);
   };
   visit(selvageProgram.entry);
+  for (const name of asked) {
+    assert.ok(!reached.has(name), name);
+    visit(name);
+  }
   assert.deepEqual(
     selvageProgram.tables.filter(({ name }) => !reached.has(name)),
     [],
@@ -404,7 +414,7 @@ test("a stage can be left in every way that a packet may take: steps name what t
 
 test("a punt is of a kind that a service answers", () => {
   const kinds = selvageProgram.tables.flatMap(stepsOf).flatMap((step) => (step.do === "punt" ? [step.kind] : []));
-  assert.deepEqual([...new Set(kinds)].sort(), ["dhcp4", "dhcp6", "icmp-inner", "nd", "neighbour", "rs"]);
+  assert.deepEqual([...new Set(kinds)].sort(), ["dhcp4", "dhcp6", "icmp-inner", "nd", "neighbour", "rs", "translated"]);
   assert.equal(punt("nd").do, "punt");
   assert.deepEqual(contentsOf(F.net), { from: "field", field: F.net });
 });

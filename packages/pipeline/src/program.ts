@@ -24,6 +24,7 @@ import {
   TunnelDomain,
   TunnelOut,
   TunnelSource,
+  Turn,
 } from "./tables.ts";
 import { Arp, ArpAnswer, Nd, NdAnswer, Neighbour, RouterSolicitation } from "./tables-neighbour.ts";
 import { outsideTables } from "./tables-outside.ts";
@@ -222,6 +223,7 @@ export const selvageProgram: Program = program("classify", [
   TunnelDomain,
   FabricIn,
   TunnelOut,
+  Turn,
   Deliver,
   ...policyTables,
   ...routerTables,

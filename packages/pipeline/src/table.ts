@@ -28,7 +28,16 @@ export type Operand =
   | { readonly from: "value"; readonly value: number | string };
 
 /** What a punted packet is for: the agent's service that answers it. */
-export type PuntKind = "dhcp4" | "dhcp6" | "nd" | "rs" | "neighbour" | "icmp-inner" | RouterError;
+export type PuntKind =
+  | "dhcp4"
+  | "dhcp6"
+  | "nd"
+  | "rs"
+  | "neighbour"
+  | "icmp-inner"
+  | "translated"
+  | "expired-outside"
+  | RouterError;
 
 /** What a router says of a packet that it does not send on (RFC 792, 1812, 4443); the agent makes the ICMP error, from the router's address. */
 export type RouterError = "ttl-expired" | "no-route" | "host-unreachable" | "port-unreachable" | "mtu-exceeded";

@@ -86,10 +86,13 @@ export const PhysicalReply = table({
   miss: [goto("hops")],
 });
 
-/** ICMP messages that quote a packet (RFC 792): unreachable, quench, redirect, time exceeded, parameter problem. */
-const quoting = [3, 4, 5, 11, 12] as const;
-const errorConstants = (action: string) =>
-  quoting.map((icmpType) => ({
+/** ICMP messages about a packet that they quote (RFC 792): unreachable, time exceeded, parameter problem. */
+export const icmpErrorTypes = [3, 11, 12] as const;
+/** Others that quote one: quench, which nobody heeds (RFC 6633), and redirect, which is of one link. */
+const otherQuotingTypes = [4, 5] as const;
+const quoting = [...icmpErrorTypes, ...otherQuotingTypes];
+const errorConstants = (action: string, types: readonly number[]) =>
+  types.map((icmpType) => ({
     rank: "error",
     key: { ethType: EthType.ipv4, ipProto: IpProto.icmp, icmpType },
     action,
@@ -138,7 +141,8 @@ export const ExtIn = table({
   actions: {
     echo4: action([...pingAnswer[4], goto("physical_reply")]),
     echo6: action([...pingAnswer[6], goto("physical_reply")]),
-    expired: action([drop("ttl-expired")]),
+    /** Said before the destination is another, so that the sender understands what the error quotes. */
+    expired: action([report("expired-outside"), drop("ttl-expired")]),
     /** An ICMP error quotes a packet with the outer address, which no switch can rewrite. */
     inner: action([punt("icmp-inner")]),
     forwardedTcp: action({ vrf: "int", address: "ip4", port: "int" }, [
@@ -166,7 +170,7 @@ export const ExtIn = table({
       { rank: "expired", key: { ethType: EthType.ipv4, ttl }, action: "expired" },
       { rank: "expired", key: { ethType: EthType.ipv6, ttl }, action: "expired" },
     ]),
-    ...errorConstants("error"),
+    ...errorConstants("error", quoting),
     // What another host sent on is sent on no further: it is of a connection that is known here, or of none.
     { rank: "own", key: { ingress: fabricIngress }, action: "own" },
   ],
@@ -240,10 +244,11 @@ export const NatOut = table({
   name: "nat_out",
   text: "With which address a packet leaves by an external network; without one that means something there it does not.",
   scheme: "ranked",
-  ranks: { size: 7, inner: 6, forwarded: 5, floating: 4, plain: 3, error: 2, source: 1 },
+  ranks: { size: 8, own: 7, inner: 6, forwarded: 5, floating: 4, plain: 3, error: 2, source: 1 },
   columns: {
     oversize: optional(F.oversize),
     vrf: optional(F.vrf),
+    srcPort: optional(F.srcPort),
     scope: optional(F.scope),
     ethType: optional(F.ethType),
     ip4Src: prefix(F.ip4Src),
@@ -256,6 +261,7 @@ export const NatOut = table({
   actions: {
     /** Said before the source is another, so that the sender understands what the error quotes. */
     tooLarge: action([report("mtu-exceeded"), drop("mtu-exceeded")]),
+    /** An error quotes a packet with the machine's own address, which no switch rewrites on this way. */
     inner: action([punt("icmp-inner")]),
     forwardedTcp: action({ address: "ip4", port: "int" }, [
       set(F.ip4Src, param("address")),
@@ -269,12 +275,15 @@ export const NatOut = table({
     ]),
     floating: action({ address: "ip4" }, [set(F.ip4Src, param("address")), goto("hops")]),
     plain: action([goto("hops")]),
-    /** What it quotes bears the machine's own address, which no switch translates on this way. */
     error: action([drop("nat-no-translation")]),
     source: action({ zone: "name" }, [set(F.natZone, param("zone")), translate(F.natZone, "snat_state")]),
   },
   miss: [drop("nat-no-translation")],
-  constants: [{ rank: "size", key: { oversize: 1 }, action: "tooLarge" }, ...errorConstants("error")],
+  constants: [
+    { rank: "size", key: { oversize: 1 }, action: "tooLarge" },
+    ...errorConstants("inner", icmpErrorTypes),
+    ...errorConstants("error", otherQuotingTypes),
+  ],
 });
 
 export const SnatState = table({
@@ -319,6 +328,27 @@ export const SnatCheck = table({
   constants: [{ key: { ctSourced: 1 }, action: "translated" }],
 });
 
+export const NatAsk = table({
+  number: 75,
+  name: "nat_ask",
+  text: "The agent asks which address and port stand for a machine's in a connection, with a packet as the machine might send it, that goes no further.",
+  scheme: "exact",
+  columns: { vrf: exact(F.vrf) },
+  actions: { ask: action({ zone: "name" }, [set(F.natZone, param("zone")), translate(F.natZone, "nat_asked")]) },
+  miss: [drop("nat-no-connection")],
+});
+
+export const NatAsked = table({
+  number: 76,
+  name: "nat_asked",
+  text: "The answer is the packet as it would have left; of a connection that is not known there is none.",
+  scheme: "exact",
+  columns: { ctSourced: exact(F.ctSourced) },
+  actions: { tell: action([punt("translated")]) },
+  miss: [drop("nat-no-connection")],
+  constants: [{ key: { ctSourced: 1 }, action: "tell" }],
+});
+
 export const ProviderOut = table({
   number: 82,
   name: "provider_out",
@@ -345,11 +375,10 @@ export const outsideTables = [
   SnatState,
   SnatNew,
   SnatCheck,
+  NatAsk,
+  NatAsked,
   ProviderOut,
 ] as const;
-
-/** ICMP messages about a packet that they quote (RFC 792): unreachable, redirect is none of a router's, time exceeded, parameter problem. */
-export const icmpErrorTypes = [3, 11, 12] as const;
 
 /** Protocols whose ports this program translates. SCTP's are not translated by every switch, so that it has the address alone. */
 export const translatedProtocols = [IpProto.tcp, IpProto.udp] as const;

@@ -222,7 +222,7 @@ export const Receiver = table({
       goto("track_in"),
     ]),
   },
-  miss: [goto("deliver")],
+  miss: [goto("turn")],
 });
 
 const icmp6 = (icmp6Type: number) => ({ ethType: EthType.ipv6, ipProto: IpProto.icmp6, icmp6Type });
@@ -243,11 +243,11 @@ export const TrackIn = table({
     icmp6Type: optional(F.icmp6Type),
   },
   actions: {
-    exempt: action([goto("deliver")]),
+    exempt: action([goto("turn")]),
     untracked: action([set(F.dstStateless, constant(1)), goto("policy_in")]),
     track: action([track(F.dstZone, "live_in")]),
   },
-  miss: [goto("deliver")],
+  miss: [goto("turn")],
   constants: [
     ...[130, 131, 132, 133, 134, 135, 136, 137, 143].map((type) => ({
       rank: "exempt",
@@ -286,7 +286,7 @@ export const LiveIn = table({
     srcSet: optional(F.srcSet),
   },
   actions: {
-    pass: action([goto("deliver")]),
+    pass: action([goto("turn")]),
     ask: action([goto("policy_in")]),
     invalid: action([drop("ct-invalid")]),
     revoked: action([drop("ct-rule-revoked")]),
@@ -328,7 +328,7 @@ export const CommitIn = table({
   scheme: "ranked",
   ranks: { untracked: 1 },
   columns: { dstStateless: optional(F.dstStateless) },
-  actions: { untracked: action([goto("deliver")]) },
+  actions: { untracked: action([goto("turn")]) },
   miss: [commit(F.dstZone, kept(F.srcSet)), goto("kept_in")],
   constants: [{ rank: "untracked", key: { dstStateless: 1 }, action: "untracked" }],
 });
@@ -338,7 +338,7 @@ export const KeptIn = table({
   name: "kept_in",
   text: "As kept_out, of the receiver's connections.",
   ...unkept,
-  miss: [goto("deliver")],
+  miss: [goto("turn")],
 });
 
 export const policyTables = [

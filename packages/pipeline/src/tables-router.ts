@@ -38,7 +38,7 @@ export const ToRouter = table({
     router: action({ vrf: "int" }, [set(F.vrf, param("vrf")), goto("router_in")]),
     routerDown: action([drop("router-admin-down")]),
     /** On an external network, for what this host has of it. */
-    outside: action([goto("ext_in")]),
+    outside: action([set(F.round, constant(1)), goto("ext_in")]),
   },
   miss: [goto("carriage")],
 });

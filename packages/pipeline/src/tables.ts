@@ -21,6 +21,7 @@ import {
   prefix,
   punt,
   replicate,
+  reply,
   report,
   set,
   table,
@@ -416,6 +417,16 @@ export const TunnelOut = table({
     physical: action([goto("provider_out")]),
   },
   miss: [drop("tunnel-missing")],
+});
+
+export const Turn = table({
+  number: 91,
+  name: "turn",
+  text: "What a machine sends to an address outside that stands for itself goes back by the interface that it came in by.",
+  scheme: "exact",
+  columns: { round: exact(F.round), ingress: exact(F.ingress), port: exact(F.dstPort) },
+  actions: { back: action([reply()]) },
+  miss: [goto("deliver")],
 });
 
 export const Deliver = table({

@@ -1,4 +1,5 @@
 /** What a local service makes of a punted packet. */
+import type { Resumption } from "@selvage/datapath";
 
 export type Answer =
   /** `to`: another interface than that which it came in by. */
@@ -7,7 +8,7 @@ export type Answer =
   | {
       readonly answer: "resume";
       readonly table: string;
-      readonly net: number;
+      readonly at: Resumption;
       readonly frame: Uint8Array;
       readonly what: string;
     }
@@ -29,11 +30,11 @@ export const replyTo = (to: string, frame: Uint8Array, what: string): Answer => 
   what,
   to,
 });
-/** One frame goes on in a table, on a network. */
-export const resume = (table: string, net: number, frame: Uint8Array, what: string): Answer => ({
+/** One frame goes on in a table, on a network and of a router. */
+export const resume = (table: string, at: Resumption, frame: Uint8Array, what: string): Answer => ({
   answer: "resume",
   table,
-  net,
+  at,
   frame,
   what,
 });

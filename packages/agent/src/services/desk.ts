@@ -2,14 +2,16 @@
 import type { Clock, Counter, Log, Metrics } from "@selvage/base";
 import type { Datapath, Punt } from "@selvage/datapath";
 import type { View } from "@selvage/model";
-import { physicalName } from "@selvage/pipeline";
+import { agentIngress, fabricIngress, physicalName } from "@selvage/pipeline";
 import type { Answer } from "./answer.ts";
 import { Buckets } from "./buckets.ts";
 import { answerDhcp4, type DhcpSettings } from "./dhcp4.ts";
 import { answerDhcp6 } from "./dhcp6.ts";
 import { answerInner } from "./icmp-inner.ts";
+import { answerTranslated } from "./icmp-outward.ts";
 import { answerNd, answerOnWire } from "./nd.ts";
 import type { Neighbours } from "./neighbours.ts";
+import { answerExpired, answerOutsideError, isFromOutside } from "./outside-errors.ts";
 import { answerSolicitation } from "./router-advertisement.ts";
 import { answerRouterError } from "./router-errors.ts";
 
@@ -33,8 +35,10 @@ const limits = {
   size: { rate: 10, burst: 20 },
   inner: { rate: 10, burst: 20 },
   neighbour: { rate: 20, burst: 40 },
-  /** Of a physical network, on which all that is outside shares one measure. */
+  /** Of a physical network, on which all that is outside shares one measure; and of what the agent itself asks the switch. */
   wire: { rate: 500, burst: 1_000 },
+  /** What routers say to the outside: of one physical network, or of the tunnels. */
+  outside: { rate: 50, burst: 100 },
 } as const;
 type Measure = keyof typeof limits;
 
@@ -51,10 +55,20 @@ const measures: Readonly<Record<Punt["kind"], Measure>> = {
   "mtu-exceeded": "size",
   neighbour: "neighbour",
   "icmp-inner": "inner",
+  translated: "wire",
+  "expired-outside": "outside",
 };
 
 /** Whether an interface leads to a physical network. */
 const isWire = (attachment: string): boolean => attachment.startsWith(physicalName(""));
+
+/** The measure of a packet: what is no machine's has one of many. */
+function measureOf({ kind, attachment }: Punt): Measure {
+  const own = measures[kind];
+  const isShared = isWire(attachment) || attachment === fabricIngress || attachment === agentIngress;
+  if (!isShared) return own;
+  return own === "error" || own === "size" || own === "outside" ? "outside" : "wire";
+}
 
 export class Desk {
   readonly #options: DeskOptions;
@@ -67,6 +81,7 @@ export class Desk {
     inner: new Buckets(limits.inner),
     neighbour: new Buckets(limits.neighbour),
     wire: new Buckets(limits.wire),
+    outside: new Buckets(limits.outside),
   };
   /** Notices are logged as sparingly as they are asked for. */
   readonly #notices = new Buckets({ rate: 0.1, burst: 3 });
@@ -87,7 +102,7 @@ export class Desk {
     const { kind, attachment } = punt;
     const count = (outcome: string): void => this.#served.inc({ kind, outcome });
     const now = clock.monotonic();
-    if (!this.#buckets[isWire(attachment) ? "wire" : measures[kind]].take(attachment, now)) {
+    if (!this.#buckets[measureOf(punt)].take(attachment, now)) {
       count("limited");
       return;
     }
@@ -96,7 +111,7 @@ export class Desk {
       count("what" in answer ? answer.what : answer.answer);
       if (answer.answer === "reply")
         for (const frame of answer.frames) await datapath.send(answer.to ?? attachment, frame);
-      else if (answer.answer === "resume") await datapath.resume(answer.table, answer.net, answer.frame);
+      else if (answer.answer === "resume") await datapath.resume(answer.table, answer.at, answer.frame);
       else if (answer.answer === "silence")
         log.debug("a packet is not answered", { kind, port: attachment, why: answer.why });
       else if (this.#notices.take(attachment, now))
@@ -129,12 +144,18 @@ export class Desk {
         return neighbours.serve(punt);
       case "icmp-inner":
         return answerInner(view, punt, hostName);
+      case "translated":
+        return answerTranslated(punt);
+      case "expired-outside":
+        return answerExpired(view, punt, hostName);
       case "ttl-expired":
       case "no-route":
       case "host-unreachable":
       case "port-unreachable":
-      case "mtu-exceeded":
-        return answerRouterError(view, { ...punt, kind: punt.kind });
+      case "mtu-exceeded": {
+        const error = { ...punt, kind: punt.kind };
+        return isFromOutside(view, error) ? answerOutsideError(view, error) : answerRouterError(view, error);
+      }
     }
   }
 }

@@ -55,18 +55,30 @@ export function answerRouterError(view: View, punt: RouterErrorPunt): Answer {
   const mtu = punt.kind === "mtu-exceeded" ? mtuOf(view, punt.net, interfaces) : 0;
   if (mtu === undefined) return notice(`the network of tunnel key ${punt.net} is not known here`);
   const eth = { src: linkSource(view, asking, interfaces, ip.src), dst: linkTarget(view, punt, asking, packet) };
-  const room = Math.min(longest[version], view.get(Network, asking.network_id)?.mtu ?? longest[version]);
+  const largest = view.get(Network, asking.network_id)?.mtu;
+  return reply(errorFrame(punt, packet, { eth, from, mtu, ...(largest === undefined ? {} : { largest }) }), "error");
+}
+
+/** What an error is to bear beside what it quotes. */
+interface ErrorPlan {
+  readonly eth: { readonly src: string; readonly dst: string };
+  readonly from: string;
+  /** Of the network that the packet is too large for; else 0. */
+  readonly mtu: number;
+  /** Bytes that the network of who gets it carries. */
+  readonly largest?: number;
+}
+
+/** The error about a packet of IP, to its sender. */
+export function errorFrame(punt: RouterErrorPunt, packet: Packet, { eth, from, mtu, largest }: ErrorPlan): Uint8Array {
+  const { ipv4, ipv6 } = packet;
+  const version = ipv4 === undefined ? 6 : 4;
+  const dst = ipv4?.src ?? ipv6?.src ?? "";
+  const room = Math.min(longest[version], largest ?? longest[version]);
   const payload = quotation(punt, packet).subarray(0, room - before[version]);
-  const frame =
-    version === 4
-      ? encode({
-          eth,
-          ipv4: { src: from, dst: ip.src, dscp: networkControl },
-          icmp: messageOf4(punt.kind, mtu),
-          payload,
-        })
-      : encode({ eth, ipv6: { src: from, dst: ip.src }, icmpv6: messageOf6(punt.kind, mtu), payload });
-  return reply(frame, "error");
+  return version === 4
+    ? encode({ eth, ipv4: { src: from, dst, dscp: networkControl }, icmp: messageOf4(punt.kind, mtu), payload })
+    : encode({ eth, ipv6: { src: from, dst }, icmpv6: messageOf6(punt.kind, mtu), payload });
 }
 
 function messageOf4(kind: RouterError, mtu: number): Icmp {
@@ -101,7 +113,7 @@ function messageOf6(kind: RouterError, mtu: number): Icmpv6 {
 }
 
 /** The packet as far as it can be taken apart: an error may be about one whose upper layer is damaged. */
-function understood(frame: Uint8Array): Packet | undefined {
+export function understood(frame: Uint8Array): Packet | undefined {
   const decoded = decode(frame, { checksums: "ignore" });
   return decoded.ok ? decoded.packet : decoded.before;
 }
@@ -110,7 +122,7 @@ function understood(frame: Uint8Array): Packet | undefined {
 const errorTypes4: ReadonlySet<number> = new Set([3, 4, 5, 11, 12]);
 
 /** Why no error may be sent about a packet whatever router says it (RFC 1812 section 4.3.2.7, RFC 4443 section 2.4 (e)). */
-function mustNot({ eth, ipv4, ipv6, icmp, icmpv6, payload }: Packet): string | undefined {
+export function mustNot({ eth, ipv4, ipv6, icmp, icmpv6, payload }: Packet): string | undefined {
   const ip = ipv4 ?? ipv6;
   if (ip === undefined) return "not a packet of IP";
   if ((Number.parseInt(eth.dst.slice(0, 2), 16) & 1) === 1) return "the packet was for several machines";
@@ -210,7 +222,7 @@ const keyOfNetwork = (network: Network | undefined): number | undefined =>
   network === undefined ? undefined : networkKeyOf(network);
 
 /** The MTU of the network of a tunnel key, one of those that the router stands on. */
-function mtuOf(view: View, net: number, interfaces: readonly Port[]): number | undefined {
+export function mtuOf(view: View, net: number, interfaces: readonly Port[]): number | undefined {
   for (const port of interfaces) {
     const network = view.get(Network, port.network_id);
     if (network !== undefined && networkKeyOf(network) === net) return network.mtu;

@@ -13,6 +13,7 @@ import {
   Neighbour,
   type Row,
   row,
+  Turn,
 } from "@selvage/pipeline";
 import { app } from "../app.ts";
 import { hasWire, hostKey, isHere, networkKey, physicalNetwork } from "../intent.ts";
@@ -59,6 +60,9 @@ const udp = { ipProto: IpProto.udp, action: "forwardedUdp", from: "udpSrc", to: 
 /** The router of a forwarding: the floating address keeps it. */
 const forwardingRouter = query("forwarding router", (view, id) => view.get(FloatingIp, id)?.router_id ?? null);
 
+/** A machine may ask for itself by an address that stands for it. */
+const turned = ({ id, key }: Port): Row => row(Turn, { round: 1, ingress: id, port: key }, "back");
+
 /** One port as a mask says it. */
 const exactly = (port: number): string => `${port}/0xffff`;
 
@@ -102,7 +106,7 @@ function forwardedThere(net: number, outer: string, forwarding: PortForwarding, 
   );
 }
 
-export const floating = app("floating", [ExtIn, NatOut, FromPhysical, Neighbour], (here) => [
+export const floating = app("floating", [ExtIn, NatOut, FromPhysical, Neighbour, Turn], (here) => [
   derive("floating ip", FloatingIp, (floatingIp, view) => {
     const { port_id, fixed_ip_address: inner, floating_ip_address: outer, floating_network_id } = floatingIp;
     const port = port_id === null ? undefined : view.get(Port, port_id);
@@ -113,6 +117,7 @@ export const floating = app("floating", [ExtIn, NatOut, FromPhysical, Neighbour]
     return [
       row(NatOut, { vrf, ethType, ip4Src: alone(inner) }, "floating", { address: outer }, "floating"),
       row(ExtIn, { net, ethType, ip4Dst: alone(outer) }, "floating", { vrf, address: inner }, "floating"),
+      turned(port),
       ...errorsFrom(vrf, inner),
       ...errorsTo(net, outer),
       row(Neighbour, { net, nh: outer }, "known", { mac }),
@@ -132,7 +137,8 @@ export const floating = app("floating", [ExtIn, NatOut, FromPhysical, Neighbour]
     if (net === undefined || physical === undefined || key === undefined) return [];
     const rows: Row[] = [];
     const isLocal = isHere(view, port, here.name);
-    if (isLocal && at !== undefined) rows.push(...forwardedHere(at, outer, forwarding), ...errorsTo(net, outer));
+    if (isLocal && at !== undefined)
+      rows.push(...forwardedHere(at, outer, forwarding), ...errorsTo(net, outer), turned(port));
     if (!hasWire(view, networkId)) return rows;
     if (elected(outer, hostsWith(view, physical))?.name === here.name) {
       const mac = hostMac(key);

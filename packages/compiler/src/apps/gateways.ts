@@ -11,6 +11,7 @@ import {
   FromPhysical,
   fabricIngress,
   IpProto,
+  NatAsk,
   NatOut,
   Neighbour,
   noMac,
@@ -27,7 +28,7 @@ import {
 import { ipVersion } from "../addresses.ts";
 import { app } from "../app.ts";
 import { hasWire, hostKey, hostTunnel, networkKey, networkLargest, physicalNetwork } from "../intent.ts";
-import { alone, destination, isBehind, routerUp, subnetCidr, subnetScope } from "../outside.ts";
+import { alone, destination, isBehind, isOpen, routerUp, subnetCidr, subnetScope } from "../outside.ts";
 import { elected, hostMac, hostsWith } from "../physical.ts";
 
 /** The question after an address that a host owns: by ARP it is answered in the switch, by neighbour discovery by the agent. */
@@ -50,17 +51,23 @@ function untranslated(view: QueryingView, router: Router, subnets: readonly stri
     const cidr = view.ask(subnetCidr, id);
     if (cidr === undefined) continue;
     const scope = view.ask(subnetScope, id);
-    if (ipVersion(cidr) === 6) rows.push(row(NatOut, { vrf, ethType: EthType.ipv6, scope }, "plain", {}, "plain"));
-    else if (scope !== 0 || !router.enable_snat)
-      rows.push(row(NatOut, { vrf, ethType: EthType.ipv4, scope }, "plain", {}, "plain"));
+    const version = ipVersion(cidr);
+    if (!isOpen(router, { version, inner: scope, outer: scope })) continue;
+    rows.push(row(NatOut, { vrf, ethType: EthType[`ipv${version}`], scope }, "plain", {}, "plain"));
   }
   return rows;
 }
 
+/** What a packet from an address is. */
+const source = (address: string) =>
+  ipVersion(address) === 4
+    ? { ethType: EthType.ipv4, ip4Src: alone(address) }
+    : { ethType: EthType.ipv6, ip6Src: alone(address) };
+
 const everything = { 4: "0.0.0.0/0", 6: "::/0" } as const;
 
 const written = [
-  ...[ToRouter, RouterIn, Route, Routed, Scopes, NatOut, Neighbour],
+  ...[ToRouter, RouterIn, Route, Routed, Scopes, NatOut, NatAsk, Neighbour],
   ...[FromPhysical, ExtIn, FabricIn, TunnelSource],
 ];
 
@@ -91,6 +98,8 @@ export const gateways = app("gateways", written, (here) => [
           row(RouterIn, { ...at, ...echoRequest[version] }, version === 4 ? "echo4" : "echo6", {}, "echo"),
           // Ports of an address that is shared are machines': what answers one of them from inside goes out and comes back.
           ...(version === 4 && router.enable_snat ? [] : [row(RouterIn, at, "closed", {}, "own")]),
+          // What the agent says from it, which no machine can.
+          row(NatOut, { vrf, srcPort: 0, ...source(address) }, "plain", {}, "own"),
         ];
       }),
       ...subnets.flatMap(({ id, cidr, gateway_ip }) => {
@@ -105,7 +114,10 @@ export const gateways = app("gateways", written, (here) => [
       }),
       ...untranslated(view, router, [...standing]),
       ...(router.enable_snat && own.some((address) => ipVersion(address) === 4)
-        ? [row(NatOut, { vrf, ethType: EthType.ipv4 }, "source", { zone: router.id }, "source")]
+        ? [
+            row(NatOut, { vrf, ethType: EthType.ipv4 }, "source", { zone: router.id }, "source"),
+            row(NatAsk, { vrf }, "ask", { zone: router.id }),
+          ]
         : []),
     ];
   }),
@@ -140,7 +152,7 @@ export const gateways = app("gateways", written, (here) => [
       if (physical === undefined || net === undefined) continue;
       for (const { subnet_id } of port.fixed_ips) {
         const cidr = view.ask(subnetCidr, subnet_id);
-        if (cidr === undefined || !isOpen(view, router, gateway, subnet_id, cidr)) continue;
+        if (cidr === undefined || !isReached(view, router, gateway, subnet_id, cidr)) continue;
         if (!isFirst(view, router, gateway.network_id, port)) continue;
         const key = { net, ...destination(cidr) };
         if (isBehind(view, router.id, here.name)) rows.push(row(ExtIn, key, "plain", { vrf: router.key }, "plain"));
@@ -190,11 +202,14 @@ const isFirst = (view: QueryingView, router: Router, externalId: string, { netwo
     return view.by(Port.index.gateway_of, other.id).some((gateway) => gateway.network_id === externalId);
   });
 
-/** Whether a subnet's own addresses mean something on the gateway's network: one scope, and not translated. */
-function isOpen(view: QueryingView, router: Router, gateway: Port, subnetId: string, cidr: string): boolean {
+/** Whether a subnet's own addresses mean something on the gateway's network. */
+function isReached(view: QueryingView, router: Router, gateway: Port, subnetId: string, cidr: string): boolean {
   const version = ipVersion(cidr);
-  const scope = view.ask(subnetScope, subnetId);
-  const outer = gateway.fixed_ips.find(({ ip_address }) => ipVersion(ip_address) === version);
-  if (outer === undefined || view.ask(subnetScope, outer.subnet_id) !== scope) return false;
-  return version === 6 || scope !== 0 || !router.enable_snat;
+  const at = gateway.fixed_ips.find(({ ip_address }) => ipVersion(ip_address) === version);
+  if (at === undefined) return false;
+  return isOpen(router, {
+    version,
+    inner: view.ask(subnetScope, subnetId),
+    outer: view.ask(subnetScope, at.subnet_id),
+  });
 }

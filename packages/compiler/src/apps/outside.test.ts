@@ -258,6 +258,42 @@ test("a machine reaches another's floating address, on its own host and on anoth
   assert.deepEqual([far.drops, far.punts.map(({ kind }) => kind)], [["neighbour-unresolved"], ["neighbour"]]);
 });
 
+test("a machine reaches itself by its own floating address and its own forwarded port, and as nobody's by no other way", async () => {
+  const at = await outside();
+  const { world, router } = at;
+  const [a, b] = [world.machine("a"), world.machine("b")];
+  world.change([floatingChange(1, router, a)]);
+  const own = world.send("a", tcp(4, a, { ...away(at), ip4: floatingAddress(1) }, { src: 1, dst: 80 }));
+  assert.deepEqual([own.delivered, own.drops], [["a"], []]);
+  const { ipv4 } = read(own.frames[0]);
+  assert.deepEqual([ipv4?.src, ipv4?.dst, ipv4?.ttl], [floatingAddress(1), a.ip4, 62]);
+  const flags = TcpFlag.syn | TcpFlag.ack;
+  const back = world.send("a", tcp(4, a, { ...away(at), ip4: floatingAddress(1) }, { src: 80, dst: 1, flags }));
+  assert.deepEqual([back.delivered, read(back.frames[0]).ipv4?.src], [["a"], floatingAddress(1)]);
+  assert.deepEqual(world.send("a", arpRequest(a, "10.0.0.255")).delivered, [], "what it floods does not come back");
+  // By a forwarded port, of whose address its host may not be the one that speaks for it.
+  world.change([leaseChange(router, "h1", 1024), ...forwardingChanges(2, router, [[8080, b, 80, "tcp"]])]);
+  for (const { name } of world.hosts) {
+    const owners = [gatewayOf(1).ip4, floatingAddress(2)].map((address) => {
+      const mac = read(at.send(arpRequest(upstream, address)).frames[0]).arp?.sha ?? "";
+      return put(LearnedNeighbour, makeLearnedNeighbour({ address, mac }));
+    });
+    world.learn(
+      name,
+      owners.filter(({ object }) => (object as LearnedNeighbour).mac !== macOfHost(name)),
+    );
+  }
+  const come = world.send("b", tcp(4, b, { ...away(at), ip4: floatingAddress(2) }, { src: 7, dst: 8080 }));
+  assert.deepEqual([come.delivered, come.drops], [["b"], []]);
+  const got = read(come.frames[0]);
+  assert.deepEqual([got.ipv4?.src, got.tcp?.dst], [gatewayOf(1).ip4, 80]);
+  const answer = { src: 80, dst: got.tcp?.src ?? 0, flags };
+  const answered = world.send("b", tcp(4, b, { ...away(at), ip4: gatewayOf(1).ip4 }, answer));
+  assert.deepEqual([answered.delivered, answered.drops], [["b"], []]);
+  const heard = read(answered.frames[0]);
+  assert.deepEqual([heard.ipv4?.src, heard.tcp?.src, heard.tcp?.dst], [floatingAddress(2), 8080, 7]);
+});
+
 test("a machine without a floating address reaches another's, and is answered", async () => {
   const at = await outside();
   const { world, router } = at;

@@ -14,6 +14,7 @@ import {
   type RowValue,
   type Step,
 } from "@selvage/pipeline";
+import type { Resumption } from "../datapath.ts";
 import { zoneOwner } from "../zone-kinds.ts";
 import { type BitsPlace, bitsOf, outgoing, placed, puntKind, tag, tagPresent } from "./layout.ts";
 import type { Ports } from "./ports.ts";
@@ -169,9 +170,10 @@ function setActions(field: Field, to: Operand, row: Row, ports: Ports): readonly
   return zone === undefined ? undefined : [load(place, BigInt(zone))];
 }
 
-/** What a packet of our own does that goes on in a table, on a network. Throws TypeError when there is no such table. */
-export const resumeActions = (program: Program, table: string, net: number): readonly Action[] => [
+/** What a packet of our own does that goes on in a table. Throws TypeError when there is no such table. */
+export const resumeActions = (program: Program, table: string, { net, vrf }: Resumption): readonly Action[] => [
   load(bitsOf(F.net), BigInt(net)),
+  load(bitsOf(F.vrf), BigInt(vrf)),
   act.resubmit(numberOf(program, table)),
 ];
 

@@ -4,7 +4,7 @@ import { backoffDelay, type Clock, type Log, type ReasonCode, realClock, silentL
 import type { Delta } from "@selvage/model";
 import { act, type FlowRemoved, Port, packetOut } from "@selvage/openflow";
 import { fabricIngress, type Program, type Row, selvageProgram, vxlanIngress } from "@selvage/pipeline";
-import type { Adoption, Datapath, DatapathEvents, InstalledRow } from "../datapath.ts";
+import type { Adoption, Datapath, DatapathEvents, InstalledRow, Resumption } from "../datapath.ts";
 import { resumeActions } from "./actions.ts";
 import { planAdoption } from "./adoption.ts";
 import { pluggedIn } from "./bridge.ts";
@@ -137,10 +137,10 @@ export class OvsDatapath implements Datapath {
     await this.#live().connection.post(packetOut(frame, [act.output(this.#ports.mustHave(port))], from));
   }
 
-  async resume(table: string, net: number, frame: Uint8Array): Promise<void> {
+  async resume(table: string, at: Resumption, frame: Uint8Array): Promise<void> {
     // From another port, a packet of ours would be lost behind connection tracking (ofproto-dpif-xlate.c, `xlate_lookup_ofproto_`).
     const from = [{ field: "in_port", value: Port.controller } as const];
-    await this.#live().connection.post(packetOut(frame, resumeActions(this.program, table, net), from));
+    await this.#live().connection.post(packetOut(frame, resumeActions(this.program, table, at), from));
   }
 
   installed(): Promise<readonly InstalledRow[]> {

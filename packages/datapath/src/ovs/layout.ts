@@ -68,6 +68,7 @@ const places: Readonly<Record<Name, Place>> = {
   domain: memory("reg7", 24),
   routed: bits("metadata", 50, 1, false),
   hop: bits("metadata", 51, 3, false),
+  round: bits("metadata", 54, 1, false),
   encapsulation: bits("reg15", 25, 2, false),
   oversize: bits("reg15", 24, 1, false),
   located: bits("reg15", 27, 1, false),

@@ -12,8 +12,9 @@ import {
   type MeterConfig,
   MeterFlag,
   type PacketIn,
+  Port,
 } from "@selvage/openflow";
-import { F, fabricIngress, type LimitKind, limits, type PuntKind } from "@selvage/pipeline";
+import { agentIngress, F, fabricIngress, type LimitKind, limits, type PuntKind } from "@selvage/pipeline";
 import { cookieOf } from "./cookie.ts";
 import { bitsOf, placed, puntKind } from "./layout.ts";
 import { countingMeters } from "./measured.ts";
@@ -81,6 +82,8 @@ const kinds: Readonly<Record<PuntKind, Kind>> = {
   dhcp6: { number: 9, class: "dhcp" },
   neighbour: { number: 10, class: "outside" },
   "icmp-inner": { number: 11, class: "outside" },
+  translated: { number: 12, class: "outside" },
+  "expired-outside": { number: 13, class: "error" },
 };
 const names: readonly PuntKind[] = [
   ...([
@@ -95,6 +98,8 @@ const names: readonly PuntKind[] = [
     "dhcp6",
     "neighbour",
     "icmp-inner",
+    "translated",
+    "expired-outside",
   ] as const),
 ];
 const format = 1;
@@ -178,7 +183,7 @@ export function puntOf(packet: PacketIn, ports: Ports) {
   const inPort = fieldValue(packet.metadata, "in_port");
   if (version !== format || packet.userdata.length !== 2 || kind === undefined || typeof inPort !== "number")
     return undefined;
-  const attachment = ports.nameOf(inPort);
+  const attachment = inPort === Port.controller ? agentIngress : ports.nameOf(inPort);
   if (attachment === undefined) return undefined;
   return {
     kind,

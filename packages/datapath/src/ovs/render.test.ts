@@ -315,6 +315,8 @@ describe("rows become flows", () => {
       "table=250, priority=2,in_port=5,reg14=0x9 actions=meter:17,meter:1,controller(userdata=0109)",
       "table=250, priority=2,in_port=5,reg14=0xa actions=meter:23,meter:6,controller(userdata=010a)",
       "table=250, priority=2,in_port=5,reg14=0xb actions=meter:23,meter:6,controller(userdata=010b)",
+      "table=250, priority=2,in_port=5,reg14=0xc actions=meter:23,meter:6,controller(userdata=010c)",
+      "table=250, priority=2,in_port=5,reg14=0xd actions=meter:21,meter:5,controller(userdata=010d)",
       "table=250, priority=2,in_port=5,reg14=0x80 actions=meter:22",
       "table=250, priority=2,in_port=5,reg14=0x81 actions=meter:16",
     ]);
@@ -364,7 +366,7 @@ describe("rows become flows", () => {
       reentryFlows(selvageProgram).map((flow) => [flowText(flow), flow.reason]),
       [
         ["table=252, priority=0 actions=drop", "ct-invalid"],
-        ...["115,21", "118,24", "255,85", "259,89", "341,65", "348,72", "34a,74"].map((way) => {
+        ...["115,21", "118,24", "255,85", "259,89", "341,65", "348,72", "34a,74", "34c,76"].map((way) => {
           const [note, table] = way.split(",");
           return [`table=253, priority=1,reg14=0x${note} actions=resubmit(,${table})`, null];
         }),

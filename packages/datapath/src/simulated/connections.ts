@@ -97,6 +97,8 @@ interface Ticket {
   readonly zone: string;
   readonly datagram: Datagram;
   readonly belonging: Belonging;
+  /** Whether it goes against the direction in which its connection was opened, be it valid or not. */
+  readonly reply: boolean;
   connection: Connection | undefined;
 }
 
@@ -169,9 +171,9 @@ export class Connections<T> {
 
   /** How a packet that has been tracked is to be written; undefined where it stays as it is. */
   rewriteOf(tracked: Tracked): Rewrite | undefined {
-    const connection = this.#tickets.get(tracked)?.connection;
+    const { connection, reply } = this.#tickets.get(tracked) ?? {};
     if (connection === undefined || !tracked.sourced) return undefined;
-    const { related, reply } = tracked.state;
+    const { related } = tracked.state;
     const inside = connection.opened.from;
     const outside = connection.answer.to;
     if (!reply) return { source: outside };
@@ -204,21 +206,24 @@ export class Connections<T> {
   #judge(zone: string, held: Zone<T>, datagram: Datagram | undefined): Tracked {
     const belonging = datagram === undefined ? undefined : belongingOf(datagram);
     if (datagram === undefined || belonging === undefined) return invalidIn(zone);
-    const ticket: Ticket = { zone, datagram, belonging, connection: undefined };
     const text = tupleText(belonging.tuple);
     const connection = this.#find(held, text);
+    const reply = connection !== undefined && text !== tupleText(connection.opened);
+    const ticket: Ticket = { zone, datagram, belonging, reply, connection: undefined };
     if (connection === undefined) {
       if (belonging.related || !mayBegin(datagram)) return invalidIn(zone);
       return this.#ticketed(ticket, fresh);
     }
-    const reply = text !== tupleText(connection.opened);
     if (belonging.related) {
       ticket.connection = connection;
       return this.#ticketed(ticket, { ...nothing, related: true, reply });
     }
     switch (this.#follow(connection, datagram, reply)) {
       case "invalid":
-        return { ...invalidIn(zone), opened: connection.opened, kept: connection.kept };
+        if (!connection.sourced) return { ...invalidIn(zone), opened: connection.opened, kept: connection.kept };
+        // It is written as if it were of the connection all the same (lib/conntrack.c, `process_one`).
+        ticket.connection = connection;
+        return this.#ticketed(ticket, invalid);
       case "again":
         forget(held, connection);
         // Of a translated connection the other side's packets bear a tuple of their own, which Open vSwitch still has: it says nothing of such a packet.

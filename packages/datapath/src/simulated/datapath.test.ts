@@ -32,7 +32,7 @@ test("a trace tells every table, the row that was met there, and how it ended, o
         ...["classify", "guard_mac", "guard_ip", "fragments", "service_class"],
         ...["sender", "to_router", "carriage", "l2", "tunnel_out"],
       ],
-      ["classify", "tunnel_source", "fabric_in", "receiver", "deliver"],
+      ["classify", "tunnel_source", "fabric_in", "receiver", "turn", "deliver"],
     ],
   );
   assert.deepEqual(traces[0]?.visits.map(({ row }) => row?.id ?? "miss").slice(3), [

@@ -1,7 +1,7 @@
 /** The simulated driver of the Datapath seam: one host's executor, joined to others by a SimulatedFabric. */
 import { type ReasonCode, reasonByCode } from "@selvage/base";
 import type { Delta } from "@selvage/model";
-import { connectionsOfPort, type Program, type Row, rowText, selvageProgram } from "@selvage/pipeline";
+import { agentIngress, connectionsOfPort, type Program, type Row, rowText, selvageProgram } from "@selvage/pipeline";
 import {
   type Adoption,
   type AttachedInterface,
@@ -10,6 +10,7 @@ import {
   type InstalledRow,
   mostDifferences,
   type PortConnections,
+  type Resumption,
 } from "../datapath.ts";
 import { isTranslating } from "../zone-kinds.ts";
 import { Interpreter, type InterpreterOptions, type Trace } from "./interpreter.ts";
@@ -24,9 +25,6 @@ export interface SimulatedDatapathOptions extends InterpreterOptions {
   /** Called with the trace of every packet. */
   readonly watch?: (trace: Trace) => void;
 }
-
-/** Where packets come in that are the agent's own. */
-const agentIngress = "agent";
 
 export class SimulatedDatapath implements Datapath {
   readonly driver = "simulated";
@@ -106,8 +104,8 @@ export class SimulatedDatapath implements Datapath {
     receive(frame);
   }
 
-  async resume(table: string, net: number, frame: Uint8Array): Promise<void> {
-    this.#become(agentIngress, this.#interpreter.resume(table, net, agentIngress, frame));
+  async resume(table: string, at: Resumption, frame: Uint8Array): Promise<void> {
+    this.#become(agentIngress, this.#interpreter.resume(table, at, agentIngress, frame));
   }
 
   async installed(): Promise<readonly InstalledRow[]> {

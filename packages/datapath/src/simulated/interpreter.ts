@@ -15,6 +15,7 @@ import {
   type Row,
   type Step,
 } from "@selvage/pipeline";
+import type { Resumption } from "../datapath.ts";
 import { zoneOwner } from "../zone-kinds.ts";
 import { ClauseSpace, type NearRule } from "./clauses.ts";
 import { type ChoosePort, Connections, type SourcePlan, type Tracked } from "./connections.ts";
@@ -175,11 +176,12 @@ export class Interpreter {
     return run;
   }
 
-  /** As `execute`, from a table on, on a network. Throws TypeError when there is no such table. */
-  resume(table: string, net: number, ingress: string, frame: Uint8Array): Trace {
+  /** As `execute`, from a table on. Throws TypeError when there is no such table. */
+  resume(table: string, { net, vrf }: Resumption, ingress: string, frame: Uint8Array): Trace {
     const run: Run = { visits: [], outcomes: [] };
     const packet = new Packet(ingress, new Frame(frame));
     packet.write(F.net, BigInt(net));
+    packet.write(F.vrf, BigInt(vrf));
     this.#visit(run, table, packet);
     return run;
   }

@@ -1,5 +1,5 @@
 /** Datapaths that are wrong about the outside, each in one way. */
-import { constant, drop, F, goto, type Row, type Step, translateSource } from "@selvage/pipeline";
+import { constant, drop, F, goto, punt, type Row, type Step, translateSource } from "@selvage/pipeline";
 import type { AttachedInterface, DatapathEvents } from "../datapath.ts";
 import { SimulatedDatapath } from "../simulated/datapath.ts";
 import type { Trace } from "../simulated/interpreter.ts";
@@ -38,7 +38,10 @@ const portless =
   "pings and protocols without ports leave with the router's address, and come back to whose host knows them";
 const errors = "an ICMP error about a translated connection comes to the machine, and quotes what the machine has sent";
 const errorsOut =
-  "a machine's ICMP error about a translated connection does not leave, for it quotes what nobody outside knows";
+  "a machine's ICMP error about a translated connection is the agent's to make right, which asks what stands for the machine";
+const itself = "a machine reaches itself by its own floating address and its own forwarded port";
+const sayings =
+  "what a router says to the outside goes by its routes, and what comes with no hop left is told to the agent";
 const hairpin =
   "a machine reaches a floating address of its own host by the outside's way, and neither side sees the other's own address";
 const policed =
@@ -236,6 +239,15 @@ export const brokenOutside: readonly BrokenDatapath[] = [
   executor("lets a machine's errors out that quote its own address", errorsOut, "nat_out", {
     constants: constantsWithout("nat_out", "error"),
   }),
+  executor("tells the agent what stands for nothing", errorsOut, "nat_asked", { miss: [punt("translated")] }),
+  executor("sends back nothing", itself, "turn", {
+    miss: [goto("deliver")],
+    actions: { back: { params: {}, steps: [goto("deliver")] } },
+  }),
+  lacking("says nothing of packets with no hop left", sayings, "ext_in", "expired", (step) => step.do === "report"),
+  rewriting("translates what a router says itself", sayings, (row) =>
+    row.table === "nat_out" && row.rank === "own" ? undefined : row,
+  ),
   executor("does not lead back in what is for an address of its own", hairpin, "to_router", {
     actions: actionsOf("to_router", { outside: [goto("carriage")] }),
   }),

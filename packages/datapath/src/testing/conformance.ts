@@ -9,6 +9,7 @@ import { natChecks } from "./nat-checks.ts";
 import { packetChecks } from "./packet-checks.ts";
 import { physicalChecks } from "./physical-checks.ts";
 import { policyChecks } from "./policy-checks.ts";
+import { roundChecks } from "./round-checks.ts";
 import { routerChecks } from "./router-checks.ts";
 import { rowChecks } from "./row-checks.ts";
 import { serviceChecks } from "./service-checks.ts";
@@ -24,6 +25,7 @@ export const datapathChecks: readonly Check[] = [
   ...serviceChecks,
   ...physicalChecks,
   ...natChecks,
+  ...roundChecks,
   ...lifecycleChecks,
 ];
 

@@ -17,6 +17,7 @@ import {
   L2,
   LeaseHosts,
   Mcast,
+  NatAsk,
   NatOut,
   Neighbour,
   noMac,
@@ -36,6 +37,7 @@ import {
   ToRouter,
   TunnelOut,
   TunnelSource,
+  Turn,
 } from "@selvage/pipeline";
 import type { Speaker } from "./frames.ts";
 import { hostKeyOf, type TestPort, testMtu } from "./topology.ts";
@@ -167,6 +169,7 @@ function leaseRows(here: number, plan: GatewayPlan): readonly Row[] {
   return [
     row(NatOut, { vrf, ethType: v4 }, "source", { zone: router }, "source"),
     row(NatOut, { vrf, ethType: EthType.ipv6 }, "plain", {}, "plain"),
+    row(NatOut, { vrf, srcPort: 0, ethType: v4, ip4Src: ip4Dst }, "plain", {}, "own"),
     ...(isOwn
       ? [
           ...blocks.map(({ ipProto }) => {
@@ -174,6 +177,7 @@ function leaseRows(here: number, plan: GatewayPlan): readonly Row[] {
             return row(SnatNew, { vrf, ipProto }, "lease", ports, "ports");
           }),
           row(SnatNew, { vrf }, "alone", { address: address.ip4 }, "alone"),
+          row(NatAsk, { vrf }, "ask", { zone: router }),
           row(OwnLease, { net, address: address.ip4 }, "translate", { vrf, zone: router }),
           row(Quotation, { ingress: fabricIngress, net, ip4Dst: address.ip4 }, "own", {}, "own"),
         ]
@@ -201,6 +205,8 @@ function leaseRows(here: number, plan: GatewayPlan): readonly Row[] {
   ];
 }
 
+const turned = ({ id, key }: TestPort): Row => row(Turn, { round: 1, ingress: id, port: key }, "back");
+
 function floatingRows(here: number, { net, vrf, floating = [], forwarded = [] }: GatewayPlan): readonly Row[] {
   const mac = hostMacOf(here);
   const inner = (key: { readonly ip4Dst: string }): readonly Row[] =>
@@ -220,6 +226,7 @@ function floatingRows(here: number, { net, vrf, floating = [], forwarded = [] }:
         }),
         row(Neighbour, { net, nh: address }, "known", { mac }),
         question(net, address, mac),
+        turned(port),
       ]),
     ...forwarded
       .filter(({ port }) => port.host === here)
@@ -240,6 +247,7 @@ function floatingRows(here: number, { net, vrf, floating = [], forwarded = [] }:
           ),
           row(Neighbour, { net, nh: address }, "known", { mac }),
           question(net, address, mac),
+          turned(port),
         ];
       }),
   ];

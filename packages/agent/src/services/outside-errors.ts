@@ -1,0 +1,122 @@
+/**
+ * What a router says to the outside of a packet that came from there and does not go on (RFC 1812, section 4.3; RFC 4443): from its gateway's address, and quoting the
+ * packet as it was sent, whatever stood for a machine in it. So traceroute from outside shows the router, and senders there learn how large packets may be.
+ */
+import { isOpen, scopeOfSubnet } from "@selvage/compiler";
+import type { Punt } from "@selvage/datapath";
+import { cidrContains, cidrOf, FloatingIp, ipOf, keyOf, Port, Router, Subnet, type View } from "@selvage/model";
+import type { Packet } from "@selvage/packet";
+import { noMac, Route, ToRouter } from "@selvage/pipeline";
+import { type Answer, notice, resume, silence } from "./answer.ts";
+import { asked, standingFor, written } from "./icmp-outward.ts";
+import { partsOf } from "./icmp-quote.ts";
+import { errorFrame, mtuOf, mustNot, type RouterErrorPunt, understood } from "./router-errors.ts";
+import { wireOf } from "./wire.ts";
+
+interface Ends {
+  readonly version: 4 | 6;
+  readonly src: string;
+  readonly dst: string;
+}
+
+function endsOf({ ipv4, ipv6 }: Packet): Ends | undefined {
+  if (ipv4 !== undefined) return { version: 4, src: ipv4.src, dst: ipv4.dst };
+  return ipv6 === undefined ? undefined : { version: 6, src: ipv6.src, dst: ipv6.dst };
+}
+
+const versionOf = (address: string): 4 | 6 => (address.includes(":") ? 6 : 4);
+
+/** A router's gateway, and its address of a family. */
+function gatewayOf(view: View, routerId: string, version: 4 | 6) {
+  const [port] = view.by(Port.index.gateway_of, routerId);
+  const fixed = port?.fixed_ips.find(({ ip_address }) => versionOf(ip_address) === version);
+  return port === undefined || fixed === undefined ? undefined : { port, fixed };
+}
+
+/** It came with no hop left, and is as it came. */
+export function answerExpired(view: View, punt: Punt, hostName: string): Answer {
+  const packet = understood(punt.frame);
+  const ends = packet && endsOf(packet);
+  if (packet === undefined || ends === undefined) return silence("not a packet of IP");
+  const forbidden = mustNot(packet);
+  if (forbidden !== undefined) return silence(forbidden);
+  const wire = wireOf(view, punt.net, hostName);
+  const routerId = wire && routerTo(view, wire.networkId, ends);
+  const gateway = routerId === undefined ? undefined : gatewayOf(view, routerId, ends.version);
+  if (gateway === undefined) return silence("it is for no router that is known here");
+  const eth = { src: packet.eth.dst, dst: packet.eth.src };
+  const error = { ...punt, kind: "ttl-expired" } as const;
+  const frame = errorFrame(error, packet, { eth, from: gateway.fixed.ip_address, mtu: 0 });
+  return resume(ToRouter.name, { net: punt.net, vrf: 0 }, frame, "error");
+}
+
+/** The router behind which an address is, as it is seen on an external network: a floating one, its own, or one of a prefix that is routed to it. */
+function routerTo(view: View, networkId: string, { version, dst }: Ends): string | undefined {
+  const [floating] = view.by(FloatingIp.index.address, keyOf(networkId, dst));
+  if (floating?.router_id != null) return floating.router_id;
+  for (const subnet of view.by(Subnet.index.network_id, networkId)) {
+    const [port] = view.by(Port.index.address, keyOf(subnet.id, dst));
+    if (port?.gateway_of != null) return port.gateway_of;
+  }
+  const address = ipOf(dst);
+  for (const { gateway_of } of view.by(Port.index.gatewayNetwork, networkId)) {
+    const stands = view
+      .by(Port.index.router_id, gateway_of ?? "")
+      .flatMap(({ fixed_ips }) => fixed_ips.flatMap(({ subnet_id }) => view.get(Subnet, subnet_id) ?? []));
+    const isThere = stands.some(
+      ({ ip_version, cidr }) => ip_version === version && cidrContains(cidrOf(cidr), address),
+    );
+    if (isThere && gateway_of !== null) return gateway_of;
+  }
+  return undefined;
+}
+
+/** Whether a packet that a router did not send on came to it by its gateway, from whatever is outside; one from a machine here may have come round. */
+export function isFromOutside(view: View, { attachment, vrf, frame }: RouterErrorPunt): boolean {
+  if (!view.has(Port, attachment)) return true;
+  const packet = understood(frame);
+  const ends = packet && endsOf(packet);
+  const [router] = view.by(Router.index.key, String(vrf));
+  const [gateway] = router === undefined ? [] : view.by(Port.index.gateway_of, router.id);
+  if (ends === undefined || gateway === undefined) return false;
+  if (view.exists(FloatingIp.index.address, keyOf(gateway.network_id, ends.src))) return true;
+  return view
+    .by(Subnet.index.network_id, gateway.network_id)
+    .some((subnet) => view.exists(Port.index.address, keyOf(subnet.id, ends.src)));
+}
+
+/** It has come in by the router's gateway, and bears the address of a machine where one stood for that. */
+export function answerOutsideError(view: View, punt: RouterErrorPunt): Answer {
+  const packet = understood(punt.frame);
+  const ends = packet && endsOf(packet);
+  if (packet === undefined || ends === undefined) return silence("not a packet of IP");
+  const forbidden = mustNot(packet);
+  if (forbidden !== undefined) return silence(forbidden);
+  const [router] = view.by(Router.index.key, String(punt.vrf));
+  const gateway = router && gatewayOf(view, router.id, ends.version);
+  if (router === undefined || gateway === undefined) return silence("its router has no way out");
+  const interfaces = view.by(Port.index.router_id, router.id);
+  const mtu = punt.kind === "mtu-exceeded" ? mtuOf(view, punt.net, interfaces) : 0;
+  if (mtu === undefined) return notice(`the network of tunnel key ${punt.net} is not known here`);
+  const at = { net: punt.net, vrf: punt.vrf };
+  const eth = { src: noMac, dst: noMac };
+  const frame = errorFrame(punt, packet, { eth, from: gateway.fixed.ip_address, mtu });
+  const machine = ends.version === 4 ? machineOf(view, interfaces, ends.dst) : undefined;
+  if (machine === undefined) return resume(Route.name, at, frame, "error");
+  const parts = partsOf(frame);
+  if (parts === undefined) return silence("too little of the packet is there to be quoted");
+  const standing = standingFor(view, router.id, machine.port, parts);
+  if (standing !== undefined) return written(at, parts, standing);
+  const [inner, outer] = [machine.subnetId, gateway.fixed.subnet_id].map((id) => scopeOfSubnet(view, id));
+  const isPlain = isOpen(router, { version: 4, inner: inner ?? 0, outer: outer ?? 0 });
+  return isPlain ? resume(Route.name, at, frame, "error") : asked(at, parts);
+}
+
+/** Whose an address is on the networks that a router stands on. */
+function machineOf(view: View, interfaces: readonly Port[], address: string) {
+  for (const { subnet_id: subnetId } of interfaces.flatMap(({ fixed_ips }) => fixed_ips)) {
+    const [port] = view.by(Port.index.address, keyOf(subnetId, address));
+    if (port !== undefined) return { port, subnetId };
+  }
+  return undefined;
+}
