@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url";
 import { type ReasonCode, reasonByCode } from "@selvage/base";
 import {
   type Api,
+  askAgent,
   at,
   captureInLab,
   dataPaths,
@@ -260,16 +261,69 @@ export class Fabric implements AsyncDisposable {
     return result.stdout;
   }
 
-  /** Ends a host's switch for good: its agent, its daemon and its database, as when its machine is lost. */
+  /** Ends a host's agent as a crash would; what watches over it starts it again. Resolves when it serves again. */
+  async killAgent(host: string): Promise<void> {
+    const { agent: before } = this.#pids(host);
+    process.kill(before, "SIGKILL");
+    await until(`the agent of ${host} is not back`, WAIT_MS, async () => {
+      const { agent } = this.#pids(host);
+      return agent > 0 && agent !== before ? true : undefined;
+    });
+    await this.#answers(host);
+  }
+
+  /** Ends a host as when its machine loses power: its cables are dead, and its switch, its database and its agent are gone. They come back, its cables do not. */
   kill(host: string): void {
+    const { agent, switch: daemon, database } = this.#pids(host);
+    this.#cables(host, "down");
+    for (const pid of [daemon, database, agent]) if (pid > 0) process.kill(pid, "SIGKILL");
+  }
+
+  /** Gives a host that was killed its cables back, once its agent is there again and has found itself alone. */
+  async revive(host: string, others: number): Promise<void> {
+    await this.#answers(host);
+    await this.untilAway(host, others);
+    this.#cables(host, "up");
+  }
+
+  /** Waits until a host's agent counts so many of the others as away. */
+  async untilAway(host: string, count: number): Promise<void> {
+    const socket = await this.agent(host);
+    await until(`${host} does not count ${count} as away`, WAIT_MS, async () => {
+      const { stdout } = spawnSync("curl", ["-s", "--unix-socket", socket, "http://agent/metrics"], {
+        encoding: "utf8",
+      });
+      return Number(/^\w*peers_away\S* (\d+)/m.exec(stdout)?.[1]) === count ? true : undefined;
+    });
+  }
+
+  /** The far ends of a host's cables. */
+  #cables(host: string, state: "up" | "down"): void {
+    for (const cable of ["ul", "pub"]) {
+      const words = ["ip", "link", "set", `${cable}-${host}`, state];
+      const [file = "", ...rest] = enterLab(this.#firstPid, { kind: "lab" }, words);
+      const { status, stderr } = spawnSync(file, rest, { encoding: "utf8" });
+      if (status !== 0) throw new Error(`${words.join(" ")}: ${stderr}`);
+    }
+  }
+
+  async #answers(host: string): Promise<void> {
+    const socket = await this.agent(host);
+    await until(`the agent of ${host} does not have its switch`, WAIT_MS, async () => {
+      const status = await askAgent(socket, "/v1/status").catch(() => undefined);
+      return at(status, "switch") === "here" && typeof at(status, "inForce") === "number" ? true : undefined;
+    });
+  }
+
+  /** A host's processes as this machine numbers them; 0 for one that is between two lives. */
+  #pids(host: string): Readonly<Record<"database" | "switch" | "agent", number>> {
     const { hosts } = JSON.parse(this.selvage("lab", "hosts", "--json")) as {
       readonly hosts: readonly { readonly name: string; readonly pids: Readonly<Record<string, number | null>> }[];
     };
     const found = hosts.find(({ name }) => name === host);
     if (found === undefined) throw new Error(`no host ${host}`);
-    // What watches over them would start them again: a namespace without its links is as lost as a machine.
-    for (const link of ["uplink", "public"])
-      spawnSync("nsenter", ["-t", String(found.pids.switch), "-n", "ip", "link", "delete", link]);
+    const { database, agent, switch: daemon } = found.pids;
+    return { database: database ?? 0, switch: daemon ?? 0, agent: agent ?? 0 };
   }
 
   /** What a command of ours says of this fabric. Throws an Error when it fails. */
