@@ -92,7 +92,7 @@ class Ordeal {
       name: `${name}: longest silence when the host that speaks for the router is lost, worst of ${losses.length}`,
       ...{ value: worst(lost), unit: "ms" },
       ...(aim === undefined ? {} : { aim }),
-      beside: `${spread(lost)}; ${this.#lost.size} of 3 hosts`,
+      beside: `${spread(lost)}; hosts lost: ${this.#lost.size}`,
     });
     report.add({ name: `${name}: … when it comes back, worst`, value: worst(back), unit: "ms", beside: spread(back) });
   }
