@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { until, whyNoLab } from "@selvage/lab/testing";
-import { Fabric, type Guest } from "./support/guests.ts";
+import { Fabric, type Guest, type Program } from "./support/guests.ts";
 
 const skip = (await whyNoLab()) ?? false;
 const WAIT_MS = 60_000;
@@ -38,12 +38,22 @@ async function network(fabric: Fabric, router: string, n: number, mode: string):
   return id;
 }
 
+const files = ["-lf", "/run/asked.leases", "-pf", "/run/asked.pid", "-cf", "/dev/null"];
+
+/** Starts a client with what it remembers, and lets it say what it sends and hears; its script's words come between. */
+const client = (guest: Guest, ...flags: readonly string[]): Program =>
+  world.fabric.start(guest, "dhclient", "-6", "-d", ...files, ...flags, "eth0");
+
+/** Changes what a client remembers. */
+const remember = (guest: Guest, ...changes: readonly string[]) =>
+  run(guest, "sed", "-i", "-E", changes.join(";"), "/run/asked.leases");
+
 /** Lets a client ask, as that of a machine which has just come up, and gives what its script was told. */
 async function asked(guest: Guest, ...flags: readonly string[]): Promise<string> {
-  const files = ["-lf", "/run/asked.leases", "-pf", "/run/asked.pid", "-cf", "/dev/null", "-sf", "/usr/bin/env"];
-  await using client = world.fabric.start(guest, "dhclient", "-6", "-d", "-q", ...files, ...flags, "eth0");
-  await client.says(/reason=(BOUND|RENEW)6\n[\s\S]*PATH=/);
-  return client.said;
+  await run(guest, "rm", "-f", "/run/asked.leases");
+  await using asking = client(guest, "-q", "-sf", "/usr/bin/env", ...flags);
+  await asking.says(/reason=(BOUND|RENEW)6\n[\s\S]*PATH=/);
+  return asking.said;
 }
 
 describe("DHCPv6", { skip }, () => {
@@ -88,6 +98,58 @@ describe("DHCPv6", { skip }, () => {
     const servers = said.map((each) => /new_dhcp6_server_id=(\S+)/.exec(each)?.[1]);
     assert.notEqual(servers[0], undefined);
     assert.equal(servers[0], servers[1]);
+  });
+
+  test("a client that comes back has its address confirmed, renews it, and finds another server when its own is silent", async () => {
+    const { a } = world;
+    await asked(a);
+    await remember(a, "s/renew [0-9]+;/renew 1;/", "s/rebind [0-9]+;/rebind 600;/");
+    await using back = client(a, "-sf", "/usr/bin/env");
+    await back.says(/XMT: Confirm on eth0[\s\S]*RCV: Reply message[\s\S]*reason=BOUND6/);
+    await back.says(/XMT: Renew on eth0[\s\S]*RCV: Reply message[\s\S]*reason=RENEW6[\s\S]*PATH=/);
+    assert.match(back.said, new RegExp(`XMT: Renew[\\s\\S]*new_ip6_address=${a.ip6}\n[\\s\\S]*reason=RENEW6`));
+    await back[Symbol.asyncDispose]();
+    await asked(a);
+    const other = "s/(dhcp6.server-id) [0-9a-f:]+;/\\1 0:3:0:1:2:0:0:0:0:1;/";
+    await remember(a, other, "s/renew [0-9]+;/renew 1;/", "s/rebind [0-9]+;/rebind 3;/");
+    await using lost = client(a, "-sf", "/usr/bin/env");
+    await lost.says(
+      /XMT: Renew on eth0[\s\S]*XMT: Rebind on eth0[\s\S]*RCV: Reply message[\s\S]*reason=REBIND6[\s\S]*PATH=/,
+    );
+    assert.match(lost.said, new RegExp(`XMT: Rebind[\\s\\S]*new_ip6_address=${a.ip6}\n[\\s\\S]*reason=REBIND6`));
+    assert.doesNotMatch(lost.said, /reason=RENEW6/, "nobody answers for another server");
+  });
+
+  test("what a client brings from elsewhere is not confirmed, and it asks anew", async () => {
+    const { a } = world;
+    await asked(a);
+    await remember(a, `s/iaaddr ${a.ip6}/iaaddr fd09::66/`);
+    await using moved = client(a, "-sf", "/usr/bin/env");
+    await moved.says(/XMT: Confirm on eth0[\s\S]*XMT: Solicit on eth0[\s\S]*reason=BOUND6[\s\S]*PATH=/);
+    assert.match(moved.said, new RegExp(`new_ip6_address=${a.ip6}`));
+  });
+
+  test("an address that is given back or declined is the port's all the same, and is given again", async () => {
+    const { a } = world;
+    await asked(a);
+    await using wire = world.fabric.start(a, "tcpdump", "-n", "-l", "-i", "eth0", "udp port 546 or udp port 547");
+    await wire.says(/listening on/);
+    await run(a, "dhclient", "-6", "-r", ...files, "-sf", "/usr/bin/env", "eth0");
+    // The client does not wait for what it is answered.
+    await wire.says(/dhcp6 release[\s\S]*dhcp6 reply/);
+    assert.match(await asked(a), new RegExp(`new_ip6_address=${a.ip6}`));
+    // A script that finds the address taken says so by 3 (dhclient-script(8)).
+    await run(
+      a,
+      "sh",
+      "-c",
+      "printf '#!/bin/sh\\n[ $reason != BOUND6 ] || exit 3\\n' > /run/taken; chmod +x /run/taken",
+    );
+    await run(a, "rm", "-f", "/run/asked.leases");
+    await using declining = client(a, "-sf", "/run/taken");
+    await declining.says(/XMT: Decline on eth0[\s\S]*RCV: Reply message/);
+    await declining[Symbol.asyncDispose]();
+    assert.match(await asked(a), new RegExp(`new_ip6_address=${a.ip6}`));
   });
 
   test("where machines make their addresses they are told name servers and given none", async () => {
