@@ -33,7 +33,12 @@ test("a deployment of schema 1 is opened and goes on: users, tokens, objects, ad
   {
     await using server = await startTestServer({ dataDir, on: "sqlite" });
     const { writer } = server.running.core;
-    assert.equal(writer.replica.revision, 27);
+    assert.equal(writer.replica.revision, 28, "networks got their segments, and nothing else was written");
+    const segments = await server.admin.list("segments");
+    assert.deepEqual(
+      segments.map(({ network_id, network_type }) => [network_id, network_type]).sort(),
+      (await server.admin.list("networks")).map(({ id }) => [id, "geneve"]).sort(),
+    );
     assert.deepEqual(names(await server.admin.list("networks")), ["blue-net", "red-net"]);
     const ports = await server.admin.list("ports");
     assert.deepEqual(names(ports), ["blue-1", "blue-2", "red-1", "red-2"]);
@@ -49,7 +54,7 @@ test("a deployment of schema 1 is opened and goes on: users, tokens, objects, ad
     assert.equal(addresses(made).length, 2);
     assert.equal(addresses(made).some((address) => taken.includes(address)), false);
     const history = (await server.admin.get("/v1/history?limit=1000")).body.history as readonly Json[];
-    assert.deepEqual([history[0]?.revision, history.at(-1)?.revision], [28, 1]);
+    assert.deepEqual([history[0]?.revision, history.at(-1)?.revision], [29, 1]);
     kept = await server.admin.list("ports", "sort_key=id&sort_dir=asc");
   }
   await using again = await startTestServer({ dataDir, on: "sqlite" });

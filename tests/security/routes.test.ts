@@ -56,6 +56,8 @@ before(async () => {
   }
   for (const [path, id] of await makeOutside(server.admin, red.member)) ids.set(path, id);
   ids.set("auto-allocated-topology", red.id);
+  const [segment] = await server.admin.list("segments", `network_id=${idOf("networks")}`);
+  ids.set("segments", String(segment?.id));
   // A project's default security group is made when it first looks at its groups: here, and not by what is tried.
   for (const client of [server.admin, red.member, blue.member]) await client.get("/v2.0/security-groups");
   ids.set("agents", String((body.host as Json).id));
@@ -174,6 +176,11 @@ const collections: Readonly<Record<string, Tried>> = {
   network_segment_ranges: {
     kind: "network_segment_range",
     another: () => ({ network_type: "vlan", physical_network: "q", minimum: 1, maximum: 2 }),
+    changed: { name: "taken" },
+  },
+  segments: {
+    kind: "segment",
+    another: () => ({ network_id: idOf("networks"), network_type: "flat", physical_network: "q" }),
     changed: { name: "taken" },
   },
   "bgp-peers": {
@@ -366,7 +373,7 @@ test("a stranger's token shows no object of another project, changes none, and c
 });
 
 /** What only admins see and change, though the Networking API's policy decides it. */
-const ofAdmins = /^\/v2\.0\/(agents|bgp-|network-ip-availabilities|network_segment_ranges)/;
+const ofAdmins = /^\/v2\.0\/(agents|bgp-|network-ip-availabilities|network_segment_ranges|segments)/;
 
 test("a reader of the project itself is shown all of it and changes nothing", async () => {
   const tried = await tryAllOf(red.reader, (answer, { method, path }) => {

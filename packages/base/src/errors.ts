@@ -6,11 +6,13 @@ import { networkingErrors } from "./errors-networking.ts";
 import { outsideErrors } from "./errors-outside.ts";
 import { ownErrors } from "./errors-own.ts";
 import { securityErrors } from "./errors-security.ts";
+import { segmentErrors } from "./errors-segments.ts";
 
 /** Every error that can reach a user, by code. Append to the file of its API; a code's meaning never changes. */
 export const errorTypes = {
   ...networkingErrors,
   ...outsideErrors,
+  ...segmentErrors,
   ...addressingErrors,
   ...securityErrors,
   ...identityErrors,

@@ -15,6 +15,7 @@ import {
   Router,
   SecurityGroupRule,
   SecurityGroupSet,
+  Segment,
   Subnet,
 } from "@selvage/model";
 import type { Row } from "@selvage/pipeline";
@@ -38,6 +39,8 @@ export const viewIndexes: readonly Index[] = Object.freeze([
   Host.index.name,
   Host.index.physical,
   Network.index.physical,
+  Segment.index.physical,
+  Segment.index.network_id,
   Subnet.index.network_id,
   Router.index.key,
   Port.index.networkHost,

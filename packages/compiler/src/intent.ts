@@ -1,7 +1,7 @@
 /** What several apps ask of intent: projections as queries, so that an edit of a name wakes nobody. */
 
 import { Attachment, Host, keyOf, Network, networkKeyOf, Port, type Query, type QueryingView } from "@selvage/model";
-import { type Encapsulation, physicalName } from "@selvage/pipeline";
+import type { Encapsulation } from "@selvage/pipeline";
 
 const same = <T>(a: T, b: T): boolean => Object.is(a, b);
 
@@ -41,13 +41,6 @@ export const networkEncapsulation: Query<Encapsulation | "physical"> = {
   equal: same,
 };
 
-/** The physical network that a network stands on; undefined: it is tunnelled, or not known here. */
-export const physicalNetwork: Query<string | undefined> = {
-  name: "physical network",
-  run: (view, id) => view.get(Network, id)?.["provider:physical_network"] ?? undefined,
-  equal: same,
-};
-
 /** Whether a network is administratively up. An unknown one is not. */
 export const networkUp: Query<boolean> = {
   name: "network up",
@@ -72,12 +65,6 @@ export const hostTunnel: Query<string | undefined> = {
 /** Whether a network has a port bound on a host. */
 export const networkOn = (view: QueryingView, networkId: string, hostName: string): boolean =>
   view.exists(Port.index.networkHost, keyOf(networkId, hostName));
-
-/** Whether this host's switch has an interface to the physical network that a network stands on. */
-export function hasWire(view: QueryingView, networkId: string): boolean {
-  const name = view.ask(physicalNetwork, networkId);
-  return name !== undefined && view.has(Attachment, physicalName(name));
-}
 
 /** Whether a port is in force here: bound to this host by intent, and plugged into its switch. */
 export const isHere = (view: QueryingView, port: Port, hostName: string): boolean =>

@@ -77,7 +77,6 @@ export {
   networkKeyOf,
   networkKeys,
   physicalKeys,
-  segmentOf,
   vlanTags,
 } from "./resources/network.ts";
 export { type AddressPair, type FixedIp, longestUserData, Port, portKeys } from "./resources/port.ts";
@@ -103,6 +102,7 @@ export {
   sayingOf,
   setKeys,
 } from "./resources/security-group.ts";
+export { isRouted, networksOn, type Place, placeKey, Segment, type Standing, segmentsOf } from "./resources/segment.ts";
 export { longestRange, NetworkSegmentRange, numberedTypes } from "./resources/segment-range.ts";
 export { type AllocationPool, type HostRoute, Subnet } from "./resources/subnet.ts";
 export { FreePrefix, freePrefixOf, Subnetpool } from "./resources/subnetpool.ts";

@@ -52,6 +52,8 @@ function missing(kind: string, id: string): SelvageError {
       return fail("NetworkNotFound", { id });
     case "subnet":
       return fail("SubnetNotFound", { id });
+    case "segment":
+      return fail("SegmentNotFound", { segment_id: id });
     case "port":
       return fail("PortNotFound", { id });
     case "host":
@@ -103,7 +105,7 @@ function notUnique(index: string, key: string, object: Attributes): SelvageError
     }
     case "rbac_policy.grant":
       return fail("DuplicateRbacPolicy");
-    case "network.segment": {
+    case "segment.place": {
       const [type = "", physical_network, vlan_id = ""] = key.split("|");
       if (physical_network === undefined) return fail("TunnelIdInUse", { tunnel_id: key });
       return type === "vlan"

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Network, RbacPolicy } from "@selvage/model";
-import { makeNetwork, makeProject } from "@selvage/model/testing";
+import { Network, RbacPolicy, Segment } from "@selvage/model";
+import { makeExternalNetwork, makeNetwork, makeProject, makeSegment } from "@selvage/model/testing";
 import { openStore } from "@selvage/store";
 import { upgrade } from "./upgrade.ts";
 import { Writer } from "./writer.ts";
@@ -39,6 +39,42 @@ test("a network that an earlier program had as shared is every project's by a po
     });
     await upgrade(writer);
     assert.deepEqual(policies(), []);
+  } finally {
+    await writer.close();
+    await store.close();
+  }
+});
+
+test("a network of before there were segments gets the one that it says itself, once, and its place is taken", async () => {
+  const store = await openStore("memory:");
+  const project = makeProject();
+  const tunnelled = makeNetwork();
+  const outside = makeExternalNetwork();
+  const objects = [
+    { kind: "project", id: project.id, object: project },
+    { kind: "network", id: tunnelled.id, object: tunnelled },
+    { kind: "network", id: outside.id, object: outside },
+  ];
+  await store.append(0, [{ id: "earlier", at: "2026-01-01T00:00:00.000Z", author, changes: objects }]);
+  const writer = await Writer.open(store);
+  const placesOf = (id: string) =>
+    writer.replica
+      .by(Segment.index.network_id, id)
+      .map((each) => [each.network_type, each.physical_network, each.segmentation_id, each.position]);
+  try {
+    await upgrade(writer);
+    assert.deepEqual(placesOf(tunnelled.id), [["geneve", null, 1, 0]]);
+    assert.deepEqual(placesOf(outside.id), [["flat", "public", null, 0]]);
+    const { revision } = writer.replica;
+    await upgrade(writer);
+    assert.equal(writer.replica.revision, revision, "nothing is left to do");
+    const again = { id: "11111111-0000-4000-8000-000000000003", network_type: "flat", physical_network: "public" };
+    await assert.rejects(
+      writer.transact(author, (transaction) =>
+        transaction.put(Segment, makeSegment({ ...again, network_id: tunnelled.id, segmentation_id: null })),
+      ),
+      { type: "FlatNetworkInUse" },
+    );
   } finally {
     await writer.close();
     await store.close();

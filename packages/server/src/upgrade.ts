@@ -1,6 +1,7 @@
 /** What objects of an earlier program say in fields that are gone, said anew in those that took their place: once, when a server starts. */
-import { Network, type Network as NetworkObject } from "@selvage/model";
+import { Network, type Network as NetworkObject, Segment, segmentsOf } from "@selvage/model";
 import type { Author } from "@selvage/store";
+import { putSegment, unsaid } from "./rules/provider.ts";
 import { isSharedWith, share } from "./rules/sharing.ts";
 import type { Writer } from "./writer.ts";
 
@@ -11,8 +12,32 @@ type EarlierNetwork = NetworkObject & { readonly shared?: unknown };
 
 const wasShared = (network: EarlierNetwork): boolean => network.shared === true;
 
-/** Gives networks that were `shared` to every project by a policy. Idempotent; several servers may do it at once. Throws as `Writer.transact`. */
+/** Idempotent; several servers may do it at once. Throws as `Writer.transact`. */
 export async function upgrade(writer: Writer): Promise<void> {
+  await giveShared(writer);
+  await giveSegments(writer);
+}
+
+/** Gives networks of before there were segments the one that they say themselves. */
+async function giveSegments(writer: Writer): Promise<void> {
+  const { replica } = writer;
+  const lacksOne = ({ id }: NetworkObject): boolean => !replica.exists(Segment.index.network_id, id);
+  const earlier = [...replica.objects(Network)].filter(lacksOne).map(({ id }) => id);
+  if (earlier.length === 0) return;
+  await writer.transact(author, (transaction) => {
+    for (const id of earlier) {
+      const network = transaction.view.get(Network, id);
+      if (network === undefined || transaction.view.exists(Segment.index.network_id, id)) continue;
+      for (const place of segmentsOf(transaction.view, network)) {
+        const { network_type, physical_network, segmentation_id } = place;
+        putSegment({ transaction }, id, { network_type, physical_network, segmentation_id }, unsaid);
+      }
+    }
+  });
+}
+
+/** Gives networks that were `shared` to every project by a policy. */
+async function giveShared(writer: Writer): Promise<void> {
   const earlier = [...writer.replica.objects(Network)].filter(wasShared).map((network) => network.id);
   if (earlier.length === 0) return;
   await writer.transact(author, (transaction) => {

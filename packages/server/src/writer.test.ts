@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { fail } from "@selvage/base";
-import { keyOf, Network, Port, Project, Subnet } from "@selvage/model";
-import { makeNetwork, makePort, makeProject, makeSubnet, testId, testMac } from "@selvage/model/testing";
+import { keyOf, Network, Port, Project, Segment, Subnet } from "@selvage/model";
+import { makeNetwork, makePort, makeProject, makeSegment, makeSubnet, testId, testMac } from "@selvage/model/testing";
 import { type Author, type LoggedEntry, type MemoryStore, openMemory, type Store } from "@selvage/store";
 import { pickAddress } from "./allocate.ts";
 import type { Transaction } from "./transaction.ts";
@@ -111,7 +111,11 @@ test("unique keys, references and deletions are held from the declarations", () 
     };
     await refusal((t) => t.put(Port, port(2, "10.0.0.5")), { type: "IpAddressAlreadyAllocated", status: 409 });
     await refusal((t) => t.put(Port, { ...port(2, "10.0.0.6"), mac_address: testMac(1) }), { type: "MacAddressInUse" });
-    await refusal((t) => t.put(Network, { ...network(2), "provider:segmentation_id": 1 }), { type: "TunnelIdInUse" });
+    const place = { network_id: network(1).id, network_type: "geneve", physical_network: null, segmentation_id: 1 };
+    await writer.transact(author, (t) => t.put(Segment, makeSegment(place)));
+    await refusal((t) => t.put(Segment, makeSegment({ ...place, id: testId("segment", 2) })), {
+      type: "TunnelIdInUse",
+    });
     await refusal((t) => t.put(Port, { ...port(2, "10.0.0.6"), network_id: testId("absent") }), {
       type: "NetworkNotFound",
     });
@@ -210,7 +214,11 @@ test("two writers claim the same key: one gets it, the other is told so", async 
   await Promise.all(writers.map((writer) => writer.reached(1)));
   const results = await Promise.allSettled(
     writers.map((writer, n) =>
-      writer.transact(author, (t) => t.put(Network, { ...network(n + 1), "provider:segmentation_id": 77 })),
+      writer.transact(author, (t) => {
+        const { id } = t.put(Network, network(n + 1));
+        const place = { network_id: id, network_type: "geneve", physical_network: null, segmentation_id: 77 };
+        t.put(Segment, makeSegment({ ...place, id: testId("segment", n) }));
+      }),
     ),
   );
   assert.deepEqual(results.map((result) => result.status).sort(), ["fulfilled", "rejected"]);

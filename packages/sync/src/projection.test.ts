@@ -19,6 +19,7 @@ import {
   SecurityGroup,
   SecurityGroupRule,
   SecurityGroupSet,
+  Segment,
   Subnet,
   Subnetpool,
 } from "@selvage/model";
@@ -39,6 +40,7 @@ import {
   makeSecurityGroup,
   makeSecurityGroupRule,
   makeSecurityGroupSet,
+  makeSegment,
   makeSubnet,
   makeSubnetpool,
 } from "@selvage/model/testing";
@@ -56,6 +58,7 @@ const own = {
 const objects = [
   [Host, makeHost({ certificate_fingerprint: "secret" })],
   [Network, makeNetwork({ name: "secret", description: "secret" })],
+  [Segment, makeSegment({ name: "secret", description: "secret" })],
   [AddressScope, makeAddressScope({ name: "secret" })],
   [Subnetpool, makeSubnetpool({ name: "secret" })],
   [Subnet, makeSubnet({ name: "secret" })],

@@ -22,6 +22,7 @@ import {
   SecurityGroup,
   SecurityGroupRule,
   SecurityGroupSet,
+  Segment,
   type StoredObject,
   Subnet,
   Subnetpool,
@@ -31,6 +32,7 @@ import {
 export const projectedResources: readonly AnyResource[] = Object.freeze([
   Host,
   Network,
+  Segment,
   AddressScope,
   Subnetpool,
   Subnet,

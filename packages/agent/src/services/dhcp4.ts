@@ -6,6 +6,7 @@ import { dhcpServer } from "@selvage/compiler";
 import type { Punt } from "@selvage/datapath";
 import {
   cidrOf,
+  isPhysical,
   lastIpOf,
   Network,
   netmaskOf,
@@ -123,9 +124,10 @@ function request(lease: Lease, dhcp: Dhcp, settings: DhcpSettings): Answer {
 function leaseOf(view: View, port: Port): Lease | undefined {
   for (const fixed of port.fixed_ips) {
     const subnet = view.get(Subnet, fixed.subnet_id);
-    const server = subnet === undefined ? undefined : dhcpServer(subnet);
-    if (subnet === undefined || server === undefined) continue;
     const network = view.get(Network, port.network_id);
+    const carried = network !== undefined && isPhysical(network) ? "physical" : "geneve";
+    const server = subnet === undefined ? undefined : dhcpServer(subnet, carried);
+    if (subnet === undefined || server === undefined) continue;
     const zone = network === undefined ? undefined : domainOf(network);
     const extras = extraOptions(port, 4);
     return { address: fixed.ip_address, subnet, server, mtu: network?.mtu ?? 0, zone, extras };

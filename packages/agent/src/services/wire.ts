@@ -1,7 +1,7 @@
 /** Frames that the agent itself puts on a physical network: from the host's own MAC, with the tag of the network that they are of (IEEE 802.1Q). */
 import { hostMac } from "@selvage/compiler";
 import type { Datapath } from "@selvage/datapath";
-import { Host, Network, networkKeyOf, type View } from "@selvage/model";
+import { Host, networkKeyOf, networksOn, type Standing, segmentsOf, type View } from "@selvage/model";
 import { EtherType, encode, multicastMac, solicitedNode } from "@selvage/packet";
 import { physicalName } from "@selvage/pipeline";
 
@@ -23,11 +23,14 @@ export interface Wire {
 export function wireOf(view: View, net: number, hostName: string): Wire | undefined {
   const [host] = view.by(Host.index.name, hostName);
   for (const physical of host?.physical_networks ?? []) {
-    for (const network of view.by(Network.index.physical, physical)) {
-      if (host === undefined || networkKeyOf(network) !== net) continue;
-      const vlan = network["provider:segmentation_id"];
-      return { networkId: network.id, name: physicalName(physical), vlan, mac: hostMac(host.key) };
-    }
+    const network = networksOn(view, physical).find((each) => networkKeyOf(each) === net);
+    if (network === undefined || host === undefined) continue;
+    const has = ({ physical_network: name }: Standing): boolean =>
+      name !== null && host.physical_networks.includes(name);
+    const segment = segmentsOf(view, network).find(has);
+    if (segment?.physical_network == null) continue;
+    const name = physicalName(segment.physical_network);
+    return { networkId: network.id, name, vlan: segment.segmentation_id, mac: hostMac(host.key) };
   }
   return undefined;
 }

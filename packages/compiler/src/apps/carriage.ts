@@ -2,7 +2,8 @@
 import { derive, deriveKey, isNear, Network, Port } from "@selvage/model";
 import { Carriage, CopyCarriage, encapsulations, row } from "@selvage/pipeline";
 import { app } from "../app.ts";
-import { hasWire, networkEncapsulation, networkKey, networkLargest } from "../intent.ts";
+import { networkEncapsulation, networkKey, networkLargest } from "../intent.ts";
+import { hasWire } from "../segments.ts";
 
 /** The bit of a MAC address that makes it a group's (IEEE 802.3, clause 3.2.3). */
 const group = "01:00:00:00:00:00/01:00:00:00:00:00";

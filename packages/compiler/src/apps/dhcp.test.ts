@@ -121,8 +121,13 @@ test("which subnets DHCPv6 serves is for the mode of addresses, and without any 
 });
 
 test("the server is at the gateway's address, or link-local without one; IPv6 and subnets without DHCP have none", () => {
-  assert.deepEqual(dhcpServer(makeSubnet()), { address: "10.0.0.1", mac: dhcpMac });
-  assert.deepEqual(dhcpServer(makeSubnet({ gateway_ip: null })), { address: "169.254.169.253", mac: dhcpMac });
-  assert.equal(dhcpServer(makeSubnet({ enable_dhcp: false })), undefined);
-  assert.equal(dhcpServer(makeSubnet({ ip_version: 6, cidr: "2001:db8::/64", gateway_ip: "2001:db8::1" })), undefined);
+  assert.deepEqual(dhcpServer(makeSubnet(), "geneve"), { address: "10.0.0.1", mac: dhcpMac });
+  // A router outside has the gateway's address itself.
+  assert.deepEqual(dhcpServer(makeSubnet(), "physical"), { address: "169.254.169.253", mac: dhcpMac });
+  assert.deepEqual(dhcpServer(makeSubnet({ gateway_ip: null }), "vxlan"), { address: "169.254.169.253", mac: dhcpMac });
+  assert.equal(dhcpServer(makeSubnet({ enable_dhcp: false }), "geneve"), undefined);
+  assert.equal(
+    dhcpServer(makeSubnet({ ip_version: 6, cidr: "2001:db8::/64", gateway_ip: "2001:db8::1" }), "geneve"),
+    undefined,
+  );
 });

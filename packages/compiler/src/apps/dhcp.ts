@@ -7,7 +7,7 @@ import { networkKey, networkOn } from "../intent.ts";
 
 export const dhcp = app("dhcp", [Dhcp, Dhcp6], (here) => [
   derive("subnet", Subnet, (subnet, view) => {
-    const serves4 = dhcpServer(subnet) !== undefined;
+    const serves4 = dhcpServer(subnet, "geneve") !== undefined;
     if (!serves4 && dhcp6Mode(subnet) === undefined) return [];
     const net = view.ask(networkKey, subnet.network_id);
     if (net === undefined || !networkOn(view, subnet.network_id, here.name)) return [];

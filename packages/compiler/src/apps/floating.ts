@@ -15,10 +15,12 @@ import {
   row,
   Turn,
 } from "@selvage/pipeline";
+import { ipVersion } from "../addresses.ts";
 import { app } from "../app.ts";
-import { hasWire, hostKey, isHere, networkKey, physicalNetwork } from "../intent.ts";
+import { hostKey, isHere, networkKey } from "../intent.ts";
 import { alone, routerUp } from "../outside.ts";
-import { elected, hostMac, hostsWith } from "../physical.ts";
+import { elected, hostMac } from "../physical.ts";
+import { maySpeak, speakersFor } from "../segments.ts";
 import { question } from "./gateways.ts";
 
 const ethType = EthType.ipv4;
@@ -121,7 +123,7 @@ export const floating = app("floating", [ExtIn, NatOut, FromPhysical, Neighbour,
       ...errorsFrom(vrf, inner),
       ...errorsTo(net, outer),
       row(Neighbour, { net, nh: outer }, "known", { mac }),
-      ...(hasWire(view, floating_network_id) ? [question(net, outer, mac)] : []),
+      ...(maySpeak(view, floating_network_id, outer) ? [question(net, outer, mac)] : []),
     ];
   }),
   derive("port forwarding", PortForwarding, (forwarding, view) => {
@@ -132,15 +134,14 @@ export const floating = app("floating", [ExtIn, NatOut, FromPhysical, Neighbour,
     const router = view.ask(forwardingRouter, floatingIp.id);
     const at = standingOf(view, networkId, router, here.name);
     const net = view.ask(networkKey, networkId);
-    const physical = view.ask(physicalNetwork, networkId);
     const key = view.ask(hostKey, here.name);
-    if (net === undefined || physical === undefined || key === undefined) return [];
+    if (net === undefined || key === undefined) return [];
     const rows: Row[] = [];
     const isLocal = isHere(view, port, here.name);
     if (isLocal && at !== undefined)
       rows.push(...forwardedHere(at, outer, forwarding), ...errorsTo(net, outer), turned(port));
-    if (!hasWire(view, networkId)) return rows;
-    if (elected(outer, hostsWith(view, physical))?.name === here.name) {
+    if (!maySpeak(view, networkId, outer)) return rows;
+    if (elected(outer, speakersFor(view, networkId, outer))?.name === here.name) {
       const mac = hostMac(key);
       rows.push(question(net, outer, mac), row(Neighbour, { net, nh: outer }, "known", { mac }));
     }
@@ -154,7 +155,8 @@ export const floating = app("floating", [ExtIn, NatOut, FromPhysical, Neighbour,
     const [gateway] = view.by(Port.index.gateway_of, proxy.router_id);
     if (port === undefined || gateway === undefined || !isHere(view, port, here.name)) return [];
     const at = standingOf(view, gateway.network_id, proxy.router_id, here.name);
-    if (at === undefined || !hasWire(view, gateway.network_id)) return [];
+    const outer = gateway.fixed_ips.find(({ ip_address }) => ipVersion(ip_address) === 6)?.ip_address;
+    if (at === undefined || outer === undefined || !maySpeak(view, gateway.network_id, outer)) return [];
     const { net, vrf, mac } = at;
     const key = { net, ethType: EthType.ipv6, ip6Dst: alone(proxy.ip_address) };
     return [

@@ -2,7 +2,18 @@
  * Routers' gateways: the way out to an external network on every host that has machines behind the router, and who of the hosts with the wire answers for the
  * router's own address there (design, section 6). What leaves bears the MAC of its host.
  */
-import { derive, Host, NatLease, Network, PeerDown, Port, type QueryingView, Router, Subnet } from "@selvage/model";
+import {
+  derive,
+  Host,
+  NatLease,
+  Network,
+  networksOn,
+  PeerDown,
+  Port,
+  type QueryingView,
+  Router,
+  Subnet,
+} from "@selvage/model";
 import {
   EthType,
   ExtIn,
@@ -27,9 +38,10 @@ import {
 } from "@selvage/pipeline";
 import { ipVersion } from "../addresses.ts";
 import { app } from "../app.ts";
-import { hasWire, hostKey, hostTunnel, networkKey, networkLargest, physicalNetwork } from "../intent.ts";
+import { hostKey, hostTunnel, networkKey, networkLargest } from "../intent.ts";
 import { alone, destination, isBehind, isOpen, routerUp, subnetCidr, subnetScope } from "../outside.ts";
-import { elected, hostMac, hostsWith } from "../physical.ts";
+import { elected, hostMac } from "../physical.ts";
+import { hasWire, isOfHere, maySpeak, speakersFor, wireHere } from "../segments.ts";
 
 /** The question after an address that a host owns: by ARP it is answered in the switch, by neighbour discovery by the agent. */
 export const question = (net: number, address: string, mac: string): Row =>
@@ -84,7 +96,10 @@ export const gateways = app("gateways", written, (here) => [
     const mac = hostMac(key);
     const own = port.fixed_ips.map(({ ip_address }) => ip_address);
     const taken = new Set(router.routes.map((route) => route.destination));
-    const subnets = view.by(Subnet.index.network_id, port.network_id);
+    // What is of another segment is reached by a router outside, and no other segment is a way out.
+    const subnets = view
+      .by(Subnet.index.network_id, port.network_id)
+      .filter(({ segment_id }) => isOfHere(view, port.network_id, segment_id));
     const standing = new Set(port.fixed_ips.map(({ subnet_id }) => subnet_id));
     return [
       row(Routed, { nhMac: noMac, net }, "ask", {}, "asked"),
@@ -123,14 +138,13 @@ export const gateways = app("gateways", written, (here) => [
   }),
   /** Where the wire is, any host may come to speak for a router's address; one does. */
   derive("address", Port, (port, view) => {
-    const physical = view.ask(physicalNetwork, port.network_id);
     const net = view.ask(networkKey, port.network_id);
     const key = view.ask(hostKey, here.name);
-    if (port.gateway_of === null || physical === undefined || net === undefined || key === undefined) return [];
-    if (!hasWire(view, port.network_id)) return [];
-    const hosts = hostsWith(view, physical);
+    if (port.gateway_of === null || net === undefined || key === undefined) return [];
     const mac = hostMac(key);
     return port.fixed_ips.flatMap(({ ip_address: address }) => {
+      if (!maySpeak(view, port.network_id, address)) return [];
+      const hosts = speakersFor(view, port.network_id, address);
       const version = ipVersion(address);
       const at = { net, ...destination(alone(address)), ...echoRequest[version] };
       const isOwner = elected(address, hosts)?.name === here.name;
@@ -147,19 +161,21 @@ export const gateways = app("gateways", written, (here) => [
     const router = view.get(Router, port.router_id);
     if (router === undefined || !router.admin_state_up) return [];
     for (const gateway of view.by(Port.index.gateway_of, router.id)) {
-      const physical = view.ask(physicalNetwork, gateway.network_id);
       const net = view.ask(networkKey, gateway.network_id);
-      if (physical === undefined || net === undefined) continue;
+      const wire = view.ask(wireHere, gateway.network_id);
+      if (net === undefined) continue;
       for (const { subnet_id } of port.fixed_ips) {
         const cidr = view.ask(subnetCidr, subnet_id);
         if (cidr === undefined || !isReached(view, router, gateway, subnet_id, cidr)) continue;
         if (!isFirst(view, router, gateway.network_id, port)) continue;
         const key = { net, ...destination(cidr) };
         if (isBehind(view, router.id, here.name)) rows.push(row(ExtIn, key, "plain", { vrf: router.key }, "plain"));
-        else if (hasWire(view, gateway.network_id)) {
+        else if (wire !== undefined) {
           const holder = elected(cidr, holdersOf(view, router.id, here.name));
           if (holder !== undefined)
-            rows.push(row(ExtIn, { ...key, ingress: physicalName(physical) }, "steer", { host: holder.key }, "plain"));
+            rows.push(
+              row(ExtIn, { ...key, ingress: physicalName(wire.physical) }, "steer", { host: holder.key }, "plain"),
+            );
         }
       }
     }
@@ -177,7 +193,7 @@ export const gateways = app("gateways", written, (here) => [
     const tunSrc = view.ask(hostTunnel, host.name);
     if (tunSrc === undefined) return [];
     return host.physical_networks.flatMap((physical) =>
-      view.by(Network.index.physical, physical).flatMap((network) => {
+      networksOn(view, physical).flatMap((network) => {
         const tunKey = view.ask(networkKey, network.id);
         if (!network["router:external"] || tunKey === undefined) return [];
         return [row(TunnelSource, { ingress: fabricIngress, tunKey, tunSrc }, "accept", {}, "host")];

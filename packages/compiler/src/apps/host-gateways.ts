@@ -3,9 +3,10 @@ import { derive, Host, HostGateway } from "@selvage/model";
 import { ExtIn, echoRequest, FromPhysical, Neighbour, row } from "@selvage/pipeline";
 import { ipVersion } from "../addresses.ts";
 import { app } from "../app.ts";
-import { hasWire, hostKey, networkKey } from "../intent.ts";
+import { hostKey, networkKey } from "../intent.ts";
 import { alone, destination } from "../outside.ts";
 import { hostMac } from "../physical.ts";
+import { maySpeak } from "../segments.ts";
 import { question } from "./gateways.ts";
 
 export const hostGateways = app("host gateways", [FromPhysical, ExtIn, Neighbour], (here) => [
@@ -13,9 +14,9 @@ export const hostGateways = app("host gateways", [FromPhysical, ExtIn, Neighbour
     const net = view.ask(networkKey, network_id);
     const key = view.ask(hostKey, here.name);
     if (view.get(Host, host_id)?.name !== here.name || net === undefined || key === undefined) return [];
-    if (!hasWire(view, network_id)) return [];
     const mac = hostMac(key);
-    return addresses.flatMap((address) => {
+    const spoken = addresses.filter((address) => maySpeak(view, network_id, address));
+    return spoken.flatMap((address) => {
       const version = ipVersion(address);
       const at = { net, ...destination(alone(address)), ...echoRequest[version] };
       return [

@@ -4,13 +4,16 @@ import { Arp, ArpAnswer, Nd, NdAnswer, Neighbour, noMac, row } from "@selvage/pi
 import { addressesOf, linkLocalOfPort, pairsOf } from "../addresses.ts";
 import { app } from "../app.ts";
 import { dhcpServer } from "../dhcp.ts";
-import { hostKey, isHere, networkKey, networkOn } from "../intent.ts";
+import { hostKey, isHere, networkEncapsulation, networkKey, networkOn } from "../intent.ts";
+import { isBeside } from "../segments.ts";
 
 export const neighbours = app("neighbours", [Neighbour, Arp, Nd, ArpAnswer, NdAnswer], (here) => [
   derive("port", Port, (port, view) => {
     const net = view.ask(networkKey, port.network_id);
     const isSomewhere = port["binding:host_id"] !== "" || port.router_id !== null;
     if (net === undefined || !isSomewhere || !isNear(view, port.network_id, here.name)) return [];
+    // Where subnets are by segment, who is on another is behind the gateway, and nobody here is told its MAC.
+    if (port.router_id === null && !isBeside(view, port.network_id, port["binding:host_id"])) return [];
     const mac = port.mac_address;
     const addresses = [...addressesOf(port, 4), ...addressesOf(port, 6)];
     if (networkOn(view, port.network_id, here.name))
@@ -56,7 +59,7 @@ export const neighbours = app("neighbours", [Neighbour, Arp, Nd, ArpAnswer, NdAn
   /** The DHCP server's address, so that a lease can be renewed by unicast; a port that holds the address goes first. */
   derive("dhcp server", Subnet, (subnet, view) => {
     const net = view.ask(networkKey, subnet.network_id);
-    const server = dhcpServer(subnet);
+    const server = dhcpServer(subnet, view.ask(networkEncapsulation, subnet.network_id));
     if (net === undefined || server === undefined || !networkOn(view, subnet.network_id, here.name)) return [];
     if (view.exists(Port.index.address, keyOf(subnet.id, server.address))) return [];
     return [row(Neighbour, { net, nh: server.address }, "known", { mac: server.mac })];

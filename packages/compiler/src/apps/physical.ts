@@ -1,5 +1,16 @@
 /** Networks that stand on physical ones (flat and VLAN): where this host's switch has the wire, what comes by it and goes by it, and who was met there. */
-import { derive, deriveKey, Host, LearnedNeighbour, linkLocalOf, macOf, Network, Port, textOfIp } from "@selvage/model";
+import {
+  derive,
+  deriveKey,
+  Host,
+  isPhysical,
+  LearnedNeighbour,
+  linkLocalOf,
+  macOf,
+  Network,
+  Port,
+  textOfIp,
+} from "@selvage/model";
 import {
   ArpAnswer,
   Classify,
@@ -23,8 +34,9 @@ import {
   TunnelOut,
 } from "@selvage/pipeline";
 import { app } from "../app.ts";
-import { hasWire, hostKey, networkKey, networkOn, physicalNetwork } from "../intent.ts";
+import { hostKey, networkEncapsulation, networkKey, networkOn } from "../intent.ts";
 import { hostMac } from "../physical.ts";
+import { hasWire, wireHere } from "../segments.ts";
 
 const noEthernet = "00:00:00:00:00:00/00:00:00:00:00:00";
 
@@ -35,13 +47,13 @@ const written = [
 
 export const physical = app("physical", written, (here) => [
   derive("network", Network, (network, view) => {
-    const physicalNet = network["provider:physical_network"];
+    const wire = view.ask(wireHere, network.id);
     const net = view.ask(networkKey, network.id);
     const key = view.ask(hostKey, here.name);
-    if (physicalNet === null || net === undefined || key === undefined || !hasWire(view, network.id)) return [];
-    const port = physicalName(physicalNet);
+    if (wire === undefined || net === undefined || key === undefined) return [];
+    const { vlan } = wire;
+    const port = physicalName(wire.physical);
     const mac = hostMac(key);
-    const vlan = network["provider:segmentation_id"];
     const advertised = { ethType: EthType.ipv6, ipProto: IpProto.icmp6, icmp6Type: 136 };
     const asked = { ethType: EthType.ipv6, ipProto: IpProto.icmp6, icmp6Type: 135 };
     return [
@@ -75,7 +87,7 @@ export const physical = app("physical", written, (here) => [
   /** Whoever is not here is there, wire or no wire. */
   derive("elsewhere", Network, (network, view) => {
     const net = view.ask(networkKey, network.id);
-    if (network["provider:physical_network"] === null || net === undefined) return [];
+    if (!isPhysical(network) || net === undefined) return [];
     if (!hasWire(view, network.id) && !networkOn(view, network.id, here.name)) return [];
     return [
       row(TunnelOut, { host: physicalHost, encapsulation: encapsulations.physical }, "physical"),
@@ -88,7 +100,7 @@ export const physical = app("physical", written, (here) => [
   deriveKey("machines", Port.index.networkHost, (pair, view) => {
     const [networkId = "", host = ""] = pair.split("|");
     const net = view.ask(networkKey, networkId);
-    if (host !== here.name || net === undefined || view.ask(physicalNetwork, networkId) === undefined) return [];
+    if (host !== here.name || net === undefined || view.ask(networkEncapsulation, networkId) !== "physical") return [];
     return [row(FloodRemote, { net, host: physicalHost }, "copy", { host: physicalHost })];
   }),
   derive("met", LearnedNeighbour, (neighbour, view) => {

@@ -17,9 +17,10 @@ import {
   translatedProtocols,
 } from "@selvage/pipeline";
 import { app } from "../app.ts";
-import { hasWire, networkKey, physicalNetwork } from "../intent.ts";
+import { networkEncapsulation, networkKey } from "../intent.ts";
 import { alone, routerKey, routerUp } from "../outside.ts";
 import { portMasks } from "../policy/service.ts";
+import { maySpeak } from "../segments.ts";
 
 const ethType = EthType.ipv4;
 
@@ -43,8 +44,8 @@ export const sourceNat = app("source-nat", [ExtIn, Quotation, LeaseHosts, OwnLea
     const holder = view.get(Host, lease.host_id);
     const net = view.ask(networkKey, lease.network_id);
     const vrf = view.ask(routerKey, lease.router_id);
-    const physical = view.ask(physicalNetwork, lease.network_id);
-    if (holder === undefined || net === undefined || physical === undefined) return [];
+    if (holder === undefined || net === undefined) return [];
+    if (view.ask(networkEncapsulation, lease.network_id) !== "physical") return [];
     const rows: Row[] = [];
     const isOwn = holder.name === here.name;
     const to = { net, ethType, ip4Dst: alone(lease.address) };
@@ -56,7 +57,7 @@ export const sourceNat = app("source-nat", [ExtIn, Quotation, LeaseHosts, OwnLea
         row(OwnLease, at, "translate", { vrf, zone: lease.router_id }),
       );
     }
-    if (!hasWire(view, lease.network_id)) return rows;
+    if (!maySpeak(view, lease.network_id, lease.address)) return rows;
     rows.push(
       row(ExtIn, to, "spread", {}, "spread"),
       row(Quotation, { net, ip4Dst: lease.address }, "spread", {}, "spread"),

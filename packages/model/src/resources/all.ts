@@ -14,6 +14,7 @@ import { Quota } from "./quota.ts";
 import { RbacPolicy } from "./rbac-policy.ts";
 import { Router } from "./router.ts";
 import { AddressGroup, SecurityGroup, SecurityGroupRule, SecurityGroupSet } from "./security-group.ts";
+import { Segment } from "./segment.ts";
 import { NetworkSegmentRange } from "./segment-range.ts";
 import { Subnet } from "./subnet.ts";
 import { FreePrefix, Subnetpool } from "./subnetpool.ts";
@@ -27,6 +28,7 @@ export const resources: readonly AnyResource[] = Object.freeze([
   Host,
   JoinToken,
   Network,
+  Segment,
   NetworkSegmentRange,
   AddressScope,
   Subnetpool,

@@ -1,8 +1,19 @@
 /** A tenant's layer-2 network (Networking v2.0, `/v2.0/networks`). */
 import { defaultDomain, dnsDomain } from "../dns.ts";
 import { adminStateUp, computed, field, status, taggedFields } from "../fields.ts";
-import { keyOf, type ObjectOf, resource } from "../resource.ts";
-import { boolean, integer, list, nullable, text, uuid } from "../types.ts";
+import { type ObjectOf, resource } from "../resource.ts";
+import {
+  boolean,
+  dictionary,
+  type FieldType,
+  InvalidValue,
+  integer,
+  list,
+  nullable,
+  show,
+  text,
+  uuid,
+} from "../types.ts";
 
 /** Tunnel keys that tenant networks take: 24 bits on the wire, the top 1/16 kept for the platform (pipeline, section 2). */
 export const networkKeys = { first: 1, last: 0xefffff } as const;
@@ -12,6 +23,16 @@ export const physicalKeys = { first: 0xf00000, last: 0xfffffe } as const;
 
 /** Tags of IEEE 802.1Q: 0 is no VLAN, 4095 is reserved. */
 export const vlanTags = { first: 1, last: 4094 } as const;
+
+/** Segments as a request names them: what is wrong with them together is for the rules. */
+const segmentList: FieldType<readonly Readonly<Record<string, unknown>>[]> = {
+  name: "segments",
+  schema: { type: "array", items: dictionary().schema },
+  parse: (input) => {
+    if (!Array.isArray(input)) throw new InvalidValue(`'${show(input)}' is not a list.`);
+    return input.map((each) => dictionary().parse(each));
+  },
+};
 
 export const Network = resource({
   kind: "network",
@@ -61,8 +82,17 @@ export const Network = resource({
       default: false,
       filter: true,
     }),
+    /** Where it stands, by segment. In replies only where there are several; else what follows says it. */
+    segments: computed(segmentList, {
+      create: "optional",
+      update: "allowed",
+      readers: "admin",
+      writers: "admin",
+    }),
+    /** Whether its machines reach each other without a router: not where its subnets are each of one segment. */
+    l2_adjacency: computed(boolean()),
     /**
-     * `flat` and `vlan`, which stand on a physical network; `geneve`; or `vxlan`, which has no room for the receiving port: hosts then look it up by its MAC, and a network may span 256 hosts at most. The rules
+     * Of its first segment, from here: `flat` and `vlan`, which stand on a physical network; `geneve`; or `vxlan`, which has no room for the receiving port: hosts then look it up by its MAC, and a network may span 256 hosts at most. The rules
      * know which types there are.
      */
     "provider:network_type": field(text(32), {
@@ -104,6 +134,7 @@ export const Network = resource({
     }),
   },
   indexes: {
+    /** Networks whose first segment is on a physical network. */
     physical: (network) => {
       const physical = network["provider:physical_network"];
       return physical === null ? [] : [physical];
@@ -111,33 +142,19 @@ export const Network = resource({
     external: (network) => (network["router:external"] ? ["external"] : []),
   },
   unique: {
-    segment: (network) => [segmentOf(network)],
     key: (network) => (network.key === null ? [] : [String(network.key)]),
   },
 });
 export type Network = ObjectOf<typeof Network>;
 
-/** Where a network is on the wire. */
-interface Segment {
-  readonly "provider:network_type": string;
-  readonly "provider:physical_network": string | null;
-  readonly "provider:segmentation_id": number | null;
-}
-
-/** Under which a network's place on the wire stands: a tunnel key, or a physical network with a VLAN's tag or none. */
-export function segmentOf(network: Segment): string {
-  const { "provider:physical_network": physical, "provider:segmentation_id": id } = network;
-  return physical === null ? String(id) : keyOf(network["provider:network_type"], physical, String(id ?? ""));
-}
-
 /** What packets bear as their network: 24 bits. */
 export function networkKeyOf(
-  network: Pick<Segment, "provider:segmentation_id"> & { readonly key: number | null },
+  network: Pick<Network, "provider:segmentation_id"> & { readonly key: number | null },
 ): number {
   // Objects of a store or a view from before there were physical networks have no `key`.
   return network.key ?? network["provider:segmentation_id"] ?? 0;
 }
 
 /** Whether a network stands on a physical one, and so never crosses a tunnel under a machine's own frame. */
-export const isPhysical = (network: Pick<Segment, "provider:network_type">): boolean =>
+export const isPhysical = (network: Pick<Network, "provider:network_type">): boolean =>
   network["provider:network_type"] === "flat" || network["provider:network_type"] === "vlan";

@@ -79,6 +79,8 @@ export const Port = resource({
       filter: true,
       projected: "all",
     }),
+    /** When it gets its addresses: `deferred` until it has a host, where the network's subnets are of segments; `none`: nobody wants any. */
+    ip_allocation: field(oneOf(["immediate", "deferred", "none"]), { default: "immediate", filter: true, sort: true }),
     /** Groups whose rules police it; absent in POST: the project's `default`. */
     security_groups: reference(list(uuid()), "security_group", "refuse", {
       create: "optional",

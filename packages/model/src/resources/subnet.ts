@@ -85,6 +85,17 @@ export const Subnet = resource({
       sort: true,
       projected: "all",
     }),
+    /** The segment of its network that it is of: only hosts that stand there have machines with addresses of it. Null: all. */
+    segment_id: reference(nullable(uuid()), "segment", "refuse", {
+      create: "optional",
+      update: "allowed",
+      readers: "admin",
+      writers: "admin",
+      default: null,
+      filter: true,
+      sort: true,
+      projected: "all",
+    }),
     /** The size of the block that a pool shall give. */
     prefixlen: input(integer(0, 128)),
     use_default_subnetpool: input(boolean(), { default: false }),

@@ -24,6 +24,7 @@ export {
   makeSecurityGroup,
   makeSecurityGroupRule,
   makeSecurityGroupSet,
+  makeSegment,
   makeSubnet,
   makeSubnetpool,
   put,

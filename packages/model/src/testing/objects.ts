@@ -12,6 +12,7 @@ import type { Network } from "../resources/network.ts";
 import type { Port } from "../resources/port.ts";
 import type { Router } from "../resources/router.ts";
 import type { AddressGroup, SecurityGroup, SecurityGroupRule, SecurityGroupSet } from "../resources/security-group.ts";
+import type { Segment } from "../resources/segment.ts";
 import type { Subnet } from "../resources/subnet.ts";
 import type { Subnetpool } from "../resources/subnetpool.ts";
 import type { Change } from "../view.ts";
@@ -104,6 +105,25 @@ export function makeSubnet(partial: Partial<Subnet> = {}): Subnet {
     ipv6_ra_mode: null,
     ipv6_address_mode: null,
     subnetpool_id: null,
+    segment_id: null,
+    ...partial,
+  };
+}
+
+/** A VLAN of `left` unless told. */
+export function makeSegment(partial: Partial<Segment> = {}): Segment {
+  return {
+    id: testId("segment", 1),
+    network_id: testId("network", 1),
+    name: null,
+    description: null,
+    physical_network: "left",
+    network_type: "vlan",
+    segmentation_id: 101,
+    revision_number: 0,
+    created_at: epoch,
+    updated_at: epoch,
+    position: 0,
     ...partial,
   };
 }
@@ -116,6 +136,7 @@ export function makePort(partial: Partial<Port> = {}): Port {
     admin_state_up: true,
     mac_address: testMac(1),
     fixed_ips: [{ subnet_id: testId("subnet", 1), ip_address: "10.0.0.11" }],
+    ip_allocation: "immediate",
     security_groups: [],
     security_group_set: 0,
     allowed_address_pairs: [],

@@ -9,6 +9,33 @@ export const outsideExtensions: readonly Extension[] = Object.freeze([
     "2018-11-29T00:00:00-00:00",
   ),
   extension(
+    "multi-provider",
+    "Multi Provider Network",
+    "Expose mapping of virtual networks to multiple physical networks",
+    "2013-06-27T10:00:00-00:00",
+  ),
+  extension("segment", "Segment", "Segments extension.", "2016-02-24T17:00:00-00:00"),
+  extension(
+    "standard-attr-segment",
+    "Standard Attribute Segment Extension",
+    "Add standard attributes to Segment resource",
+    "2018-04-09T10:00:00-00:00",
+  ),
+  extension("l2_adjacency", "L2 Adjacency", "Display L2 Adjacency for Neutron Networks.", "2016-04-12T16:00:00-00:00"),
+  extension("ip_allocation", "IP Allocation", "IP allocation extension.", "2016-06-10T23:00:00-00:00"),
+  extension(
+    "subnet-segmentid-writable",
+    "Subnet SegmentID (writable)",
+    "Provides a writable segment_id attribute for a subnet resource.",
+    "2018-03-12T00:00:00-00:00",
+  ),
+  extension(
+    "segments-peer-subnet-host-routes",
+    "Segments peer-subnet host routes",
+    "Add host routes to subnets on a routed network (segments)",
+    "2018-06-12T10:00:00-00:00",
+  ),
+  extension(
     "external-net",
     "Neutron external network",
     "Adds external network attribute to network resource.",

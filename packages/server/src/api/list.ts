@@ -134,7 +134,7 @@ function filtersOf(rules: ResourceRules, query: Query, caller: Caller, world: Wo
     const field = fieldOf(rules.resource, name);
     if (field === undefined) return [];
     const special = rules.filters?.[name];
-    if (special !== undefined) return [special(query.all(name))];
+    if (special !== undefined) return [special(query.all(name), world)];
     const wanted = new Set(query.all(name).map((text) => wantedText(field, text)));
     return [(object: StoredObject) => wanted.has(textOf(fieldValueOf(rules, object, name, field, world, caller)))];
   });

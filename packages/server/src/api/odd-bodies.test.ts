@@ -31,6 +31,8 @@ test("whatever a field, an action or a body holds, the answer says what is wrong
     return Object.values(answer.body)[0] as Json;
   };
   const network = await made("networks", { network: {} });
+  const flat = { "provider:network_type": "flat", "provider:physical_network": "odd" };
+  const wired = await made("networks", { network: flat });
   const group = await made("security-groups", { security_group: { name: "g" } });
   const external = await made("networks", { network: { "router:external": true } });
   await made("subnets", { subnet: { network_id: external.id, ip_version: 4, cidr: "203.0.113.0/24" } });
@@ -52,6 +54,7 @@ test("whatever a field, an action or a body holds, the answer says what is wrong
     port: { network_id: network.id, fixed_ips: [] },
     router: {},
     ndp_proxy: { router_id: speaking.id, port_id: machine.id },
+    segment: { network_id: wired.id, network_type: "vlan", physical_network: "odd", segmentation_id: 3 },
     network_segment_range: { network_type: "vlan", physical_network: "odd", minimum: 1, maximum: 2 },
     bgp_peer: { peer_ip: "192.0.2.1", remote_as: 65_001, auth_type: "none" },
     bgp_speaker: { local_as: 65_000, ip_version: 4 },

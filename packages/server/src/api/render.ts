@@ -14,8 +14,10 @@ export function fieldValueOf(
   caller: Caller,
 ): unknown {
   switch (field.mode) {
-    case "stored":
-      return rules.shown?.[name]?.(object) ?? (object as StoredObject & Values)[name];
+    case "stored": {
+      const shown = rules.shown?.[name];
+      return shown === undefined ? (object as StoredObject & Values)[name] : shown(object, world);
+    }
     case "alias":
       return (object as StoredObject & Values)[field.aliasOf ?? name];
     case "computed":

@@ -36,7 +36,9 @@ const found = async (query: string): Promise<readonly Json[]> => {
   return entriesOf(answer);
 };
 const authorOf = (entry: Json | undefined): Json => (entry?.author ?? {}) as Json;
-const changesOf = (entry: Json | undefined): readonly Json[] => (entry?.changes ?? []) as readonly Json[];
+/** Of networks: their segments come and go with them. */
+const changesOf = (entry: Json | undefined): readonly Json[] =>
+  ((entry?.changes ?? []) as readonly Json[]).filter(({ kind }) => kind !== "segment");
 
 test("an object's life: written, written, removed; by whom, by which request, newest first", async () => {
   const life = await found(`kind=network&id=${network.id}`);

@@ -13,13 +13,16 @@ import {
   NatLease,
   NdpProxy,
   Network,
+  networksOn,
   Port,
   PortForwarding,
   type QueryingView,
   Router,
+  Segment,
+  type Segment as SegmentObject,
   Subnet,
 } from "@selvage/model";
-import { besides, ownScope, type ScopeRow, scopeRow } from "./scope-rows.ts";
+import { besides, content, ownScope, type ScopeRow, scopeRow } from "./scope-rows.ts";
 
 /** Hosts with the wire of an external network, and what they send on. */
 export const steering = (networkId: string): string => `steering:${networkId}`;
@@ -32,12 +35,17 @@ const networksOf = (view: QueryingView, routerId: string): ReadonlySet<string> =
 const hostNamed = (view: QueryingView, scope: string, name: string): readonly ScopeRow[] =>
   view.by(Host.index.name, name).map((host) => besides(scope, Host.kind, host));
 
+/** Hosts are told segments on wires: where a tunnelled network stands, it says itself. */
+const isTold = ({ physical_network }: SegmentObject): boolean => physical_network !== null;
+
 export const outsideDerivations: readonly Derivation<ScopeRow>[] = [
+  derive("segment", Segment, (segment) =>
+    isTold(segment) ? [content(segment.network_id, Segment.kind, segment)] : [],
+  ),
   /** Whoever has a wire may stand on the network, go out by it and send on; all of them know each other. */
   derive("host with wire", Host, (host, view) =>
     host.physical_networks.flatMap((physical) =>
-      view
-        .by(Network.index.physical, physical)
+      networksOn(view, physical)
         .filter((network) => network["router:external"])
         .flatMap((network) => [
           scopeRow("member", steering(network.id), host.id, ""),
@@ -51,10 +59,12 @@ export const outsideDerivations: readonly Derivation<ScopeRow>[] = [
     view.by(Port.index.gateway_of, routerId).flatMap((port) => {
       const network = view.get(Network, port.network_id);
       const subnets = view.by(Subnet.index.network_id, port.network_id);
+      const segments = view.by(Segment.index.network_id, port.network_id).filter(isTold);
       const behind = [...networksOf(view, routerId)].flatMap((scope) => [
         besides(scope, Port.kind, port),
         ...(network === undefined ? [] : [besides(scope, Network.kind, network)]),
         ...subnets.map((subnet) => besides(scope, Subnet.kind, subnet)),
+        ...segments.map((segment) => besides(scope, Segment.kind, segment)),
       ]);
       return [...behind, besides(steering(port.network_id), Port.kind, port)];
     }),
@@ -113,11 +123,13 @@ export const outsideDerivations: readonly Derivation<ScopeRow>[] = [
   }),
 ];
 
-export const outsideResources = [FloatingIp, PortForwarding, NdpProxy, NatLease] as const;
+export const outsideResources = [Segment, FloatingIp, PortForwarding, NdpProxy, NatLease] as const;
 
 export const outsideIndexes: readonly Index[] = [
   Host.index.physical,
   Network.index.physical,
+  Segment.index.physical,
+  Segment.index.network_id,
   Subnet.index.network_id,
   Port.index.gateway_of,
 ] as unknown as Index[];

@@ -16,6 +16,7 @@ import { routerRules } from "./router.ts";
 import { pathOf, type ResourceRules } from "./rules.ts";
 import { securityGroupRules } from "./security-group.ts";
 import { securityGroupRuleRules } from "./security-group-rule.ts";
+import { segmentRules } from "./segment.ts";
 import { segmentRangeRules } from "./segment-range.ts";
 import { serviceProviderRules } from "./service-provider.ts";
 import { subnetRules } from "./subnet.ts";
@@ -45,6 +46,7 @@ const ownRules = [
   availabilityZoneRules,
   ipAvailabilityRules,
   segmentRangeRules,
+  segmentRules,
   serviceProviderRules,
 ] as unknown as readonly AnyRules[];
 

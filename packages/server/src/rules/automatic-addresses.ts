@@ -7,12 +7,11 @@ import {
   macOf,
   Port,
   type Port as PortObject,
-  Subnet,
   type Subnet as SubnetObject,
   textOfIp,
-  type View,
 } from "@selvage/model";
 import type { Transaction } from "../transaction.ts";
+import { standsAt } from "./placement.ts";
 
 const automaticModes: ReadonlySet<string | null> = new Set(["slaac", "dhcpv6-stateless"]);
 
@@ -39,16 +38,15 @@ export function automaticAddress(subnet: SubnetObject, mac: string): FixedIp {
   return { subnet_id: subnet.id, ip_address: textOfIp(eui64Of(cidrOf(subnet.cidr), macOf(mac))) };
 }
 
-/** A port's addresses with those that it makes: on each such subnet of its network, behind those that it was given. */
+/** A port's addresses with those that it makes: on each such subnet of those where it stands, behind those that it was given. */
 export function withAutomatic(
-  view: View,
-  networkId: string,
+  among: readonly SubnetObject[],
   mac: string,
   deviceOwner: string,
   given: readonly FixedIp[],
 ): readonly FixedIp[] {
   if (!makesAddresses(deviceOwner)) return given;
-  const subnets = view.by(Subnet.index.network_id, networkId).filter(isAutomatic);
+  const subnets = among.filter(isAutomatic);
   const made = new Set(subnets.map((subnet) => subnet.id));
   return [
     ...given.filter((fixed) => !made.has(fixed.subnet_id)),
@@ -60,9 +58,9 @@ export function withAutomatic(
 export function addAutomatic(transaction: Transaction, subnet: SubnetObject): void {
   if (!isAutomatic(subnet)) return;
   for (const port of transaction.view.by(Port.index.network_id, subnet.network_id)) {
-    if (!makesAddresses(port.device_owner)) continue;
+    if (!makesAddresses(port.device_owner) || !standsAt(transaction.view, port, subnet)) continue;
     const fixed_ips = [...port.fixed_ips, automaticAddress(subnet, port.mac_address)];
-    transaction.put(Port, { ...port, fixed_ips });
+    transaction.put(Port, { ...port, fixed_ips, ip_allocation: "immediate" });
   }
 }
 

@@ -22,15 +22,25 @@ const fixedIpLimit = 5;
 /** What a caller may say of one address: a subnet, an address, or both. */
 export type WantedIp = Partial<FixedIp>;
 
-/** One address of each family that the network has, of subnets on which it does not make its own. Throws IpAddressGenerationFailure when a family has none left. */
-export function defaultAddresses(writing: Writing, network: NetworkObject, owner: string): readonly FixedIp[] {
-  const all = writing.transaction.view.by(Subnet.index.network_id, network.id);
-  const subnets = makesAddresses(owner) ? all.filter((subnet) => !isAutomatic(subnet)) : all;
+/**
+ * One address of each family that the subnets are of, of those on which it does not make its own; all of one segment.
+ * Throws IpAddressGenerationFailure when a family has none left.
+ */
+export function defaultAddresses(
+  writing: Writing,
+  network: NetworkObject,
+  owner: string,
+  among: readonly SubnetObject[],
+): readonly FixedIp[] {
+  let subnets = makesAddresses(owner) ? among.filter((subnet) => !isAutomatic(subnet)) : among;
   const chosen: FixedIp[] = [];
   for (const version of [4, 6] as const) {
     const family = subnets.filter((subnet) => subnet.ip_version === version);
     if (family.length === 0) continue;
-    chosen.push(anyAddress(writing, network, family));
+    const fixed = anyAddress(writing, network, family);
+    const { segment_id } = family.find(({ id }) => id === fixed.subnet_id) ?? { segment_id: null };
+    if (segment_id !== null) subnets = subnets.filter((subnet) => subnet.segment_id === segment_id);
+    chosen.push(fixed);
   }
   return chosen;
 }
@@ -59,6 +69,8 @@ export interface Holder {
   readonly held: readonly FixedIp[];
   readonly mac: string;
   readonly owner: string;
+  /** Subnets of its network that it may have addresses of. */
+  readonly among: readonly SubnetObject[];
 }
 
 /** The addresses that a caller asked for, less those that the port makes itself; those that the port had already and that fit stay. */
@@ -72,16 +84,18 @@ export function addresses(
     throw fail("InvalidInput", { error_message: "Exceeded maximum amount of fixed ips per port" });
   }
   const { held } = holder;
-  const wanted = asked.filter((each) => !makes(writing, network, each, holder));
+  const wanted = asked.filter((each) => !makes(each, holder));
   const chosen: FixedIp[] = [];
   // What is named comes first, so that what is picked keeps clear of it; the reply keeps the order asked for.
-  const named = wanted.map((each) => (each.ip_address === undefined ? undefined : exact(writing, network, each)));
+  const named = wanted.map((each) =>
+    each.ip_address === undefined ? undefined : exact(writing, network, each, holder),
+  );
   for (const each of named) if (each !== undefined) claim(writing, chosen, each);
   const free = held.filter((each) => !chosen.some((other) => other.ip_address === each.ip_address));
   return wanted.map((each, index) => {
     const exactly = named[index];
     if (exactly !== undefined) return exactly;
-    const subnet = subnetOf(writing, network, each.subnet_id);
+    const subnet = subnetOf(writing, network, each.subnet_id, holder);
     const kept = free.findIndex((other) => other.subnet_id === subnet.id);
     const [again] = kept < 0 ? [] : free.splice(kept, 1);
     const taken = new Set(chosen.map((other) => other.ip_address));
@@ -93,17 +107,14 @@ export function addresses(
 }
 
 /** Whether what is asked for is an address that the port makes itself. Throws AllocationOnAutoAddressSubnet for another one there. */
-function makes(writing: Writing, network: NetworkObject, wanted: WantedIp, { held, mac, owner }: Holder): boolean {
+function makes(wanted: WantedIp, { held, mac, owner, among }: Holder): boolean {
   if (!makesAddresses(owner)) return false;
-  const { view } = writing.transaction;
   const { subnet_id, ip_address } = wanted;
-  const subnet = view
-    .by(Subnet.index.network_id, network.id)
-    .find((each) =>
-      subnet_id === undefined
-        ? ip_address !== undefined && cidrContains(cidrOf(each.cidr), ipOf(ip_address))
-        : each.id === subnet_id,
-    );
+  const subnet = among.find((each) =>
+    subnet_id === undefined
+      ? ip_address !== undefined && cidrContains(cidrOf(each.cidr), ipOf(ip_address))
+      : each.id === subnet_id,
+  );
   if (subnet === undefined || !isAutomatic(subnet)) return false;
   const has = (fixed: FixedIp): boolean => fixed.subnet_id === subnet.id && fixed.ip_address === ip_address;
   if (ip_address === undefined || has(automaticAddress(subnet, mac)) || held.some(has)) return true;
@@ -120,30 +131,28 @@ function claim(writing: Writing, chosen: FixedIp[], wanted: FixedIp): void {
   chosen.push(wanted);
 }
 
-function exact(writing: Writing, network: NetworkObject, wanted: WantedIp): FixedIp {
+function exact(writing: Writing, network: NetworkObject, wanted: WantedIp, holder: Holder): FixedIp {
   const text = String(wanted.ip_address);
   const ip = ipOf(text);
   if (wanted.subnet_id !== undefined) {
-    const subnet = subnetOf(writing, network, wanted.subnet_id);
+    const subnet = subnetOf(writing, network, wanted.subnet_id, holder);
     if (!isHostAddress(cidrOf(subnet.cidr), ip)) throw fail("InvalidIpForSubnet", { ip_address: text });
     return { subnet_id: subnet.id, ip_address: text };
   }
-  const found = writing.transaction.view
-    .by(Subnet.index.network_id, network.id)
-    .find((subnet) => cidrContains(cidrOf(subnet.cidr), ip));
+  const found = holder.among.find((subnet) => cidrContains(cidrOf(subnet.cidr), ip));
   if (found === undefined) throw fail("InvalidIpForNetwork", { ip_address: text });
   if (!isHostAddress(cidrOf(found.cidr), ip)) throw fail("InvalidIpForSubnet", { ip_address: text });
   return { subnet_id: found.id, ip_address: text };
 }
 
-function subnetOf(writing: Writing, network: NetworkObject, id: string | undefined): SubnetObject {
+function subnetOf(writing: Writing, network: NetworkObject, id: string | undefined, { among }: Holder): SubnetObject {
   if (id === undefined) {
     throw fail("InvalidInput", { error_message: "IP allocation requires subnet_id or ip_address" });
   }
   const { transaction, caller } = writing;
   const subnet = transaction.view.get(Subnet, id);
   if (subnet === undefined) throw fail("SubnetNotFound", { id });
-  if (subnet.network_id !== network.id) {
+  if (!among.some((each) => each.id === id)) {
     // One that the caller may not see is not there for it.
     if (!seesNetwork(transaction.view, caller, subnet.network_id)) throw fail("SubnetNotFound", { id });
     throw fail("InvalidInput", {

@@ -14,6 +14,7 @@ import {
   PortForwarding,
   type Port as PortObject,
   Subnet,
+  type Subnet as SubnetObject,
   type View,
 } from "@selvage/model";
 import { pickMac } from "../allocate.ts";
@@ -22,6 +23,7 @@ import { addresses, anyAddress, type WantedIp } from "./fixed-ips.ts";
 import { nobodys } from "./gateway.ts";
 import { unspoken } from "./ndp-proxy.ts";
 import { visibleNetwork } from "./network.ts";
+import { segmentOf } from "./placement.ts";
 import { forwardingsOf, shownIn } from "./port-forwarding.ts";
 import { type ResourceRules, taggedOf, type Values, type World, type Writing } from "./rules.ts";
 import { putPort, removePort } from "./security-group-sets.ts";
@@ -109,10 +111,41 @@ function addressFor(writing: Writing, network: NetworkObject, values: Values): F
   const [given] =
     Object.keys(wanted).length === 0
       ? []
-      : addresses(writing, network, [wanted], { held: [], mac: "", owner: floatingIpOwner });
-  const chosen = given ?? anyAddress(writing, network, fours);
+      : addresses(writing, network, [wanted], { held: [], mac: "", owner: floatingIpOwner, among: subnets });
+  const chosen =
+    given ?? anyAddress(writing, network, reachable(writing.transaction.view, network, fours, values.port_id));
   if (!isV4(chosen)) throw fail("ExternalIpAddressExhausted", { net_id: network.id });
   return chosen;
+}
+
+/** Of a network with subnets by segment, those of the segment by which the machine's routers go out; all, where nothing says which. */
+function reachable(
+  view: View,
+  network: NetworkObject,
+  subnets: readonly SubnetObject[],
+  portId: unknown,
+): readonly SubnetObject[] {
+  const port = typeof portId === "string" ? view.get(Port, portId) : undefined;
+  const routers = (port?.fixed_ips ?? [])
+    .flatMap(({ subnet_id }) => view.by(Port.index.subnet, subnet_id))
+    .flatMap(({ router_id }) => router_id ?? []);
+  const segments = new Set(
+    routers
+      .flatMap((id) => view.by(Port.index.gateway_of, id))
+      .filter(({ network_id }) => network_id === network.id)
+      .map(({ fixed_ips }) => segmentOf(view, fixed_ips)),
+  );
+  const found = subnets.filter(({ segment_id }) => segments.has(segment_id));
+  return found.length === 0 ? subnets : found;
+}
+
+/** A router goes out by one segment, and nobody on another looks for its machines there. Throws BadRequest. */
+export function checkSegment(view: View, floating: FloatingIpObject, routerId: string): void {
+  const own = view.get(Port, floating.floating_port_id);
+  const [gateway] = view.by(Port.index.gateway_of, routerId);
+  if (own === undefined || gateway === undefined) return;
+  if (segmentOf(view, own.fixed_ips) === segmentOf(view, gateway.fixed_ips)) return;
+  throw bad(`Floating IP ${floating.floating_ip_address} is of another segment than the gateway of router ${routerId}`);
 }
 
 /** Where a floating IP leads. */
@@ -139,6 +172,7 @@ function associated(writing: Writing, floating: FloatingIpObject, values: Values
   const fixed = fixedIpOf(port, typeof fixed_ip_address === "string" ? fixed_ip_address : undefined);
   const router_id = routerFor(view, port, fixed, floating.floating_network_id);
   checkAlone(view, floating, port, fixed);
+  checkSegment(view, floating, router_id);
   return { port_id: port.id, fixed_ip_address: fixed.ip_address, router_id };
 }
 

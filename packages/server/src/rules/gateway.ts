@@ -19,6 +19,7 @@ import { pickMac, pickPortKey } from "../allocate.ts";
 import { withAutomatic } from "./automatic-addresses.ts";
 import { addresses, defaultAddresses, type WantedIp } from "./fixed-ips.ts";
 import { visibleNetwork } from "./network.ts";
+import { segmentOf, subnetsBeside } from "./placement.ts";
 import type { Values, Writing } from "./rules.ts";
 import { putPort, removePort } from "./security-group-sets.ts";
 
@@ -84,9 +85,11 @@ function moveGateway(
   network: NetworkObject,
   asked: readonly WantedIp[],
 ): PortObject {
+  const { view } = writing.transaction;
   const { mac_address: mac, device_owner: owner, fixed_ips: held } = before;
-  const chosen = addresses(writing, network, asked, { held, mac, owner });
-  const fixed_ips = withAutomatic(writing.transaction.view, network.id, mac, owner, chosen);
+  const among = view.by(Subnet.index.network_id, network.id);
+  const chosen = addresses(writing, network, asked, { held, mac, owner, among });
+  const fixed_ips = withAutomatic(subnetsBeside(view, network, chosen), mac, owner, chosen);
   return putPort(writing.transaction, { ...before, fixed_ips });
 }
 
@@ -107,13 +110,15 @@ function makeGateway(
 ): PortObject {
   const { transaction, settings } = writing;
   const mac = pickMac(transaction, network.id, settings.macPrefix);
+  const { view } = transaction;
+  const among = view.by(Subnet.index.network_id, network.id);
   const given =
     asked.length === 0
-      ? defaultAddresses(writing, network, routerGateway)
-      : addresses(writing, network, asked, { held: [], mac, owner: routerGateway });
+      ? defaultAddresses(writing, network, routerGateway, among)
+      : addresses(writing, network, asked, { held: [], mac, owner: routerGateway, among });
   return putPort(transaction, {
     ...nobodys(writing, network, mac),
-    fixed_ips: withAutomatic(transaction.view, network.id, mac, routerGateway, given),
+    fixed_ips: withAutomatic(subnetsBeside(view, network, given), mac, routerGateway, given),
     gateway_of: router.id,
     device_id: router.id,
     device_owner: routerGateway,
@@ -135,6 +140,7 @@ export function nobodys({ transaction }: Pick<Writing, "transaction">, network: 
     admin_state_up: true,
     mac_address: mac,
     fixed_ips: [],
+    ip_allocation: "immediate",
     security_groups: [],
     allowed_address_pairs: [],
     router_id: null,
@@ -162,6 +168,12 @@ export function widenGateways(writing: Writing, subnet: SubnetObject): void {
   for (const gateway of view.by(Port.index.gatewayNetwork, network.id)) {
     const versions = gateway.fixed_ips.map((fixed) => view.get(Subnet, fixed.subnet_id)?.ip_version);
     if (versions.includes(subnet.ip_version)) continue;
+    if (
+      subnet.segment_id !== null &&
+      gateway.fixed_ips.length > 0 &&
+      segmentOf(view, gateway.fixed_ips) !== subnet.segment_id
+    )
+      continue;
     moveGateway(writing, gateway, network, [...gateway.fixed_ips, { subnet_id: subnet.id }]);
     const router = view.get(Router, gateway.gateway_of ?? "");
     if (router !== undefined) writing.transaction.put(Router, router);

@@ -12,13 +12,15 @@ import {
   keyOf,
   Network,
   type Network as NetworkObject,
+  networksOn,
   Port,
-  Subnet,
   type Subnet as SubnetObject,
+  segmentsOf,
 } from "@selvage/model";
 import { pickAddress, pickMac } from "../allocate.ts";
 import type { Transaction } from "../transaction.ts";
 import { nobodys } from "./gateway.ts";
+import { subnetsWhere } from "./placement.ts";
 import type { Writing } from "./rules.ts";
 import { putPort, removePort } from "./security-group-sets.ts";
 
@@ -29,10 +31,9 @@ type Making = Pick<Writing, "transaction" | "settings">;
 
 /** Hosts that are to have addresses on a network: those with its wire, while a speaker announces by it. */
 function wantedHosts({ transaction: { view } }: Making, network: NetworkObject): readonly HostObject[] {
-  const physical = network["provider:physical_network"];
-  if (physical === null || !network["router:external"]) return [];
-  if (!view.exists(BgpSpeaker.index.networks, network.id)) return [];
-  return view.by(Host.index.physical, physical);
+  if (!network["router:external"] || !view.exists(BgpSpeaker.index.networks, network.id)) return [];
+  const wires = segmentsOf(view, network).flatMap(({ physical_network }) => physical_network ?? []);
+  return [...new Set(wires.flatMap((physical) => view.by(Host.index.physical, physical)))];
 }
 
 /** Called when a speaker, a subnet or what the network is has changed. Gives the names of hosts for which an address is lacking, of one family or both: of that they announce nothing. */
@@ -50,10 +51,10 @@ export function settleHostGateways(making: Making, networkId: string): readonly 
 /** Called when a host came, or said which physical networks it has. Gives the names of those networks that lack an address for it. */
 export function settleHostOutside(making: Making, host: HostObject): readonly string[] {
   const { view } = making.transaction;
-  const networks = host.physical_networks.flatMap((name) => view.by(Network.index.physical, name));
+  const networks = new Set(host.physical_networks.flatMap((name) => networksOn(view, name)));
   for (const gateway of view.by(HostGateway.index.host_id, host.id))
-    if (!networks.some(({ id }) => id === gateway.network_id)) take(making, gateway);
-  const wanted = networks.filter((network) => wantedHosts(making, network).some(({ id }) => id === host.id));
+    if (![...networks].some(({ id }) => id === gateway.network_id)) take(making, gateway);
+  const wanted = [...networks].filter((network) => wantedHosts(making, network).some(({ id }) => id === host.id));
   return wanted.filter((network) => !give(making, network, host)).map(({ name }) => name);
 }
 
@@ -75,7 +76,7 @@ function give(making: Making, network: NetworkObject, host: HostObject): boolean
   const [known] = view.by(HostGateway.index.place, keyOf(network.id, host.id));
   const port = known === undefined ? undefined : view.get(Port, known.port_id);
   const held = port?.fixed_ips ?? [];
-  const { found, isWhole } = lacking(making, network, held);
+  const { found, isWhole } = lacking(making, network, host, held);
   const fixed_ips = [...held, ...found];
   const addresses = fixed_ips.map(({ ip_address }) => ip_address);
   if (found.length === 0) return isWhole;
@@ -101,8 +102,8 @@ function give(making: Making, network: NetworkObject, host: HostObject): boolean
 }
 
 /** Free addresses of the families that are lacking, and whether there is one for each. */
-function lacking({ transaction }: Making, network: NetworkObject, held: readonly FixedIp[]) {
-  const subnets = transaction.view.by(Subnet.index.network_id, network.id);
+function lacking({ transaction }: Making, network: NetworkObject, host: HostObject, held: readonly FixedIp[]) {
+  const subnets = subnetsWhere(transaction.view, network, host.name);
   const has = new Set(held.map(({ subnet_id }) => subnets.find(({ id }) => id === subnet_id)?.ip_version));
   const families = ([4, 6] as const)
     .filter((version) => !has.has(version))

@@ -4,10 +4,13 @@ import {
   accessAsExternal,
   accessAsShared,
   everyProject,
+  isRouted,
   Network,
   type Network as NetworkObject,
   Port,
+  Segment,
   Subnet,
+  segmentsOf,
   type View,
 } from "@selvage/model";
 import { anyOf, type Caller, external, isAdmin, member, reader, shared } from "../api/policy.ts";
@@ -22,8 +25,8 @@ import {
 } from "./external.ts";
 import { settleHostGateways } from "./host-gateways.ts";
 import { addressScopeOf, giveBack } from "./pool-space.ts";
-import { askedPlace, mtuOf, pickKeyOf, placeOf, providerNames } from "./provider.ts";
-import { type ResourceRules, taggedOf, type Writing } from "./rules.ts";
+import { askedPlaces, mtuOf, pickKeyOf, placeOf, providerNames, providerOf, putSegment, unsaid } from "./provider.ts";
+import { type ResourceRules, taggedOf, type World, type Writing } from "./rules.ts";
 import { isNeeded, isSharedWith, share, sharedField, sharedObjects, sharingOf, unshare } from "./sharing.ts";
 import { checkedZones, zonesOf } from "./zones.ts";
 
@@ -45,6 +48,7 @@ export const networkRules: ResourceRules<typeof Network> = {
       "provider:network_type": { create: isAdmin, update: isAdmin },
       "provider:physical_network": { create: isAdmin, update: isAdmin },
       "provider:segmentation_id": { create: isAdmin, update: isAdmin },
+      segments: { create: isAdmin, update: isAdmin },
     },
   },
   target: (view, object) => ({
@@ -67,35 +71,44 @@ export const networkRules: ResourceRules<typeof Network> = {
   computed: {
     status: () => "ACTIVE",
     shared: sharedField("network"),
+    segments: (network, { view }) =>
+      hasSeveral(view, network) ? segmentsOf(view, network).map(providerOf) : undefined,
+    l2_adjacency: ({ id }, { view }) => !isRouted(view, id),
     ipv4_address_scope: (network, { view }) => addressScopeOf(view, network.id, 4) ?? null,
     ipv6_address_scope: (network, { view }) => addressScopeOf(view, network.id, 6) ?? null,
     availability_zones: (network, { view }) => zonesOf(view, [network.id]),
     subnets: (network, { view }) => view.by(Subnet.index.network_id, network.id).map((subnet) => subnet.id),
   },
+  shown: Object.fromEntries(providerNames.map((name) => [name, ofOne(name)])),
+  filters: Object.fromEntries(providerNames.map((name) => [name, bySegment(name)])),
   create: (writing, values) => {
     const { transaction, settings } = writing;
-    const place = placeOf(writing, askedPlace(values), String(values.project_id));
+    const project_id = String(values.project_id);
+    const [asked, ...more] = askedPlaces(values);
+    const place = placeOf(writing, asked, project_id);
     const isExternal = values["router:external"] === true;
     const network = transaction.put(Network, {
       ...taggedOf(writing, values, 1),
       admin_state_up: values.admin_state_up === true,
-      mtu: mtuOf(values.mtu, place["provider:network_type"], settings),
+      mtu: mtuOf(values.mtu, place.network_type, settings),
       port_security_enabled: values.port_security_enabled === true,
       availability_zone_hints: checkedZones(transaction.view, values.availability_zone_hints),
       "router:external": isExternal,
       is_default: isExternal && values.is_default === true,
       dns_domain: String(values.dns_domain),
       dns_zone: settings.dnsDomain,
-      ...place,
+      ...providerOf(place),
       key: pickKeyOf(writing, place),
     });
+    putSegment(writing, network.id, place, unsaid);
+    for (const each of more) putSegment(writing, network.id, placeOf(writing, each, project_id), unsaid);
     if (network.is_default) checkOnlyDefault(transaction.view, network.id);
     if (values.shared === true) share(writing, "network", network);
     if (isExternal) setExternal(writing, network, true);
     return network;
   },
   update: (writing, before, values) => {
-    const fixed = Object.keys(values).filter((name) => (providerNames as readonly string[]).includes(name));
+    const fixed = Object.keys(values).filter((name) => fixedNames.includes(name));
     if (fixed.length > 0) {
       throw fail("InvalidInput", {
         error_message: `Plugin does not support updating the following provider network attributes: ${fixed.join(", ")}`,
@@ -126,6 +139,28 @@ export const networkRules: ResourceRules<typeof Network> = {
     writing.transaction.remove(Network, network.id);
   },
 };
+
+/** What says where a network stands: its segments are resources of their own, which come and go. */
+const fixedNames: readonly string[] = [...providerNames, "segments"];
+
+type ProviderName = (typeof providerNames)[number];
+
+/** Whether a network says where it stands in `segments`, and not in provider attributes. */
+function hasSeveral(view: View, { id }: NetworkObject): boolean {
+  return view.count(Segment.index.network_id, id) > 1;
+}
+
+/** A provider attribute as it is shown. */
+function ofOne(name: ProviderName) {
+  return (network: NetworkObject, { view }: World): unknown => (hasSeveral(view, network) ? undefined : network[name]);
+}
+
+/** Whether one of a network's segments says this of itself. */
+function bySegment(name: ProviderName) {
+  return (values: readonly string[], { view }: World) =>
+    (network: NetworkObject): boolean =>
+      segmentsOf(view, network).some((segment) => values.includes(String(providerOf(segment)[name])));
+}
 
 /** The network if the caller may see it. Throws NetworkNotFound, also for one that is another project's. */
 export function visibleNetwork(view: View, caller: Caller, id: string): NetworkObject {

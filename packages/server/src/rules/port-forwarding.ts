@@ -14,7 +14,7 @@ import {
   type View,
 } from "@selvage/model";
 import { anyOf, isAdmin, member, reader } from "../api/policy.ts";
-import { routerFor, settleForwarded } from "./floating-ip.ts";
+import { checkSegment, routerFor, settleForwarded } from "./floating-ip.ts";
 import type { ResourceRules, Values, Writing } from "./rules.ts";
 
 const owner = anyOf(isAdmin, member);
@@ -175,7 +175,9 @@ function reachedBy(
       `Requested internal IP address ${internal_ip_address} is not valid for port ${port.id}, whose IPv4 addresses are ${valid.join(", ")}`,
     );
   }
-  return routerFor(view, port, fixed, floating.floating_network_id);
+  const router = routerFor(view, port, fixed, floating.floating_network_id);
+  checkSegment(view, floating, router);
+  return router;
 }
 
 /** Throws BadRequest when a port outside, or a machine's, is spoken for by another forwarding of the floating IP. */

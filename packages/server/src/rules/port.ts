@@ -36,6 +36,7 @@ import { addresses, defaultAddresses, type WantedIp } from "./fixed-ips.ts";
 import { floatingIpOwner, leaveOutside } from "./floating-ip.ts";
 import { hostGatewayOwner } from "./host-gateways.ts";
 import { checkReach, visibleNetwork } from "./network.ts";
+import { addressesGiven, allocationOf, automaticSubnets, checkFits, segmentsAt, subnetsAt } from "./placement.ts";
 import { checkedPairs, checkSecured, groupsOf, securedUpdate } from "./port-security.ts";
 import { type ResourceRules, taggedOf, type Values, type World } from "./rules.ts";
 import { isPlatforms, putPort, removePort } from "./security-group-sets.ts";
@@ -124,10 +125,13 @@ export const portRules: ResourceRules<typeof Port> = {
     const given = values.mac_address;
     const owner = String(values.device_owner);
     const mac = typeof given === "string" ? unicast(given) : pickMac(transaction, network.id, settings.macPrefix);
+    const { view } = transaction;
+    const host = binding["binding:host_id"];
     const fixed =
       wanted === undefined
-        ? defaultAddresses(writing, network, owner)
-        : addresses(writing, network, wanted, { held: [], mac, owner });
+        ? defaultAddresses(writing, network, owner, subnetsAt(view, network, host))
+        : addresses(writing, network, wanted, { held: [], mac, owner, among: addressesGiven(view, network, host) });
+    const fixed_ips = withAutomatic(automaticSubnets(view, network, host, fixed), mac, owner, fixed);
     const standard = taggedOf(writing, values, 1);
     // The platform's own ports are trusted, whatever is said (Neutron's `is_port_trusted`).
     const port_security_enabled =
@@ -139,7 +143,8 @@ export const portRules: ResourceRules<typeof Port> = {
       network_id: network.id,
       admin_state_up: values.admin_state_up === true,
       mac_address: mac,
-      fixed_ips: withAutomatic(transaction.view, network.id, mac, owner, fixed),
+      fixed_ips,
+      ip_allocation: allocationOf(view, network, fixed_ips, wanted),
       security_groups: groupsOf(writing, { ...standard, device_owner: owner, port_security_enabled }, values),
       allowed_address_pairs: pairs,
       router_id: null,
@@ -165,16 +170,25 @@ export const portRules: ResourceRules<typeof Port> = {
     const owner = String(values.device_owner ?? before.device_owner);
     const { view } = writing.transaction;
     const { fixed_ips: held } = before;
-    const given = wanted === undefined ? held : addresses(writing, network, wanted, { held, mac, owner });
-    if (before.router_id !== null) checkRouterPort(before, { ...values, fixed_ips: given });
-    if (isOutside(before)) checkOutsidePort(before, values);
-    const moved = wanted !== undefined || mac !== before.mac_address;
     const host = values["binding:host_id"];
     const again = host === before["binding:host_id"] && before.failed_host === "";
     const binding = typeof host === "string" && !again ? bindingOf(view, host) : undefined;
+    const at = binding?.["binding:host_id"] ?? before["binding:host_id"];
+    const isPlaced = wanted === undefined && binding !== undefined && at !== "";
+    const isLate = isPlaced && before.ip_allocation === "deferred";
+    if (isPlaced && !isLate) checkFits(view, network, before, at);
+    const given =
+      wanted !== undefined
+        ? addresses(writing, network, wanted, { held, mac, owner, among: addressesGiven(view, network, at) })
+        : isLate
+          ? defaultAddresses(writing, network, owner, subnetsAt(view, network, at))
+          : held;
+    if (before.router_id !== null) checkRouterPort(before, { ...values, fixed_ips: given });
+    if (isOutside(before)) checkOutsidePort(before, values);
+    const moved = wanted !== undefined || isLate || mac !== before.mac_address;
     if (binding !== undefined) checkReach(view, network, binding["binding:host_id"]);
     const secured = securedUpdate(writing, before, values, mac);
-    const fixed_ips = moved ? withAutomatic(view, network.id, mac, owner, given) : held;
+    const fixed_ips = moved ? withAutomatic(automaticSubnets(view, network, at, given), mac, owner, given) : held;
     if (moved) leaveOutside(writing, before, new Set(fixed_ips.map(({ ip_address }) => ip_address)));
     return putPort(writing.transaction, {
       ...before,
@@ -184,6 +198,8 @@ export const portRules: ResourceRules<typeof Port> = {
       extra_dhcp_opts: dhcpOptionsOf(before.extra_dhcp_opts, values),
       mac_address: mac,
       fixed_ips,
+      ip_allocation:
+        wanted === undefined && !isLate ? before.ip_allocation : allocationOf(view, network, fixed_ips, wanted),
     });
   },
   remove: (writing, port, precondition) => {
@@ -290,8 +306,8 @@ function vifType(port: PortObject, world: World): "unbound" | "binding_failed" |
   if (port["binding:host_id"] === "") return "unbound";
   const host = hostOf(port, world.view);
   if (host === undefined || !world.hosts.alive(host.id)) return "binding_failed";
-  const physical = world.view.get(Network, port.network_id)?.["provider:physical_network"] ?? null;
-  return physical === null || host.physical_networks.includes(physical) ? "ovs" : "binding_failed";
+  const network = world.view.get(Network, port.network_id);
+  return network === undefined || segmentsAt(world.view, network, host.name).length > 0 ? "ovs" : "binding_failed";
 }
 
 /** A machine has one address of its own: a group's cannot be it (IEEE 802.3, the lowest bit of the first byte). */

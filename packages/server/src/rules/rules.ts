@@ -106,13 +106,15 @@ export interface ResourceRules<R extends AnyResource = AnyResource> {
   /** Objects that a caller may see besides its project's: shared ones, those on what it owns. */
   readonly alsoVisible?: (view: View, caller: Caller) => Iterable<StoredObject>;
   /** Stored fields that are shown otherwise than they are stored. */
-  readonly shown?: Readonly<Record<string, (object: ObjectOf<R>) => unknown>>;
+  readonly shown?: Readonly<Record<string, (object: ObjectOf<R>, world: World) => unknown>>;
   /** Fields made when the object is read. */
   readonly computed: Readonly<Record<string, (object: ObjectOf<R>, world: World, caller: Caller) => unknown>>;
   /** Objects that RBAC policies may give to other projects. */
   readonly sharing?: Sharing<ObjectOf<R>>;
   /** Special filters: of one attribute's raw values, whether an object passes. */
-  readonly filters?: Readonly<Record<string, (values: readonly string[]) => (object: ObjectOf<R>) => boolean>>;
+  readonly filters?: Readonly<
+    Record<string, (values: readonly string[], world: World) => (object: ObjectOf<R>) => boolean>
+  >;
   /** Throws what stands against the values of one POST of many, taken together. */
   readonly together?: (values: readonly Values[]) => void;
   readonly create: (writing: Writing, values: Values) => ObjectOf<R>;

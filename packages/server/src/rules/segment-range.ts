@@ -9,8 +9,9 @@ import {
   Network,
   NetworkSegmentRange,
   networkKeys,
+  placeKey,
   type NetworkSegmentRange as RangeObject,
-  segmentOf,
+  Segment,
   type View,
   vlanTags,
 } from "@selvage/model";
@@ -29,7 +30,7 @@ export const segmentRangeRules: ResourceRules<typeof NetworkSegmentRange> = {
   computed: {
     default: () => false,
     available: (range, { view }) =>
-      numbersOf(range).filter((number) => !view.exists(Network.index.segment, keyAt(range, number))),
+      numbersOf(range).filter((number) => !view.exists(Segment.index.place, keyAt(range, number))),
     used: (range, { view }) => Object.fromEntries(usesOf(view, range)),
   },
   create: (writing, values) => {
@@ -76,17 +77,15 @@ const holds = ({ minimum, maximum }: RangeObject, number: number): boolean => nu
 const keyAt = (
   { network_type, physical_network }: Pick<RangeObject, "network_type" | "physical_network">,
   id: number,
-) =>
-  segmentOf({
-    "provider:network_type": network_type,
-    "provider:physical_network": physical_network,
-    "provider:segmentation_id": id,
-  });
+) => placeKey({ network_type, physical_network, segmentation_id: id });
 
 /** Numbers of the range that networks have, with the project of each. Costs what the range holds. */
 function usesOf(view: View, range: RangeObject): readonly (readonly [number: string, project: string])[] {
   return numbersOf(range).flatMap((number) =>
-    view.by(Network.index.segment, keyAt(range, number)).map(({ project_id }) => [String(number), project_id] as const),
+    view
+      .by(Segment.index.place, keyAt(range, number))
+      .flatMap(({ network_id }) => view.get(Network, network_id) ?? [])
+      .map(({ project_id }) => [String(number), project_id] as const),
   );
 }
 
@@ -124,9 +123,9 @@ export function pickNumber(choosing: Choosing, wanted: Numbered, all: Span | und
   const shared = ranges.filter((range) => range.shared);
   const rest = all === undefined || shared.length > 0 ? shared.map(spanOf) : without(all, ranges.map(spanOf));
   for (const spans of [own.map(spanOf), rest]) {
-    const free = pick(spans, random, (n) => hints.exists(Network.index.segment, keyAt(wanted, Number(n))));
+    const free = pick(spans, random, (n) => hints.exists(Segment.index.place, keyAt(wanted, Number(n))));
     if (free === undefined) continue;
-    view.exists(Network.index.segment, keyAt(wanted, Number(free)));
+    view.exists(Segment.index.place, keyAt(wanted, Number(free)));
     return Number(free);
   }
   return undefined;

@@ -19,6 +19,7 @@ import {
   Network,
   Port,
   parseIp,
+  Segment,
   Subnet,
   type Subnet as SubnetObject,
   sizeOfCidr,
@@ -34,6 +35,7 @@ import { addAutomatic, makesAddresses, releaseSubnet } from "./automatic-address
 import { widenGateways } from "./gateway.ts";
 import { settleHostGateways } from "./host-gateways.ts";
 import { visibleNetwork } from "./network.ts";
+import { leavePeers, tellPeers, withPeers } from "./peer-routes.ts";
 import { giveBack } from "./pool-space.ts";
 import { type ResourceRules, taggedOf, type Values } from "./rules.ts";
 import { sharedObjects, sharingOf } from "./sharing.ts";
@@ -58,7 +60,7 @@ export const subnetRules: ResourceRules<typeof Subnet> = {
     create: anyOf(isAdmin, networkOwner),
     update: anyOf(isAdmin, member, networkOwner),
     delete: anyOf(isAdmin, member, networkOwner),
-    attributes: {},
+    attributes: { segment_id: { create: isAdmin, update: isAdmin } },
   },
   target: (view, object) => ({
     projectId: String(object.project_id),
@@ -88,12 +90,22 @@ export const subnetRules: ResourceRules<typeof Subnet> = {
     checkGatewayOutside(gateway, pools);
     const nameServers = (values.dns_nameservers ?? []) as readonly string[];
     const routes = (values.host_routes ?? []) as readonly HostRoute[];
+    const segment_id = (values.segment_id ?? null) as string | null;
+    checkSegment(transaction.view, network.id, segment_id);
     checkLimits("new subnet", nameServers, routes);
     checkRoutes(routes, version);
     checkAffinity(transaction.view, network.id, version, pool);
     transaction.put(Network, network);
+    const standard = taggedOf(writing, values, 0);
+    const own = {
+      id: standard.id,
+      network_id: network.id,
+      segment_id,
+      ip_version: version,
+      gateway_ip: gateway,
+    } as const;
     const subnet = transaction.put(Subnet, {
-      ...taggedOf(writing, values, 0),
+      ...standard,
       network_id: network.id,
       ip_version: version,
       cidr: text,
@@ -101,10 +113,12 @@ export const subnetRules: ResourceRules<typeof Subnet> = {
       allocation_pools: pools,
       enable_dhcp: dhcp,
       dns_nameservers: nameServers,
-      host_routes: routes,
+      host_routes: withPeers(transaction.view, own, routes),
       ...modes,
       subnetpool_id: pool?.id ?? null,
+      segment_id,
     });
+    tellPeers(transaction, subnet);
     addAutomatic(transaction, subnet);
     widenGateways(writing, subnet);
     settleHostGateways(writing, network.id);
@@ -125,18 +139,44 @@ export const subnetRules: ResourceRules<typeof Subnet> = {
     if (after.enable_dhcp && !before.enable_dhcp) checkDhcpRange(cidr);
     checkLimits(before.id, after.dns_nameservers, after.host_routes);
     checkRoutes(after.host_routes, version);
-    return writing.transaction.put(Subnet, after);
+    if (after.segment_id !== before.segment_id) checkSegmentChange(writing.transaction.view, before, after.segment_id);
+    const earlier = after.gateway_ip === before.gateway_ip ? null : before.gateway_ip;
+    const host_routes = withPeers(writing.transaction.view, after, after.host_routes, earlier);
+    return writing.transaction.put(Subnet, { ...after, host_routes });
   },
   remove: (writing, subnet, precondition) => {
     const { transaction } = writing;
     releaseSubnet(transaction, subnet);
     precondition();
     giveBack(transaction, subnet);
+    leavePeers(transaction, subnet);
     transaction.remove(Subnet, subnet.id);
     const network = transaction.view.get(Network, subnet.network_id);
     if (network !== undefined) transaction.put(Network, network);
   },
 };
+
+/** The segment is one of the network, and its other subnets have segments as well, or all none. Throws what stands against it. */
+function checkSegment(view: View, network_id: string, segment_id: string | null): void {
+  const others = view.by(Subnet.index.network_id, network_id);
+  if (others.some((other) => (other.segment_id === null) !== (segment_id === null)))
+    throw fail("SubnetsNotAllAssociatedWithSegments", { network_id });
+  if (segment_id !== null) checkOfNetwork(view, network_id, segment_id);
+}
+
+function checkOfNetwork(view: View, network_id: string, segment_id: string): void {
+  const segment = view.get(Segment, segment_id);
+  if (segment === undefined) throw fail("SegmentNotFound", { segment_id });
+  if (segment.network_id !== network_id) throw fail("NetworkIdsDontMatch", { subnet_network: network_id, segment_id });
+}
+
+/** A subnet of no segment becomes one of its network's only one; its network's others follow one by one. Throws what stands against it. */
+function checkSegmentChange(view: View, { network_id, segment_id: before }: SubnetObject, after: string | null): void {
+  if (before !== null || after === null) throw fail("SubnetSegmentAssociationChangeNotAllowed");
+  if (view.count(Segment.index.network_id, network_id) > 1)
+    throw fail("NoUpdateSubnetWhenMultipleSegmentsOnNetwork", { network_id });
+  checkOfNetwork(view, network_id, after);
+}
 
 /** Whether an address may be given to a machine: inside, and neither the network's own address nor its broadcast. */
 export function isHostAddress(cidr: Cidr, ip: Ip): boolean {

@@ -5,15 +5,11 @@ export const unlistedAttributes: ReadonlySet<string> = new Set([
   "data_plane_status",
   "device_profile",
   "dns_publish_fixed_ip",
-  "ip_allocation",
-  "l2_adjacency",
   "numa_affinity_policy",
   "propagate_uplink_status",
   "qos_network_policy_id",
   "qos_policy_id",
   "resource_request",
-  "segment_id",
-  "segments",
   "service_types",
   // A number of that program's own database, which rules show within their group alone.
   "standard_attr_id",
@@ -55,7 +51,6 @@ const agents = "agents of that driver are of another form; hosts are shown as ag
 
 /** Captures that are not replayed, with the reason. */
 export const notApplicable: ReadonlyMap<string, string> = new Map([
-  ["network-create-multi-segment", "multi-provider is not listed"],
   ["subnetpool-add-prefixes", "subnetpool-prefix-ops is listed here, and was not there"],
   ["subnetpool-remove-prefixes", "subnetpool-prefix-ops is listed here, and was not there"],
   ["rbac-qos_policy", qos],
