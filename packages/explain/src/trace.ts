@@ -1,19 +1,7 @@
 /** A conversation's first packet and its answer, run through what present intent makes of every host that they meet. */
 import type { ReasonCode } from "@selvage/base";
 import type { Outcome, Visit } from "@selvage/datapath";
-import {
-  cidrContains,
-  cidrOf,
-  Host,
-  ipOf,
-  keyOf,
-  Network,
-  networkKeyOf,
-  Port,
-  Router,
-  Subnet,
-  type View,
-} from "@selvage/model";
+import { cidrContains, cidrOf, Host, ipOf, keyOf, Network, Port, Router, Subnet, type View } from "@selvage/model";
 import { decode } from "@selvage/packet";
 import {
   ArpAnswer,
@@ -31,7 +19,7 @@ import { buildHost, type Intent, type Meeting, MetHosts, partInTurns, type Trace
 import { follow, type Hop } from "./journey.ts";
 import { nextHop } from "./next-hop.ts";
 import { answering, answerTo, type Ends, opening, type Probe, type Question, type Sender } from "./question.ts";
-import { outsideMac, questionOf, type Wire, Wires } from "./wires.ts";
+import { outsideMac, questionOf, Wires } from "./wires.ts";
 
 /** `ask`: who has the next hop's address; told of where nobody answers. `forward`: the packet. `reply`: the answer to it. */
 export type Direction = "ask" | "forward" | "reply";
@@ -199,49 +187,24 @@ class Run {
     return { direction, from, hops, ending: this.#endingOf(port.id, hops) };
   }
 
-  /** Sends one packet as somebody outside would, to a port's machine or to an address that a network of ours has there. */
-  async come(
-    direction: "forward" | "reply",
-    network: Network,
-    source: string,
-    destination: string,
-    to: Port | undefined,
-    make: (ends: Ends) => Uint8Array,
-  ): Promise<Leg> {
-    const lost = (text: string): Leg => ({
-      direction,
-      from: { kind: "outside", network },
-      hops: [],
-      ending: { kind: "lost", text },
-    });
-    const [some] = this.#view.by(Host.index.physical, network["provider:physical_network"] ?? "");
-    const first = some === undefined ? undefined : await this.#hosts.of(some);
-    const wire = first === undefined ? undefined : this.#wires.wireOf(first, networkKeyOf(network));
-    if (wire === undefined) return lost(`No host has a wire to the network ${wordFor(network)}.`);
-    return this.#comeBy(direction, network, wire, source, destination, to, make);
-  }
-
   /** Sends the answer of whoever outside got a packet. */
-  async back(
-    { hop, wire: name, frame }: Extract<Ending, { kind: "outside" }>,
+  back(
+    { hop, wire }: Extract<Ending, { kind: "outside" }>,
     to: Sender,
     source: string,
     destination: string,
     make: (ends: Ends) => Uint8Array,
   ): Promise<Leg> {
-    const decoded = decode(frame);
-    const vlan = decoded.ok ? decoded.packet.eth.vlan?.id : undefined;
-    const wire: Wire = { name, ...(vlan === undefined ? {} : { vlan }) };
     const net = hop.trace.visits.findLast(({ table }) => table === ProviderOut.name)?.row?.key.net;
     const network = this.#view.by(Network.index.key, String(net))[0];
-    if (network === undefined) throw new Error(`a packet left by ${name}, on which there is no network`);
-    return this.#comeBy("reply", network, wire, source, destination, to.kind === "port" ? to.port : undefined, make);
+    if (network === undefined) throw new Error(`a packet left by ${wire}, on which there is no network`);
+    return this.come("reply", network, source, destination, to.kind === "port" ? to.port : undefined, make);
   }
 
-  async #comeBy(
+  /** Sends one packet as somebody outside would, to a port's machine or to an address that a network of ours has there. */
+  async come(
     direction: "forward" | "reply",
     network: Network,
-    wire: Wire,
     source: string,
     destination: string,
     to: Port | undefined,
@@ -256,9 +219,10 @@ class Run {
       );
     if (hop !== destination)
       this.notes.push({ text: `Whoever is outside is taken to have a route to ${destination} by ${hop}.` });
-    const held = await this.#wires.holder(network, wire, hop);
+    const held = await this.#wires.holder(network, hop);
     if (held === undefined) return lost(`No host answers for ${hop} on ${wordFor(network)}.`);
-    const ends = { sourceMac: outsideMac, destinationMac: held.mac, source, destination };
+    const { wire, mac: destinationMac } = held;
+    const ends = { sourceMac: outsideMac, destinationMac, source, destination };
     const frame = make({ ...ends, ...(wire.vlan === undefined ? {} : { vlan: wire.vlan }) });
     const hops = await follow(this.#hosts, this.#wires, held.host, { from: "wire", wire: wire.name }, frame);
     return { direction, from, hops, ending: this.#endingOf(wire.name, hops) };

@@ -4,9 +4,23 @@
  */
 import { elected, hostMac } from "@selvage/compiler";
 import type { Trace } from "@selvage/datapath";
-import { FloatingIp, Host, keyOf, NdpProxy, Network, Port, type View } from "@selvage/model";
+import {
+  cidrContains,
+  cidrOf,
+  FloatingIp,
+  Host,
+  ipOf,
+  keyOf,
+  NdpProxy,
+  Network,
+  networkKeyOf,
+  Port,
+  Subnet,
+  segmentsOf,
+  type View,
+} from "@selvage/model";
 import { ArpOp, decode, encode, multicastMac, solicitedNode } from "@selvage/packet";
-import { NextHops, ProviderIn, physicalNetworkOf, Route } from "@selvage/pipeline";
+import { NextHops, ProviderIn, Route } from "@selvage/pipeline";
 import type { MetHosts, TracedHost } from "./host.ts";
 import { type Ends, ethernetOf } from "./question.ts";
 
@@ -14,10 +28,17 @@ import { type Ends, ethernetOf } from "./question.ts";
 export const outsideMac = "02:00:00:00:00:01";
 
 /** Where a network is on a host's wires. */
-export interface Wire {
+interface Wire {
   /** The interface that leads there. */
   readonly name: string;
   readonly vlan?: number;
+}
+
+/** The host that answers for an address, by which wire, and with which MAC. */
+interface Holder {
+  readonly host: TracedHost;
+  readonly wire: Wire;
+  readonly mac: string;
 }
 
 /** A next hop that a host asks for. */
@@ -48,23 +69,18 @@ export class Wires {
   async learn(at: TracedHost, trace: Trace): Promise<boolean> {
     const asked = askedBy(trace);
     const network = asked === undefined ? undefined : this.#view.by(Network.index.key, String(asked.net))[0];
-    const wire = asked === undefined ? undefined : this.wireOf(at, asked.net);
-    if (asked === undefined || network === undefined || wire === undefined) return false;
-    const held = await this.holder(network, wire, asked.address);
+    if (asked === undefined || network === undefined || this.wireOf(at, asked.net) === undefined) return false;
+    const held = await this.holder(network, asked.address);
     await at.learn({ network_id: network.id, address: asked.address, mac: held?.mac ?? outsideMac });
     return true;
   }
 
-  /** The host that answers on a wire for an address, and its MAC; undefined: none of ours does. */
-  async holder(
-    network: Network,
-    wire: Wire,
-    address: string,
-  ): Promise<{ readonly host: TracedHost; readonly mac: string } | undefined> {
-    const named = this.#likely(network, wire, address);
+  /** The host that answers on a network's wire for an address; undefined: none of ours does. */
+  async holder(network: Network, address: string): Promise<Holder | undefined> {
+    const named = this.#likely(network, address);
     const host = named === undefined ? undefined : await this.#hosts.of(named);
-    if (host === undefined) return undefined;
-    const mac = hostMac(host.host.key);
+    const wire = host === undefined ? undefined : this.wireOf(host, networkKeyOf(network));
+    if (host === undefined || wire === undefined) return undefined;
     const ends = { sourceMac: outsideMac, ...(wire.vlan === undefined ? {} : { vlan: wire.vlan }) };
     const { outcomes } = host.datapath.receive(wire.name, questionOf(ends, outsideAddress(address), address));
     // ARP is answered by the switch, neighbour discovery by the agent.
@@ -72,17 +88,22 @@ export class Wires {
       (outcome) =>
         (outcome.kind === "output" && outcome.port === wire.name) || (outcome.kind === "punt" && outcome.punt === "nd"),
     );
-    return answers ? { host, mac } : undefined;
+    return answers ? { host, wire, mac: hostMac(host.host.key) } : undefined;
   }
 
-  /** Of all hosts on a wire the one that can own an address: its machine's, or the one that speaks for addresses that are no machine's. */
-  #likely({ id }: Network, wire: Wire, address: string): Host | undefined {
-    const floating = this.#view.by(FloatingIp.index.address, keyOf(id, address))[0]?.port_id ?? undefined;
+  /** Of all hosts on a network's wires the one that can own an address: its machine's, or the one that speaks for addresses that are no machine's. */
+  #likely(network: Network, address: string): Host | undefined {
+    const floating = this.#view.by(FloatingIp.index.address, keyOf(network.id, address))[0]?.port_id ?? undefined;
     const proxied = this.#view.by(NdpProxy.index.address, address)[0]?.port_id;
     const port = this.#view.get(Port, floating ?? proxied ?? "");
-    if (port === undefined)
-      return elected(address, this.#view.by(Host.index.physical, physicalNetworkOf(wire.name) ?? ""));
-    return this.#view.by(Host.index.name, port["binding:host_id"])[0];
+    if (port !== undefined) return this.#view.by(Host.index.name, port["binding:host_id"])[0];
+    const target = ipOf(address);
+    const subnets = this.#view.by(Subnet.index.network_id, network.id);
+    const segment = subnets.find(({ cidr }) => cidrContains(cidrOf(cidr), target))?.segment_id ?? null;
+    const hosts = segmentsOf(this.#view, network)
+      .filter(({ id }) => segment === null || id === segment)
+      .flatMap(({ physical_network }) => this.#view.by(Host.index.physical, physical_network ?? ""));
+    return elected(address, hosts);
   }
 }
 
