@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { askAgent, at } from "@selvage/lab";
 import { until, whyNoLab } from "@selvage/lab/testing";
 import { Fabric, type Guest, type Program } from "./support/guests.ts";
 
@@ -13,6 +14,8 @@ const resolver = { ip4: "169.254.169.252", ip6: "fe80::a9fe:a9fc%eth0" };
 
 interface World {
   readonly fabric: Fabric;
+  /** Servers elsewhere, on the first host: one that is silent, and the one that is asked then. */
+  readonly mute: Program;
   readonly upstream: Program;
   /** In the office: on the first host and on the second. */
   readonly web: Guest;
@@ -21,6 +24,8 @@ interface World {
   readonly plain: Guest;
   /** In a network of its own zone, which no router joins to the office. */
   readonly lone: Guest;
+  /** Another project's machine in the office. */
+  readonly thief: Guest;
 }
 
 let world: World;
@@ -34,12 +39,14 @@ const short = (from: Guest, ...words: readonly string[]): Promise<string> => dig
 
 describe("names", { skip }, () => {
   before(async () => {
-    process.env.SELVAGE_LAB_DNS_SERVERS = "127.0.0.1:5353";
+    process.env.SELVAGE_LAB_DNS_SERVERS = "127.0.0.1:5354,127.0.0.1:5353";
     const fabric = await Fabric.up("names");
     delete process.env.SELVAGE_LAB_DNS_SERVERS;
     try {
       const upstream = fabric.start({ room: { kind: "host", name: "h1" } }, process.execPath, NAME_SERVER, "5353");
       await upstream.says(/ready/);
+      const mute = fabric.start({ room: { kind: "host", name: "h1" } }, process.execPath, NAME_SERVER, "5354", "mute");
+      await mute.says(/ready/);
       const office = await fabric.make("networks", { name: "office" });
       await fabric.make("subnets", { network_id: office, ip_version: 4, cidr: "10.1.0.0/24" });
       const six = {
@@ -56,7 +63,12 @@ describe("names", { skip }, () => {
       const db = await fabric.guest("db", "h2", { network_id: office, dns_name: "DB" });
       const plain = await fabric.guest("plain", "h2", { network_id: office });
       const lone = await fabric.guest("lone", "h1", { network_id: apart, dns_name: "lone" });
-      world = { fabric, upstream, web, db, plain, lone };
+      const rival = String(
+        at(at(await fabric.api.ask("POST", "/identity/v3/projects", { project: { name: "rival" } }), "project"), "id"),
+      );
+      // Of another project, on the same network, with a name that is taken there.
+      const thief = await fabric.guest("thief", "h1", { network_id: office, dns_name: "db", project_id: rival });
+      world = { fabric, upstream, mute, thief, web, db, plain, lone };
     } catch (cause) {
       await fabric[Symbol.asyncDispose]();
       throw cause;
@@ -68,6 +80,7 @@ describe("names", { skip }, () => {
   });
 
   after(async () => {
+    await world?.mute[Symbol.asyncDispose]();
     await world?.upstream[Symbol.asyncDispose]();
     await world?.fabric[Symbol.asyncDispose]();
   });
@@ -119,6 +132,86 @@ describe("names", { skip }, () => {
     for (const how of [[], ["+tcp"]]) assert.equal(await short(web, ...how, "www.example.org"), "192.0.2.80");
     // On the second host nobody answers for the world.
     assert.match(await dig(db, "www.example.org"), /status: SERVFAIL/);
+    assert.match(await dig(web, "refused.example.org"), /status: REFUSED/);
+  });
+
+  test("a name that is there without what was asked is no name that is not there", async () => {
+    const { web } = world;
+    for (const type of ["MX", "TXT", "SOA", "PTR"]) {
+      const said = await dig(web, "web.openstacklocal", type);
+      assert.match(said, /status: NOERROR/, type);
+      assert.match(said, /ANSWER: 0, AUTHORITY: 1/, type);
+    }
+    assert.match(await dig(web, "openstacklocal", "SOA"), /ANSWER: 1/);
+    assert.match(await dig(web, "openstacklocal", "AXFR"), /Transfer failed/);
+    assert.match(await dig(web, "-c", "CH", "version.bind", "TXT"), /status: REFUSED/);
+    assert.match(await dig(web, "+edns=1", "+noednsneg", "web.openstacklocal"), /status: BADVERS/);
+  });
+
+  test("what does not fit the datagram that a machine takes is cut off, and comes by stream", async () => {
+    const { web } = world;
+    for (const size of ["+noedns", "+bufsize=512", "+bufsize=4096"]) {
+      const cut = await dig(web, "+ignore", size, "many.example.org");
+      assert.match(cut, /flags: qr[^;]* tc/, size);
+      assert.match(cut, /ANSWER: 0/, size);
+    }
+    assert.equal((await short(web, "many.example.org")).split("\n").length, 100, "as dig does by itself");
+    assert.match(await dig(web, "web.openstacklocal"), /EDNS: version: 0, flags:; udp: 1232/);
+  });
+
+  test("a server elsewhere that is silent costs one question its patience, and the next ones nothing", async (t) => {
+    const { web, db } = world;
+    const timed = async (from: Guest, name: string): Promise<number> => {
+      const said = await dig(from, name);
+      t.diagnostic(
+        `${name} from ${from.host}: ${/status: \w+/.exec(said)} after ${/Query time: (\d+)/.exec(said)?.[1]} ms`,
+      );
+      return Number(/Query time: (\d+)/.exec(said)?.[1]);
+    };
+    await timed(web, "one.example.org");
+    for (const name of ["two", "three", "four"]) assert.ok((await timed(web, `${name}.example.org`)) < 1_400);
+    assert.ok(
+      (await timed(db, "five.example.org")) < 5_000,
+      "where nobody answers that is said before machines ask again",
+    );
+  });
+
+  test("a project's names are its own: another's machine on the same network has none of them, nor takes one", async () => {
+    const { web, db, thief } = world;
+    assert.equal(await short(web, "db.openstacklocal", "A"), db.ip4);
+    assert.equal(await short(thief, "db.openstacklocal", "A"), thief.ip4);
+    assert.match(await dig(thief, "web.openstacklocal"), /status: NXDOMAIN/);
+    const called = (address: string): string => `host-${address.replaceAll(".", "-")}.openstacklocal.`;
+    assert.equal(await short(web, "-x", thief.ip4), called(thief.ip4));
+    assert.equal(await short(thief, "-x", web.ip4), called(web.ip4));
+    assert.equal(await short(thief, called(web.ip4), "A"), web.ip4);
+  });
+
+  test("a machine that asks without end is held to its measure, and another is answered meanwhile", async () => {
+    const { fabric, web, thief, db } = world;
+    const flood = [
+      "import socket",
+      "s=socket.socket(socket.AF_INET,socket.SOCK_DGRAM)",
+      `q=bytes.fromhex('000101000001000000000000')+b'\\x02db\\x0eopenstacklocal\\x00\\x00\\x01\\x00\\x01'`,
+      "print('ready',flush=True)",
+      `while True: s.sendto(q,('${resolver.ip4}',53))`,
+    ];
+    const socket = await fabric.agent(thief.host);
+    const held = async (): Promise<number> => {
+      const drops = at(await askAgent(socket, "/v1/status"), "drops") as readonly unknown[];
+      return Number(
+        at(
+          drops.find((drop) => at(drop, "reason") === "punt-rate"),
+          "packets",
+        ) ?? 0,
+      );
+    };
+    const before = await held();
+    await using flooding = fabric.start(thief, "python3", "-c", flood.join("\n"));
+    await flooding.says(/ready/);
+    for (let n = 0; n < 10; n += 1) assert.equal(await short(web, "db.openstacklocal", "A"), db.ip4);
+    assert.equal(flooding.hasEnded, false);
+    await until("the flood is cut", WAIT_MS, async () => ((await held()) > before + 1_000 ? true : undefined));
   });
 
   test("a machine without a way out asks on its link, in its network's own zone, and knows nothing of networks that it does not reach", async () => {

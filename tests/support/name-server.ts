@@ -1,21 +1,35 @@
-/** A server of names for tests, run as a program: answers every question for an IPv4 address with 192.0.2.80, by both transports, on 127.0.0.1 at the port that it is given. */
+/**
+ * A server of names for tests, run as a program: answers every question for an IPv4 address with 192.0.2.80, by both transports, on 127.0.0.1 at the port that it is
+ * given; with a hundred such for names that begin with `many`, whatever the asker takes; with a refusal for `refused`. Told `mute` it hears and says nothing.
+ */
 import { createSocket } from "node:dgram";
 import { createServer } from "node:net";
-import { DnsType, decodeDns, encodeDns } from "@selvage/packet";
+import { DnsRcode, DnsType, decodeDns, encodeDns } from "@selvage/packet";
 
 const port = Number(process.argv[2]);
+const isMute = process.argv[3] === "mute";
 
 function answer(bytes: Uint8Array): Uint8Array | undefined {
   const decoded = decodeDns(bytes);
-  if (!decoded.ok) return undefined;
+  if (!decoded.ok || isMute) return undefined;
   const { message } = decoded;
   const [question] = message.questions;
   const isAsked = question?.type === DnsType.a;
+  const isRefused = question?.name.startsWith("refused") === true;
+  const count = question?.name.startsWith("many") === true ? 100 : 1;
   return encodeDns({
     ...message,
     response: true,
     recursionAvailable: true,
-    answers: isAsked ? [{ ...question, ttl: 60, data: { kind: "address", address: "192.0.2.80" } }] : [],
+    rcode: isRefused ? DnsRcode.refused : DnsRcode.noError,
+    answers:
+      isAsked && !isRefused
+        ? Array.from({ length: count }, () => ({
+            ...question,
+            ttl: 60,
+            data: { kind: "address", address: "192.0.2.80" },
+          }))
+        : [],
   });
 }
 
