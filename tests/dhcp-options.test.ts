@@ -19,7 +19,16 @@ const option = (opt_name: string, opt_value: string | null, ip_version: 4 | 6 = 
 
 /** Lets a client ask, as that of a machine which has just come up, and gives what its script was told. */
 async function asked(guest: Guest, version: 4 | 6): Promise<string> {
-  const files = ["-lf", `/run/${guest.name}.leases`, "-pf", "/run/asked.pid", "-cf", "/dev/null", "-sf", "/usr/bin/env"];
+  const files = [
+    "-lf",
+    `/run/${guest.name}.leases`,
+    "-pf",
+    "/run/asked.pid",
+    "-cf",
+    "/dev/null",
+    "-sf",
+    "/usr/bin/env",
+  ];
   await using client = fabric.start(guest, "dhclient", `-${version}`, "-d", ...files, "eth0");
   await client.says(
     version === 4 ? /reason=(BOUND|RENEW|REBOOT)\n[\s\S]*PATH=/ : /reason=(BOUND|RENEW)6\n[\s\S]*PATH=/,

@@ -16,12 +16,26 @@ import {
   meetUpstream,
   routedNet,
   stranger,
+  type TestFabric,
   upstream,
 } from "@selvage/compiler/testing";
 import { icmpError, ping, type Speaker, tcp, udpBetween } from "@selvage/datapath/testing";
 import { checksum, decode, type Packet, readIpv4, TcpFlag } from "@selvage/packet";
 import { silence } from "./answer.ts";
 import { Desk } from "./desk.ts";
+
+/** What the first host's agent makes of a packet's ends: all that comes of it, and of what it was handed then. */
+async function servedBy(world: TestFabric): Promise<(journey: Journey) => Promise<Journey>> {
+  const { engine, datapath } = world.host("h1");
+  const desk = new Desk({
+    ...{ view: engine.view, hostName: "h1", datapath, dhcp: { leaseTime: 60 }, log: silentLog },
+    ...{ clock: new ManualClock(), metrics: await createMetrics(), neighbours: { serve: () => silence("not asked") } },
+  });
+  return async (journey) => {
+    for (let n = 0; n < journey.punts.length; n += 1) await desk.serve(journey.punts[n] ?? assert.fail());
+    return journey;
+  };
+}
 
 /** One host with a wire: a, b and c behind a router that goes out, a with a floating address, b with forwarded ports. */
 async function outside(mtu = 1_500) {
@@ -41,16 +55,7 @@ async function outside(mtu = 1_500) {
     ]),
   ]);
   meetUpstream(world);
-  const { engine, datapath } = world.host("h1");
-  const desk = new Desk({
-    ...{ view: engine.view, hostName: "h1", datapath, dhcp: { leaseTime: 60 }, log: silentLog },
-    ...{ clock: new ManualClock(), metrics: await createMetrics(), neighbours: { serve: () => silence("not asked") } },
-  });
-  /** All that comes of it when the agent has served what it was handed, and what it was handed then. */
-  const served = async (journey: Journey): Promise<Journey> => {
-    for (let n = 0; n < journey.punts.length; n += 1) await desk.serve(journey.punts[n] ?? assert.fail());
-    return journey;
-  };
+  const served = await servedBy(world);
   const { office } = router.interfaces;
   assert.ok(office !== undefined);
   return {
@@ -175,6 +180,22 @@ test("an error about what came round comes to the machine here that sent it", as
   assert.deepEqual(error.quoted, { src: a.ip4, dst: floatingAddress(3), ports: [5, 6] });
 });
 
+test("a machine that looks for the way to an address outside that stands for a machine here sees the routers", async () => {
+  const { a, b, c, away, send } = await outside();
+  for (const [name, machine, dst] of [
+    ["a", a, floatingAddress(1)],
+    ["c", c, floatingAddress(1)],
+    ["b", b, floatingAddress(2)],
+  ] as const) {
+    const ask = udpBetween(4, machine, { ...away, ip4: dst }, { src: 40_000, dst: 5_353 }, undefined, { ttl: 2 });
+    const said = await send(name, ask);
+    assert.deepEqual([said.delivered, said.drops], [[name], ["ttl-expired"]]);
+    const error = errorOf(said, name);
+    assert.deepEqual([error.packet.icmp?.kind, error.from, error.to], ["time-exceeded", gatewayOf(1).ip4, machine.ip4]);
+    assert.deepEqual(error.quoted, { src: machine.ip4, dst, ports: [40_000, 5_353] });
+  }
+});
+
 test("a packet from outside with no hop left is told of by the router, from its address there", async () => {
   const { a, come } = await outside();
   const { ip4, ip6 } = gatewayOf(1);
@@ -231,4 +252,42 @@ test("what is larger than the machine's network is refused from outside, quoting
   const plain = udpBetween(4, stranger, towards(world.machine("b").ip4), { src: 5, dst: 6 }, big);
   const said = await come(plain);
   assert.deepEqual([said.delivered, errorOf(said, "out").quoted?.dst], [["out"], world.machine("b").ip4]);
+});
+
+test("what a router behind another refuses is told by the one that goes out", async () => {
+  const world = await fabric(
+    { hosts: 1 },
+    routedNet(1, "office", {}),
+    routedNet(2, "cellar", { c: "h1" }, { network: { mtu: 1_400 } }),
+  );
+  world.wire("public");
+  const out = world.outside("public", "out");
+  world.change(externalChanges());
+  const router = world.route({
+    number: 1,
+    on: { office: 1 },
+    routes: [{ destination: "10.0.2.0/24", nexthop: "10.0.1.2" }],
+  });
+  const second = world.route({
+    ...{ number: 2, on: { office: 2, cellar: 1 } },
+    routes: [{ destination: "0.0.0.0/0", nexthop: "10.0.1.1" }],
+  });
+  world.change([...gatewayChanges(router), leaseChange(router, "h1", 1024)]);
+  meetUpstream(world);
+  const served = await servedBy(world);
+  const c = world.machine("c");
+  const away = { ...stranger, mac: second.interfaces.cellar?.mac ?? assert.fail() };
+  const left = await served(world.send("c", udpBetween(4, c, away, { src: 40_000, dst: 53 })));
+  const { ipv4, udp } = packetOf(left.frames[0]);
+  const { ip4 } = gatewayOf(1);
+  assert.equal(ipv4?.src, ip4);
+  const back = { src: 53, dst: udp?.src ?? 0 };
+  const sent = udpBetween(4, stranger, towards(ip4), back, new Uint8Array(1_400));
+  const said = await served(out(sent));
+  assert.deepEqual([said.delivered, said.drops], [["out"], ["mtu-exceeded"]]);
+  const error = errorOf(said, "out");
+  assert.deepEqual([error.from, error.to, error.quoted?.dst], [ip4, stranger.ip4, ip4]);
+  const short = await served(out(udpBetween(4, stranger, towards(ip4), back, undefined, { ttl: 2 })));
+  assert.deepEqual([short.drops, errorOf(short, "out").packet.icmp?.kind], [["ttl-expired"], "time-exceeded"]);
+  assert.deepEqual(errorOf(short, "out").quoted?.ports, [53, back.dst]);
 });

@@ -4,7 +4,18 @@
  */
 import { isOpen, scopeOfSubnet } from "@selvage/compiler";
 import type { Punt } from "@selvage/datapath";
-import { cidrContains, cidrOf, FloatingIp, ipOf, keyOf, Port, Router, Subnet, type View } from "@selvage/model";
+import {
+  cidrContains,
+  cidrOf,
+  FloatingIp,
+  type HostRoute,
+  ipOf,
+  keyOf,
+  Port,
+  Router,
+  Subnet,
+  type View,
+} from "@selvage/model";
 import type { Packet } from "@selvage/packet";
 import { noMac, Route, ToRouter } from "@selvage/pipeline";
 import { type Answer, notice, resume, silence } from "./answer.ts";
@@ -12,6 +23,9 @@ import { asked, standingFor, written } from "./icmp-outward.ts";
 import { partsOf } from "./icmp-quote.ts";
 import { errorFrame, mtuOf, mustNot, type RouterErrorPunt, understood } from "./router-errors.ts";
 import { wireOf } from "./wire.ts";
+
+/** Routers that a packet passes at most. */
+const most = 4;
 
 interface Ends {
   readonly version: 4 | 6;
@@ -92,13 +106,14 @@ export function answerOutsideError(view: View, punt: RouterErrorPunt): Answer {
   if (packet === undefined || ends === undefined) return silence("not a packet of IP");
   const forbidden = mustNot(packet);
   if (forbidden !== undefined) return silence(forbidden);
-  const [router] = view.by(Router.index.key, String(punt.vrf));
-  const gateway = router && gatewayOf(view, router.id, ends.version);
-  if (router === undefined || gateway === undefined) return silence("its router has no way out");
-  const interfaces = view.by(Port.index.router_id, router.id);
+  const [refusing] = view.by(Router.index.key, String(punt.vrf));
+  const way = refusing && wayOut(view, refusing, ends);
+  if (refusing === undefined || way === undefined) return silence("its router has no way out");
+  const { router, gateway } = way;
+  const interfaces = view.by(Port.index.router_id, refusing.id);
   const mtu = punt.kind === "mtu-exceeded" ? mtuOf(view, punt.net, interfaces) : 0;
   if (mtu === undefined) return notice(`the network of tunnel key ${punt.net} is not known here`);
-  const at = { net: punt.net, vrf: punt.vrf };
+  const at = { net: punt.net, vrf: router.key };
   const eth = { src: noMac, dst: noMac };
   const frame = errorFrame(punt, packet, { eth, from: gateway.fixed.ip_address, mtu });
   const machine = ends.version === 4 ? machineOf(view, interfaces, ends.dst) : undefined;
@@ -110,6 +125,23 @@ export function answerOutsideError(view: View, punt: RouterErrorPunt): Answer {
   const [inner, outer] = [machine.subnetId, gateway.fixed.subnet_id].map((id) => scopeOfSubnet(view, id));
   const isPlain = isOpen(router, { version: 4, inner: inner ?? 0, outer: outer ?? 0 });
   return isPlain ? resume(Route.name, at, frame, "error") : asked(at, parts);
+}
+
+/** The gateway by which a router reaches who sent a packet: its own, or that of another that its routes lead to. */
+function wayOut(view: View, first: Router, { version, src }: Ends) {
+  const from = ipOf(src);
+  let router: Router | undefined = first;
+  for (let passed = 0; router !== undefined && passed < most; passed += 1) {
+    const gateway = gatewayOf(view, router.id, version);
+    if (gateway !== undefined) return { router, gateway };
+    const [route]: readonly HostRoute[] = router.routes
+      .filter(({ destination }) => versionOf(destination) === version && cidrContains(cidrOf(destination), from))
+      .sort((one, other) => cidrOf(other.destination).length - cidrOf(one.destination).length);
+    const interfaces: readonly Port[] = view.by(Port.index.router_id, router.id);
+    const next: Port | undefined = route && machineOf(view, interfaces, route.nexthop)?.port;
+    router = next?.router_id == null ? undefined : view.get(Router, next.router_id);
+  }
+  return undefined;
 }
 
 /** Whose an address is on the networks that a router stands on. */
