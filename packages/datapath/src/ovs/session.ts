@@ -11,7 +11,17 @@ import {
   PacketInFormat,
   type TlvMapping,
 } from "@selvage/openflow";
-import { connect, OPEN_VSWITCH, type Operation, type OvsdbClient, type Replica } from "@selvage/ovsdb";
+import {
+  Configuration,
+  connect,
+  mutate,
+  OPEN_VSWITCH,
+  OpenVSwitch,
+  type Operation,
+  type OvsdbClient,
+  Replica,
+  untilApplied,
+} from "@selvage/ovsdb";
 import { serviceIngress, vxlanIngress } from "@selvage/pipeline";
 import {
   type BridgePlan,
@@ -81,11 +91,15 @@ export async function openSession(plan: SessionPlan, events: SessionEvents, sign
     const replica = bridgeReplica();
     await client.monitor(replica, { signal });
     const operations = configure(replica, plan);
-    if (operations.length > 0) await client.transact(OPEN_VSWITCH, operations, { signal });
+    if (operations.length > 0)
+      await client.transact(OPEN_VSWITCH, [...operations, mutate(OpenVSwitch, [], [["next_cfg", "+=", 1]])], {
+        signal,
+      });
     const connection = await Connection.open(await connectSocket(openflowAddress(plan)));
     try {
       signal.throwIfAborted();
       await greet(connection);
+      if (operations.length > 0) await takenUp(client, connection, signal);
       const control = await findControl(plan);
       return follow(plan, client, replica, connection, control, events);
     } catch (error) {
@@ -96,6 +110,23 @@ export async function openSession(plan: SessionPlan, events: SessionEvents, sign
     client.close();
     throw error;
   }
+}
+
+/**
+ * Waits until the switch has taken up what was written (ovs-vswitchd.conf.db(5), `next_cfg` and `cur_cfg`): one that learns of other versions
+ * of OpenFlow than it knew of ends all connections to the bridge, and may learn it after it greeted us. Rejects when this connection was one of them.
+ */
+async function takenUp(client: OvsdbClient, connection: Connection, closing: AbortSignal): Promise<void> {
+  const gone = new AbortController();
+  connection.closed.then(({ kind }) => gone.abort(new Error(`the switch has ended the connection: ${kind}`)));
+  const signal = AbortSignal.any([closing, gone.signal]);
+  const replica = new Replica(OPEN_VSWITCH, [Configuration]);
+  await client.monitor(replica, { signal });
+  const [root] = replica.table(Configuration).values();
+  await untilApplied(replica, root?.next_cfg ?? 0, { signal });
+  await client.unmonitor(replica);
+  // Its last word may not have been read yet.
+  await connection.barrier();
 }
 
 /**
