@@ -38,7 +38,7 @@ import {
 } from "@selvage/pipeline";
 import { ipVersion } from "../addresses.ts";
 import { app } from "../app.ts";
-import { hostKey, hostTunnel, networkKey, networkLargest } from "../intent.ts";
+import { hostKey, hostTunnel, networkEncapsulation, networkKey, networkLargest } from "../intent.ts";
 import { alone, destination, isBehind, isOpen, routerUp, subnetCidr, subnetScope } from "../outside.ts";
 import { elected, hostMac } from "../physical.ts";
 import { hasWire, isOfHere, maySpeak, speakersFor, wireHere } from "../segments.ts";
@@ -87,6 +87,8 @@ export const gateways = app("gateways", written, (here) => [
   derive("gateway", Port, (port, view) => {
     const routerId = port.gateway_of;
     if (routerId === null || !isBehind(view, routerId, here.name) || !view.ask(routerUp, routerId)) return [];
+    // A network that stands on no physical one is no way out: who sends there is told that there is no route.
+    if (view.ask(networkEncapsulation, port.network_id) !== "physical") return [];
     const router = view.get(Router, routerId);
     const net = view.ask(networkKey, port.network_id);
     const largest = view.ask(networkLargest, port.network_id);

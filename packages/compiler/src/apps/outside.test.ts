@@ -396,6 +396,26 @@ test("machines that stand on a physical network meet each other and the outside 
   }
 });
 
+test("a gateway on a network that stands on no physical one is no way out, and who sends there is told so", async () => {
+  const tunnelled = {
+    "provider:network_type": "geneve",
+    "provider:physical_network": null,
+    "provider:segmentation_id": 77,
+    key: null,
+  };
+  const at = await outside(tunnelled);
+  const { world, router } = at;
+  world.change([leaseChange(router, "h1", 1024)]);
+  const a = world.machine("a");
+  for (const version of [4, 6] as const) {
+    const left = world.send("a", tcp(version, a, away(at), { src: 1, dst: 2 }));
+    assert.deepEqual(
+      [left.delivered, left.drops, left.punts.map(({ kind }) => kind)],
+      [[], ["no-route"], ["no-route"]],
+    );
+  }
+});
+
 test("a host without the wire says so", async () => {
   const network = { ...{ "provider:network_type": "flat", "provider:physical_network": "public" }, key: 0xf00001 };
   const world = await fabric(

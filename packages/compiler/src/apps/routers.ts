@@ -31,7 +31,7 @@ import {
 import { addressesOf, ipVersion } from "../addresses.ts";
 import { app } from "../app.ts";
 import { hashOf } from "../hash.ts";
-import { hostKey, networkKey, networkOn } from "../intent.ts";
+import { hostKey, networkEncapsulation, networkKey, networkOn } from "../intent.ts";
 import { alone, destination, routerKey, routerUp, subnetCidr, subnetScope } from "../outside.ts";
 import { hostMac } from "../physical.ts";
 import { isAdvertising } from "../router-advertisement.ts";
@@ -60,7 +60,7 @@ function* gatewaysOf(view: QueryingView, routerId: string, hostName: string): It
   if (key === undefined) return;
   for (const port of view.by(Port.index.gateway_of, routerId)) {
     const net = view.ask(networkKey, port.network_id);
-    if (net === undefined) continue;
+    if (net === undefined || view.ask(networkEncapsulation, port.network_id) !== "physical") continue;
     for (const { id, cidr } of view.by(Subnet.index.network_id, port.network_id))
       yield { net, mac: hostMac(key), cidr, scope: view.ask(subnetScope, id) };
   }
