@@ -5,12 +5,14 @@
 import {
   derive,
   Host,
+  keyOf,
   NatLease,
   Network,
   networksOn,
   PeerDown,
   Port,
   type QueryingView,
+  query,
   Router,
   Subnet,
 } from "@selvage/model";
@@ -173,7 +175,7 @@ export const gateways = app("gateways", written, (here) => [
         const key = { net, ...destination(cidr) };
         if (isBehind(view, router.id, here.name)) rows.push(row(ExtIn, key, "plain", { vrf: router.key }, "plain"));
         else if (wire !== undefined) {
-          const holder = elected(cidr, holdersOf(view, router.id, here.name));
+          const holder = elected(cidr, holdersOf(view, router.id, wire.physical, here.name));
           if (holder !== undefined)
             rows.push(
               row(ExtIn, { ...key, ingress: physicalName(wire.physical) }, "steer", { host: holder.key }, "plain"),
@@ -204,9 +206,23 @@ export const gateways = app("gateways", written, (here) => [
   }),
 ]);
 
-/** Other hosts that hold leases of a router, and so have machines behind it; this one may hold one for a moment when its last machine has left. */
-function holdersOf(view: QueryingView, routerId: string, hereName: string): readonly Host[] {
+/** Ids of the hosts on a physical network that have machines on a network, with commas between; by the names of both. */
+const hostsOn = query("hosts with a wire on a network", (view, key): string => {
+  const at = key.indexOf("|");
+  const hosts = view.by(Host.index.physical, key.slice(at + 1));
+  const here = hosts.filter(({ name }) => view.exists(Port.index.networkHost, keyOf(key.slice(0, at), name)));
+  return here.map(({ id }) => id).join();
+});
+
+/** Other hosts that have machines behind a router: those that hold leases of it; where nobody does, those on the same wire whose machines are known. */
+function holdersOf(view: QueryingView, routerId: string, physical: string, hereName: string): readonly Host[] {
   const ids = new Set(view.by(NatLease.index.router_id, routerId).map((lease) => lease.host_id));
+  if (ids.size === 0) {
+    const networks = new Set(view.by(Port.index.router_id, routerId).map(({ network_id }) => network_id));
+    for (const network of networks)
+      for (const id of view.ask(hostsOn, keyOf(network, physical)).split(",")) if (id !== "") ids.add(id);
+  }
+  // This one may hold a lease for a moment when its last machine has left.
   return [...ids]
     .flatMap((id) => view.get(Host, id) ?? [])
     .filter(({ id, name }) => name !== hereName && !view.has(PeerDown, id));

@@ -333,6 +333,18 @@ test("IPv6 leaves as it is and comes in by prefix, from whichever host, to the m
   }
 });
 
+test("where nobody holds ports of a router's address, a prefix comes in by any host all the same", async () => {
+  const at = await outside();
+  const { world, send } = at;
+  for (const name of ["a", "y"]) {
+    const machine = world.machine(name);
+    for (const via of ["h1", "h2"]) {
+      const come = send(tcp(6, stranger, towards(via, { ip6: machine.ip6 }), { src: 2, dst: 1 }));
+      assert.deepEqual([come.delivered, come.drops], [[name], []]);
+    }
+  }
+});
+
 test("packets too large for the outside are refused with what the sender can understand", async () => {
   const at = await outside({ mtu: 1400 });
   const { world, router } = at;

@@ -131,6 +131,20 @@ test("a host with the wire is told besides what it sends on for others, and not 
   assert.deepEqual(told(scopes, "h1", Subnet), ["blue-6", "green-6", "public-4", "red-4", "red-6"]);
 });
 
+test("where a router holds no ports of an address for its hosts, one machine of each says that they have some", () => {
+  const open = makeRouter({ id: "green", key: 3, enable_snat: false });
+  const more = makePort({
+    ...{ id: "green-second", network_id: "green", "binding:host_id": "h3", mac_address: "fa:16:3e:04:00:00", key: 400 },
+    fixed_ips: [{ subnet_id: "green-4", ip_address: "10.0.0.12" }],
+  });
+  const machines = (changes: readonly Change[]) =>
+    told(scopesOf(changes), "h1", Port).filter((id) => id === "green-port" || id === "green-second");
+  const without = intent.filter(({ id }) => !id.startsWith("green-forwarding"));
+  assert.deepEqual(machines([...without, put(Port, more)]), [], "leases say so");
+  assert.equal(machines([...without, put(Port, more), put(Router, open)]).length, 1);
+  assert.ok(told(scopesOf([...without, put(Router, open)]), "h1", Host).includes("h3"));
+});
+
 test("an address that comes to stand for a machine is said to its host alone, however many there are", () => {
   for (const many of [1, 5_000]) {
     const others = Array.from({ length: many }, (_, at) =>

@@ -35,6 +35,10 @@ const networksOf = (view: QueryingView, routerId: string): ReadonlySet<string> =
 const hostNamed = (view: QueryingView, scope: string, name: string): readonly ScopeRow[] =>
   view.by(Host.index.name, name).map((host) => besides(scope, Host.kind, host));
 
+/** Whether hosts with machines behind a router hold ports of its gateway's address. */
+const isLeased = (router: Router, { fixed_ips }: Port): boolean =>
+  router.enable_snat && fixed_ips.some(({ ip_address }) => !ip_address.includes(":"));
+
 /** Hosts are told segments on wires: where a tunnelled network stands, it says itself. */
 const isTold = ({ physical_network }: SegmentObject): boolean => physical_network !== null;
 
@@ -87,6 +91,22 @@ export const outsideDerivations: readonly Derivation<ScopeRow>[] = [
           ...subnets.map((subnet) => besides(scope, Subnet.kind, subnet)),
         ];
       });
+    });
+  }),
+  /** Who has machines behind a router is told by its leases; where there are none, for nothing is translated, by one machine's port of each host. */
+  deriveKey("host behind open prefix", Port.index.networkHost, (pair, view) => {
+    const routers = view.by(Port.index.routedNetwork, pair.slice(0, pair.indexOf("|")));
+    const gateways = routers.flatMap(({ router_id }) => {
+      const router = router_id === null ? undefined : view.get(Router, router_id);
+      if (router === undefined) return [];
+      return view.by(Port.index.gateway_of, router.id).filter((gateway) => !isLeased(router, gateway));
+    });
+    // Which machine's it is matters to nobody; all are only looked at where one is to be told.
+    const [port] = gateways.length === 0 ? [] : view.by(Port.index.networkHost, pair);
+    if (port === undefined) return [];
+    return gateways.flatMap((gateway) => {
+      const there = steering(gateway.network_id);
+      return [besides(there, Port.kind, port), ...hostNamed(view, there, port["binding:host_id"])];
     });
   }),
   /** What stands for a machine is known where the machine's network is. */
