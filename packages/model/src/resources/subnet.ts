@@ -1,6 +1,6 @@
 /** A block of addresses on a network (Networking v2.0, `/v2.0/subnets`). */
 import { cidrOf } from "../address/mod.ts";
-import { field, input, reference, taggedFields } from "../fields.ts";
+import { computed, field, input, reference, taggedFields } from "../fields.ts";
 import { keyOf, type ObjectOf, resource } from "../resource.ts";
 import { address, boolean, cidr, integer, list, nullable, oneOf, record, uuid } from "../types.ts";
 
@@ -96,6 +96,8 @@ export const Subnet = resource({
       sort: true,
       projected: "all",
     }),
+    /** Whether its network is; shown nowhere, and lists may be asked for it. */
+    shared: computed(boolean(), { readers: "hidden", filter: true }),
     /** The size of the block that a pool shall give. */
     prefixlen: input(integer(0, 128)),
     use_default_subnetpool: input(boolean(), { default: false }),

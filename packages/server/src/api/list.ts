@@ -1,6 +1,6 @@
 /** Lists: which objects a caller sees, filters, sorting and pages, as Neutron's `api_common` and `filter-validation` have them. */
 import { fail, pythonList } from "@selvage/base";
-import { type Index, InvalidValue, type Replica, type StoredObject } from "@selvage/model";
+import { type AnyResource, type Index, InvalidValue, type Replica, type StoredObject } from "@selvage/model";
 import type { Exchange, Reply } from "../http/exchange.ts";
 import { formatQuery, type Query } from "../http/query.ts";
 import type { ResourceRules, World } from "../rules/rules.ts";
@@ -122,16 +122,22 @@ function* reachable(rules: ResourceRules, query: Query, caller: Caller, world: L
   yield* rules.alsoVisible?.(view, caller) ?? [];
 }
 
+/** A field that lists may be asked for: one that the caller is shown, or one that is made for the asking and shown nowhere. */
+function askedOf(resource: AnyResource, name: string, caller: Caller): AnyField | undefined {
+  const fields = resource.fields as Readonly<Record<string, AnyField>>;
+  const field = Object.hasOwn(fields, name) ? fields[name] : undefined;
+  if (field?.filter !== true) return undefined;
+  const isMade = field.mode === "computed" && field.readers === "hidden";
+  return isMade || (field.readers !== "hidden" && readable(field, caller)) ? field : undefined;
+}
+
 function filtersOf(rules: ResourceRules, query: Query, caller: Caller, world: World): readonly Passes[] {
   const tagged = isTagged(rules);
   const names = query.names.filter((name) => !control.has(name) && !(tagged && tagFilters.has(name)));
-  const unknown = names.filter((name) => {
-    const field = fieldOf(rules.resource, name);
-    return field === undefined || !field.filter || !readable(field, caller);
-  });
+  const unknown = names.filter((name) => askedOf(rules.resource, name, caller) === undefined);
   if (unknown.length > 0) throw fail("FilterInvalid", { attributes: pythonList(unknown) });
   const own = names.flatMap((name) => {
-    const field = fieldOf(rules.resource, name);
+    const field = askedOf(rules.resource, name, caller);
     if (field === undefined) return [];
     const special = rules.filters?.[name];
     if (special !== undefined) return [special(query.all(name), world)];

@@ -19,6 +19,13 @@ for (const name of ["memory", "sqlite"] as const) {
   const subnet = (network_id: string, values: Json = {}, owner = red) =>
     owner.member.create("subnet", { network_id, ip_version: 4, cidr: "10.0.0.0/24", ...values });
 
+  test(`${name}: a collection is found with hyphens and with underscores, as clients write it`, async () => {
+    for (const path of ["security-groups", "security_groups", "network-segment-ranges", "network_segment_ranges"])
+      assert.equal((await server.admin.get(`/v2.0/${path}`)).status, 200, path);
+    assert.equal((await server.nobody.get("/v2.0/security_groups")).status, 401);
+    assert.equal((await server.admin.get("/v2.0/secu-rity_groups")).status, 404);
+  });
+
   test(`${name}: a port gets one address of each family, and its status is what its host says`, async () => {
     const { id } = await network();
     const v4 = await subnet(id);

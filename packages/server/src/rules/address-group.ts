@@ -7,6 +7,7 @@ import {
   AddressGroup,
   type AddressGroup as AddressGroupObject,
   accessAsShared,
+  canonicalIp,
   InvalidValue,
   SecurityGroupRule,
   type View,
@@ -88,7 +89,7 @@ function addressAction(
       if (!("addresses" in body)) throw fail("BodyKeyMissing", { resource: "addresses" });
       const unknown = Object.keys(body).filter((key) => key !== "addresses");
       if (unknown.length > 0) throw fail("AttributesUnrecognized", { attributes: unknown.join(", ") });
-      return { addresses: checked(body.addresses) };
+      return { addresses: checked(prefixesOf(body.addresses)) };
     },
     run: (writing, group, values) => {
       const after = change(group, values.addresses as readonly string[]);
@@ -96,6 +97,15 @@ function addressAction(
     },
   };
 }
+
+/** Addresses that are no prefixes stand for themselves; creation takes prefixes alone. */
+const prefixesOf = (addresses: unknown): unknown =>
+  Array.isArray(addresses)
+    ? addresses.map((each: unknown) => {
+        const address = typeof each === "string" ? canonicalIp(each) : undefined;
+        return address === undefined ? each : `${address}/${address.includes(":") ? 128 : 32}`;
+      })
+    : addresses;
 
 /** A list of prefixes in canonical form. Throws the 400 of what is none. */
 function checked(addresses: unknown): readonly string[] {

@@ -68,9 +68,13 @@ export const childRules: readonly ChildRules[] = [
   },
 ];
 
-const byPath: ReadonlyMap<string, AnyRules> = new Map(networkingRules.map((rules) => [pathOf(rules), rules]));
+const underscored = (path: string): string => path.replaceAll("-", "_");
 
-/** The rules of a collection as a URL names it (`networks`, `security-groups`), if it is one of ours. */
+const byPath: ReadonlyMap<string, AnyRules> = new Map(
+  networkingRules.map((rules) => [underscored(pathOf(rules)), rules]),
+);
+
+/** The rules of a collection as a URL names it (`networks`, `security-groups`, `security_groups`), if it is one of ours. Clients write either. */
 export function rulesOf(path: string): AnyRules | undefined {
-  return byPath.get(path);
+  return byPath.get(underscored(path));
 }

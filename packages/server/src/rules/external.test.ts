@@ -131,6 +131,26 @@ test("one external network at most is the default, and one that is not external 
   assert.equal((await change(other.id, { is_default: true })).status, 200);
 });
 
+test("an external network goes over from everybody to the one who uses it, and the default one stays everybody's", async () => {
+  for (const { id } of await server.admin.list("networks", "is_default=true"))
+    await change(String(id), { is_default: false });
+  const { network } = await outside(server, { values: { is_default: true } });
+  await red.member.create("router", { external_gateway_info: { network_id: network.id } });
+  const [policy] = await server.admin.list("rbac_policies", `object_id=${network.id}`);
+  const give = (target_tenant: string) =>
+    server.admin.put(`/v2.0/rbac-policies/${policy?.id}`, { rbac_policy: { target_tenant } });
+  for (const refused of [await give(red.id), await server.admin.delete(`/v2.0/rbac-policies/${policy?.id}`)]) {
+    assert.deepEqual(told(refused), [409, "RbacPolicyInUse"]);
+    assert.match(errorOf(refused).message, /Default external networks must be shared to everyone/);
+  }
+  assert.equal((await change(network.id, { is_default: false })).status, 200);
+  assert.deepEqual(told(await give(blue.id)), [409, "RbacPolicyInUse"]);
+  assert.equal((await give(red.id)).status, 200);
+  assert.equal((await blue.member.get(`/v2.0/networks/${network.id}`)).status, 404);
+  assert.equal((await red.member.get(`/v2.0/networks/${network.id}`)).status, 200);
+  assert.equal((await give("*")).status, 200, "who had it still has it");
+});
+
 test("an external network that goes takes its unused floating IPs along, and stays while one is in use", async () => {
   const { network, subnet } = await outside(server);
   const spare = await red.member.create("floatingip", { floating_network_id: network.id });

@@ -72,6 +72,9 @@ export function settleExternal({ transaction }: Pick<Writing, "transaction">, ne
 /** Why a policy stays that somebody's gateway or floating IP is there by. */
 export const neededOutside = "There are routers attached to this network that depend on this policy for access.";
 
+/** Why the default external network stays everybody's. */
+export const keptDefault = "Default external networks must be shared to everyone.";
+
 /** The one external network that is taken where nobody names another. Throws DefaultExternalNetworkExists when it is another than this. */
 export function checkOnlyDefault(view: View, networkId: string): void {
   const other = view

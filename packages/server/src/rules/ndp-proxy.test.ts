@@ -68,6 +68,12 @@ test("a router with an IPv6 gateway in a scope speaks for its machines' addresse
   assert.equal((renamed.body.ndp_proxy as Json).description, "d");
   assert.equal((await red.member.delete(`/v2.0/ports/${port.id}`)).status, 204);
   assert.deepEqual(told(await red.member.get(`/v2.0/ndp_proxies/${id}`)), [404, "NDPProxyNotFound"]);
+  const gateway = { external_gateway_info: { network_id: external.id } };
+  const gone = { enable_ndp_proxy: true, external_gateway_info: null };
+  assert.deepEqual(told(await change(gone)), [409, "RouterGatewayNotValid"]);
+  assert.equal((await change({ external_gateway_info: null })).status, 200);
+  assert.deepEqual(told(await change({ enable_ndp_proxy: true })), [409, "RouterGatewayNotValid"]);
+  assert.equal((await change(gateway)).status, 200);
   assert.equal((await change({ enable_ndp_proxy: false })).status, 200);
 
   const free = await made("networks", { network: {} }, red.member);

@@ -18,6 +18,7 @@ import { leaveSpeakers } from "./bgp-speaker.ts";
 import {
   checkOnlyDefault,
   externalUsers,
+  keptDefault,
   leaveUnused,
   neededOutside,
   setExternal,
@@ -66,6 +67,8 @@ export const networkRules: ResourceRules<typeof Network> = {
       action === accessAsExternal ? externalUsers(view, network.id) : usersOf(view, network.id),
     needed: (network, _target, action) =>
       action === accessAsExternal ? neededOutside : fail("InvalidSharedSetting", { network: network.id }).message,
+    kept: (network, target, action) =>
+      action === accessAsExternal && target === everyProject && network.is_default ? keptDefault : undefined,
     settle: (writing, network) => settleExternal(writing, network.id),
   },
   computed: {

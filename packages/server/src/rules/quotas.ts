@@ -46,11 +46,18 @@ export function limitOf(view: View, settings: ServerSettings, projectId: string,
   return typeof own === "number" ? own : counted.default(settings);
 }
 
-/** Throws OverQuota when the project may not have one more of the resource. What it has is counted by an index: constant time. */
-export function checkQuota({ transaction, settings }: Writing, rules: ResourceRules, projectId: string): void {
-  const counted = byKind.get(rules.resource.kind);
+/**
+ * Throws OverQuota when the project may not have one more of the resource, or not what comes with it. What it has is counted by an index: constant time.
+ */
+export function checkQuota(writing: Writing, { resource, brings }: ResourceRules, projectId: string): void {
+  checkRoom(writing, resource.kind, 1, projectId);
+  if (brings !== undefined) checkRoom(writing, brings.kind, brings.count, projectId);
+}
+
+function checkRoom({ transaction, settings }: Writing, kind: string, more: number, projectId: string): void {
+  const counted = byKind.get(kind);
   if (counted === undefined) return;
   const limit = limitOf(transaction.view, settings, projectId, counted);
-  if (limit === unlimited || counted.used(transaction.view, projectId) < limit) return;
+  if (limit === unlimited || counted.used(transaction.view, projectId) + more <= limit) return;
   throw fail("OverQuota", { overs: pythonList([counted.kind]) });
 }

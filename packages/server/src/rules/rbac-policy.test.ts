@@ -90,6 +90,22 @@ test("shared is what a policy for every project says, and that policy is what sh
   assert.deepEqual(await policies(server.admin, `object_id=${born.id}`), [], "the policies went with it");
 });
 
+test("subnets are asked for by whether their network is shared, and do not say so", async () => {
+  const id = await network();
+  const mine = await red.member.create("subnet", { network_id: id, ip_version: 4, cidr: "10.0.0.0/24" });
+  const shared = async (query: string, client = red.member): Promise<boolean> => {
+    return (await client.list("subnets", `id=${mine.id}&shared=${query}`)).length === 1;
+  };
+  assert.deepEqual([await shared("False"), await shared("True")], [true, false]);
+  const policy = policyOf(await give(id, blue.id));
+  assert.deepEqual([await shared("true", blue.member), await shared("false", blue.member)], [true, false]);
+  await take(policy);
+  assert.equal((await red.member.get("/v2.0/subnets?shared=maybe")).status, 400);
+  assert.equal("shared" in (await red.member.show("subnet", mine.id)), false);
+  const { status } = await red.member.post("/v2.0/subnets", { subnet: { network_id: id, shared: true } });
+  assert.equal(status, 400);
+});
+
 test("who was given a network puts ports on it within limits, and keeps it as long as they stand there", async () => {
   const id = await network();
   await red.member.create("subnet", { network_id: id, ip_version: 4, cidr: "10.0.0.0/24" });

@@ -38,10 +38,15 @@ export function rbacPolicyRules(shareable: readonly ResourceRules[]): ResourceRu
   };
 
   /** Throws when a project would lose what it uses. */
-  const checkUnneeded = (view: View, policy: RbacPolicyObject): void => {
+  /** `instead`: whom the object is given to in its place; who has it then does not lose it. */
+  const checkUnneeded = (view: View, policy: RbacPolicyObject, instead?: string): void => {
     const { kind, sharing, object } = subjectOf(view, policy);
     const { action, target_tenant } = policy;
-    if (!isNeeded(view, kind, object, target_tenant, sharing.users(view, object, action), action)) return;
+    const kept = sharing.kept?.(object, target_tenant, action);
+    if (kept !== undefined) throw fail("RbacPolicyInUse", { object_id: object.id, details: kept });
+    if (instead === everyProject) return;
+    const users = [...sharing.users(view, object, action)].filter((user) => user !== instead);
+    if (!isNeeded(view, kind, object, target_tenant, users, action)) return;
     const details = sharing.needed(object, target_tenant, action);
     throw fail("RbacPolicyInUse", { object_id: object.id, details });
   };
@@ -93,7 +98,7 @@ export function rbacPolicyRules(shareable: readonly ResourceRules[]): ResourceRu
       const { view } = writing.transaction;
       const target_tenant = String(values.target_tenant ?? before.target_tenant);
       if (target_tenant !== before.target_tenant) {
-        checkUnneeded(view, before);
+        checkUnneeded(view, before, target_tenant);
         const { sharing, object } = subjectOf(view, before);
         sharing.check?.(view, object, target_tenant);
       }

@@ -112,7 +112,7 @@ export const routerRules: ResourceRules<typeof Router> = {
       enable_snat: isSet ? wantsSnat(info) : before.enable_snat,
       routes: routes === undefined ? before.routes : checkedRoutes(view, before, routes),
     });
-    if (router.enable_ndp_proxy && !before.enable_ndp_proxy) checkSpeaks(view, router.id);
+    if (values.enable_ndp_proxy === true) checkSpeaks(view, router.id);
     checkStillSpeaks(view, before, router);
     if (router.enable_snat !== before.enable_snat) settleRouter(writing.transaction, router.id);
     if (router.routes !== before.routes) settleWays(writing.transaction, router.id, ways);

@@ -77,6 +77,8 @@ export interface Sharing<O extends StoredObject> {
   readonly actions: readonly string[];
   /** Projects that use the object now by what an action gives: a policy that one of them needs stays. */
   readonly users: (view: View, object: O, action: string) => Iterable<string>;
+  /** Why a policy stays whoever uses the object; absent, undefined: it need not. */
+  readonly kept?: (object: O, target: string, action: string) => string | undefined;
   /** Why a policy that somebody needs stays. */
   readonly needed: (object: O, target: string, action: string) => string;
   /** Called when a policy came or went. */
@@ -109,6 +111,8 @@ export interface ResourceRules<R extends AnyResource = AnyResource> {
   readonly shown?: Readonly<Record<string, (object: ObjectOf<R>, world: World) => unknown>>;
   /** Fields made when the object is read. */
   readonly computed: Readonly<Record<string, (object: ObjectOf<R>, world: World, caller: Caller) => unknown>>;
+  /** What is made with each of its own accord, and counts against a quota of its own kind. */
+  readonly brings?: { readonly kind: string; readonly count: number };
   /** Objects that RBAC policies may give to other projects. */
   readonly sharing?: Sharing<ObjectOf<R>>;
   /** Special filters: of one attribute's raw values, whether an object passes. */

@@ -269,6 +269,12 @@ test("an address group's generation grows when an address goes, around in 16 bit
     404,
     `Addresses ['10.7.0.0/24'] not found in the address group ${id}.`,
   ]);
+  const lone = await act("add_addresses", ["10.4.0.4", "2001:db8:4::4"]);
+  assert.equal((lone.body.address_group as Json).addresses?.toString().includes("10.4.0.4/32"), true);
+  assert.deepEqual(said(await act("remove_addresses", ["10.4.0.5"])), [
+    404,
+    `Addresses ['10.4.0.5/32'] not found in the address group ${id}.`,
+  ]);
   for (const wrong of [["bogus"], ["10.3.0.0/24", "10.3.0.0/24"], "10.3.0.0/24", undefined])
     assert.equal((await act("add_addresses", wrong)).status, 400, String(wrong));
   assert.equal(generation(), 0);
@@ -312,6 +318,12 @@ test("groups and rules have quotas, and the default group takes its place in the
     "Quota exceeded for resources: ['security_group'].",
   ]);
   await rule({ security_group_id }, small.member);
+  await server.admin.put(`/v2.0/quotas/${small.id}`, { quota: { security_group: 3 } });
+  assert.deepEqual(
+    said(await post("security-groups", "security_group", { name: "h" }, small.member)),
+    [409, "Quota exceeded for resources: ['security_group_rule']."],
+    "a group brings two rules along",
+  );
   assert.deepEqual(said(await tryRule({ security_group_id, protocol: "tcp" }, small.member)), [
     409,
     "Quota exceeded for resources: ['security_group_rule'].",

@@ -19,6 +19,8 @@ import { sharedField, sharedObjects, sharingOf } from "./sharing.ts";
 
 const owner = anyOf(isAdmin, member);
 const defaultName = "default";
+/** Of which a new group lets everything be sent. */
+const ownFamilies = ["IPv4", "IPv6"] as const;
 
 export const securityGroupRules: ResourceRules<typeof SecurityGroup> = {
   resource: SecurityGroup,
@@ -36,6 +38,7 @@ export const securityGroupRules: ResourceRules<typeof SecurityGroup> = {
     needed: (_group, target) => `project_id=${target}`,
   },
   prepare: preparedGroup(),
+  brings: { kind: "security_group_rule", count: ownFamilies.length },
   computed: {
     shared: sharedField("security_group"),
     security_group_rules: (group, { view }) =>
@@ -47,7 +50,7 @@ export const securityGroupRules: ResourceRules<typeof SecurityGroup> = {
       ...taggedOf(writing, values, 1),
       stateful: values.stateful === true,
     });
-    for (const ethertype of ["IPv4", "IPv6"] as const)
+    for (const ethertype of ownFamilies)
       ownRule(writing, group, { direction: "egress", ethertype, remote_group_id: null });
     return group;
   },

@@ -38,7 +38,7 @@ import { visibleNetwork } from "./network.ts";
 import { leavePeers, tellPeers, withPeers } from "./peer-routes.ts";
 import { giveBack } from "./pool-space.ts";
 import { type ResourceRules, taggedOf, type Values } from "./rules.ts";
-import { sharedObjects, sharingOf } from "./sharing.ts";
+import { sharedField, sharedObjects, sharingOf } from "./sharing.ts";
 import { checkAffinity, rangeOf } from "./subnet-range.ts";
 
 const nameServerLimit = 5;
@@ -71,7 +71,9 @@ export const subnetRules: ResourceRules<typeof Subnet> = {
     for (const network of sharedObjects(view, Network, "network", caller.projectId))
       yield* view.by(Subnet.index.network_id, network.id);
   },
-  computed: {},
+  computed: {
+    shared: ({ network_id }, world, caller) => sharedField("network")({ id: network_id }, world, caller),
+  },
   create: (writing, values) => {
     const { transaction, caller } = writing;
     const network = visibleNetwork(transaction.view, caller, String(values.network_id));
