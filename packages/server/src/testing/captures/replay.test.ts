@@ -218,7 +218,12 @@ function sameQuotas(found: unknown, expected: unknown): void {
 /** Lists hold what each server holds: their elements have the same form. */
 function sameElements(found: unknown, expected: readonly unknown[], path: string): void {
   assert.ok(Array.isArray(found), `${path} is no list`);
-  for (const element of found) if (expected[0] !== undefined) sameShape(element, expected[0], path);
+  // A network of several segments has another form than one of one, and which of them a page holds is by chance.
+  const isOne = (element: unknown): boolean => !("segments" in (element as Json));
+  for (const element of found) {
+    const like = expected.find((each) => isOne(each) === isOne(element));
+    if (like !== undefined) sameShape(element, like, path);
+  }
 }
 
 /** Rules in the order of what they say. */
