@@ -58,10 +58,8 @@ export function actionsOf(
       case "select":
         send(act.resubmit(numberOf(program, step.table)));
         break;
+      // On a copy: of a packet of which others get copies too, the switch would translate those that come after, and send fragments with them that it gives up.
       case "track":
-        send(...trackActions(step.zone, numberOf(program, step.table)));
-        break;
-      // On a copy: of a packet of which others get copies too, the switch would translate those that come after.
       case "translate":
         send(act.clone(trackActions(step.zone, numberOf(program, step.table))));
         break;

@@ -340,7 +340,7 @@ describe("rows become flows", () => {
       constant("track_in", "track"),
       ["0x800", "0x86dd"].map(
         (type) =>
-          `table=84, priority=100,eth_type=${type} actions=set_field:0x255->reg14,ct_clear,ct(table=252,zone=reg4[0..15])`,
+          `table=84, priority=100,eth_type=${type} actions=clone(set_field:0x255->reg14,ct_clear,ct(table=252,zone=reg4[0..15]))`,
       ),
     );
     assert.deepEqual(
