@@ -95,7 +95,7 @@ export function actionsOf(
       case "tunnel": {
         const number = ports.numberOf(ingressOf[step.by]);
         if (number === undefined) return undefined;
-        send(...tunnelActions(step.by, literal(step.to, row)), act.output(number));
+        send(...tunnelActions(step.by, literal(step.to, row)), fromNowhere, act.output(number));
         break;
       }
       case "punt":
@@ -179,6 +179,9 @@ export const resumeActions = (program: Program, table: string, { net, vrf }: Res
 export function probeActions(to: string, number: number): readonly Action[] {
   return [load(outgoing.key, BigInt(probeKey)), destination(to), act.output(number)];
 }
+
+/** A switch sends nothing out of the interface by which it came; what came out of a tunnel may have to go on by one, to another host. */
+const fromNowhere = act.setField({ field: "nxm_in_port", value: 0xffff });
 
 /** The key from `net`, by Geneve both ports and the sender's set in the option, and the other host's address. */
 function tunnelActions(by: Encapsulation, to: RowValue): readonly Action[] {

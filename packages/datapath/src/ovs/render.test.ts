@@ -129,7 +129,7 @@ describe("rows become flows", () => {
       row(TunnelOut, { host: 2, encapsulation: 0 }, "geneve", { to: "192.0.2.2" }),
       [
         "table=80, priority=100,reg15=0x0/0x6000000,reg6=0x2 actions=move:metadata[0..23]->tunnel_id[0..23],set_field:0x0->tun_metadata0," +
-          "move:reg1[0..23]->tun_metadata0[72..95],move:reg0[0..23]->tun_metadata0[40..63],move:reg2[0..23]->tun_metadata0[8..31],set_field:192.0.2.2->tun_dst,output:3",
+          "move:reg1[0..23]->tun_metadata0[72..95],move:reg0[0..23]->tun_metadata0[40..63],move:reg2[0..23]->tun_metadata0[8..31],set_field:192.0.2.2->tun_dst,set_field:0xffff->nxm_in_port,output:3",
       ],
     ],
     [
@@ -137,14 +137,14 @@ describe("rows become flows", () => {
       row(TunnelOut, { host: 2, encapsulation: 0 }, "geneve", { to: "2001:db8::2" }),
       [
         "table=80, priority=100,reg15=0x0/0x6000000,reg6=0x2 actions=move:metadata[0..23]->tunnel_id[0..23],set_field:0x0->tun_metadata0," +
-          "move:reg1[0..23]->tun_metadata0[72..95],move:reg0[0..23]->tun_metadata0[40..63],move:reg2[0..23]->tun_metadata0[8..31],set_field:2001:db8::2->tun_ipv6_dst,output:3",
+          "move:reg1[0..23]->tun_metadata0[72..95],move:reg0[0..23]->tun_metadata0[40..63],move:reg2[0..23]->tun_metadata0[8..31],set_field:2001:db8::2->tun_ipv6_dst,set_field:0xffff->nxm_in_port,output:3",
       ],
     ],
     [
       "a tunnel by VXLAN bears the key alone",
       row(TunnelOut, { host: 2, encapsulation: 1 }, "vxlan", { to: "192.0.2.2" }),
       [
-        "table=80, priority=100,reg15=0x2000000/0x6000000,reg6=0x2 actions=move:metadata[0..23]->tunnel_id[0..23],set_field:192.0.2.2->tun_dst,output:4",
+        "table=80, priority=100,reg15=0x2000000/0x6000000,reg6=0x2 actions=move:metadata[0..23]->tunnel_id[0..23],set_field:192.0.2.2->tun_dst,set_field:0xffff->nxm_in_port,output:4",
       ],
     ],
     [
