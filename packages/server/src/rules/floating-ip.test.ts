@@ -62,6 +62,8 @@ test("a floating IP has an address of its own, stands for a machine and for none
   assert.deepEqual(floatingIn(await put(id, { port_id: port.id })).fixed_ip_address, ipOf(port));
   const none = floatingIn(await put(id, { port_id: null }));
   assert.deepEqual([none.router_id, none.port_id, none.fixed_ip_address, none.status], [null, null, null, "DOWN"]);
+  assert.equal(floatingIn(await put(id, { port_id: port.id })).port_id, port.id);
+  assert.equal(floatingIn(await put(id, {})).port_id, null, "to say nothing is to let go");
   assert.equal((await red.member.delete(`/v2.0/floatingips/${id}`)).status, 204);
   assert.deepEqual(await server.admin.list("ports", `device_id=${id}`), []);
   assert.deepEqual(told(await red.member.get(`/v2.0/floatingips/${id}`)), [404, "FloatingIPNotFound"]);
@@ -125,6 +127,18 @@ test("who may ask for which address, of which network and subnet", async () => {
   await server.admin.create("subnet", { network_id: onlySix.id, ip_version: 6, cidr: "2001:db8:fe::/64" });
   const noFour = await red.member.post("/v2.0/floatingips", { floatingip: { floating_network_id: onlySix.id } });
   assert.match(errorOf(noFour).message, /does not contain any IPv4 subnet/);
+});
+
+test("another project's port on one's own network is seen, and not stood for; one on another's is not there", async () => {
+  const { network, post } = await world();
+  const floating = floatingIn(await post());
+  const theirs = await server.admin.create("port", { network_id: network.id, project_id: blue.id });
+  const refused = await put(floating.id, { port_id: theirs.id });
+  assert.deepEqual(told(refused), [400, "BadRequest"]);
+  assert.match(errorOf(refused).message, /since that port is owned by a different project/);
+  const { id: network_id } = await blue.member.create("network", {});
+  const hidden = await blue.member.create("port", { network_id });
+  assert.deepEqual(told(await put(floating.id, { port_id: hidden.id })), [404, "PortNotFound"]);
 });
 
 test("what cannot be stood for is refused in Neutron's words", async () => {

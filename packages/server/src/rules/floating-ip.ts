@@ -9,6 +9,7 @@ import {
   type FloatingIp as FloatingIpObject,
   Host,
   keyOf,
+  Network,
   type Network as NetworkObject,
   Port,
   PortForwarding,
@@ -86,7 +87,9 @@ export const floatingIpRules: ResourceRules<typeof FloatingIp> = {
   },
   update: (writing, before, values) => {
     const description = String(values.description ?? before.description);
-    return writing.transaction.put(FloatingIp, { ...before, ...associated(writing, before, values), description });
+    // To say nothing is to let go: once there was nothing else to say (Neutron's `_update_fip_assoc`).
+    const said = Object.keys(values).length === 0 ? { port_id: null } : values;
+    return writing.transaction.put(FloatingIp, { ...before, ...associated(writing, before, said), description });
   },
   remove: ({ transaction }, floating, precondition) => {
     if (transaction.view.exists(PortForwarding.index.floatingip_id, floating.id))
@@ -180,7 +183,10 @@ function associated(writing: Writing, floating: FloatingIpObject, values: Values
 function machinePort({ transaction, caller }: Writing, id: string, projectId: string): PortObject {
   const port = transaction.view.get(Port, id);
   const isAdmins = caller.roles.has("admin");
-  if (port === undefined || (!isAdmins && port.project_id !== caller.projectId)) throw fail("PortNotFound", { id });
+  const isSeen = (seen: PortObject): boolean =>
+    isAdmins ||
+    [seen.project_id, transaction.view.get(Network, seen.network_id)?.project_id].includes(caller.projectId ?? "");
+  if (port === undefined || !isSeen(port)) throw fail("PortNotFound", { id });
   if (port.project_id !== projectId && !isAdmins)
     throw bad(
       `Cannot process floating IP association with Port ${id}, since that port is owned by a different project`,

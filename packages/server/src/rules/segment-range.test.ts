@@ -56,7 +56,14 @@ test("a VLAN that nobody chose is one of the physical network's range, and the r
 });
 
 test("a project takes of its own range before any other, and others never take of it", async () => {
-  const own = { network_type: "geneve", shared: false, project_id: red.id, minimum: 500, maximum: 501 };
+  const own = {
+    network_type: "geneve",
+    physical_network: "",
+    project_id: red.id,
+    minimum: 500,
+    maximum: 501,
+    shared: false,
+  };
   const made = await post(own);
   assert.equal(made.status, 201, made.text);
   assert.equal(rangeIn(made).project_id, red.id);

@@ -36,7 +36,8 @@ export const segmentRangeRules: ResourceRules<typeof NetworkSegmentRange> = {
   create: (writing, values) => {
     const shared = values.shared === true;
     const network_type = values.network_type as RangeObject["network_type"];
-    const physical_network = (values.physical_network ?? null) as string | null;
+    const named = String(values.physical_network ?? "");
+    const physical_network = named === "" ? null : named;
     if (network_type === "vlan" && physical_network === null) throw bad("physical_network required for vlan ranges");
     if (network_type !== "vlan" && physical_network !== null)
       throw bad(`physical_network prohibited for ${network_type} ranges`);
