@@ -1,7 +1,7 @@
 /** Checks of source translation: which address and port a connection leaves with, how its answers and errors come back, and that nothing leaves as it is. */
 import assert from "node:assert/strict";
 import { checksum, type Packet } from "@selvage/packet";
-import { EthType, IpProto, NatOut, OwnLease, quotationNeed, row, SnatNew } from "@selvage/pipeline";
+import { EthType, IpProto, NatAsk, NatOut, OwnLease, quotationNeed, row, SnatNew } from "@selvage/pipeline";
 import type { Check } from "./check.ts";
 import type { Speaker } from "./frames.ts";
 import { fragmentsOf, icmpError, ping, sctp, tcp, udpBetween } from "./ip-frames.ts";
@@ -420,6 +420,7 @@ export const natChecks: readonly Check[] = [
       const named = [
         row(OwnLease, { net: gateway.net, address }, "translate", { vrf: 1, zone: routerId }),
         row(NatOut, { vrf: 1, ethType: EthType.ipv4 }, "source", { zone: routerId }, "source"),
+        row(NatAsk, { vrf: 1 }, "ask", { zone: routerId }),
       ];
       await world.datapath(0).apply(delta({ removed: named }));
       await world.drops(0, 1, "nat-no-connection", async () =>
