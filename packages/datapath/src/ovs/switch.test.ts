@@ -35,8 +35,9 @@ import type { OvsDatapathOptions } from "./options.ts";
 import { probePeriod } from "./tunnel-ends.ts";
 
 const deadline = 10_000;
-/** Version and type of the message that sets a switch's configuration (OpenFlow 1.5.1, section 7.3.2). */
+/** How messages begin: version and type of the one that sets a switch's configuration, and length of the one that says that all is done (OpenFlow 1.5.1, section 7.3). */
 const setConfigHeader = Buffer.of(6, 9);
+const barrierReplyHeader = Buffer.of(6, 21, 0, 8);
 const a = testPort(1, 1, 0);
 const b = testPort(2, 1, 1);
 
@@ -619,6 +620,39 @@ describe("Open vSwitch", () => {
       await closing.promise;
       assert.deepEqual(heard.life.all, [], "it never became ready");
       await assert.rejects(driver.adopt([]), NotReady);
+    } finally {
+      between.close();
+    }
+  });
+
+  test("a switch that greets us and then learns of what was written, and so hangs up, was not there yet", async () => {
+    // It lacks what makes no real switch hang up.
+    const kind = ["datapath_type=netdev", "protocols=OpenFlow10,OpenFlow15"];
+    await hostAt(0).vsctl("add-br", "br-int", "--", "set", "bridge", "br-int", ...kind);
+    const path = join(hostAt(0).directory, "between");
+    let connections = 0;
+    // Stands between the driver and the switch, and hangs up in its place: when the greeting is at its end, the first time.
+    const between = createServer((driverSide) => {
+      connections += 1;
+      const isFirst = connections === 1;
+      const switchSide = connect(join(hostAt(0).directory, "br-int.mgmt"));
+      driverSide.pipe(switchSide);
+      switchSide.on("data", (bytes: Buffer) => {
+        driverSide.write(bytes);
+        if (isFirst && bytes.includes(barrierReplyHeader)) driverSide.end();
+      });
+      for (const side of [driverSide, switchSide]) side.on("error", () => side.destroy());
+      driverSide.on("close", () => switchSide.destroy());
+      switchSide.on("close", () => driverSide.destroy());
+    });
+    await new Promise<void>((resolve) => between.listen(path, resolve));
+    try {
+      const heard = new Recorder();
+      const driver = await open(0, heard, { openflow: { path } });
+      await heard.life.first((event) => event === "ready", "ready", deadline);
+      await driver.adopt(rows(0, [a]));
+      assert.ok(connections > 1);
+      assert.deepEqual(heard.life.all, ["ready"]);
     } finally {
       between.close();
     }
