@@ -1,7 +1,7 @@
 /** The connection over a transport that the test holds in its hands: greeting, order, errors, backpressure, silence, the end. */
 import assert from "node:assert/strict";
 import { createServer, type Socket } from "node:net";
-import { mock, test } from "node:test";
+import { describe, mock, test } from "node:test";
 import { Connection, type ConnectionOptions } from "./connection.ts";
 import { BatchError, BundleError, ConnectionClosedError, OpenFlowError, VersionError } from "./errors.ts";
 import { type FlowMod, flowMod } from "./flow.ts";
@@ -230,11 +230,12 @@ test("bytes that are not OpenFlow end the connection, and later ones are ignored
   assert.equal(peer.ended, 1);
 });
 
-test("a silent switch is asked, and given up when it does not answer", async () => {
-  mock.timers.enable({ apis: ["setInterval"] });
-  let now = 0;
-  const clock = mock.method(performance, "now", () => now);
-  try {
+describe("a silent switch", () => {
+  /** A connection whose switch answers for as long as it is alive, under a clock that is moved by hand. */
+  async function watched() {
+    mock.timers.enable({ apis: ["setInterval"] });
+    let now = 0;
+    const clock = mock.method(performance, "now", () => now);
     let alive = true;
     const { peer, connection } = await open(
       (envelope, one) => {
@@ -242,22 +243,55 @@ test("a silent switch is asked, and given up when it does not answer", async () 
       },
       { keepAlive: { idle: 100, silence: 250 } },
     );
-    const pass = () => {
-      now += 100;
-      mock.timers.tick(100);
+    return {
+      peer,
+      connection,
+      pass: (milliseconds = 100) => {
+        now += milliseconds;
+        mock.timers.tick(100);
+      },
+      asked: () => peer.kinds().filter((kind) => kind === "echoRequest").length,
+      dies: () => {
+        alive = false;
+      },
+      isOpen: async () => {
+        await new Promise(setImmediate);
+        return (await Promise.race([connection.closed, Promise.resolve("open")])) === "open";
+      },
+      [Symbol.dispose]: () => {
+        clock.mock.restore();
+        mock.timers.reset();
+      },
     };
+  }
+
+  test("is asked, and given up when it does not answer", async () => {
+    using it = await watched();
     for (let i = 0; i < 5; i += 1) {
-      pass();
+      it.pass();
       await new Promise(setImmediate);
     }
-    assert.equal(peer.kinds().filter((kind) => kind === "echoRequest").length, 5);
-    alive = false;
-    for (let i = 0; i < 3; i += 1) pass();
-    assert.deepEqual(await connection.closed, { kind: "silence", milliseconds: 300 });
-  } finally {
-    clock.mock.restore();
-    mock.timers.reset();
-  }
+    assert.equal(it.asked(), 5);
+    it.dies();
+    for (let i = 0; i < 3; i += 1) it.pass();
+    assert.deepEqual(await it.connection.closed, { kind: "silence", milliseconds: 300 });
+  });
+
+  test("is asked first by who stood still, and its answer that waits to be read counts", async () => {
+    using it = await watched();
+    it.dies();
+    it.pass(10_000);
+    assert.ok(await it.isOpen());
+    assert.equal(it.asked(), 1);
+    it.pass();
+    it.peer.events?.data(new Uint8Array([6, 3, 0, 8, 0, 0, 0, 9]));
+    assert.ok(await it.isOpen());
+    it.pass(10_000);
+    assert.ok(await it.isOpen());
+    assert.equal(it.asked(), 2);
+    it.pass();
+    assert.deepEqual(await it.connection.closed, { kind: "silence", milliseconds: 10_100 });
+  });
 });
 
 test("over TCP, and a refused connection is the system's error", async () => {

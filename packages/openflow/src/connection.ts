@@ -372,11 +372,20 @@ export class Connection {
     }
   }
 
+  /** Only an echo that was asked for and not answered is silence: a process that stood still itself reads what waits for it first. */
   #watchOver({ idle, silence }: KeepAlive): void {
+    const quiet = (): number => performance.now() - this.#lastHeard;
+    let askedAt = Number.NEGATIVE_INFINITY;
     this.#watch = setInterval(() => {
-      const quiet = performance.now() - this.#lastHeard;
-      if (quiet >= silence) this.#end({ kind: "silence", milliseconds: Math.round(quiet) });
-      else if (quiet >= idle) this.#writeNow({ kind: "echoRequest", data: new Uint8Array(0) });
+      if (quiet() >= silence && askedAt >= this.#lastHeard) {
+        // Immediates come after whatever can be read.
+        setImmediate(() => {
+          if (quiet() >= silence) this.#end({ kind: "silence", milliseconds: Math.round(quiet()) });
+        });
+      } else if (quiet() >= idle) {
+        askedAt = performance.now();
+        this.#writeNow({ kind: "echoRequest", data: new Uint8Array(0) });
+      }
     }, idle);
     this.#watch.unref();
   }

@@ -110,6 +110,21 @@ test("a quiet line is probed after one period and given up after another; any by
   assert.deepEqual(timer.due(), []);
 });
 
+test("an answer that waits to be read when the time is over counts", async () => {
+  const peer = scriptedPeer();
+  const timer = manualTimer();
+  const connection = new Connection(peer.transport, { probeMs: 700, after: timer.after });
+  timer.fire();
+  timer.fire();
+  peer.bytes(encoder.encode(" "));
+  await new Promise(setImmediate);
+  assert.equal(connection.cause, null);
+  assert.deepEqual(timer.due(), [700]);
+  timer.fire();
+  timer.fire();
+  assert.deepEqual(await connection.closed, { kind: "silent", silentMs: 1400 });
+});
+
 test("the end rejects what is outstanding and what is asked later, with the cause", async () => {
   const cases = [
     { end: (c: Connection) => c.close(), kind: "local" },

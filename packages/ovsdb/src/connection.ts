@@ -217,7 +217,12 @@ export class Connection {
       this.#heard = false;
       this.#probing = false;
     } else if (this.#probing) {
-      this.#end({ kind: "silent", silentMs: 2 * this.#probeMs });
+      // Who stood still himself reads what waits for him first: immediates come after whatever can be read.
+      setImmediate(() => {
+        if (this.#heard) this.#probe();
+        else this.#end({ kind: "silent", silentMs: 2 * this.#probeMs });
+      });
+      return;
     } else {
       this.#probing = true;
       // Whatever the answer, its bytes are the sign of life; a rejection is the end, which `closed` reports.
