@@ -110,14 +110,14 @@ export class Fabric implements AsyncDisposable {
     this.#firstPid = firstPid;
   }
 
-  /** Brings a fabric with two hosts, or as many as are told, up in a directory of its own. */
-  static async up(word: string, hosts = 2): Promise<Fabric> {
+  /** Brings a fabric with two hosts, or as many as are told, up in a directory of its own. `more`: further words for `selvage up`. */
+  static async up(word: string, hosts = 2, more: readonly string[] = []): Promise<Fabric> {
     const place = mkdtempSync(join(tmpdir(), `selvage-${word}-`));
     // The server's user must be able to pass.
     chmodSync(place, 0o755);
     const data = join(place, "data");
     try {
-      selvage("up", "--data", data, "--hosts", String(hosts), "--port", "0", "--json");
+      selvage("up", "--data", data, "--hosts", String(hosts), "--port", "0", "--json", ...more);
       const { api, paths } = await openFabric(data);
       const { lab } = await openLab(data);
       return new Fabric(place, data, api, paths.labSocket, lab.first.pid);
@@ -151,12 +151,12 @@ export class Fabric implements AsyncDisposable {
   /** Makes a port with these fields and plugs a machine into it, with the addresses that the port has. */
   async guest(name: string, host: string, fields: Readonly<Record<string, unknown>>): Promise<Guest> {
     const reply = await this.api.ask("POST", "/v2.0/ports", { port: { name, ...fields } });
-    const port = at(reply, "port");
-    const id = texts(port, "id");
+    const id = texts(at(reply, "port"), "id");
     const machine = await plug(this.api, this.#socket, id, host, WAIT_MS);
-    await until(`${name} is not up`, WAIT_MS, async () => {
+    // Its addresses may have come with its host.
+    const port = await until(`${name} is not up`, WAIT_MS, async () => {
       const now = at(await this.api.ask("GET", `/v2.0/ports/${id}`), "port");
-      return at(now, "status") === "ACTIVE" ? true : undefined;
+      return at(now, "status") === "ACTIVE" ? now : undefined;
     });
     const addresses = members(port, "fixed_ips").map((each) => texts(each, "ip_address"));
     const address = (isIpv6: boolean): string => addresses.find((each) => each.includes(":") === isIpv6) ?? "";

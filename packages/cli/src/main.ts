@@ -58,6 +58,7 @@ Exit codes: 0 done, 1 tried and failed, 64 written wrongly, 69 something needed 
       wholeNumber(0, 65535),
     )
     .option("--underlay <cidr>", "addresses of the hosts' tunnels, IPv4 or IPv6 (default: as before, or 198.18.0.0/15)")
+    .option("--wires <list>", "physical networks of new hosts besides `public`, such as left=h1+h2,right=h3")
     .option("--foreground", "stay; Ctrl-C stops the fabric")
     .addOption(data())
     .addOption(json())

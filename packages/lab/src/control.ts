@@ -16,6 +16,8 @@ export type ControlRequest =
       readonly number: number;
       readonly tunnelIp: string;
       readonly token: string | null;
+      /** The physical networks that it has besides `public`. Absent: none. */
+      readonly wires?: readonly string[];
     }
   /** Plugs a machine and waits up to `waitMs` for its address; one that is there on the same host stays. */
   | { readonly op: "plug"; readonly machine: MachinePlan; readonly waitMs: number }

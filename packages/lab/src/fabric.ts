@@ -10,6 +10,7 @@ import { portIsHeld } from "./holder.ts";
 import { forgetDeleted, rebind, tokenFor } from "./joining.ts";
 import { settledLab } from "./lab-process.ts";
 import { emptyLab, type LabRecord, readLabRecord, writeLabRecord } from "./lab-record.ts";
+import { parseWires } from "./outside.ts";
 import { type DataPaths, dataPaths } from "./paths.ts";
 import { plug } from "./plugging.ts";
 import { type PingResult, prove } from "./proof.ts";
@@ -32,6 +33,8 @@ export interface UpOptions {
   /** Absent: as it was the last time, or 9696. 0: any free one. */
   readonly port?: number;
   readonly underlay?: string;
+  /** The physical networks that new hosts have besides `public`: `left=h1+h2,right=h3`. Absent: none. */
+  readonly wires?: string;
   /** The words that run this program: the pinned Node and the CLI's entry. */
   readonly selvage: readonly string[];
   /** Where the launcher looks for running fabrics. */
@@ -145,12 +148,20 @@ export async function bringUp(options: UpOptions): Promise<FabricReport> {
     const { url, port } = ground.record;
     const api = await adminApi(paths, url);
     const range = parseUnderlay(record.underlay);
+    const wires = options.wires === undefined ? undefined : parseWires(options.wires);
     onStep(`starting ${count} hosts, each with its own switch and agent`);
     await Promise.all(
       hostNames(count).map(async (name, index) => {
         const number = index + 1;
         const token = await tokenFor(api, ground.hosts, name);
-        await askControl(socket, { op: "host", name, number, tunnelIp: range.addressOf(number), token });
+        await askControl(socket, {
+          op: "host",
+          name,
+          number,
+          tunnelIp: range.addressOf(number),
+          token,
+          wires: wires?.get(name) ?? [],
+        });
       }),
     );
     await settledLab(socket, HOSTS_TIMEOUT_MS);

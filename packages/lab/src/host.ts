@@ -4,7 +4,7 @@ import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { attempt, ipBatch, run } from "./command.ts";
 import { LabError } from "./failure.ts";
-import { PHYSICAL_BRIDGE, settleOperator, WIRE_INTERFACE, wireToOutside } from "./outside.ts";
+import { bridgeTo, makeWire, PHYSICAL_NETWORK, settleOperator, wireTo } from "./outside.ts";
 import { type Supervised, supervise } from "./supervise.ts";
 import { UNDERLAY_MTU } from "./underlay.ts";
 
@@ -26,6 +26,8 @@ export interface HostPlan {
   readonly number: number;
   readonly tunnelIp: string;
   readonly tunnelPrefix: number;
+  /** The physical networks that it has besides `public`. */
+  readonly wires: readonly string[];
   /** Its own folder: the switch's database and sockets, the agent's data. */
   readonly directory: string;
   /** The agent to keep running inside; none when absent (a bare host for tests of the switch alone). */
@@ -105,6 +107,9 @@ export async function makeUnderlay(): Promise<void> {
   ]);
 }
 
+/** The physical networks that a host has. */
+const networksOf = ({ wires }: HostPlan): readonly string[] => [PHYSICAL_NETWORK, ...wires];
+
 async function wire(plan: HostPlan): Promise<void> {
   const { name } = plan;
   const known = await attempt(["ip", "netns", "list"]);
@@ -117,7 +122,10 @@ async function wire(plan: HostPlan): Promise<void> {
     `link set ${outer} master ${UNDERLAY_BRIDGE} addrgenmode none up`,
   ]);
   await ipBatch(["link set lo up", `link set ${UPLINK} addrgenmode none up`], name);
-  await wireToOutside(name);
+  for (const network of networksOf(plan)) {
+    await makeWire(network);
+    await wireTo(network, name);
+  }
   await run(["ethtool", "-K", outer, "tx", "off"]);
   await run(inHost(name, ["ethtool", "-K", UPLINK, "tx", "off"]));
   // The uplink belongs to the switch: without this its own kernel interface, too, would answer ARP for the tunnel address, with a MAC
@@ -215,10 +223,12 @@ export async function startHost(plan: HostPlan, output: HostOutput): Promise<Lab
         ...["--", "set", "Interface", UPLINK_BRIDGE, `mtu_request=${UNDERLAY_MTU}`],
         ...["--", "--may-exist", "add-port", UPLINK_BRIDGE, UPLINK],
         ...["--", "set", "Interface", UPLINK, `mtu_request=${UNDERLAY_MTU}`],
-        ...["--", "--may-exist", "add-br", PHYSICAL_BRIDGE],
-        ...["--", "set", "Bridge", PHYSICAL_BRIDGE, "datapath_type=netdev", "fail_mode=standalone"],
-        ...["--", "--may-exist", "add-port", PHYSICAL_BRIDGE, WIRE_INTERFACE],
-        ...["--", "set", "Interface", WIRE_INTERFACE, `mtu_request=${UNDERLAY_MTU}`],
+        ...networksOf(plan).flatMap((network) => [
+          ...["--", "--may-exist", "add-br", bridgeTo(network)],
+          ...["--", "set", "Bridge", bridgeTo(network), "datapath_type=netdev", "fail_mode=standalone"],
+          ...["--", "--may-exist", "add-port", bridgeTo(network), network],
+          ...["--", "set", "Interface", network, `mtu_request=${UNDERLAY_MTU}`],
+        ]),
         ...["--", "--may-exist", "add-br", INTEGRATION_BRIDGE],
         ...["--", "set", "Bridge", INTEGRATION_BRIDGE, "datapath_type=netdev", "fail_mode=secure"],
         "protocols=OpenFlow10,OpenFlow11,OpenFlow12,OpenFlow13,OpenFlow14,OpenFlow15",
@@ -245,7 +255,7 @@ export async function startHost(plan: HostPlan, output: HostOutput): Promise<Lab
     settle: async () => {
       await waitFor(`${plan.name}: ovs-vswitchd`, () => ready(paths.switchControl), START_TIMEOUT_MS);
       await vsctl("get", "Open_vSwitch", ".", "ovs_version"); // returns once the switch has taken the configuration up
-      for (const bridge of [UPLINK_BRIDGE, PHYSICAL_BRIDGE]) {
+      for (const bridge of [UPLINK_BRIDGE, ...networksOf(plan).map(bridgeTo)]) {
         const link = async (): Promise<boolean> =>
           (await attempt(["ip", "-n", plan.name, "link", "show", bridge])).code === 0;
         await waitFor(`${plan.name}: ${bridge}`, link, START_TIMEOUT_MS);

@@ -17,7 +17,7 @@ import { LabError } from "./failure.ts";
 import { type AgentPlan, type HostPlan, hostPaths, inHost, type LabHost, makeUnderlay, startHost } from "./host.ts";
 import { type LabRecord, type RecordedHost, readLabRecord, writeLabRecord } from "./lab-record.ts";
 import { dropStalePorts, type LabMachine, type MachinePlan, startMachine } from "./machine.ts";
-import { makeOutside, PHYSICAL_BRIDGE, PHYSICAL_NETWORK } from "./outside.ts";
+import { bridgeTo, makeOutside, PHYSICAL_NETWORK } from "./outside.ts";
 import { dataPaths, hostDirectory, JOINED } from "./paths.ts";
 import { message, type Supervised } from "./supervise.ts";
 import { parseUnderlay } from "./underlay.ts";
@@ -128,7 +128,7 @@ export async function startLabInit(launch: LabLaunch, onStop: () => void): Promi
     return result;
   };
 
-  const agentPlan = ({ name, tunnelIp }: RecordedHost, directory: string): AgentPlan | undefined => {
+  const agentPlan = ({ name, tunnelIp, wires = [] }: RecordedHost, directory: string): AgentPlan | undefined => {
     const { selvage } = launch;
     if (selvage === null) return undefined;
     const data = hostPaths(directory).agent;
@@ -164,7 +164,7 @@ export async function startLabInit(launch: LabLaunch, onStop: () => void): Promi
         ...["agent", "run", "--no-config", "--data", data, "--ovsdb", `unix:${hostPaths(directory).databaseSocket}`],
         // As the lab makes its bridges (host.ts).
         ...["--tunnel-ip", tunnelIp, "--datapath-type", "netdev"],
-        ...["--bridge-mappings", `${PHYSICAL_NETWORK}:${PHYSICAL_BRIDGE}`],
+        ...["--bridge-mappings", [PHYSICAL_NETWORK, ...wires].map((each) => `${each}:${bridgeTo(each)}`).join()],
         ...(nameServers === "" ? [] : ["--dns-servers", nameServers]),
       ],
       services: [...selvage, "services", "run", "--data", data, "--switch-namespace", `/run/netns/${name}`],
@@ -183,6 +183,7 @@ export async function startLabInit(launch: LabLaunch, onStop: () => void): Promi
         number: known.number,
         tunnelIp: known.tunnelIp,
         tunnelPrefix: underlay.prefix,
+        wires: known.wires ?? [],
         directory,
         ...(agent === undefined ? {} : { agent }),
       };
@@ -269,11 +270,12 @@ export async function startLabInit(launch: LabLaunch, onStop: () => void): Promi
       case "state":
         return state();
       case "host": {
-        const { name, number, tunnelIp, token } = request;
+        const { name, number, tunnelIp, token, wires = [] } = request;
+        const asked: RecordedHost = { name, number, tunnelIp, ...(wires.length === 0 ? {} : { wires }) };
         if (token !== null) tokens.set(name, token);
         const known = record.hosts.find((host) => host.name === name);
-        if (known === undefined) await save({ ...record, hosts: [...record.hosts, { name, number, tunnelIp }] });
-        return hostState(await inTime(name, ensureHost(known ?? { name, number, tunnelIp })));
+        if (known === undefined) await save({ ...record, hosts: [...record.hosts, asked] });
+        return hostState(await inTime(name, ensureHost(known ?? asked)));
       }
       case "plug": {
         const { machine: plan, waitMs } = request;

@@ -8,6 +8,8 @@ export interface RecordedHost {
   readonly name: string;
   readonly number: number;
   readonly tunnelIp: string;
+  /** The physical networks that it has besides `public`. Absent: none. */
+  readonly wires?: readonly string[];
 }
 
 export interface LabRecord {

@@ -1,14 +1,13 @@
 /**
- * The lab's outside: the physical network `public`, to which every host has a wire, and a machine on it that nobody manages, with a far address behind it
- * (documentation ranges of RFC 5737 and RFC 3849), to which what leaves goes and from which what comes in comes.
+ * The lab's physical networks: those that were asked for, each with some hosts on it; and `public`, to which every host has a wire, with a machine on it that
+ * nobody manages and a far address behind it (documentation ranges of RFC 5737 and RFC 3849), to which what leaves goes and from which what comes in comes.
  */
 import { attempt, ipBatch, run } from "./command.ts";
+import { LabError } from "./failure.ts";
 import { UNDERLAY_MTU } from "./underlay.ts";
 
 /** The physical network's name, as operators map it to a bridge on each host. */
 export const PHYSICAL_NETWORK = "public";
-/** The bridge on each host that leads to it. */
-export const PHYSICAL_BRIDGE = "br-public";
 /** The namespace of the machine that is outside; `lab exec` knows it by this name. */
 export const OUTSIDE = "outside";
 
@@ -27,40 +26,67 @@ export function operatorAddresses(hostNumber: number): readonly string[] {
   return [`203.0.113.${200 + hostNumber}/24`, `2001:db8:ff::200:${hostNumber.toString(16)}/64`];
 }
 
-/** The lab's own bridge that is the physical network. */
-const WIRE = "public";
-/** The interface to it, outside and on each host. */
-export const WIRE_INTERFACE = "public";
+/** The lab's own bridge that is the physical network, and the interface to it, outside and on each host: both bear its name. */
+const WIRE = PHYSICAL_NETWORK;
 
-const plugOf = (name: string): string => `pub-${name}`;
+/** The bridge on each host that leads to a physical network. */
+export const bridgeTo = (network: string): string => `br-${network}`;
+const PHYSICAL_BRIDGE = bridgeTo(WIRE);
+
+const plugOf = (name: string, network: string = WIRE): string => `${network.slice(0, 3)}-${name}`;
+
+/** Which hosts have which physical networks besides `public`, as `up --wires` says it: `left=h1+h2,right=h3`. By host's name. Throws LabError `setting`. */
+export function parseWires(text: string): ReadonlyMap<string, readonly string[]> {
+  const found = new Map<string, string[]>();
+  const seen = new Set([WIRE.slice(0, 3)]);
+  for (const [network = "", hosts = "", ...more] of text.split(",").map((part) => part.split("="))) {
+    const names = hosts.split("+");
+    if (!/^[a-z][a-z0-9]{2,7}$/.test(network) || more.length > 0 || names.some((name) => !/^h[0-9]+$/.test(name)))
+      throw new LabError("setting", `wires: "${text}" is not understood`, "write it like left=h1+h2,right=h3");
+    if (seen.has(network.slice(0, 3)))
+      throw new LabError("setting", `wires: ${network} begins as another does`, "let them differ in three letters");
+    seen.add(network.slice(0, 3));
+    for (const name of names) found.set(name, [...(found.get(name) ?? []), network]);
+  }
+  return found;
+}
+
+/** Makes the lab's bridge that is a physical network, in the namespace this runs in; harmless when it is there. */
+export async function makeWire(network: string): Promise<void> {
+  // Hosts come side by side.
+  const added = await attempt(["ip", "link", "add", network, "type", "bridge"]);
+  if (added.code !== 0) await run(["ip", "link", "show", network]);
+  await ipBatch([
+    `link set ${network} type bridge stp_state 0 mcast_snooping 0`,
+    `link set ${network} mtu ${UNDERLAY_MTU} addrgenmode none up`,
+  ]);
+}
 
 /** Makes the physical network and the machine outside in the namespace this runs in; harmless when they are there. */
 export async function makeOutside(): Promise<void> {
   if ((await attempt(["ip", "link", "show", WIRE])).code === 0) return;
   const { ipv4, ipv6 } = OUTSIDE_RANGES;
   const outer = plugOf(OUTSIDE);
+  await makeWire(WIRE);
   await ipBatch([
-    `link add ${WIRE} type bridge`,
-    `link set ${WIRE} type bridge stp_state 0 mcast_snooping 0`,
-    `link set ${WIRE} mtu ${UNDERLAY_MTU} addrgenmode none up`,
     `netns add ${OUTSIDE}`,
-    `link add ${outer} type veth peer name ${WIRE_INTERFACE} netns ${OUTSIDE}`,
+    `link add ${outer} type veth peer name ${WIRE} netns ${OUTSIDE}`,
     `link set ${outer} master ${WIRE} addrgenmode none up`,
   ]);
   await run(["ip", "netns", "exec", OUTSIDE, "sh", "-c", forwarding]);
   await ipBatch(
     [
       "link set lo up",
-      `addr add ${ipv4.gateway}/24 dev ${WIRE_INTERFACE}`,
-      `addr add ${ipv6.gateway}/64 dev ${WIRE_INTERFACE} nodad`,
+      `addr add ${ipv4.gateway}/24 dev ${WIRE}`,
+      `addr add ${ipv6.gateway}/64 dev ${WIRE} nodad`,
       `addr add ${ipv4.far}/32 dev lo`,
       `addr add ${ipv6.far}/128 dev lo nodad`,
-      `link set ${WIRE_INTERFACE} up`,
+      `link set ${WIRE} up`,
     ],
     OUTSIDE,
   );
   await run(["ethtool", "-K", outer, "tx", "off"]);
-  await run(["ip", "netns", "exec", OUTSIDE, "ethtool", "-K", WIRE_INTERFACE, "tx", "off"]);
+  await run(["ip", "netns", "exec", OUTSIDE, "ethtool", "-K", WIRE, "tx", "off"]);
 }
 
 /** It routes, and hears who says that an address moved (arp_accept, Linux ip-sysctl). */
@@ -70,18 +96,18 @@ const forwarding = [
   "echo 1 > /proc/sys/net/ipv4/conf/all/arp_accept",
 ].join("; ");
 
-/** Gives a host's namespace its interface to the physical network. */
-export async function wireToOutside(host: string): Promise<void> {
-  const outer = plugOf(host);
+/** Gives a host's namespace its interface to a physical network. */
+export async function wireTo(network: string, host: string): Promise<void> {
+  const outer = plugOf(host, network);
   await ipBatch([
-    `link add ${outer} mtu ${UNDERLAY_MTU} type veth peer name ${WIRE_INTERFACE} mtu ${UNDERLAY_MTU} netns ${host}`,
-    `link set ${outer} master ${WIRE} addrgenmode none up`,
+    `link add ${outer} mtu ${UNDERLAY_MTU} type veth peer name ${network} mtu ${UNDERLAY_MTU} netns ${host}`,
+    `link set ${outer} master ${network} addrgenmode none up`,
   ]);
-  await ipBatch([`link set ${WIRE_INTERFACE} addrgenmode none up`], host);
+  await ipBatch([`link set ${network} addrgenmode none up`], host);
   await run(["ethtool", "-K", outer, "tx", "off"]);
-  await run(["ip", "netns", "exec", host, "ethtool", "-K", WIRE_INTERFACE, "tx", "off"]);
+  await run(["ip", "netns", "exec", host, "ethtool", "-K", network, "tx", "off"]);
   // As the uplink's: the switch alone answers for what comes by it.
-  const quiet = `echo 1 > /proc/sys/net/ipv4/conf/${WIRE_INTERFACE}/arp_ignore`;
+  const quiet = `echo 1 > /proc/sys/net/ipv4/conf/${network}/arp_ignore`;
   await run(["ip", "netns", "exec", host, "sh", "-c", quiet]);
 }
 

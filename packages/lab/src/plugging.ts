@@ -51,8 +51,10 @@ export async function plug(
       `its hosts: ${state.hosts.map((known) => known.name).join(", ")}`,
     );
   }
-  const port = await findPort(api, idOrName);
-  if (port.host !== host) await api.ask("PUT", `/v2.0/ports/${port.id}`, { port: { "binding:host_id": host } });
+  const found = await findPort(api, idOrName);
+  if (found.host !== host) await api.ask("PUT", `/v2.0/ports/${found.id}`, { port: { "binding:host_id": host } });
+  // Its addresses may have come with its host.
+  const port = found.host === host ? found : await findPort(api, found.id);
   return askControl(socket, { op: "plug", machine: await planOf(api, port, host), waitMs });
 }
 

@@ -195,7 +195,7 @@ export const KeptOut = table({
 export const RemoteId = table({
   number: 57,
   name: "remote_id",
-  text: "VXLAN does not carry the sender's set: where a rule here names a group, it is looked up by the address.",
+  text: "VXLAN and physical networks do not carry the sender's set: where a rule here names a group, it is looked up by the address.",
   scheme: "ranked",
   ranks: { address: 1 },
   columns: { net: exact(F.net), ip4Src: optional(F.ip4Src), ip6Src: optional(F.ip6Src) },

@@ -9,6 +9,7 @@ export interface UpFlags {
   readonly hosts?: number;
   readonly port?: number;
   readonly underlay?: string;
+  readonly wires?: string;
   readonly foreground?: boolean;
   readonly data?: string;
   readonly json?: boolean;
@@ -147,6 +148,7 @@ export async function up(flags: UpFlags, output: Output = standardOutput): Promi
     ...(flags.hosts === undefined ? {} : { hosts: flags.hosts }),
     ...(flags.port === undefined ? {} : { port: flags.port }),
     ...(flags.underlay === undefined ? {} : { underlay: flags.underlay }),
+    ...(flags.wires === undefined ? {} : { wires: flags.wires }),
     ...(forced === undefined ? {} : { datapath: forced }),
   });
   progress.end();

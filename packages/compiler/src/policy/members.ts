@@ -1,6 +1,6 @@
 /**
- * Whose set an address bears, where a packet does not say it: for senders whose rules name groups of receivers, and for receivers on VXLAN networks, which carry
- * no set. Rows only of members of the groups that rules here name, on the networks here from which they can be met (pipeline design, section 4).
+ * Whose set an address bears, where a packet does not say it: for senders whose rules name groups of receivers, and for receivers on networks of VXLAN and on
+ * physical ones, which carry no set. Rows only of members of the groups that rules here name, on the networks here from which they can be met (pipeline design, section 4).
  */
 import {
   bitsOf,
@@ -51,14 +51,14 @@ interface Met {
 const sameTexts = (one: readonly string[], other: readonly string[]): boolean =>
   one.length === other.length && one.every((text, at) => text === other[at]);
 
-/** Networks with a port on a host that routers join to one, or are that one: all, or those of VXLAN. Asked once a network, so that its members need not be woken. */
+/** Networks with a port on a host that routers join to one, or are that one: all, or those that carry no set. Asked once a network, so that its members need not be woken. */
 const domainHere = query(
   "networks here of a routing domain",
   (view, key): readonly string[] => {
     const [network = "", which = "", host = ""] = key.split("|");
     return view
       .ask(routingDomain, network)
-      .filter((each) => which === "any" || view.ask(networkEncapsulation, each) === which)
+      .filter((each) => which === "any" || view.ask(networkEncapsulation, each) !== "geneve")
       .filter((each) => networkOn(view, each, host));
   },
   sameTexts,
@@ -88,16 +88,16 @@ export function memberRows(port: Port, view: QueryingView, hostName: string): re
   const isTarget = isNamedHere(view, set, "egress", hostName);
   // What a port of this host sends bears its set in the switch's memory.
   const isElsewhere = port["binding:host_id"] !== hostName;
-  const networks = view.ask(domainHere, keyOf(port.network_id, isTarget ? "any" : "vxlan", hostName));
+  const networks = view.ask(domainHere, keyOf(port.network_id, isTarget ? "any" : "setless", hostName));
   if (networks.length === 0) return [];
   const rows: Row[] = [];
   for (const { net, networkId, addresses } of meetings(view, port, networks)) {
-    const isVxlan = view.ask(networkEncapsulation, networkId) === "vxlan";
+    const isSetless = view.ask(networkEncapsulation, networkId) !== "geneve";
     for (const address of addresses) {
       const isV4 = ipVersion(address) === 4;
       if (isTarget)
         rows.push(row(DstId, isV4 ? { net, ip4Dst: address } : { net, ip6Dst: address }, "known", { set }, "address"));
-      if (isElsewhere && isVxlan)
+      if (isElsewhere && isSetless)
         rows.push(
           row(RemoteId, isV4 ? { net, ip4Src: address } : { net, ip6Src: address }, "known", { set }, "address"),
         );

@@ -92,8 +92,8 @@ export const Network = resource({
     /** Whether its machines reach each other without a router: not where its subnets are each of one segment. */
     l2_adjacency: computed(boolean()),
     /**
-     * Of its first segment, from here: `flat` and `vlan`, which stand on a physical network; `geneve`; or `vxlan`, which has no room for the receiving port: hosts then look it up by its MAC, and a network may span 256 hosts at most. The rules
-     * know which types there are.
+     * Of its first segment, from here: `flat` and `vlan`, which stand on a physical network; `geneve`; or `vxlan`, which has no room for the receiving port: hosts
+     * then look it up by its MAC, and a network may span 256 hosts at most. The rules know which types there are.
      */
     "provider:network_type": field(text(32), {
       create: "optional",
