@@ -9,6 +9,7 @@ const { values } = parseArgs({
     seed: { type: "string" },
     underlay: { type: "string", default: "4" },
     shrink: { type: "string", default: "300" },
+    of: { type: "string" },
     help: { type: "boolean", default: false },
   },
 });
@@ -19,6 +20,7 @@ Options:
   --cases N      packets to compare (default 2000)
   --seed S       what draws topologies and packets (default: one of its own, printed)
   --underlay 4|6 family of the tunnels' addresses (default 4)
+  --of KIND      inside or outside: draw topologies without an outside only, or with one only (default both)
   --shrink N     lesser scenarios to try for the least counterexample (default 300; 0: the first as it is)
 
 Exit code: 0 all ended alike, 1 two ended differently, 64 wrong use.
@@ -32,11 +34,13 @@ async function main(): Promise<number> {
   const cases = Number(values.cases);
   const seed = values.seed === undefined ? Math.floor(Math.random() * 0x7fffffff) : Number(values.seed);
   const shrink = Number(values.shrink);
+  const { of } = values;
   if (
     !Number.isSafeInteger(cases) ||
     !Number.isSafeInteger(seed) ||
     !(Number.isSafeInteger(shrink) && shrink >= 0) ||
-    !["4", "6"].includes(values.underlay)
+    !["4", "6"].includes(values.underlay) ||
+    (of !== undefined && of !== "inside" && of !== "outside")
   ) {
     process.stderr.write(help);
     return 64;
@@ -50,7 +54,7 @@ async function main(): Promise<number> {
       told = done;
       process.stdout.write(`  ${done} packets\n`);
     };
-    const result = await campaign(real, { seed, cases, shrink, progress });
+    const result = await campaign(real, { seed, cases, shrink, progress, ...(of === undefined ? {} : { of }) });
     const { topologies, traces, milliseconds, tables, ends, divergence } = result;
     const rate = Math.round(result.cases / (milliseconds / 1000));
     process.stdout.write(

@@ -1,7 +1,7 @@
 /** A run of many scenarios drawn by a seed, until enough packets have been compared or two of them ended differently; then the least such scenario is sought. */
 import { hash } from "node:crypto";
 import fc from "fast-check";
-import { compare, Divergence, Miscount, type Scenario, scenarios } from "./comparison.ts";
+import { compare, Divergence, Miscount, outerScenarios, type Scenario, scenarios } from "./comparison.ts";
 import type { RealSide } from "./real-side.ts";
 import { least } from "./shrink.ts";
 import type { Entry } from "./simulated-side.ts";
@@ -12,6 +12,8 @@ export interface CampaignPlan {
   readonly cases: number;
   /** How many lesser scenarios are tried, to find one that diverges too; 0 for the first as it is. */
   readonly shrink: number;
+  /** What is drawn; unless told, scenarios of both kinds in turn. */
+  readonly of?: "inside" | "outside";
   /** Called now and then with the number of packets so far. */
   readonly progress?: (cases: number) => void;
 }
@@ -34,13 +36,22 @@ const count = (counts: Map<string, number>, name: string): void => {
   counts.set(name, (counts.get(name) ?? 0) + 1);
 };
 
+/** The scenarios of a draw. */
+function drawn(of: CampaignPlan["of"], seed: number): readonly Scenario[] {
+  const sample = (from: fc.Arbitrary<Scenario>): readonly Scenario[] =>
+    fc.sample(from, { seed, numRuns: scenariosADraw });
+  if (of !== undefined) return sample(of === "inside" ? scenarios : outerScenarios);
+  const outer = sample(outerScenarios);
+  return sample(scenarios).flatMap((each, place) => [each, ...outer.slice(place, place + 1)]);
+}
+
 /** A seed for each draw, far from those of other draws and other campaigns: neighbouring ones draw much alike. */
 const spread = (seed: number, draw: number): number => hash("sha256", `${seed}/${draw}`, "buffer").readInt32BE(0);
 
 /** Runs it on hosts that are started already. Throws only what is no divergence. */
 export async function campaign(
   real: RealSide,
-  { seed, cases, shrink, progress }: CampaignPlan,
+  { seed, cases, shrink, of, progress }: CampaignPlan,
 ): Promise<CampaignResult> {
   const start = performance.now();
   const tables = new Map<string, number>();
@@ -60,7 +71,7 @@ export async function campaign(
     return { cases: done, topologies, traces: real.traces - before, milliseconds, tables, ends, divergence };
   };
   for (let draw = 0; done < cases; draw += 1) {
-    for (const scenario of fc.sample(scenarios, { seed: spread(seed, draw), numRuns: scenariosADraw })) {
+    for (const scenario of drawn(of, spread(seed, draw))) {
       if (done >= cases) break;
       topologies += 1;
       const text = await divergenceOf(real, scenario, passed);

@@ -1,15 +1,27 @@
 /** One topology with its packets, on the simulated switches and on the real ones: the first packet whose ends differ is a divergence. */
 
-import { decode, summary } from "@selvage/packet";
-import { fabricIngress, rowText } from "@selvage/pipeline";
+import { decode, Frame, summary } from "@selvage/packet";
+import { fabricIngress, rowText, serviceIngress } from "@selvage/pipeline";
 import fc from "fast-check";
 import { miscounts, slacksOf } from "./drops.ts";
-import { type Crossing, difference } from "./ending.ts";
+import { type Crossing, difference, type Ending } from "./ending.ts";
+import { OuterTalk } from "./outer-talk.ts";
+import { wireIngress } from "./outside.ts";
 import { type RealSide, underlays } from "./real-side.ts";
-import { frameOf, manyShots, type Shot } from "./shots.ts";
+import { fromService } from "./service-shots.ts";
+import { frameOf, manyOuterShots, manyShots, type Shot } from "./shots.ts";
 import { type Entry, type SimulatedEnd, SimulatedSide } from "./simulated-side.ts";
 import { Talk } from "./talk.ts";
-import { type Interface, type Topology, type TopologyPlan, topologies, topologyOf } from "./topology.ts";
+import {
+  type Interface,
+  outerTopologies,
+  serviceWire,
+  type Topology,
+  type TopologyPlan,
+  topologies,
+  topologyOf,
+} from "./topology.ts";
+import { fromWire } from "./wire-shots.ts";
 
 export interface Scenario {
   readonly plan: TopologyPlan;
@@ -17,9 +29,14 @@ export interface Scenario {
 }
 
 const shotsATopology = 70;
+/** Machines, networks and routers; and an outside beyond them. */
 export const scenarios: fc.Arbitrary<Scenario> = fc.record({
   plan: topologies,
   shots: manyShots(shotsATopology),
+});
+export const outerScenarios: fc.Arbitrary<Scenario> = fc.record({
+  plan: outerTopologies,
+  shots: manyOuterShots(shotsATopology),
 });
 
 /** A packet ended in one way here and in another there; or all ended alike, and drops are counted otherwise. */
@@ -36,11 +53,22 @@ export class Miscount extends Divergence {}
 /** A packet as it enters the fabric. */
 type Thrown =
   | { readonly interface: Interface; readonly frame: Uint8Array }
+  /** By the wire of the physical network, to a host by its place. */
+  | { readonly wire: number; readonly frame: Uint8Array }
   | { readonly crossing: Crossing; readonly frame: Uint8Array };
 
+/** All that is said in a topology, among its machines and with who is outside. */
+interface Talks {
+  readonly inner: Talk;
+  readonly outer: OuterTalk;
+}
+
 /** What a shot is in a topology: nothing where the topology has nothing that could send it. */
-function thrown(shot: Shot, topology: Topology, talk: Talk, version: 4 | 6): readonly Thrown[] {
-  if (shot.enters === "turn") return talk.say(shot);
+function thrown(shot: Shot, topology: Topology, talks: Talks, version: 4 | 6): readonly Thrown[] {
+  if (shot.enters === "turn") return talks.inner.say(shot);
+  if (shot.enters === "outer-turn") return talks.outer.say(shot);
+  if (shot.enters === "wire") return fromWire(shot, topology);
+  if (shot.enters === "service") return [fromService(shot, topology)];
   if (shot.enters === "interface") {
     const bound = topology.interfaces.filter((each) => each.isBound);
     const pool = shot.bound && bound.length > 0 ? bound : topology.interfaces;
@@ -85,33 +113,30 @@ export async function compare(
 ): Promise<void> {
   const play = real.nextPlay();
   const topology = topologyOf(plan, real.addresses, play);
-  const talk = new Talk(topology);
+  const talks: Talks = { inner: new Talk(topology), outer: new OuterTalk(topology) };
   await real.install(topology, plan.change);
   const simulated = await SimulatedSide.make(real.addresses, topology, real.rows);
   const half = plan.policy.later === "same" ? shots.length : Math.ceil(shots.length / 2);
   const first: Scene = { real, simulated, topology, sent: [] };
-  if (!(await act(first, shots.slice(0, half), talk))) return;
+  if (!(await act(first, shots.slice(0, half), talks))) return;
   if (half === shots.length) return judge(first, passed);
   refuse(await miscounted(first));
   for (const { end } of first.sent) passed(end.entries);
   await real.install(topologyOf(plan, real.addresses, play, true), "later");
   await simulated.adopt(real.rows);
   const second: Scene = { real, simulated, topology, sent: [] };
-  if (await act(second, shots.slice(half), talk)) await judge(second, passed);
+  if (await act(second, shots.slice(half), talks)) await judge(second, passed);
 }
 
 /** Plays some of a scenario; gives whether all of it could be, and the two sides remember the same. */
-async function act(scene: Scene, shots: readonly Shot[], talk: Talk): Promise<boolean> {
+async function act(scene: Scene, shots: readonly Shot[], talks: Talks): Promise<boolean> {
   const { real, simulated, topology, sent } = scene;
   for (const shot of shots) {
-    for (const one of thrown(shot, topology, talk, real.version)) {
-      const isSent = "interface" in one;
-      const there = isSent
-        ? await real.send(one.interface.host, one.interface.wire, one.frame)
-        : await real.inject(one.crossing);
-      const end = isSent
-        ? simulated.send(one.interface.host, one.interface.ingress, one.frame, there)
-        : simulated.inject(one.crossing, there);
+    for (const one of thrown(shot, topology, talks, real.version)) {
+      const there = await sentThere(real, one);
+      if (topology.outside?.translates && mayTranslate(one.frame)) simulated.know(await real.chosenPorts());
+      const end = sentHere(simulated, one, there);
+      if (shot.enters === "outer-turn") talks.outer.heard(shot, there);
       real.abandon(end.entries);
       sent.push({ one, end });
       const facts = difference(end.ending.ends, there.ends);
@@ -126,6 +151,21 @@ async function act(scene: Scene, shots: readonly Shot[], talk: Talk): Promise<bo
   }
   return true;
 }
+
+function sentThere(real: RealSide, one: Thrown): Promise<Ending> {
+  if ("interface" in one) return real.send(one.interface.host, one.interface.wire, one.frame);
+  return "wire" in one ? real.come(one.wire, one.frame) : real.inject(one.crossing);
+}
+
+function sentHere(simulated: SimulatedSide, one: Thrown, there: Ending): SimulatedEnd {
+  if ("interface" in one) return simulated.send(one.interface.host, one.interface.ingress, one.frame, there);
+  return "wire" in one
+    ? simulated.send(one.wire, wireIngress, one.frame, there)
+    : simulated.inject(one.crossing, there);
+}
+
+/** Whether a packet may be of a connection whose source is translated to a port that is chosen. */
+const mayTranslate = (frame: Uint8Array): boolean => new Frame(frame).has("ip_dst");
 
 function refuse(counts: readonly string[]): void {
   if (counts.length > 0) throw new Miscount("drops are counted differently", counts);
@@ -148,7 +188,9 @@ async function judge(scene: Scene, passed: (entries: readonly Entry[]) => void):
 const wireIn =
   ({ interfaces }: Topology) =>
   ({ host, ingress }: Entry): number =>
-    interfaces.find((each) => each.host === host && each.ingress === ingress)?.wire ?? 0;
+    ingress === serviceIngress
+      ? serviceWire
+      : (interfaces.find((each) => each.host === host && each.ingress === ingress)?.wire ?? 0);
 
 async function miscounted({ real, simulated, sent }: Scene): Promise<readonly string[]> {
   const ends = sent.map(({ end }) => end);
@@ -169,11 +211,15 @@ async function fail(scene: Scene, one: Thrown, { entries }: SimulatedEnd, facts:
 function described(one: Thrown): string {
   const read = decode(one.frame);
   const words = read.ok ? summary(read.packet) : "a frame that is malformed";
-  const where =
-    "interface" in one
-      ? `from wire${one.interface.wire} of host ${one.interface.host + 1}, ${one.interface.ingress}`
-      : `from the underlay: ${JSON.stringify({ ...one.crossing, frame: undefined })}`;
-  return `${words}\n${where}\nbytes ${Buffer.from(one.frame).toString("hex")}\nends differ (- simulated, + real):`;
+  return `${words}\n${placeOf(one)}\nbytes ${Buffer.from(one.frame).toString("hex")}\nends differ (- simulated, + real):`;
+}
+
+function placeOf(one: Thrown): string {
+  if ("interface" in one)
+    return `from wire${one.interface.wire} of host ${one.interface.host + 1}, ${one.interface.ingress}`;
+  return "wire" in one
+    ? `from the physical network, to host ${one.wire + 1}`
+    : `from the underlay: ${JSON.stringify({ ...one.crossing, frame: undefined })}`;
 }
 
 /** Both sides' whole account of a packet. */

@@ -1,6 +1,7 @@
 /** Drops that simulated and real switches count, by host and reason, and how far the counts may be apart for what a real switch counts otherwise. */
 import type { ReasonCode } from "@selvage/base";
 import { Frame } from "@selvage/packet";
+import { Quotation } from "@selvage/pipeline";
 import type { SimulatedEnd } from "./simulated-side.ts";
 import { hostCount, hostName } from "./topology.ts";
 
@@ -14,20 +15,21 @@ interface Slack {
 
 /**
  * What a real switch counts otherwise. It credits what follows a measured length for both outcomes with each packet (ovs-actions(7), "check_pkt_larger"), so
- * that for each frame that is too large another drop may be counted too. Fragments that it gives up (`abandoned`, by host, since it was started) go on behind
- * whatever is tracked next, and are dropped as invalid. Of a datagram in fragments that is dropped it need not count each. A packet of which was guessed by
- * which next hop it went may have been dropped by another's reason.
+ * that for each frame that is too large another drop may be counted too, and for each error of which it measures how much it quotes. Fragments that it gives
+ * up (`abandoned`, by host, since it was started) go on behind whatever is tracked next, and are dropped as invalid. Of a datagram in fragments that is
+ * dropped it need not count each. A packet of which was guessed by which next hop it went may have been dropped by another's reason.
  */
 export function slacksOf(ends: readonly SimulatedEnd[], abandoned: readonly number[]): readonly Slack[] {
   const guesses = ends.filter(({ isGuess }) => isGuess).length;
   return Array.from({ length: hostCount }, (_, host) => {
-    let tooLarge = 0;
+    let twofold = 0;
     const pieces = new Map<ReasonCode, number>();
     for (const { entries } of ends) {
       for (const { host: at, frame, trace } of entries) {
         if (at !== host) continue;
         const drops = trace.outcomes.flatMap((outcome) => (outcome.kind === "drop" ? [outcome.reason] : []));
-        tooLarge += drops.filter((reason) => reason === "mtu-exceeded").length;
+        twofold += drops.filter((reason) => reason === "mtu-exceeded").length;
+        twofold += trace.visits.filter(({ table }) => table === Quotation.name).length;
         if (drops.length < 2 || !isFragment(frame)) continue;
         for (const reason of new Set(drops)) {
           const count = drops.filter((each) => each === reason).length - 1;
@@ -37,7 +39,7 @@ export function slacksOf(ends: readonly SimulatedEnd[], abandoned: readonly numb
     }
     return {
       more: (reason) =>
-        guesses + (reason === "mtu-exceeded" ? 0 : tooLarge) + (reason === "ct-invalid" ? (abandoned[host] ?? 0) : 0),
+        guesses + (reason === "mtu-exceeded" ? 0 : twofold) + (reason === "ct-invalid" ? (abandoned[host] ?? 0) : 0),
       fewer: (reason) => guesses + (pieces.get(reason) ?? 0),
     };
   });

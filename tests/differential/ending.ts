@@ -1,9 +1,22 @@
 /** What becomes of a packet: what came out of which interface, was punted and tunnelled; and on its way there, which rows it met and why it was dropped. */
 import type { Punt } from "@selvage/datapath";
+import { Fragment, Frame } from "@selvage/packet";
 import type { Encapsulation } from "@selvage/pipeline";
 import { hostName } from "./topology.ts";
 
-const hex = (frame: Uint8Array): string => Buffer.from(frame).toString("hex");
+/**
+ * A frame in hexadecimal digits, without what stands in a later fragment where a first one has its checksum: with an address Open vSwitch 3.1 corrects those
+ * two bytes of payload, too (lib/packets.c, `packet_set_ipv4_addr`).
+ */
+function hex(bytes: Uint8Array): string {
+  const frame = new Frame(bytes);
+  const upper = Buffer.from(bytes);
+  const at = { 6: 16, 17: 6 }[frame.get("ip_proto") ?? 0];
+  const isLater = frame.has("ip_dst") && ((frame.get("ip_frag") ?? 0) & Fragment.later) !== 0;
+  if (at === undefined || !isLater) return upper.toString("hex");
+  const begin = frame.networkOffset + ((bytes[frame.networkOffset] ?? 0) & 15) * 4 + at;
+  return upper.fill(0, Math.min(begin, upper.length), Math.min(begin + 2, upper.length)).toString("hex");
+}
 
 /** A tunnelled frame as it crossed the underlay; addresses in canonical text. VXLAN has no room for the keys of ports and the sender's set: they are 0. */
 export interface Crossing {
@@ -17,8 +30,15 @@ export interface Crossing {
   readonly frame: Uint8Array;
 }
 
+/** A frame that a host put on the wire of the physical network. */
+export interface Emission {
+  readonly host: number;
+  readonly frame: Uint8Array;
+}
+
 /** Everything that became of one packet on all hosts. */
 export class Ending {
+  readonly emissions: Emission[] = [];
   readonly #ends: string[] = [];
   readonly #way: string[] = [];
 
@@ -33,6 +53,11 @@ export class Ending {
   crossed({ by, from, to, key, srcPort, dstPort, srcSet, frame }: Crossing): void {
     const header = `key ${key}, port ${srcPort} of set ${srcSet} to ${dstPort}`;
     this.#ends.push(`${by} ${from} to ${to}, ${header}: ${hex(frame)}`);
+  }
+
+  emitted(host: number, frame: Uint8Array): void {
+    this.emissions.push({ host, frame });
+    this.#ends.push(`${hostName(host)} puts on the wire: ${hex(frame)}`);
   }
 
   dropped(host: number, reason: string): void {

@@ -2,6 +2,7 @@
  * Which of several next hops of equal cost a packet took on the real switches: by which hash a switch chooses is its own affair, so that the simulated ones
  * are told what was seen, and only what a next hop makes of it is compared.
  */
+import { type Network, networkKeyOf } from "@selvage/model";
 import type { Row } from "@selvage/pipeline";
 import type { Ending } from "./ending.ts";
 import type { Topology } from "./topology.ts";
@@ -29,8 +30,7 @@ export class Hops {
     this.#silent = new Set(silent.map(({ mac_address }) => mac_address.replaceAll(":", "")));
     const keys = new Map(
       objects.flatMap(({ kind, object }) => {
-        const key: unknown = Reflect.get(object, "provider:segmentation_id");
-        return kind === "network" && typeof key === "number" ? [[object.id, key]] : [];
+        return kind === "network" ? [[object.id, networkKeyOf(object as Network)]] : [];
       }),
     );
     for (const port of [...ports, ...routed]) {

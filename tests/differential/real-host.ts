@@ -11,12 +11,14 @@ import {
   type Punt,
 } from "@selvage/datapath";
 import { integrationBridge, Journal, OvsHost, uplinkBridge } from "@selvage/datapath/testing";
-import { Attachment, Engine } from "@selvage/model";
+import { Attachment, type Change, Engine, LearnedNeighbour, PeerDown } from "@selvage/model";
 import { put, remove } from "@selvage/model/testing";
-import { Connection, connectSocket, flowMod, MeterId, meterMod, PacketInFormat } from "@selvage/openflow";
-import type { Row } from "@selvage/pipeline";
-import { hostName, pluggedOn, type Topology, wireCount } from "./topology.ts";
+import { act, Connection, connectSocket, flowMod, MeterId, meterMod, PacketInFormat } from "@selvage/openflow";
+import { type Row, serviceIngress } from "@selvage/pipeline";
+import { wireIngress, wireName } from "./outside.ts";
+import { hostName, pluggedOn, serviceWire, type Topology, wireCount } from "./topology.ts";
 import { Unixctl } from "./unixctl.ts";
+import { type ChosenPorts, readConnections } from "./wire.ts";
 
 const deadline = 10_000;
 const anyPort = 0xffffffff;
@@ -25,14 +27,21 @@ const protocols = "OpenFlow10,OpenFlow11,OpenFlow12,OpenFlow13,OpenFlow14,OpenFl
 /** A table of that bridge that no packet comes to. */
 const idleTable = 200;
 const vxlanInterface = "selvage-vxlan";
-/** The first port that the uplink's bridge got. */
-const uplinkNumber = 1;
+/** The first port that the uplink's bridge got, and that which leads to the physical network. */
+const firstPort = 1;
+const physicalBridge = "br-public";
+/** The interface of the machines' bridge that leads to it. */
+export const patchInterface: string = `patch-${integrationBridge}-${wireName}`;
+/** To all ports but that by which a frame came. */
+const toTheOthers = act.output(0xfffffffc);
 
 export interface RealHostEvents {
   readonly delivered: (name: string, frame: Uint8Array) => void;
   readonly punted: (punt: Punt) => void;
   /** A frame of the host on the underlay. */
   readonly underlay: (frame: Uint8Array) => void;
+  /** A frame of the host on the wire of the physical network. */
+  readonly emitted: (frame: Uint8Array) => void;
 }
 
 interface Counters {
@@ -55,6 +64,7 @@ export class RealHost {
   /** By the number of the wire, which is also the port's in the switch. */
   readonly #tallies = new Map<number, Tally>();
   readonly #uplink: Tally;
+  readonly #physical = new Tally();
   readonly #attached = new Journal<readonly AttachedInterface[]>();
   readonly #life = new Journal<"ready">();
   /** Wakes whoever waits for frames or punts. */
@@ -62,6 +72,8 @@ export class RealHost {
   #control!: Unixctl;
   #inside!: Connection;
   #outside!: Connection;
+  #wire!: Connection;
+  #wireName = "";
   #datapath!: OvsDatapath;
   #engine!: Engine<Row>;
   /** What went wrong where nobody waits. */
@@ -114,8 +126,9 @@ export class RealHost {
       ...["--", "set", "bridge", integrationBridge, "datapath_type=netdev", "fail_mode=secure"],
       ...[`protocols=${protocols}`, "other_config:disable-in-band=true"],
     );
-    for (let wire = 1; wire <= wireCount; wire += 1) {
-      const name = await this.host.plugWire(`""`, (frame) => this.#comesOut(wire, name, frame));
+    for (let wire = 1; wire <= serviceWire; wire += 1) {
+      const names = wire === serviceWire ? serviceIngress : `""`;
+      const name = await this.host.plugWire(names, (frame) => this.#comesOut(wire, name, frame));
       this.#tallies.set(wire, new Tally());
     }
     // The driver makes one when a network needs it, and takes one that is there: so a forged packet always has an interface to come by.
@@ -124,7 +137,17 @@ export class RealHost {
       ...["options:key=flow", "options:remote_ip=flow", `options:local_ip="${this.address}"`],
       `options:csum=${this.address.includes(":")}`,
     );
+    this.#wireName = await this.host.plugPhysical(physicalBridge, (frame) => this.#emits(frame));
+    await this.host.vsctl("set", "bridge", physicalBridge, "fail_mode=secure");
+    this.#wire = await this.#watch(physicalBridge);
+    await this.#wire.send([flowMod({ instructions: [{ kind: "apply", actions: [toTheOthers] }] })]);
+    await this.#wire.barrier();
     await this.drive({});
+    await this.#attached.first(
+      (all) => all.some(({ port }) => port === wireIngress),
+      `${hostName(this.place)} has its wire`,
+      deadline,
+    );
     this.#control = await Unixctl.connect(join(this.host.directory, "switch.ctl"));
     this.#inside = await this.#watch(integrationBridge);
     this.#outside = await this.#watch(uplinkBridge);
@@ -168,7 +191,10 @@ export class RealHost {
       ready: () => this.#life.add("ready"),
       lost: (cause) => this.#fail(cause),
     };
-    this.#datapath = new OvsDatapath({ database, tunnelIp: plan.address, datapathType: "netdev", ...options });
+    this.#datapath = new OvsDatapath({
+      ...{ database, tunnelIp: plan.address, datapathType: "netdev" },
+      ...{ bridgeMappings: `${wireName}:${physicalBridge}`, ...options },
+    });
     this.#engine = new Engine<Row>({ derivations: derivationsFor({ name: hostName(this.place) }) });
     this.#adopted = false;
     const from = this.#life.all.length;
@@ -183,18 +209,7 @@ export class RealHost {
     this.#revision += 1;
     const revision = this.#revision;
     const objects = topology.objects.map(({ kind, object }) => ({ kind, id: object.id, object, revision }));
-    const plugged = new Set(pluggedOn(topology, this.place).map(({ port }) => port));
-    const before = new Set([...this.#engine.view.objects(Attachment)].map(({ id }) => id));
-    const deltas = [
-      this.#engine.load(objects, revision),
-      this.#engine.apply(
-        [
-          ...[...plugged].filter((id) => !before.has(id)).map((id) => put(Attachment, { id })),
-          ...[...before].filter((id) => !plugged.has(id)).map((id) => remove(Attachment, id)),
-        ],
-        revision,
-      ),
-    ];
+    const deltas = [this.#engine.load(objects, revision), this.#engine.apply(this.#learn(topology), revision)];
     const [failed] = this.#engine.quarantined.values();
     if (failed !== undefined) throw failed.error;
     if (change !== "adopt" && this.#adopted) for (const delta of deltas) await this.#datapath.apply(delta);
@@ -204,6 +219,21 @@ export class RealHost {
     if (change !== "later") await this.#control.ask("dpctl/flush-conntrack");
     await this.#unlimit();
     this.#counted = await this.#count();
+  }
+
+  /** What this host alone knows becomes what the topology says. */
+  #learn(topology: Topology): readonly Change[] {
+    const { isWired, neighbours, lost } = topology.facts[this.place] ?? assert.fail("facts of no host");
+    const { view } = this.#engine;
+    const ids = [...pluggedOn(topology, this.place).map(({ port }) => port), ...(isWired ? [wireIngress] : [])];
+    return [
+      ...[...view.objects(Attachment)].filter(({ id }) => !ids.includes(id)).map(({ id }) => remove(Attachment, id)),
+      ...ids.filter((id) => !view.has(Attachment, id)).map((id) => put(Attachment, { id })),
+      ...[...view.objects(LearnedNeighbour)].map(({ id }) => remove(LearnedNeighbour, id)),
+      ...neighbours.map((each) => put(LearnedNeighbour, each)),
+      ...[...view.objects(PeerDown)].map(({ id }) => remove(PeerDown, id)),
+      ...lost.map((id) => put(PeerDown, { id })),
+    ];
   }
 
   /** Has the wires name their ports, in one transaction, and waits until the driver has taken notice. */
@@ -223,8 +253,10 @@ export class RealHost {
     });
     await this.host.vsctl(...commands.flat().slice(1));
     const wanted = new Map(pluggedOn(topology, this.place).map(({ port, name }) => [port, name]));
-    const asWanted = (all: readonly AttachedInterface[]): boolean =>
-      all.length === wanted.size && all.every(({ port, name }) => wanted.get(port) === name);
+    const asWanted = (all: readonly AttachedInterface[]): boolean => {
+      const plugged = all.filter(({ port }) => port !== wireIngress && port !== serviceIngress);
+      return plugged.length === wanted.size && plugged.every(({ port, name }) => wanted.get(port) === name);
+    };
     const last = this.#attached.last;
     if (last !== undefined && asWanted(last)) return;
     await this.#attached.first(
@@ -278,6 +310,17 @@ export class RealHost {
     this.host.receive(frame);
   }
 
+  /** A frame from the physical network. */
+  come(frame: Uint8Array): void {
+    this.#physical.fed += 1;
+    this.host.send(this.#wireName, frame);
+  }
+
+  /** The ports with which connections have left that it translates. */
+  async chosenPorts(): Promise<ChosenPorts> {
+    return readConnections(await this.#control.ask("dpctl/dump-conntrack"));
+  }
+
   /** What the switch says of a packet: it comes by a wire, or out of the tunnels with what is told of its header. */
   trace(from: string, frame: Uint8Array): Promise<string> {
     return this.#control.ask("ofproto/trace", integrationBridge, from, Buffer.from(frame).toString("hex"));
@@ -300,11 +343,14 @@ export class RealHost {
   }
 
   async #counters(): Promise<readonly (readonly [Tally, Counters])[]> {
-    const [inside, outside] = await Promise.all([counters(this.#inside), counters(this.#outside)]);
+    const [inside, outside, wire] = await Promise.all(
+      [this.#inside, this.#outside, this.#wire].map((each) => counters(each)),
+    );
     const none: Counters = { received: 0, sent: 0 };
     return [
-      [this.#uplink, outside.get(uplinkNumber) ?? none] as const,
-      ...[...this.#tallies].map(([wire, tally]) => [tally, inside.get(wire) ?? none] as const),
+      [this.#uplink, outside?.get(firstPort) ?? none] as const,
+      [this.#physical, wire?.get(firstPort) ?? none] as const,
+      ...[...this.#tallies].map(([number, tally]) => [tally, inside?.get(number) ?? none] as const),
     ];
   }
 
@@ -334,6 +380,12 @@ export class RealHost {
     this.#stir();
   }
 
+  #emits(frame: Uint8Array): void {
+    this.#physical.got += 1;
+    this.#events.emitted(frame);
+    this.#stir();
+  }
+
   #leaves(frame: Uint8Array): void {
     this.#events.underlay(frame);
     this.#stir();
@@ -354,6 +406,7 @@ export class RealHost {
     await this.#datapath?.close();
     this.#inside?.close();
     this.#outside?.close();
+    this.#wire?.close();
     this.#control?.close();
     await this.host.dispose();
   }

@@ -6,11 +6,13 @@ import { ipOf, textOfIp } from "@selvage/model";
 import { decode, encode, type PacketSpec, UdpPort } from "@selvage/packet";
 import { probeKey, type Row } from "@selvage/pipeline";
 import { type Crossing, Ending } from "./ending.ts";
-import { RealHost } from "./real-host.ts";
+import { wireIngress } from "./outside.ts";
+import { patchInterface, RealHost } from "./real-host.ts";
 import type { Entry } from "./simulated-side.ts";
 import { hostCount, hostName, type Topology } from "./topology.ts";
 import { RowNames, readTrace } from "./trace.ts";
 import { tooLargeFor } from "./way.ts";
+import { type ChosenPorts, Wire } from "./wire.ts";
 
 const optionClass = 0xff53;
 export const underlays = {
@@ -27,6 +29,7 @@ export class RealSide {
   readonly hosts: RealHost[] = [];
   #ending = new Ending();
   #names: readonly RowNames[] = [];
+  #wire: Wire | undefined;
   /** Hosts that were fed something since they settled. */
   readonly #busy = new Set<RealHost>();
   traces = 0;
@@ -47,6 +50,7 @@ export class RealSide {
           delivered: (name: string, frame: Uint8Array) => side.#ending.delivered(place, name, frame),
           punted: (punt: Punt) => side.#ending.punted(place, punt),
           underlay: (frame: Uint8Array) => side.#carry(place, frame),
+          emitted: (frame: Uint8Array) => side.#emit(place, frame),
         };
         side.hosts.push(await RealHost.start(place, address, macOf(place), events));
       }
@@ -93,6 +97,7 @@ export class RealSide {
 
   /** Has all switches hold a topology. */
   async install(topology: Topology, change: "adopt" | "apply" | "later"): Promise<void> {
+    this.#wire = new Wire(topology);
     await Promise.all(this.hosts.map((host) => host.install(topology, change)));
     await this.#settled();
     this.#names = this.hosts.map((host) => new RowNames(host.rows));
@@ -106,6 +111,20 @@ export class RealSide {
       sender.send(wire, frame);
       return ending;
     });
+  }
+
+  /** A frame to a host by the wire of the physical network, and what becomes of it. */
+  come(host: number, frame: Uint8Array): Promise<Ending> {
+    return this.#follow((ending) => {
+      this.#give(this.#at(host), frame);
+      return ending;
+    });
+  }
+
+  /** The ports with which connections have left, on all hosts. */
+  async chosenPorts(): Promise<ChosenPorts> {
+    const all = await Promise.all(this.hosts.map((host) => host.chosenPorts()));
+    return new Map(all.flatMap((each) => [...each]));
   }
 
   /** A packet on the underlay, from whomever it says, and what becomes of it. */
@@ -170,6 +189,16 @@ export class RealSide {
     return Promise.all(this.hosts.map((host) => host.drops()));
   }
 
+  #give(host: RealHost, frame: Uint8Array): void {
+    this.#busy.add(host);
+    host.come(frame);
+  }
+
+  #emit(from: number, frame: Uint8Array): void {
+    this.#ending.emitted(from, frame);
+    for (const place of this.#wire?.receivers(from, frame) ?? []) this.#give(this.#at(place), frame);
+  }
+
   #carry(from: number, frame: Uint8Array): void {
     const crossing = crossingIn(frame);
     // The drivers look for the way to each other now and then: that is no packet of a machine's.
@@ -230,8 +259,10 @@ function crossingIn(frame: Uint8Array): Crossing | undefined {
   return { by: "geneve", from, to, key: geneve.vni, srcPort, dstPort, srcSet, frame: payload };
 }
 
-const comingFrom = (entry: Entry, wireOf: (entry: Entry) => number): string =>
-  entry.tunnel === null ? `in_port=wire${wireOf(entry)}` : tunnelled(entry.tunnel);
+function comingFrom(entry: Entry, wireOf: (entry: Entry) => number): string {
+  if (entry.tunnel !== null) return tunnelled(entry.tunnel);
+  return `in_port=${entry.ingress === wireIngress ? patchInterface : `wire${wireOf(entry)}`}`;
+}
 
 /** A packet out of a tunnel, as `ofproto/trace` is told of it (ovs-fields(7), "Tunnel Fields"). */
 function tunnelled({ by, from, to, key, srcPort, dstPort, srcSet }: Crossing): string {

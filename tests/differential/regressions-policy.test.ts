@@ -25,6 +25,7 @@ const plan: TopologyPlan = {
   apart: true,
   routers: [],
   policy: { groups: [{ stateful: true, rules: [] }], addresses: [[], []], later: "same" },
+  outside: null,
   unknown: 2,
   change: "adopt",
 };

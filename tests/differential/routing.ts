@@ -57,7 +57,7 @@ const destinations = {
 } as const;
 
 const routerKeys = [0xffffff, 1, 0x010100] as const;
-const routerId = (place: number): string => testId("router", place + 1);
+const routerId = (place: number, play: number): string => testId("router", 100 * play + place + 1);
 const isOf = (version: 4 | 6, address: string): boolean => address.includes(":") === (version === 6);
 
 export interface RoutingObjects {
@@ -75,16 +75,19 @@ export function routingOf(
   networks: readonly Network[],
   subnets: readonly Subnet[],
   ports: readonly Port[],
+  play: number,
 ): RoutingObjects {
-  const interfaces = plans.flatMap((plan, place) => interfacesOf(plan, place, networks, subnets));
+  const interfaces = plans.flatMap((plan, place) =>
+    interfacesOf(plan, { place, id: routerId(place, play) }, networks, subnets),
+  );
   return {
     interfaces,
     routers: plans.map(({ up, routes }, place) =>
       makeRouter({
-        id: routerId(place),
+        id: routerId(place, play),
         key: routerKeys[place] ?? place,
         admin_state_up: up,
-        routes: routes.flatMap((route) => routesOf(route, place, interfaces, subnets, ports)),
+        routes: routes.flatMap((route) => routesOf(route, routerId(place, play), interfaces, subnets, ports)),
       }),
     ),
   };
@@ -92,7 +95,7 @@ export function routingOf(
 
 function interfacesOf(
   { on, families, split }: RouterPlan,
-  router: number,
+  { place, id: router_id }: { readonly place: number; readonly id: string },
   networks: readonly Network[],
   subnets: readonly Subnet[],
 ): readonly Port[] {
@@ -108,16 +111,16 @@ function interfacesOf(
     for (const { cidr } of here) taken.add(cidr);
     const groups = split ? here.map((subnet) => [subnet]) : here.length === 0 ? [] : [here];
     return groups.map((of, part): Port => {
-      const number = router * 16 + network * 2 + part;
+      const number = place * 16 + network * 2 + part;
       return makePort({
         id: testId("interface", number + 1),
         network_id,
         mac_address: `fa:16:3e:ff:00:${number.toString(16).padStart(2, "0")}`,
         key: 0x200000 + number,
-        router_id: routerId(router),
+        router_id,
         device_owner: "network:router_interface",
         port_security_enabled: false,
-        fixed_ips: of.map(({ id, cidr }) => ({ subnet_id: id, ip_address: addressIn(cidr, router + 1) })),
+        fixed_ips: of.map(({ id, cidr }) => ({ subnet_id: id, ip_address: addressIn(cidr, place + 1) })),
       });
     });
   });
@@ -130,13 +133,13 @@ export const addressIn = (cidr: string, number: number): string =>
 /** The routes of a plan whose next hops are on the router's networks. */
 function routesOf(
   { towards, network, version, hops }: RoutePlan,
-  router: number,
+  router: string,
   interfaces: readonly Port[],
   subnets: readonly Subnet[],
   ports: readonly Port[],
 ): readonly HostRoute[] {
   const family = subnets.filter(({ ip_version }) => ip_version === version);
-  const own = interfaces.filter(({ router_id }) => router_id === routerId(router));
+  const own = interfaces.filter(({ router_id }) => router_id === router);
   const reached = new Set(own.flatMap(({ fixed_ips }) => fixed_ips.map(({ subnet_id }) => subnet_id)));
   const near = (port: Port): readonly string[] =>
     port.fixed_ips
@@ -144,7 +147,7 @@ function routesOf(
       .map(({ ip_address }) => ip_address);
   const candidates = {
     port: ports.flatMap(near),
-    router: interfaces.filter(({ router_id }) => router_id !== routerId(router)).flatMap(near),
+    router: interfaces.filter(({ router_id }) => router_id !== router).flatMap(near),
     nobody: family.filter(({ id }) => reached.has(id)).map(({ cidr }) => addressIn(cidr, 250)),
   };
   const cidr =

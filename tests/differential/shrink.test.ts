@@ -6,7 +6,8 @@ import { type Scenario, scenarios } from "./comparison.ts";
 import type { Shot } from "./shots.ts";
 import { least } from "./shrink.ts";
 
-const kindOf = (shot: Shot): string => ("frame" in shot ? shot.frame.kind : shot.turn.kind);
+const kindOf = (shot: Shot): string =>
+  "frame" in shot ? shot.frame.kind : "turn" in shot ? shot.turn.kind : shot.kind;
 const isCause = ({ plan, shots }: Scenario): boolean =>
   plan.ports.some(({ security }) => !security) && shots.some((shot) => kindOf(shot) === "redirect");
 

@@ -1,5 +1,6 @@
 /** Seeks the least scenario that still diverges: greedily, one simplification after the other (Zeller and Hildebrandt 2002, for the packets). */
 import type { Scenario } from "./comparison.ts";
+import type { OutsidePlan } from "./outside.ts";
 import type { FramePlan, Shot } from "./shots.ts";
 import type { TopologyPlan } from "./topology.ts";
 
@@ -37,6 +38,10 @@ function* simplerPlans(plan: TopologyPlan): Generator<TopologyPlan> {
   for (const [at, group] of plan.policy.groups.entries())
     for (const rules of parts(group.rules))
       yield { ...plan, policy: { ...plan.policy, groups: plan.policy.groups.with(at, { ...group, rules }) } };
+  if (plan.outside !== null) {
+    yield { ...plan, outside: null };
+    for (const outside of simplerOutsides(plan.outside)) yield { ...plan, outside };
+  }
   for (const [at, port] of plan.ports.entries())
     for (const less of changes(port, { up: true, addresses: "one", groups: null, pairs: "none", plug: "own" }))
       yield { ...plan, ports: plan.ports.with(at, less) };
@@ -52,8 +57,43 @@ function* simplerPlans(plan: TopologyPlan): Generator<TopologyPlan> {
       yield { ...plan, networks: plan.networks.with(at, less) };
 }
 
+function* simplerOutsides(outside: OutsidePlan): Generator<OutsidePlan> {
+  yield* changes(outside, {
+    ...{
+      vlan: 0,
+      families: "both",
+      mtu: 1500,
+      scope: 0,
+      gateway: true,
+      unwired: 3,
+      standing: 3,
+      floating: [],
+      proxies: [],
+    },
+    ...{ forwarded: [], hostGateways: false, strange: [], lost: 3 },
+  });
+  for (const forwarded of parts(outside.forwarded)) yield { ...outside, forwarded };
+  for (const floating of parts(outside.floating)) yield { ...outside, floating };
+  for (const [at, gateway] of outside.gateways.entries())
+    if (gateway !== null) yield { ...outside, gateways: outside.gateways.with(at, null) };
+  for (const [at, lease] of outside.leases.entries())
+    for (const less of changes(lease, { kind: "block", size: 1024, isLast: false }))
+      yield { ...outside, leases: outside.leases.with(at, less) };
+}
+
 function* simplerShots(shot: Shot): Generator<Shot> {
-  if (shot.enters === "turn") return;
+  if (shot.enters === "turn" || shot.enters === "outer-turn") return;
+  if (shot.enters === "service") {
+    yield* changes(shot, { kind: "udp", at: 0, isRight: true, towards: "usual", damage: [] });
+    return;
+  }
+  if (shot.enters === "wire") {
+    for (const at of shot.damage.keys()) yield { ...shot, damage: shot.damage.toSpliced(at, 1) };
+    yield* changes(shot, {
+      ...{ claim: "own", isRight: true, isAstray: false, towards: "host", tag: "right", hops: 64, size: 8 },
+    });
+    return;
+  }
   for (const frame of simplerFrames(shot.frame)) yield { ...shot, frame };
 }
 

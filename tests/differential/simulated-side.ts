@@ -1,13 +1,15 @@
 /** The simulated switches of a topology: what becomes of a packet, and everywhere that it entered one of them. */
 import type { ReasonCode } from "@selvage/base";
 import { type Punt, SimulatedDatapath, type Trace } from "@selvage/datapath";
-import { ingressOf, type Row } from "@selvage/pipeline";
+import { ingressOf, type Row, serviceIngress } from "@selvage/pipeline";
 import { type Crossing, Ending } from "./ending.ts";
 import { Hops } from "./hops.ts";
-import { pluggedOn, type Topology } from "./topology.ts";
+import { wireIngress } from "./outside.ts";
+import { pluggedOn, serviceWire, type Topology } from "./topology.ts";
 import { tellWay } from "./way.ts";
+import { type ChosenPorts, connectionName, Wire } from "./wire.ts";
 
-/** A packet coming into one switch: by an interface, or out of a tunnel. */
+/** A packet coming into one switch: by an interface, by the wire of the physical network, or out of a tunnel. */
 export interface Entry {
   readonly host: number;
   readonly ingress: string;
@@ -36,16 +38,23 @@ export class SimulatedSide {
   #counted: readonly ReadonlyMap<ReasonCode, number>[] = [];
   #ending = new Ending();
   #entries: Entry[] = [];
+  #wire: Wire;
+  #ports: ChosenPorts = new Map();
+  /** Names of connections that have been translated there, some perhaps no more. */
+  readonly #translated = new Set<string>();
 
   private constructor(addresses: readonly string[], topology: Topology) {
     this.#addresses = addresses;
     this.#hops = new Hops(topology);
+    this.#wire = new Wire(topology);
     this.#macs = new Map(topology.ports.map(({ id, mac_address }) => [id, mac_address]));
     this.#switches = addresses.map(
       (from) =>
         new SimulatedDatapath({
           now: () => this.#sent * betweenFrames,
           choose: (members, frame) => this.#hops.choose(members, frame),
+          choosePort: ({ protocol, from, to }, address) =>
+            this.#choosePort(connectionName(protocol, from, to, address)),
           underlay: (to, header, frame) => this.#cross({ by: "geneve", from, to, srcSet: 0, ...header, frame }),
         }),
     );
@@ -67,6 +76,8 @@ export class SimulatedSide {
       });
       for (const { port, name } of pluggedOn(topology, host))
         datapath.plug(port, (frame) => side.#ending.delivered(host, name, frame));
+      datapath.plug(serviceIngress, (frame) => side.#ending.delivered(host, `wire${serviceWire}`, frame));
+      datapath.plug(wireIngress, (frame) => side.#emit(host, frame));
     }
     await side.adopt(rows);
     return side;
@@ -88,6 +99,20 @@ export class SimulatedSide {
     return this.#follow("", there, () => this.#arrive(crossing));
   }
 
+  /** Takes note of the ports with which connections leave on the real switches: which of its block each takes is a switch's own affair. */
+  know(ports: ChosenPorts): void {
+    this.#ports = ports;
+    for (const name of ports.keys()) this.#translated.add(name);
+  }
+
+  /**
+   * The port with which a connection has left there. One that begins anew may find none though the last has left it, for Open vSwitch 3.1 keeps an answer's
+   * tuple longer than the connection (lib/conntrack.c, `conn_force_expire`).
+   */
+  #choosePort(name: string): number | null | undefined {
+    return this.#ports.get(name) ?? (this.#translated.has(name) ? null : undefined);
+  }
+
   /** Packets dropped since rows were last put in force, by reason, of each host. */
   async drops(): Promise<readonly ReadonlyMap<ReasonCode, number>[]> {
     const now = await Promise.all(this.#switches.map((each) => each.drops()));
@@ -104,6 +129,12 @@ export class SimulatedSide {
     this.#hops.go(this.#macs.get(ingress), there);
     act();
     return { ending: this.#ending, entries: this.#entries, isGuess: this.#hops.isGuess };
+  }
+
+  /** Tells what a host puts on the wire, and carries it to who is there. */
+  #emit(host: number, frame: Uint8Array): void {
+    this.#ending.emitted(host, frame);
+    for (const other of this.#wire.receivers(host, frame)) this.#enter(other, wireIngress, frame, null);
   }
 
   #cross(crossing: Crossing): void {

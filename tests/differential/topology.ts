@@ -2,6 +2,7 @@
 import {
   type AddressPair,
   type Host,
+  isPhysical,
   linkLocalOf,
   macOf,
   type Network,
@@ -15,12 +16,24 @@ import { makeHost, makeNetwork, makePort, makeSubnet, testId, testMac } from "@s
 import type { Encapsulation } from "@selvage/pipeline";
 import fc from "fast-check";
 import { mostly } from "./draw.ts";
+import {
+  type Facts,
+  factsOf,
+  type Outside,
+  type OutsidePlan,
+  onWire,
+  outsideOf,
+  outsides,
+  wireName,
+} from "./outside.ts";
 import { groupIds, type PolicyPlan, policies, policyOf, setsOf } from "./policy.ts";
 import { addressIn, poolId, type RouterPlan, routers, routingOf, scopes } from "./routing.ts";
 
 /** As many hosts as a topology can have; wires of one host that machines can be on. */
 export const hostCount = 3;
 export const wireCount = 8;
+/** That at which a host's services are. */
+export const serviceWire: number = wireCount + 1;
 
 /** What a network may carry; the least lets hardly anything pass. */
 export const mtus = [1442, 1280, 68] as const;
@@ -65,13 +78,15 @@ export interface TopologyPlan {
   readonly apart: boolean;
   readonly routers: readonly RouterPlan[];
   readonly policy: PolicyPlan;
+  /** What is beyond routers; null: nothing is. */
+  readonly outside: OutsidePlan | null;
   /** Where an interface is that names a port nobody knows. */
   readonly unknown: number;
   /** How the switches come to it from what they held before. */
   readonly change: "adopt" | "apply";
 }
 
-export const topologies: fc.Arbitrary<TopologyPlan> = fc.record({
+const inside: fc.Arbitrary<Omit<TopologyPlan, "outside">> = fc.record({
   hosts: fc.constantFrom<2 | 3>(2, 3),
   silent: mostly(false, true),
   networks: fc.array(
@@ -111,6 +126,36 @@ export const topologies: fc.Arbitrary<TopologyPlan> = fc.record({
   change: fc.constantFrom<TopologyPlan["change"]>("apply", "adopt"),
 });
 
+/** Topologies from which nothing leads out. */
+export const topologies: fc.Arbitrary<TopologyPlan> = inside.map((plan) => ({ ...plan, outside: null }));
+
+/** Topologies with an outside; in most of them what is inside is as it should be, so that something comes out. */
+export const outerTopologies: fc.Arbitrary<TopologyPlan> = fc
+  .tuple(inside, routers, outsides)
+  .map(([plan, routers, outside]) => {
+    if (!outside.calm) return { ...plan, outside };
+    const ports = plan.ports.map(
+      (port, place): PortPlan => ({
+        ...port,
+        ...{ up: true, plug: "own", host: port.host === hostCount ? place % hostCount : port.host },
+        addresses: port.addresses === "none" ? "one" : port.addresses,
+        groups: place % 2 === 0 ? null : port.groups,
+      }),
+    );
+    const networks = plan.networks.map((network): NetworkPlan => ({ ...network, up: true, mtu: 1442 }));
+    const all = routers.map(
+      (router, place): RouterPlan => ({
+        ...router,
+        ...{
+          up: true,
+          on: place === 0 ? [0, 1, 2] : router.on,
+          routes: router.routes.filter(({ towards }) => towards !== "all"),
+        },
+      }),
+    );
+    return { ...plan, ports, networks, routers: all, outside };
+  });
+
 /** An interface of a host's switch. */
 export interface Interface {
   readonly host: number;
@@ -144,12 +189,15 @@ export interface Topology {
   readonly portKeys: readonly number[];
   /** Keys of networks by those of their ports. */
   readonly networkOf: ReadonlyMap<number, number>;
+  readonly outside: Outside | null;
+  /** What each host alone knows. */
+  readonly facts: readonly Facts[];
 }
 
 /** Numbers of 24 bits, from the ends and from where bytes meet: nobody may take part of one for the whole. */
 const networkKeys = [1, 0xffffff, 0x010100] as const;
 const portKeys = [0xffffff, 1, 0x100, 0x10000, 0x800000, 0x7fffff, 0x00ff00, 0xff0001, 0x123456, 0x654321] as const;
-const hostKeys = [0xffffff, 1, 0x010001] as const;
+const hostKeys = [0xfffffe, 1, 0x010001] as const;
 const at = <T>(list: readonly T[], place: number): T => list[place % list.length] as T;
 
 export const hostName = (place: number): string => `h${place + 1}`;
@@ -166,18 +214,19 @@ export function topologyOf(plan: TopologyPlan, addresses: readonly string[], pla
         name: hostName(place),
         key: at(hostKeys, place),
         tunnel_ip: plan.silent && place === plan.hosts - 1 ? null : tunnel_ip,
+        physical_networks: plan.outside === null || plan.outside.unwired === place ? [] : [wireName],
       }),
   );
-  const networks = plan.networks.map(
-    ({ up, mtu, type }, place): Network =>
-      makeNetwork({
-        id: testId("network", place + 1),
-        admin_state_up: up,
-        mtu,
-        "provider:network_type": type,
-        "provider:segmentation_id": at(networkKeys, place),
-      }),
-  );
+  const networks = plan.networks.map(({ up, mtu, type }, place): Network => {
+    const network = makeNetwork({
+      id: testId("network", place + 1),
+      admin_state_up: up,
+      mtu,
+      "provider:network_type": type,
+      "provider:segmentation_id": at(networkKeys, place),
+    });
+    return plan.outside?.standing === place ? onWire(network, plan.outside) : network;
+  });
   const subnets = plan.networks.flatMap((each, place) => subnetsOf(each, place, plan.apart ? place : 0));
   const { groups, rules, addressGroups } = policyOf(plan.policy, isLater);
   const combinations = plan.ports.flatMap(({ security, groups }) =>
@@ -197,7 +246,15 @@ export function topologyOf(plan: TopologyPlan, addresses: readonly string[], pla
       security_group_set: policed === null ? 0 : of(policed),
     };
   });
-  const { routers, interfaces: routed } = routingOf(plan.routers, networks, subnets, ports);
+  // Routers have no interfaces on networks that stand on the wire.
+  const standing = networks.flatMap((network) => (isPhysical(network) ? [network.id] : []));
+  const routable = subnets.filter(({ network_id }) => !standing.includes(network_id));
+  const { routers: within, interfaces: routed } = routingOf(plan.routers, networks, routable, ports, play);
+  const routers = within.map((router, place) => ({
+    ...router,
+    enable_snat: plan.outside?.gateways[place]?.snat ?? true,
+  }));
+  const outside = plan.outside && outsideOf(plan.outside, { hosts, routers, routed, ports });
   const all = (kind: string, objects: readonly ReplicaObject["object"][]) =>
     objects.map((object) => ({ kind, object }));
   return {
@@ -212,12 +269,21 @@ export function topologyOf(plan: TopologyPlan, addresses: readonly string[], pla
       ...all("address_group", addressGroups),
       ...all("security_group_set", sets),
       ...all("port", [...ports, ...routed]),
+      ...(outside?.objects ?? []),
     ],
+    outside,
+    facts: addresses.map((_, place) =>
+      factsOf(
+        plan.outside,
+        place,
+        hosts.map(({ id }) => id),
+      ),
+    ),
     ports,
     routed,
     interfaces: interfacesOf(plan, ports),
     setKeys: [...sets.map(({ key }) => key), 0, 77],
-    networkKeys: [...networks.map(networkKeyOf), 2, 0],
+    networkKeys: [...networks.map(networkKeyOf), ...(outside === null ? [] : [outside.key]), 2, 0],
     portKeys: [...ports.map(({ key }) => key), 0, 0xfffffe],
     networkOf: new Map(
       ports.map(({ key, network_id }) => {

@@ -52,6 +52,8 @@ export function placed({ visits }: Trace, program: Program = selvageProgram): re
           while (visits[at]?.table === step.table) walk(isTracked);
           break;
         case "track":
+        case "translate":
+        case "translateSource":
           while (visits[at]?.table === step.table) walk(true);
           break;
         default:
