@@ -1,9 +1,9 @@
-/** Runs OpenStack's own test suite of the Networking API against a fresh server (`npm run test:tempest`): Tempest, Debian's package, `tempest.api.network`. */
+/** Runs OpenStack's own test suites of the Networking API against a fresh server (`npm run test:tempest`): Tempest's, or Neutron's plugin for it. */
 
 import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
@@ -21,45 +21,44 @@ import {
   waiting,
 } from "./tempest/outcomes.ts";
 import { configuration, networkOutside, offeredBy } from "./tempest/settings.ts";
+import { neutronSuite, type Suite, tempestSuite } from "./tempest/suites.ts";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const RUNNER = fileURLToPath(new URL("tempest/run.py", import.meta.url));
-const ALLOWED = fileURLToPath(new URL("tempest/allowed.json", import.meta.url));
-const PACKAGE = "tempest.api.network";
-const DEBIAN = ["python3-tempest", "tempest"];
-const MODULE = "/usr/lib/python3/dist-packages/tempest/__init__.py";
 
 const HELP = `Usage: npm run test:tempest -- [options] [pattern…]
 
-Runs ${PACKAGE} of Tempest against a server of its own with a fresh data directory. When Tempest is not there, installs Debian's
-packages ${DEBIAN.join(" and ")} (as root, by apt, no service is started).
+Runs ${tempestSuite.name} of Tempest against a server of its own with a fresh data directory. When Tempest is not there, installs Debian's
+packages ${tempestSuite.debian.join(" and ")} (as root, by apt, no service is started).
 
   pattern…     regular expressions: only tests whose name matches one
+  --neutron    runs ${neutronSuite.name} instead, Debian's ${neutronSuite.debian.join(" and ")}: more tests of more extensions
   --json FILE  writes every test's outcome there
   --verbose    also tell each test that passed, and why each was skipped
 
 Prints every failure with its cause, what is skipped and why, and how many passed, failed and were skipped. The extensions that Tempest is told
-of are those that the server lists. scripts/tempest/allowed.json lists the tests that need what it does not have, each with its reason; an entry
+of are those that the server lists. scripts/tempest/allowed.json, or allowed-neutron.json, lists the tests that need what it does not have, each with its reason; an entry
 counts only while what it waits for is not there, and one that has done its time is named at the end.
 Exit code: 0 everything else passed, 1 a test failed or was skipped that is not in the list, 64 wrong use.
 `;
 
 /** Brings Debian's packages when they are not there. Throws when they cannot be had. */
-async function bringTempest(): Promise<void> {
-  if (existsSync(MODULE)) return;
-  process.stdout.write(`installing Debian's ${DEBIAN.join(" and ")} (apt; no service is started)\n`);
+async function bring({ debian, module }: Suite): Promise<void> {
+  if (existsSync(module)) return;
+  process.stdout.write(`installing Debian's ${debian.join(" and ")} (apt; no service is started)\n`);
   const script = join(ROOT, "packages/lab/src/apt-install.sh");
-  const child = spawn(script, DEBIAN, { stdio: ["ignore", "ignore", "inherit"] });
+  const child = spawn(script, debian, { stdio: ["ignore", "ignore", "inherit"] });
   const code = await new Promise<number | null>((resolve, reject) => {
     child.once("error", reject);
     child.once("close", resolve);
   });
-  if (code !== 0 || !existsSync(MODULE)) {
-    throw new Error(`Tempest could not be installed; by hand: apt-get install ${DEBIAN.join(" ")}`);
+  if (code !== 0 || !existsSync(module)) {
+    throw new Error(`Tempest could not be installed; by hand: apt-get install ${debian.join(" ")}`);
   }
 }
 
 async function runTempest(
+  suite: Suite,
   server: TestServer,
   offered: ReadonlySet<string>,
   patterns: readonly string[],
@@ -75,7 +74,7 @@ async function runTempest(
       TEMPEST_CONFIG: "tempest.conf",
       PYTHONWARNINGS: "ignore",
     };
-    const child = spawn("/usr/bin/python3", [RUNNER, PACKAGE, ...patterns], {
+    const child = spawn("/usr/bin/python3", [RUNNER, suite.name, ...patterns], {
       env,
       cwd: directory,
       stdio: ["ignore", "pipe", "pipe"],
@@ -117,9 +116,9 @@ function tell(outcomes: Outcomes, verbose: boolean): void {
   }
 }
 
-function tellPossible(entries: readonly Allowed[]): void {
+function tellPossible({ allowed }: Suite, entries: readonly Allowed[]): void {
   for (const { pattern, reason } of entries) {
-    say(`newly possible: take "${pattern.source}" out of scripts/tempest/allowed.json, where it says: ${reason}`);
+    say(`newly possible: take "${pattern.source}" out of ${relative(ROOT, allowed)}, where it says: ${reason}`);
   }
 }
 
@@ -127,6 +126,7 @@ async function main(): Promise<number> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
     options: {
+      neutron: { type: "boolean", default: false },
       json: { type: "string" },
       verbose: { type: "boolean", default: false },
       help: { type: "boolean", short: "h", default: false },
@@ -136,22 +136,23 @@ async function main(): Promise<number> {
     process.stdout.write(HELP);
     return 0;
   }
-  await bringTempest();
-  const allowed = parseAllowed(readFileSync(ALLOWED, "utf8"));
+  const suite = values.neutron ? neutronSuite : tempestSuite;
+  await bring(suite);
+  const allowed = parseAllowed(readFileSync(suite.allowed, "utf8"));
   await using server = await startTestServer({ on: "sqlite" });
   // The tests of agents want one; here a host is one.
   await server.host("tempest-host");
   const offered = await offeredBy(server);
   const outcomes = emptyOutcomes();
   const begun = performance.now();
-  await runTempest(server, offered, positionals, (outcome) => {
+  await runTempest(suite, server, offered, positionals, (outcome) => {
     judgeOutcome(outcomes, outcome, allowed, offered);
     if (values.verbose) process.stderr.write(`${outcome.outcome} ${outcome.test}\n`);
   });
   tell(outcomes, values.verbose);
-  if (positionals.length === 0) tellPossible(newlyPossible(outcomes, allowed, offered));
+  if (positionals.length === 0) tellPossible(suite, newlyPossible(outcomes, allowed, offered));
   if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(outcomes.judged, undefined, 2)}\n`);
-  process.stdout.write(`${figuresLine(outcomes, (performance.now() - begun) / 1000)}\n`);
+  process.stdout.write(`${figuresLine(suite, outcomes, (performance.now() - begun) / 1000)}\n`);
   return outcomes.unexpected > 0 ? 1 : 0;
 }
 

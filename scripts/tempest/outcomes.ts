@@ -14,6 +14,8 @@ export interface Allowed {
   readonly pattern: RegExp;
   /** What they wait for, as the server names it: aliases of extensions, paths of collections. Once all is there, the entry counts no more. */
   readonly needs: readonly string[];
+  /** Why the tests are skipped: entries of a suite that says so itself are told by it. */
+  readonly skipped: RegExp | undefined;
   /** What the server says when it refuses what it does not have: a test that fails by these words counts as skipped, any other as failed. */
   readonly refused: RegExp | undefined;
   readonly reason: string;
@@ -52,7 +54,11 @@ export function parseAllowed(text: string): readonly Allowed[] {
   if (!Array.isArray(read)) throw new Error("the list of allowed tests is no list");
   return read.map((entry: unknown, at) => {
     if (!isRecord(entry)) throw new Error(`entry ${at} of the list of allowed tests is none`);
-    const [tests, reason, refused] = [textOf(entry, "tests"), textOf(entry, "reason"), textOf(entry, "refused")];
+    const [tests, reason] = [textOf(entry, "tests"), textOf(entry, "reason")];
+    const patternOf = (name: string): RegExp | undefined => {
+      const text = textOf(entry, name);
+      return text === undefined ? undefined : new RegExp(text);
+    };
     if (tests === undefined || reason === undefined || reason === "") {
       throw new Error(`entry ${at} of the list of allowed tests needs "tests" and "reason"`);
     }
@@ -60,7 +66,8 @@ export function parseAllowed(text: string): readonly Allowed[] {
     return {
       pattern: new RegExp(tests),
       needs: (Array.isArray(needs) ? needs : [needs]).map(String),
-      refused: refused === undefined ? undefined : new RegExp(refused),
+      skipped: patternOf("skipped"),
+      refused: patternOf("refused"),
       reason,
     };
   });
@@ -102,7 +109,9 @@ export function judgeOutcome(
   allowed: readonly Allowed[],
   offered: ReadonlySet<string>,
 ): void {
-  const found = allowed.find((entry) => entry.pattern.test(ended.test) && !isOver(entry, offered));
+  const isFor = ({ pattern, skipped }: Allowed): boolean =>
+    pattern.test(ended.test) && (skipped === undefined || (ended.outcome === "skipped" && skipped.test(ended.why)));
+  const found = allowed.find((entry) => isFor(entry) && !isOver(entry, offered));
   const refused = ended.outcome === "failed" && found?.refused?.test(ended.why) === true;
   const outcome: Outcome = refused ? { ...ended, outcome: "skipped" } : ended;
   const unexpected = outcome.outcome === "failed" || (outcome.outcome === "skipped" && found === undefined);
@@ -136,10 +145,14 @@ export function newlyPossible(
   });
 }
 
-/** The figures, beside a real Neutron's. */
-export function figuresLine({ passed, failed, skipped, unexpected }: Outcomes, seconds: number): string {
+/** The figures, beside a real Neutron's where those are known. */
+export function figuresLine(
+  { name, peer }: { readonly name: string; readonly peer: string | undefined },
+  { passed, failed, skipped, unexpected }: Outcomes,
+  seconds: number,
+): string {
   return [
-    `tempest.api.network: ${passed} passed, ${failed} failed, ${skipped} skipped of ${passed + failed + skipped} in ${seconds.toFixed(0)} s`,
-    `(${unexpected} not allowed; a real Neutron: 248 passed, 0 failed, 16 skipped of 264)`,
+    `${name}: ${passed} passed, ${failed} failed, ${skipped} skipped of ${passed + failed + skipped} in ${seconds.toFixed(0)} s`,
+    `(${unexpected} not allowed${peer === undefined ? "" : `; a real Neutron: ${peer}`})`,
   ].join(" ");
 }

@@ -14,6 +14,10 @@ import types
 import unittest
 
 
+# Where a suite's tests are, in it.
+IN_API = r'/(?:tempest|neutron_tempest_plugin)/(api/[^"]*)'
+
+
 def say(**fields):
     print(json.dumps(fields), flush=True)
 
@@ -35,8 +39,8 @@ def each(suite):
 def cause(err):
     """The exception's last lines, where Tempest has the answer of the server; `err` is as sys.exc_info() gives it."""
     text = "".join(traceback.format_exception_only(err[0], err[1])).strip()
-    frames = [frame for frame in traceback.extract_tb(err[2]) if "/tempest/api/" in frame.filename]
-    where = f"{frames[-1].filename.rsplit('/tempest/', 1)[-1]}:{frames[-1].lineno}" if frames else ""
+    frames = [frame for frame in traceback.extract_tb(err[2]) if re.search(IN_API, frame.filename)]
+    where = f"{re.search(IN_API, frames[-1].filename).group(1)}:{frames[-1].lineno}" if frames else ""
     return where, text
 
 
@@ -78,7 +82,7 @@ class Lines(unittest.TestResult):
         else:
             text = next((each.as_text() for name, each in (details or {}).items() if name.startswith("traceback")), "")
             lines = text.strip().splitlines()
-            places = re.findall(r'File "[^"]*/tempest/(api/[^"]*)", line (\d+)', text)
+            places = re.findall(r'File "[^"]*' + IN_API + r'", line (\d+)', text)
             where = ":".join(places[-1]) if places else ""
             last = max((at for at, line in enumerate(lines) if line[:1] not in ("", " ")), default=0)
             why = "\n".join(lines[last:])
@@ -94,9 +98,7 @@ def main():
     do_not_wait()
     loader = unittest.TestLoader()
     place = __import__(package, fromlist=["__path__"]).__path__[0]
-    from tempest import test_discover
-
-    top = test_discover.__file__.rsplit("/tempest/", 1)[0]
+    top = place.removesuffix("/" + package.replace(".", "/"))
     suite = loader.discover(place, top_level_dir=top)
     tests = [test for test in each(suite) if not patterns or any(one.search(test.id()) for one in patterns)]
     for fault in loader.errors:

@@ -35,6 +35,9 @@ export async function networkOutside(
   ]) {
     await made("/v2.0/subnets", { subnet: { network_id: id, enable_dhcp: false, ...subnet } });
   }
+  // What a project's whole topology is made of, where a test asks for one.
+  const pool = { name: "tempest-all", prefixes: ["10.128.0.0/12"], default_prefixlen: 24 };
+  await made("/v2.0/subnetpools", { subnetpool: { ...pool, shared: true, is_default: true } });
   return { id, name };
 }
 
@@ -70,6 +73,8 @@ export function configuration(
       floating_ips: String(outside !== undefined),
       port_security: String(offered.has("port-security")),
     },
+    // What Neutron's own plugin for Tempest asks for besides.
+    neutron_plugin_options: { available_type_drivers: "flat,vlan,vxlan,geneve", create_shared_resources: "true" },
     service_available: { neutron: "true", nova: "false", glance: "false", cinder: "false", swift: "false" },
     oslo_concurrency: { lock_path: directory },
   };

@@ -55,6 +55,10 @@ test("a project's first asking makes its network, and every later one gives it",
   for (const by of [red.member, red.reader, admin])
     assert.deepEqual((await by.get(path)).body.auto_allocated_topology, { id, tenant_id: red.id });
 
+  const unnamed = await red.member.get("/v2.0/auto-allocated-topology/None");
+  assert.deepEqual(unnamed.body.auto_allocated_topology, { id, tenant_id: red.id });
+  assert.equal((await server.nobody.get("/v2.0/auto-allocated-topology/None")).status, 401);
+
   const pools = (await blue.reader.get("/v2.0/floatingip_pools")).body.floatingip_pools;
   const said = { subnet_id: outer.id, subnet_name: "out", network_id: external.id, cidr };
   assert.deepEqual(pools, [{ ...said, tenant_id: blue.id, project_id: blue.id }]);

@@ -25,7 +25,11 @@ export const autoTopologyRoutes: readonly FreeRoute[] = Object.freeze([
 
 const failure = (reason: string) => fail("AutoAllocationFailure", { reason });
 
-function show(asked: Asked, projectId = "") {
+/** The project that is meant: of clients that name none, in Python's words, the caller's own. */
+const meantBy = ({ caller }: Asked, said: string): string => (said === "None" ? (caller.projectId ?? "") : said);
+
+function show(asked: Asked, said = "") {
+  const projectId = meantBy(asked, said);
   requireRole(asked, projectId, reader, "get");
   const { view } = worldOf(asked.api);
   const body = (id: string) => ({ auto_allocated_topology: { id, tenant_id: projectId } });
@@ -43,7 +47,8 @@ function show(asked: Asked, projectId = "") {
   });
 }
 
-function remove(asked: Asked, projectId = "") {
+function remove(asked: Asked, said = "") {
+  const projectId = meantBy(asked, said);
   requireRole(asked, projectId, member, "delete");
   return writeOwn(asked, 204, (writing) => {
     const { transaction } = writing;
