@@ -115,7 +115,10 @@ test("rules that name a group let its members in by their addresses, from the wi
   const routed = (from: Speaker) => sendLeft(tagged(tcp(4, { ...from, mac: nobody.mac }, b, { src: 3, dst: 4 })));
   assert.ok(routed(c).delivered.includes("b"), "a member on the other segment, by a router outside");
   const stranger = routed(nobody);
-  assert.deepEqual([stranger.delivered.includes("b"), stranger.drops.includes("sg-default-deny-ingress")], [false, true]);
+  assert.deepEqual(
+    [stranger.delivered.includes("b"), stranger.drops.includes("sg-default-deny-ingress")],
+    [false, true],
+  );
 });
 
 test("a tag of another segment's is unknown on a wire, and a segment that goes takes its rows along", async () => {
