@@ -1,11 +1,9 @@
 /** `npm run bench:ovn [-- PART… --full --json FILE]`: Selvage beside Debian's OVN on the same Open vSwitch, in one run. */
-import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 import { inDirectory, whenInterrupted } from "../bench.ts";
-import { type Figure, isMet, numberText, type Report, tableText } from "../figures.ts";
-import { commitName, describeMachine, loadNow, machineText } from "../machine.ts";
+import type { Report } from "../figures.ts";
+import { runProgram } from "../program.ts";
 import { addedPort } from "./added-port.ts";
 import { failover } from "./failover.ts";
 import { outside } from "./outside.ts";
@@ -181,77 +179,18 @@ const parts: readonly Part[] = [
   },
 ];
 
-const help = `Usage: npm run bench:ovn -- [PART…] [--full] [--json FILE]
-
-Needs root. Installs Debian's ${packages.join(", ")} by apt when they are not there; no service is started.
-
-Parts, all of them unless some are named:
-${parts.map(({ name, what }) => `  ${name.padEnd(9)} ${what}`).join("\n")}
-
-  --full       5,000 ports, more and longer rounds, OVN at 1,000 hosts: takes an hour
-  --json FILE  writes machine and figures to a file too
-`;
-
-function reportOf(bench: string, figures: Figure[]): Report {
-  const begun = performance.now();
-  const since = (): string => `${((performance.now() - begun) / 1000).toFixed(0)} s`.padStart(6);
-  return {
-    add(figure) {
-      const whole = { bench, ...figure };
-      figures.push(whole);
-      const mark = isMet(whole) === false ? " MISSED" : "";
-      const beside = whole.beside === undefined ? "" : `  (${whole.beside})`;
-      process.stderr.write(`${since()}  ${whole.name}: ${numberText(whole.value)} ${whole.unit}${mark}${beside}\n`);
-    },
-    step: (text) => void process.stderr.write(`${since()}  … ${text}\n`),
-  };
-}
-
-async function main(): Promise<number> {
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    options: {
-      full: { type: "boolean", default: false },
-      json: { type: "string" },
-      help: { type: "boolean", short: "h", default: false },
-    },
-  });
-  if (values.help) {
-    process.stdout.write(help);
-    return 0;
-  }
-  const unknown = positionals.filter((name) => !parts.some((part) => part.name === name));
-  if (unknown.length > 0) {
-    process.stderr.write(`there is no part ${unknown.join(", ")}\n\n${help}`);
-    return 64;
-  }
-  if (process.getuid?.() !== 0) {
-    process.stderr.write("bench:ovn: it needs root, for network namespaces\n");
-    return 1;
-  }
-  await run([join(root, "packages/lab/src/apt-install.sh"), ...packages]);
-  const machine = await describeMachine();
-  const commit = commitName(root) ?? null;
-  const ovn = (await run(["ovn-controller", "--version"])).split("\n")[0];
-  process.stdout.write(`${machineText(machine)}, ${ovn}, commit ${commit ?? "unknown"}\n`);
-  const size = values.full ? full : quick;
-  const figures: Figure[] = [];
-  const failed: string[] = [];
-  const loads: Record<string, number> = {};
-  for (const part of parts.filter(({ name }) => positionals.length === 0 || positionals.includes(name))) {
-    process.stderr.write(`\n${part.name}: ${part.what}\n`);
-    try {
-      await inDirectory((directory) => part.run(reportOf(part.name, figures), size, directory));
-    } catch (error) {
-      failed.push(part.name);
-      process.stderr.write(`${part.name} failed: ${error instanceof Error ? error.stack : String(error)}\n`);
-    }
-    loads[part.name] = loadNow();
-  }
-  process.stdout.write(`\n${tableText(figures)}\n`);
-  if (values.json !== undefined)
-    writeFileSync(values.json, `${JSON.stringify({ machine, commit, loads, figures, failed }, undefined, 2)}\n`);
-  return failed.length === 0 ? 0 : 1;
-}
-
-process.exitCode = await main();
+process.exitCode = await runProgram({
+  command: "npm run bench:ovn",
+  needs: `Needs root. Installs Debian's ${packages.join(", ")} by apt when they are not there; no service is started.`,
+  full: "5,000 ports, more and longer rounds, OVN at 1,000 hosts: takes an hour",
+  async prepare() {
+    if (process.getuid?.() !== 0) throw new Error("bench:ovn needs root, for network namespaces");
+    await run([join(root, "packages/lab/src/apt-install.sh"), ...packages]);
+    return (await run(["ovn-controller", "--version"])).split("\n")[0] ?? "";
+  },
+  parts: parts.map((part) => ({
+    name: part.name,
+    what: part.what,
+    run: (report, isFull) => inDirectory((directory) => part.run(report, isFull ? full : quick, directory)),
+  })),
+});
