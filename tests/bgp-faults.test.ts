@@ -23,6 +23,7 @@ const sources = Array.from({ length: 16 }, (_, n) => [`198.51.100.${20 + n}`, `2
 interface World {
   readonly fabric: Fabric;
   readonly external: string;
+  readonly router: string;
   readonly speakers: Readonly<Record<4 | 6, string>>;
   readonly peers: Readonly<Record<4 | 6, string>>;
   /** The hosts' own addresses on the external network, of IPv4 and of IPv6. */
@@ -161,7 +162,7 @@ describe("bgp faults", { skip }, () => {
         4: await fabric.make("bgp-peers", { ...at4, name: "four" }),
         6: await fabric.make("bgp-peers", { ...at4, name: "six", peer_ip: ipv6.gateway }),
       };
-      world = { fabric, external, speakers, peers } as unknown as World;
+      world = { fabric, external, router, speakers, peers } as unknown as World;
       for (const version of families) {
         await tellSpeaker(version, "add_gateway_network", { network_id: external });
         await tellSpeaker(version, "add_bgp_peer", { bgp_peer_id: peers[version] });
@@ -171,14 +172,14 @@ describe("bgp faults", { skip }, () => {
       const open = { network_id: inner, port_security_enabled: false };
       const a = await fabric.guest("a", "h1", open);
       const b = await fabric.guest("b", "h2", open);
-      world = { fabric, external, speakers, peers, hops, a, b };
+      world = { fabric, external, router, speakers, peers, hops, a, b };
       for (const [four, six] of sources) {
         await outside("ip", "addr", "add", `${four}/32`, "dev", "lo");
         await outside("ip", "addr", "add", `${six}/128`, "dev", "lo", "nodad");
       }
       // What a program sends has the label, and so the way, that the kernel says it has.
       await outside("sysctl", "-qw", "net.ipv6.auto_flowlabels=0");
-      frr = new Routing(fabric, { ...systems, isWatching: true });
+      frr = await Routing.begin(fabric, { ...systems, isWatching: true });
     } catch (cause) {
       await fabric[Symbol.asyncDispose]();
       throw cause;
@@ -244,35 +245,48 @@ describe("bgp faults", { skip }, () => {
     await within("gone", () => !frr.routes.has(`${address}/32`));
   });
 
-  test("a host whose last machine leaves goes on taking what is under way to others, until nobody sends by it: nothing is lost", async (t) => {
-    const { fabric, a } = world;
-    for (const version of families) {
-      const to = addressOf(a, version);
-      const from = await sourceBy(version, "h2", to);
-      await using stream = new Stream(from, to);
-      await stream.flows();
-      fabric.selvage("lab", "unplug", "b");
-      tell(t, `IPv${version}: withdrawn`, await within("one way", () => divides(version, "h1")));
-      assert.equal(await wayOf(version, from, to), "h1");
-      fabric.selvage("lab", "plug", "b", "--host", "h2");
-      tell(t, `IPv${version}: announced again`, await within("two ways", () => divides(version, "h1", "h2")));
-      const { sent, lost } = await stream.lost();
-      t.diagnostic(`IPv${version}: lost ${lost} of ${sent}`);
-      assert.equal(lost, 0);
-    }
-    await within("both families", () => bothDivide("h1", "h2"));
-  });
+  for (const enable_snat of [true, false])
+    test(`a host whose last machine leaves sends on what is under way to others: nothing is lost; the router ${enable_snat ? "translates" : "does not"}`, async (t) => {
+      const { fabric, external, router, a } = world;
+      const gateway = { external_gateway_info: { network_id: external, enable_snat } };
+      await fabric.change("routers", router, gateway);
+      await within("both families", () => bothDivide("h1", "h2"));
+      for (const version of families) {
+        const to = addressOf(a, version);
+        const from = await sourceBy(version, "h2", to);
+        await using stream = new Stream(from, to);
+        await stream.flows();
+        fabric.selvage("lab", "unplug", "b");
+        tell(t, `IPv${version}: withdrawn`, await within("one way", () => divides(version, "h1")));
+        assert.equal(await wayOf(version, from, to), "h1");
+        // Whoever does not listen to announcements still sends there.
+        const table = String(30 + version);
+        const [hop = ""] = hopsTo(version, "h2");
+        await outside("ip", `-${version}`, "route", "replace", prefixes[version], "via", hop, "table", table);
+        await outside("ip", `-${version}`, "rule", "add", "from", from, "lookup", table, "pref", table);
+        assert.equal(await wayOf(version, from, to), "h2");
+        for (let n = 0; n < 5; n += 1)
+          assert.ok(await pings(from, to, "-W", "2"), "sent on by the host without machines");
+        await outside("ip", `-${version}`, "rule", "del", "pref", table);
+        fabric.selvage("lab", "plug", "b", "--host", "h2");
+        tell(t, `IPv${version}: announced again`, await within("two ways", () => divides(version, "h1", "h2")));
+        const { sent, lost } = await stream.lost();
+        t.diagnostic(`IPv${version}: lost ${lost} of ${sent}`);
+        assert.equal(lost, 0);
+      }
+      await within("both families", () => bothDivide("h1", "h2"));
+    });
 
-  test("an agent that is killed under traffic: its routes stay, and what goes by its host is not lost", async (t) => {
+  test("an agent that is killed under traffic: its routes stay, and what goes by its host to others is not lost", async (t) => {
     const { a, b } = world;
-    const streams: { readonly what: string; readonly isDiscovered: boolean; readonly stream: Stream }[] = [];
+    const streams: { readonly what: string; readonly isOwn: boolean; readonly stream: Stream }[] = [];
     for (const version of families)
       for (const guest of [a, b]) {
         const to = addressOf(guest, version);
         const stream = new Stream(await sourceBy(version, "h2", to), to);
-        // Its own machines ask for their router by neighbour discovery, which agents answer.
-        const isDiscovered = version === 6 && guest === b;
-        streams.push({ what: `to ${guest.name}, IPv${version}`, isDiscovered, stream });
+        // Its own machines ask for their router by neighbour discovery, which agents answer; and who is next outside is asked for anew.
+        const isOwn = guest === b;
+        streams.push({ what: `to ${guest.name}, IPv${version}`, isOwn, stream });
       }
     for (const { stream } of streams) await stream.flows();
     const before = agentPid("h2");
@@ -289,10 +303,10 @@ describe("bgp faults", { skip }, () => {
     });
     tell(t, "announced by the next agent", took);
     assert.ok(isWhole, "both ways were there all the time");
-    for (const { what, isDiscovered, stream } of streams) {
+    for (const { what, isOwn, stream } of streams) {
       const { sent, lost } = await stream.lost();
       t.diagnostic(`${what}: lost ${lost} of ${sent}`);
-      assert.ok(isDiscovered ? lost < took / 10 : lost === 0, `${what}: lost ${lost}`);
+      assert.ok(isOwn ? lost < took / 10 : lost === 0, `${what}: lost ${lost}`);
       await stream[Symbol.asyncDispose]();
     }
   });
@@ -332,7 +346,7 @@ describe("bgp faults", { skip }, () => {
       return JSON.stringify(at(status, "bgp"));
     };
     await within("no session at the host", async () => !(await states()).includes("Established"));
-    frr = new Routing(fabric, systems);
+    frr = await Routing.begin(fabric, systems);
     const isHeld = (version: 4 | 6): boolean => frr.leads(prefixes[version], hopsTo(version, "h1", "h2"));
     tell(t, "the peer is back: announced", await within("both families from both", () => isHeld(4) && isHeld(6)));
     await within("both ways", () => bothDivide("h1", "h2"));

@@ -101,7 +101,7 @@ describe("bgp", { skip }, () => {
       const open = { network_id: inner, port_security_enabled: false };
       const a = await fabric.guest("a", "h1", open);
       const b = await fabric.guest("b", "h2", open);
-      frr = new Routing(fabric, systems);
+      frr = await Routing.begin(fabric, systems);
       world = { fabric, external, speaker, peer, hops, a, b };
     } catch (cause) {
       await fabric[Symbol.asyncDispose]();
@@ -206,7 +206,7 @@ describe("bgp", { skip }, () => {
     const { fabric, hops, peer } = world;
     await frr[Symbol.asyncDispose]();
     const secret = `a|b?!#"'$c`;
-    frr = new Routing(fabric, { ...systems, secret });
+    frr = await Routing.begin(fabric, { ...systems, secret });
     const signed = await fabric.make("bgp-peers", {
       ...{ name: "signed", peer_ip: ipv4.gateway, remote_as: systems.theirs, auth_type: "md5", password: "wrong" },
     });

@@ -5,8 +5,10 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { at, enterLab, OUTSIDE_RANGES } from "@selvage/lab";
+import { until } from "@selvage/lab/testing";
 import type { Fabric, Program } from "./guests.ts";
 
+const WAIT_MS = 60_000;
 const { ipv4, ipv6 } = OUTSIDE_RANGES;
 
 export interface RoutingOptions {
@@ -23,7 +25,7 @@ export class Routing implements AsyncDisposable {
   readonly #fabric: Fabric;
   readonly #programs: Program[] = [];
 
-  constructor(fabric: Fabric, { theirs, ours, secret, isWatching = false }: RoutingOptions) {
+  private constructor(fabric: Fabric, { theirs, ours, secret, isWatching = false }: RoutingOptions) {
     this.#fabric = fabric;
     chmodSync(this.#directory, 0o777);
     const family = (version: 4 | 6): readonly string[] => [
@@ -46,15 +48,42 @@ export class Routing implements AsyncDisposable {
       ...family(4),
       ...family(6),
     ];
-    const files = { zebra: ["frr defaults traditional"], bfdd: [], bgpd: configuration } as const;
-    for (const [daemon, lines] of Object.entries(files)) {
-      const file = (kind: string): string => join(this.#directory, `${daemon}.${kind}`);
-      writeFileSync(file("conf"), lines.map((line) => `${line}\n`).join(""));
-      const places = ["-f", file("conf"), "-i", file("pid"), "--vty_socket", this.#directory, "-P", "0"];
-      const sockets = ["-z", join(this.#directory, "zserv.api")];
-      if (daemon === "bfdd") sockets.push("--bfdctl", join(this.#directory, "bfdd.sock"));
-      this.#programs.push(fabric.start(fabric.outside, `/usr/lib/frr/${daemon}`, ...places, ...sockets));
-    }
+    for (const [daemon, lines] of Object.entries({
+      zebra: ["frr defaults traditional"],
+      bfdd: [],
+      bgpd: configuration,
+    }))
+      writeFileSync(this.#file(daemon, "conf"), lines.map((line) => `${line}\n`).join(""));
+  }
+
+  /** Resolves when all of it runs: each finds the one before it, for what a bgpd asks before there is a bfdd is never asked again. */
+  static async begin(fabric: Fabric, options: RoutingOptions): Promise<Routing> {
+    const routing = new Routing(fabric, options);
+    for (const daemon of ["zebra", "bfdd", "bgpd"] as const) await routing.#begin(daemon);
+    return routing;
+  }
+
+  #file(daemon: string, kind: string): string {
+    return join(this.#directory, `${daemon}.${kind}`);
+  }
+
+  async #begin(daemon: "zebra" | "bfdd" | "bgpd"): Promise<void> {
+    const places = ["-f", this.#file(daemon, "conf"), "-i", this.#file(daemon, "pid")];
+    const sockets = ["--vty_socket", this.#directory, "-z", join(this.#directory, "zserv.api"), "-P", "0"];
+    if (daemon === "bfdd") sockets.push("--bfdctl", join(this.#directory, "bfdd.sock"));
+    const { outside } = this.#fabric;
+    this.#programs.push(this.#fabric.start(outside, `/usr/lib/frr/${daemon}`, ...places, ...sockets));
+    const about = ["-d", daemon, "-c", daemon === "zebra" ? "show zebra client" : "show version"];
+    await until(`${daemon} does not answer`, WAIT_MS, async () => {
+      const { status } = spawnSync("vtysh", ["--vty_socket", this.#directory, ...about]);
+      return status === 0 && (daemon !== "bfdd" || this.#isKnown(daemon)) ? true : undefined;
+    });
+  }
+
+  /** Whether zebra has heard of a program. */
+  #isKnown(daemon: string): boolean {
+    const asked = ["--vty_socket", this.#directory, "-c", "show zebra client summary"];
+    return spawnSync("vtysh", asked, { encoding: "utf8" }).stdout.includes(daemon.replace("bfdd", "bfd"));
   }
 
   show(command: string): unknown {
