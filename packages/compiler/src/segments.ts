@@ -52,8 +52,9 @@ const routed = query("routed", (view, id) => isRouted(view, id));
 const segmentOfAddress = query("segment of address", (view, key): string | null => {
   const [networkId = "", address = ""] = key.split("|");
   const ip = ipOf(address);
-  const subnet = view.by(Subnet.index.network_id, networkId).find(({ cidr }) => cidrContains(cidrOf(cidr), ip));
-  return subnet?.segment_id ?? null;
+  const holding = view.by(Subnet.index.network_id, networkId).filter(({ cidr }) => cidrContains(cidrOf(cidr), ip));
+  // One at most, but for moments between two changes: then the same everywhere.
+  return holding.map(({ segment_id }) => segment_id).sort()[0] ?? null;
 });
 
 /** Whether what is of a segment (null: of none) is where this host stands on a network, if it stands there at all. */

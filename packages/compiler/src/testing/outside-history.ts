@@ -13,6 +13,7 @@ import {
   Port,
   PortForwarding,
   Router,
+  Segment,
   Subnet,
 } from "@selvage/model";
 import {
@@ -25,6 +26,7 @@ import {
   makePeerDown,
   makePortForwarding,
   makeRouter,
+  makeSegment,
   makeSubnet,
   put,
   remove,
@@ -43,13 +45,14 @@ interface Turn {
 }
 
 const turn: fc.Arbitrary<Turn> = fc.record({
-  kind: fc.nat(19),
+  kind: fc.nat(23),
   router: fc.integer({ min: 1, max: 3 }),
   pick: fc.nat(0xffff),
   value: fc.nat(0xffff),
 });
 
 const wire = physicalName("public");
+const otherWire = physicalName("second");
 const externalId = testId("external network", 1);
 const routerId = (n: number): string => testId("router", n);
 const numbered = (kind: string, n: number): string => testId(kind, n);
@@ -127,6 +130,13 @@ function leaseOf({ router }: Turn, host: Host): NatLease {
   });
 }
 
+/** Two places of a network, each on a wire of its own. */
+const segmentOf = (n: number, network_id: string): Segment =>
+  makeSegment({
+    ...{ id: numbered("segment", n), network_id, physical_network: n === 1 ? "public" : "second" },
+    ...{ segmentation_id: 300 + n, position: n },
+  });
+
 function changesOf(now: Turn, ports: readonly Port[], hosts: readonly Host[]): readonly Change[] {
   const { kind, router, pick, value } = now;
   const port = ports[pick % Math.max(1, ports.length)];
@@ -168,6 +178,20 @@ function changesOf(now: Turn, ports: readonly Port[], hosts: readonly Host[]): r
       return host === undefined
         ? []
         : [value % 2 === 0 ? put(PeerDown, makePeerDown({ id: host.id })) : remove(PeerDown, host.id)];
+    case 20:
+      return [value % 3 === 0 ? remove(Attachment, otherWire) : put(Attachment, { id: otherWire })];
+    case 21:
+    case 22: {
+      const segment = segmentOf(kind - 20, kind === 21 ? externalId : (ports[0]?.network_id ?? externalId));
+      return [value % 4 === 0 ? remove(Segment, segment.id) : put(Segment, segment)];
+    }
+    case 23:
+      return externalSubnets.map((subnet, at) =>
+        put(Subnet, {
+          ...subnet,
+          segment_id: value % 3 === 0 ? null : segmentOf(1 + ((value + at) % 2), externalId).id,
+        }),
+      );
     case 13:
     case 14:
     case 15:
@@ -177,11 +201,13 @@ function changesOf(now: Turn, ports: readonly Port[], hosts: readonly Host[]): r
   }
 }
 
+const wires: readonly (readonly string[])[] = [[], ["public"], ["public", "second"], ["second"], ["public"]];
+
 /** Some hosts with the wire, and some networks that stand on it. */
 function wired(change: Change, value: number): Change {
   // A change of a kind bears an object of it.
   if (change.object !== null && change.kind === Host.kind)
-    return put(Host, { ...(change.object as Host), physical_networks: value % 4 === 0 ? [] : ["public"] });
+    return put(Host, { ...(change.object as Host), physical_networks: wires[value % wires.length] ?? [] });
   if (change.object === null || change.kind !== Network.kind) return change;
   const network = change.object as Network;
   const key = networkKeyOf(network);
