@@ -18,6 +18,7 @@ import { securityGroups } from "./apps/security-groups.ts";
 import { sourceNat } from "./apps/source-nat.ts";
 import { tunnels } from "./apps/tunnels.ts";
 import { unicast } from "./apps/unicast.ts";
+import { wiredRouters } from "./apps/wired-routers.ts";
 
 export const apps: readonly App[] = Object.freeze([
   binding,
@@ -36,6 +37,7 @@ export const apps: readonly App[] = Object.freeze([
   floating,
   hostGateways,
   sourceNat,
+  wiredRouters,
 ]);
 
 /** Every derivation of every app, for one host; each is named `app: derivation`, which is what provenance shows. */

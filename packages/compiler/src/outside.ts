@@ -17,6 +17,7 @@ import { ipVersion } from "./addresses.ts";
 export const routerKey = query("router key", (view, id) => view.get(Router, id)?.key);
 export const routerUp = query("router up", (view, id) => view.get(Router, id)?.admin_state_up ?? false);
 export const subnetCidr = query("subnet cidr", (view, id) => view.get(Subnet, id)?.cidr);
+export const subnetGateway = query("subnet gateway", (view, id) => view.get(Subnet, id)?.gateway_ip ?? undefined);
 export const isExternal = query("external", (view, id) => view.get(Network, id)?.["router:external"] ?? false);
 
 /** The number of the address scope that a subnet's pool is of; 0: of none. */

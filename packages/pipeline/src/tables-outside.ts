@@ -72,8 +72,20 @@ export const FromPhysical = table({
     nd: action([punt("nd")]),
     learn: action([punt("neighbour")]),
     take: action([goto("ext_in")]),
+    /** Of a network that tenants' routers stand on. */
+    routed: action([goto("interface_in")]),
   },
   miss: [goto("remote_id")],
+});
+
+export const InterfaceIn = table({
+  number: 68,
+  name: "interface_in",
+  text: "Who on a physical network sends to a router's interface knows the host by its MAC alone: of the routers there the packet is for that which leads to its destination.",
+  scheme: "longest",
+  columns: { net: exact(F.net), ethType: exact(F.ethType), ip4Dst: prefix(F.ip4Dst), ip6Dst: prefix(F.ip6Dst) },
+  actions: { router: action({ vrf: "int" }, [set(F.vrf, param("vrf")), goto("router_in")]) },
+  miss: [drop("outside-unknown")],
 });
 
 export const PhysicalReply = table({
@@ -365,6 +377,7 @@ export const ProviderOut = table({
 export const outsideTables = [
   ProviderIn,
   FromPhysical,
+  InterfaceIn,
   PhysicalReply,
   ExtIn,
   Quotation,

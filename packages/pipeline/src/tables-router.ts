@@ -39,6 +39,8 @@ export const ToRouter = table({
     routerDown: action([drop("router-admin-down")]),
     /** On an external network, for what this host has of it. */
     outside: action([set(F.round, constant(1)), goto("ext_in")]),
+    /** Who learned on the wire which host speaks for a router. */
+    wired: action([goto("interface_in")]),
   },
   miss: [goto("carriage")],
 });
@@ -61,9 +63,9 @@ export const RouterIn = table({
     ttl: optional(F.ttl),
   },
   actions: {
-    /** To an address of its own, from a machine of this host: the answer goes back by the interface that the question came in by. */
-    echo4: action([...pingAnswer[4], reply()]),
-    echo6: action([...pingAnswer[6], reply()]),
+    /** To an address of its own: the answer goes back by the interface that the question came in by. */
+    echo4: action([...pingAnswer[4], goto("echo_back")]),
+    echo6: action([...pingAnswer[6], goto("echo_back")]),
     closed: action([report("port-unreachable"), drop("router-port-closed")]),
     expired: action([report("ttl-expired"), drop("ttl-expired")]),
     never: action([drop("no-route")]),
@@ -87,6 +89,16 @@ export const RouterIn = table({
       action: "never",
     })),
   ],
+});
+
+export const EchoBack = table({
+  number: 41,
+  name: "echo_back",
+  text: "A router's answer to a ping goes back to the machine that sent it, or by the wire, tagged as it came.",
+  scheme: "exact",
+  columns: { ingress: exact(F.ingress) },
+  actions: { wire: action([goto("physical_reply")]) },
+  miss: [reply()],
 });
 
 /** Out of an interface with this MAC on this network, to the next hop. */
@@ -165,7 +177,7 @@ export const Hops = table({
   constants: [0, 1, 2, 3].map((hop) => ({ key: { hop }, action: "next", args: { next: hop + 1 } })),
 });
 
-export const routerTables = [ToRouter, RouterIn, Route, NextHops, Routed, Scopes, Hops] as const;
+export const routerTables = [ToRouter, RouterIn, EchoBack, Route, NextHops, Routed, Scopes, Hops] as const;
 
 /** The IP protocols of a ping, by family, as `router_in` matches them. */
 export const echoRequest = {

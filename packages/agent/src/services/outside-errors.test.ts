@@ -20,6 +20,8 @@ import {
   upstream,
 } from "@selvage/compiler/testing";
 import { icmpError, ping, type Speaker, tcp, udpBetween } from "@selvage/datapath/testing";
+import { LearnedNeighbour } from "@selvage/model";
+import { makeLearnedNeighbour, put } from "@selvage/model/testing";
 import { checksum, decode, type Packet, readIpv4, TcpFlag } from "@selvage/packet";
 import { silence } from "./answer.ts";
 import { Desk } from "./desk.ts";
@@ -290,4 +292,40 @@ test("what a router behind another refuses is told by the one that goes out", as
   const short = await served(out(udpBetween(4, stranger, towards(ip4), back, undefined, { ttl: 2 })));
   assert.deepEqual([short.drops, errorOf(short, "out").packet.icmp?.kind], [["ttl-expired"], "time-exceeded"]);
   assert.deepEqual(errorOf(short, "out").quoted?.ports, [53, back.dst]);
+});
+
+test("who is on a wire that a router stands on hears what it refuses, from its address there", async () => {
+  const wire = {
+    "provider:network_type": "flat",
+    "provider:physical_network": "public",
+    "provider:segmentation_id": null,
+  };
+  const world = await fabric(
+    { hosts: 1 },
+    routedNet(1, "office", { x: "h1" }, { network: { mtu: 1_400 } }),
+    routedNet(2, "dmz", { p: "h1" }, { network: { ...wire, key: 0xf00001 } }),
+  );
+  world.wire("public");
+  const send = world.outside("public", "q");
+  const { dmz } = world.route({ number: 1, on: { office: 1, dmz: 1 } }).interfaces;
+  assert.ok(dmz !== undefined);
+  const q: Speaker = { mac: "02:00:00:00:00:99", ip4: "10.0.2.99", ip6: "2001:db8:2::99" };
+  const id = world.network("dmz").network.id;
+  world.learn("h1", [
+    ...[q.ip4, q.ip6].map((address) =>
+      put(LearnedNeighbour, makeLearnedNeighbour({ id: address, network_id: id, address, mac: q.mac })),
+    ),
+  ]);
+  const served = await servedBy(world);
+  const x = { ...world.machine("x"), mac: macOfHost("h1") };
+  for (const version of [4, 6] as const) {
+    const own: string = version === 4 ? dmz.ip4 : dmz.ip6;
+    const short = await served(send(udpBetween(version, q, x, { src: 1, dst: 2 }, undefined, { ttl: 1 })));
+    assert.deepEqual([short.delivered, short.drops], [["q"], ["ttl-expired"]]);
+    assert.deepEqual([errorOf(short, "q").from, errorOf(short, "q").packet.eth.src], [own, macOfHost("h1")]);
+    const large = await served(send(udpBetween(version, q, x, { src: 1, dst: 2 }, new Uint8Array(1_400))));
+    assert.deepEqual([large.delivered, large.drops, errorOf(large, "q").from], [["q"], ["mtu-exceeded"], own]);
+    const closed = await served(send(udpBetween(version, q, { ...dmz, mac: macOfHost("h1") }, { src: 1, dst: 2 })));
+    assert.deepEqual([closed.drops, errorOf(closed, "q").from], [["router-port-closed"], own]);
+  }
 });

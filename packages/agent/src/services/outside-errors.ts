@@ -7,6 +7,7 @@ import type { Punt } from "@selvage/datapath";
 import {
   cidrContains,
   cidrOf,
+  type FixedIp,
   FloatingIp,
   type HostRoute,
   ipOf,
@@ -85,7 +86,7 @@ function routerTo(view: View, networkId: string, { version, dst }: Ends): string
   return undefined;
 }
 
-/** Whether a packet that a router did not send on came to it by its gateway, from whatever is outside; one from a machine here may have come round. */
+/** Whether a packet that a router did not send on came to it by a wire, from whatever is outside; one from a machine here may have come round. */
 export function isFromOutside(view: View, { attachment, vrf, frame }: RouterErrorPunt): boolean {
   if (!view.has(Port, attachment)) return true;
   const packet = understood(frame);
@@ -99,7 +100,7 @@ export function isFromOutside(view: View, { attachment, vrf, frame }: RouterErro
     .some((subnet) => view.exists(Port.index.address, keyOf(subnet.id, ends.src)));
 }
 
-/** It has come in by the router's gateway, and bears the address of a machine where one stood for that. */
+/** It has come in by the router's gateway, or from a wire that it stands on, and bears the address of a machine where one stood for that. */
 export function answerOutsideError(view: View, punt: RouterErrorPunt): Answer {
   const packet = understood(punt.frame);
   const ends = packet && endsOf(packet);
@@ -107,41 +108,58 @@ export function answerOutsideError(view: View, punt: RouterErrorPunt): Answer {
   const forbidden = mustNot(packet);
   if (forbidden !== undefined) return silence(forbidden);
   const [refusing] = view.by(Router.index.key, String(punt.vrf));
-  const way = refusing && wayOut(view, refusing, ends);
-  if (refusing === undefined || way === undefined) return silence("its router has no way out");
-  const { router, gateway } = way;
+  const way = refusing && wayTo(view, refusing, ends);
+  if (refusing === undefined || way === undefined) return silence("its router has no way back");
+  const { router, fixed, isOutside } = way;
   const interfaces = view.by(Port.index.router_id, refusing.id);
   const mtu = punt.kind === "mtu-exceeded" ? mtuOf(view, punt.net, interfaces) : 0;
   if (mtu === undefined) return notice(`the network of tunnel key ${punt.net} is not known here`);
   const at = { net: punt.net, vrf: router.key };
   const eth = { src: noMac, dst: noMac };
-  const frame = errorFrame(punt, packet, { eth, from: gateway.fixed.ip_address, mtu });
-  const machine = ends.version === 4 ? machineOf(view, interfaces, ends.dst) : undefined;
+  const frame = errorFrame(punt, packet, { eth, from: fixed.ip_address, mtu });
+  const machine = ends.version === 4 && isOutside ? machineOf(view, interfaces, ends.dst) : undefined;
   if (machine === undefined) return resume(Route.name, at, frame, "error");
   const parts = partsOf(frame);
   if (parts === undefined) return silence("too little of the packet is there to be quoted");
   const standing = standingFor(view, router.id, machine.port, parts);
   if (standing !== undefined) return written(at, parts, standing);
-  const [inner, outer] = [machine.subnetId, gateway.fixed.subnet_id].map((id) => scopeOfSubnet(view, id));
+  const [inner, outer] = [machine.subnetId, fixed.subnet_id].map((id) => scopeOfSubnet(view, id));
   const isPlain = isOpen(router, { version: 4, inner: inner ?? 0, outer: outer ?? 0 });
   return isPlain ? resume(Route.name, at, frame, "error") : asked(at, parts);
 }
 
-/** The gateway by which a router reaches who sent a packet: its own, or that of another that its routes lead to. */
-function wayOut(view: View, first: Router, { version, src }: Ends) {
+/** By which of its addresses a router speaks to who sent a packet: on a network that it stands on, or of its gateway's; it may be another's to which its routes lead. */
+function wayTo(view: View, first: Router, { version, src }: Ends) {
   const from = ipOf(src);
   let router: Router | undefined = first;
   for (let passed = 0; router !== undefined && passed < most; passed += 1) {
-    const gateway = gatewayOf(view, router.id, version);
-    if (gateway !== undefined) return { router, gateway };
+    const interfaces: readonly Port[] = view.by(Port.index.router_id, router.id);
+    const beside = facing(view, interfaces, src);
+    if (beside !== undefined) return { router, fixed: beside, isOutside: false };
     const [route]: readonly HostRoute[] = router.routes
       .filter(({ destination }) => versionOf(destination) === version && cidrContains(cidrOf(destination), from))
       .sort((one, other) => cidrOf(other.destination).length - cidrOf(one.destination).length);
-    const interfaces: readonly Port[] = view.by(Port.index.router_id, router.id);
-    const next: Port | undefined = route && machineOf(view, interfaces, route.nexthop)?.port;
-    router = next?.router_id == null ? undefined : view.get(Router, next.router_id);
+    const hop: FixedIp | undefined = route && facing(view, interfaces, route.nexthop);
+    if (route === undefined || hop === undefined) {
+      const gateway = gatewayOf(view, router.id, version);
+      return gateway && { router, fixed: gateway.fixed, isOutside: true };
+    }
+    const next: Port | undefined = machineOf(view, interfaces, route.nexthop)?.port;
+    if (next?.router_id == null) return { router, fixed: hop, isOutside: false };
+    router = view.get(Router, next.router_id);
   }
   return undefined;
+}
+
+/** The address of a router on the network that an address is of. */
+function facing(view: View, interfaces: readonly Port[], address: string): FixedIp | undefined {
+  const ip = ipOf(address);
+  return interfaces
+    .flatMap(({ fixed_ips }) => fixed_ips)
+    .find(({ subnet_id }) => {
+      const subnet = view.get(Subnet, subnet_id);
+      return subnet !== undefined && versionOf(address) === subnet.ip_version && cidrContains(cidrOf(subnet.cidr), ip);
+    });
 }
 
 /** Whose an address is on the networks that a router stands on. */

@@ -20,7 +20,9 @@ export const neighbours = app("neighbours", [Neighbour, Arp, Nd, ArpAnswer, NdAn
       return addresses.map((nh) => row(Neighbour, { net, nh }, "known", { mac }));
     // What is reached through routers alone is reached by addresses that they send on (RFC 4291, section 2.5.6), and by no MAC that a machine here knows.
     const beyond = addresses.filter((nh) => nh !== linkLocalOfPort(port));
-    if (port.router_id !== null) return beyond.map((nh) => row(Neighbour, { net, nh }, "known", { mac }));
+    // A physical network's own frames go there by the wire.
+    const isWired = view.ask(networkEncapsulation, port.network_id) === "physical";
+    if (port.router_id !== null || isWired) return beyond.map((nh) => row(Neighbour, { net, nh }, "known", { mac }));
     const host = view.ask(hostKey, port["binding:host_id"]);
     if (host === undefined) return [];
     return beyond.map((nh) => row(Neighbour, { net, nh }, "there", { mac, port: port.key, host }));

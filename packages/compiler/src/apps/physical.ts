@@ -9,6 +9,7 @@ import {
   macOf,
   Network,
   Port,
+  type QueryingView,
   textOfIp,
 } from "@selvage/model";
 import {
@@ -45,6 +46,10 @@ const written = [
   ...[FabricVni, FloodRemote, TunnelOut, ArpAnswer, NdAnswer, Neighbour],
 ];
 
+/** Whether what is for a host is for tenants' routers that stand on the network, and for nobody's gateway. */
+const isRoutedTo = (view: QueryingView, network: Network): boolean =>
+  !network["router:external"] && view.exists(Port.index.routedNetwork, network.id);
+
 export const physical = app("physical", written, (here) => [
   derive("network", Network, (network, view) => {
     const wire = view.ask(wireHere, network.id);
@@ -74,7 +79,7 @@ export const physical = app("physical", written, (here) => [
       row(FromPhysical, { net, ethDst: mac, ethType: EthType.arp, arpOp: 2 }, "learn", {}, "news"),
       row(FromPhysical, { net, ethDst: mac, ...advertised }, "learn", {}, "news"),
       row(FromPhysical, { net, ...asked, ndTarget: textOfIp(linkLocalOf(macOf(mac))) }, "nd", {}, "question"),
-      row(FromPhysical, { net, ethDst: mac }, "take", {}, "here"),
+      row(FromPhysical, { net, ethDst: mac }, isRoutedTo(view, network) ? "routed" : "take", {}, "here"),
     ];
   }),
   /** Hosts with a wire to the same network watch each other. */

@@ -66,14 +66,21 @@ function* gatewaysOf(view: QueryingView, routerId: string, hostName: string): It
   }
 }
 
+/** The MAC that a router sends with by an interface: on a wire the host's, for no MAC is ever on two. */
+function sendingMac(view: QueryingView, port: Port, hostName: string): string {
+  const key = view.ask(networkEncapsulation, port.network_id) === "physical" ? view.ask(hostKey, hostName) : undefined;
+  return key === undefined ? port.mac_address : hostMac(key);
+}
+
 /** The subnets that a router stands on, an interface's first. */
-function* interfacesOf(view: QueryingView, routerId: string): Iterable<Interface> {
+function* interfacesOf(view: QueryingView, routerId: string, hostName: string): Iterable<Interface> {
   for (const port of view.by(Port.index.router_id, routerId)) {
     const net = view.ask(networkKey, port.network_id);
+    const mac = sendingMac(view, port, hostName);
     if (net === undefined) continue;
     for (const fixed of port.fixed_ips) {
       const cidr = view.ask(subnetCidr, fixed.subnet_id);
-      if (cidr !== undefined) yield { net, mac: port.mac_address, cidr, scope: view.ask(subnetScope, fixed.subnet_id) };
+      if (cidr !== undefined) yield { net, mac, cidr, scope: view.ask(subnetScope, fixed.subnet_id) };
     }
   }
 }
@@ -130,7 +137,7 @@ export const routers = app("routers", written, (here) => [
     if (net === undefined || vrf === undefined) return [];
     const key = { net, ethDst: port.mac_address };
     if (!view.ask(routerUp, port.router_id)) return [row(ToRouter, key, "routerDown")];
-    const mac = port.mac_address;
+    const mac = sendingMac(view, port, here.name);
     return [
       row(ToRouter, key, "router", { vrf }),
       ...[...addressesOf(port, 4), ...addressesOf(port, 6)].flatMap((address) => ownAddress(vrf, address)),
@@ -149,7 +156,7 @@ export const routers = app("routers", written, (here) => [
     const vrf = router.key;
     const rows: Row[] = [];
     const taken = new Set<number>();
-    const interfaces = [...interfacesOf(view, router.id), ...gatewaysOf(view, router.id, here.name)];
+    const interfaces = [...interfacesOf(view, router.id, here.name), ...gatewaysOf(view, router.id, here.name)];
     for (const [cidr, hops] of routesOf(router.routes, interfaces)) {
       const key = { vrf, ...destination(cidr) };
       const [first] = hops;
@@ -169,7 +176,7 @@ export const routers = app("routers", written, (here) => [
   derive("scopes", Router, (router, view) => {
     const ports = view.by(Port.index.router_id, router.id);
     if (!router.admin_state_up || !ports.some((port) => isNear(view, port.network_id, here.name))) return [];
-    const interfaces = [...interfacesOf(view, router.id)];
+    const interfaces = [...interfacesOf(view, router.id, here.name)];
     const of = (version: 4 | 6) => interfaces.filter(({ cidr }) => ipVersion(cidr) === version);
     return [...scopeRows(router.key, EthType.ipv4, of(4)), ...scopeRows(router.key, EthType.ipv6, of(6))];
   }),

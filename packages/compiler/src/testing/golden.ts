@@ -137,6 +137,7 @@ export function goldenRows(app: App): readonly Row[] {
     { number: 2, on: { transit: 2, cellar: 1 } },
     { number: 3, on: { office: 3, cellar: 3 }, up: false },
     { number: 4, on: { attic: 1 } },
+    { number: 5, on: { dmz: 1, attic: 5 } },
   ];
   const routed = routers.map((plan) => routerOf(plan, networks));
   const changes = [

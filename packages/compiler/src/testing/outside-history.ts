@@ -23,7 +23,9 @@ import {
   makeLearnedNeighbour,
   makeNatLease,
   makeNdpProxy,
+  makeNetwork,
   makePeerDown,
+  makePort,
   makePortForwarding,
   makeRouter,
   makeSegment,
@@ -137,6 +139,26 @@ const segmentOf = (n: number, network_id: string): Segment =>
     ...{ segmentation_id: 300 + n, position: n },
   });
 
+const wiredId = testId("wired network", 1);
+
+/** A router's interface on a VLAN; the first one's is the gateway of those that stand there. */
+const wiredInterface = (n: number): Port =>
+  makePort({
+    ...{ id: numbered("wired interface", n), key: 0xd00000 + n, mac_address: `fa:16:3e:fd:00:0${n}` },
+    ...{ network_id: wiredId, router_id: routerId(n) },
+    fixed_ips: [{ subnet_id: testId("wired subnet", 1), ip_address: `10.99.0.${n}` }],
+  });
+
+function onWire(n: number): readonly Change[] {
+  const on = { "provider:network_type": "vlan", "provider:physical_network": "public", "provider:segmentation_id": 99 };
+  const subnet = { network_id: wiredId, cidr: "10.99.0.0/24", gateway_ip: "10.99.0.1" };
+  return [
+    put(Network, makeNetwork({ id: wiredId, ...on, key: 0xf00050 })),
+    put(Subnet, makeSubnet({ id: testId("wired subnet", 1), ...subnet })),
+    put(Port, wiredInterface(n)),
+  ];
+}
+
 function changesOf(now: Turn, ports: readonly Port[], hosts: readonly Host[]): readonly Change[] {
   const { kind, router, pick, value } = now;
   const port = ports[pick % Math.max(1, ports.length)];
@@ -192,6 +214,8 @@ function changesOf(now: Turn, ports: readonly Port[], hosts: readonly Host[]): r
           segment_id: value % 3 === 0 ? null : segmentOf(1 + ((value + at) % 2), externalId).id,
         }),
       );
+    case 16:
+      return value % 4 === 0 ? [remove(Port, wiredInterface(router).id)] : onWire(router);
     case 13:
     case 14:
     case 15:

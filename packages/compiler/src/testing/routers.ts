@@ -6,6 +6,7 @@ import {
   type Network,
   networkKeyOf,
   Port,
+  physicalKeys,
   Router,
   type Subnet,
   Subnetpool,
@@ -59,8 +60,12 @@ export function routerOf(
   return { router, interfaces, changes: [put(Router, router), ...ports] };
 }
 
+/** A small number of a network's own: keys of networks on wires are large. */
+const numberOf = (network: Network): number =>
+  (networkKeyOf(network) & 0x7f) | (networkKeyOf(network) < physicalKeys.first ? 0 : 0x80);
+
 function interfaceOf(router: Router, { network, subnets }: TestNetwork, last: number): TestInterface {
-  const net = networkKeyOf(network);
+  const net = numberOf(network);
   const hex = (n: number): string => n.toString(16).padStart(2, "0");
   const port = makePort({
     id: testId(`interface ${router.key}`, net),
