@@ -1,7 +1,7 @@
 /** What objects of an earlier program say in fields that are gone, said anew in those that took their place: once, when a server starts. */
-import { Network, type Network as NetworkObject, Segment, segmentsOf } from "@selvage/model";
+import { Network, type Network as NetworkObject, Segment } from "@selvage/model";
 import type { Author } from "@selvage/store";
-import { putSegment, unsaid } from "./rules/provider.ts";
+import { giveSegment } from "./rules/provider.ts";
 import { isSharedWith, share } from "./rules/sharing.ts";
 import type { Writer } from "./writer.ts";
 
@@ -27,11 +27,7 @@ async function giveSegments(writer: Writer): Promise<void> {
   await writer.transact(author, (transaction) => {
     for (const id of earlier) {
       const network = transaction.view.get(Network, id);
-      if (network === undefined || transaction.view.exists(Segment.index.network_id, id)) continue;
-      for (const place of segmentsOf(transaction.view, network)) {
-        const { network_type, physical_network, segmentation_id } = place;
-        putSegment({ transaction }, id, { network_type, physical_network, segmentation_id }, unsaid);
-      }
+      if (network !== undefined) giveSegment({ transaction }, network);
     }
   });
 }

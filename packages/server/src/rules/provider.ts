@@ -149,6 +149,13 @@ export function putSegment(
 /** What a segment says of itself that was made with its network. */
 export const unsaid = { name: null, description: null, revision_number: 0 } as const;
 
+/** Gives a network that an earlier program made the segment that it says itself; one that has segments stays as it is. */
+export function giveSegment({ transaction }: Pick<Writing, "transaction">, network: NetworkObject): void {
+  if (transaction.view.exists(Segment.index.network_id, network.id)) return;
+  for (const { network_type, physical_network, segmentation_id } of segmentsOf(transaction.view, network))
+    putSegment({ transaction }, network.id, { network_type, physical_network, segmentation_id }, unsaid);
+}
+
 /** Has a network say of itself what its first segment is: called when one went. */
 export function settleProvider({ transaction }: Pick<Writing, "transaction">, networkId: string): void {
   const network = transaction.view.get(Network, networkId);

@@ -1,7 +1,7 @@
 /** Segments by the API: networks of several, subnets by segment, and which addresses ports get where. */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { Host } from "@selvage/model";
+import { Host, Segment } from "@selvage/model";
 import { type Answer, errorOf, type Json, startTestServer, type TestProject, type TestServer } from "../testing/mod.ts";
 
 let server: TestServer;
@@ -124,6 +124,16 @@ test("a network of several segments shows them, is found by any, and loses and g
   assert.equal((await server.admin.delete(`/v2.0/networks/${made.id}`)).status, 204);
   assert.deepEqual(told(await server.admin.get(`/v2.0/segments/${String(id)}`)), [404, "SegmentNotFound"]);
   assert.equal((await network(vlan("left", 91))).status, 201, "the tag is free again");
+});
+
+test("a network that another program made without segments keeps its own place beside a new one", async () => {
+  const made = networkIn(await network(vlan("left", 60)));
+  const [own] = await segmentsOf(made.id);
+  await server.running.core.writer.transact(author, (transaction) => transaction.remove(Segment, String(own?.id)));
+  const values = { network_id: made.id, network_type: "vlan", physical_network: "right", segmentation_id: 60 };
+  assert.equal((await segment(values)).status, 201);
+  const now = networkIn(await server.admin.get(`/v2.0/networks/${made.id}`));
+  assert.deepEqual(now.segments, [vlan("left", 60), vlan("right", 60)]);
 });
 
 test("what does not go together is refused", async () => {

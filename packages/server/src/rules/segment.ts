@@ -5,7 +5,7 @@ import { isAdmin } from "../api/policy.ts";
 import { settleHostGateways } from "./host-gateways.ts";
 import { visibleNetwork } from "./network.ts";
 import { segmentsAt } from "./placement.ts";
-import { checkedPlace, checkJoins, placeOf, putSegment, settleProvider } from "./provider.ts";
+import { checkedPlace, checkJoins, giveSegment, placeOf, putSegment, settleProvider } from "./provider.ts";
 import type { ResourceRules, Values } from "./rules.ts";
 
 export const segmentRules: ResourceRules<typeof Segment> = {
@@ -21,6 +21,7 @@ export const segmentRules: ResourceRules<typeof Segment> = {
     const type = String(values.network_type);
     const asked = checkedPlace(type, physical_network ?? undefined, segmentation_id ?? undefined);
     checkJoins(network, type);
+    giveSegment(writing, network);
     const segment = putSegment(writing, network.id, placeOf(writing, asked, network.project_id), {
       name: said.name ?? null,
       description: said.description ?? null,
