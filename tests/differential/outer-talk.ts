@@ -118,8 +118,7 @@ export class OuterTalk {
   /** What who is outside says, as it is on the wire: for what stands for the machine, of which an error quotes what has left. */
   #come(bytes: Uint8Array, port: Port, { aside }: OuterTurnShot, outside: Outside): OuterSaid {
     const frame = new Frame(bytes);
-    const home = this.#seen.get(port.id)?.host ?? outside.standIns.find((each) => each.port === port.id)?.host;
-    const place = typeof home === "number" ? home : this.#placeOf(port);
+    const place = this.#seen.get(port.id)?.host ?? this.#placeOf(port);
     const wire = (place + aside) % hostCount;
     const written = frame.has("ip_dst") ? this.#written(frame, bytes, port, outside) : bytes;
     const mac = outside.macs[wire % outside.macs.length] ?? "";
@@ -127,7 +126,7 @@ export class OuterTalk {
   }
 
   #placeOf(port: Port): number {
-    return Math.max(0, this.#topology.interfaces.find((each) => each.isBound && each.names === port.id)?.host ?? 0);
+    return this.#topology.interfaces.find((each) => each.isBound && each.names === port.id)?.host ?? 0;
   }
 
   #written(frame: Frame, bytes: Uint8Array, port: Port, outside: Outside): Uint8Array {

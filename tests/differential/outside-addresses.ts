@@ -8,7 +8,8 @@ import {
   makePortForwarding,
   testId,
 } from "@selvage/model/testing";
-import { externalId, numbered, type OutsidePlan } from "./outside.ts";
+import { externalId, type OutsidePlan } from "./outside.ts";
+import { addressIn } from "./routing.ts";
 
 export interface LeasePlan {
   /** One block, none, one in use and one that runs out, or a block of a single port. */
@@ -49,7 +50,7 @@ export function gatewaysOf(
         key: 0x300000 + place,
         gateway_of: router.id,
         device_id: router.id,
-        fixed_ips: own.map(({ id, cidr }) => ({ subnet_id: id, ip_address: numbered(cidr, 10 + place) })),
+        fixed_ips: own.map(({ id, cidr }) => ({ subnet_id: id, ip_address: addressIn(cidr, 10 + place) })),
       }),
     ];
   });

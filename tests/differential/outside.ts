@@ -15,7 +15,7 @@ import { physicalName } from "@selvage/pipeline";
 import fc from "fast-check";
 import { mostly, usually } from "./draw.ts";
 import { gatewaysOf, type LeasePlan, leasesOf, type StandIn, standInsOf } from "./outside-addresses.ts";
-import { poolId } from "./routing.ts";
+import { addressIn, poolId } from "./routing.ts";
 import type { Speaker } from "./topology.ts";
 
 /** The physical network, and how packets of it come in. */
@@ -230,7 +230,7 @@ export function outsideOf(
           makeHostGateway({
             ...{ id: testId("host gateway", place + 1), network_id: network.id, host_id: id },
             port_id: testId("host gateway port", place + 1),
-            addresses: subnets.map(({ cidr }) => numbered(cidr, 200 + place)),
+            addresses: subnets.map(({ cidr }) => addressIn(cidr, 200 + place)),
           }),
         )
       : [];
@@ -286,9 +286,6 @@ export function outsideOf(
     translates: leases.length > 0,
   };
 }
-
-export const numbered = (cidr: string, number: number): string =>
-  cidr.includes(":") ? cidr.replace(/\/.*/, number.toString(16)) : cidr.replace(/0\/.*/, String(number));
 
 /** What a host knows beside intent. */
 export function factsOf(plan: OutsidePlan | null, place: number, hostIds: readonly string[]): Facts {

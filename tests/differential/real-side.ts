@@ -121,10 +121,9 @@ export class RealSide {
     });
   }
 
-  /** The ports with which connections have left, on all hosts. */
-  async chosenPorts(): Promise<ChosenPorts> {
-    const all = await Promise.all(this.hosts.map((host) => host.chosenPorts()));
-    return new Map(all.flatMap((each) => [...each]));
+  /** The ports with which connections have left, of each host. */
+  chosenPorts(): Promise<readonly ChosenPorts[]> {
+    return Promise.all(this.hosts.map((host) => host.chosenPorts()));
   }
 
   /** A packet on the underlay, from whomever it says, and what becomes of it. */

@@ -39,8 +39,9 @@ export class SimulatedSide {
   #ending = new Ending();
   #entries: Entry[] = [];
   #wire: Wire;
-  #ports: ChosenPorts = new Map();
-  /** Names of connections that have been translated there, some perhaps no more. */
+  /** Of each host. */
+  #ports: readonly ChosenPorts[] = [];
+  /** Hosts with names of connections that have been translated there, some perhaps no more. */
   readonly #translated = new Set<string>();
 
   private constructor(addresses: readonly string[], topology: Topology) {
@@ -49,12 +50,12 @@ export class SimulatedSide {
     this.#wire = new Wire(topology);
     this.#macs = new Map(topology.ports.map(({ id, mac_address }) => [id, mac_address]));
     this.#switches = addresses.map(
-      (from) =>
+      (from, host) =>
         new SimulatedDatapath({
           now: () => this.#sent * betweenFrames,
           choose: (members, frame) => this.#hops.choose(members, frame),
           choosePort: ({ protocol, from, to }, address) =>
-            this.#choosePort(connectionName(protocol, from, to, address)),
+            this.#choosePort(host, connectionName(protocol, from, to, address)),
           underlay: (to, header, frame) => this.#cross({ by: "geneve", from, to, srcSet: 0, ...header, frame }),
         }),
     );
@@ -100,17 +101,18 @@ export class SimulatedSide {
   }
 
   /** Takes note of the ports with which connections leave on the real switches: which of its block each takes is a switch's own affair. */
-  know(ports: ChosenPorts): void {
+  know(ports: readonly ChosenPorts[]): void {
     this.#ports = ports;
-    for (const name of ports.keys()) this.#translated.add(name);
+    for (const [host, names] of ports.entries())
+      for (const name of names.keys()) this.#translated.add(`${host} ${name}`);
   }
 
   /**
    * The port with which a connection has left there. One that begins anew may find none though the last has left it, for Open vSwitch 3.1 keeps an answer's
    * tuple longer than the connection (lib/conntrack.c, `conn_force_expire`).
    */
-  #choosePort(name: string): number | null | undefined {
-    return this.#ports.get(name) ?? (this.#translated.has(name) ? null : undefined);
+  #choosePort(host: number, name: string): number | null | undefined {
+    return this.#ports[host]?.get(name) ?? (this.#translated.has(`${host} ${name}`) ? null : undefined);
   }
 
   /** Packets dropped since rows were last put in force, by reason, of each host. */
