@@ -14,6 +14,7 @@ import type { ServerCore } from "../server.ts";
 import type { Exchange, Handler, Reply } from "./exchange.ts";
 import { parseQuery } from "./query.ts";
 import type { Route, RouteShape } from "./route.ts";
+import { watched } from "./watched.ts";
 
 export interface App {
   readonly server: HttpServer;
@@ -57,7 +58,7 @@ export async function createApp(options: AppOptions): Promise<App> {
   const app = Fastify({
     bodyLimit: core.settings.bodyLimit,
     exposeHeadRoutes: false,
-    serverFactory: (handler) => createServer(httpOptions, handler),
+    serverFactory: (handler) => watched(createServer(httpOptions, handler)),
     frameworkErrors: (error, request, reply) => void handle(request, reply, error),
   });
   app.removeAllContentTypeParsers();

@@ -10,6 +10,7 @@ import { type Clock, entryOf, fail, isError, type KeyPair, type Log, type Selvag
 import { joinPath, maxMessage, metadataPath, pingInterval, renewPath, silenceLimit, syncPath } from "@selvage/sync";
 import { type WebSocket, WebSocketServer } from "ws";
 import type { RouteShape } from "../http/route.ts";
+import { watched } from "../http/watched.ts";
 import type { NovaMetadata } from "../nova/metadata.ts";
 import type { Admission } from "./admission.ts";
 import type { Peer, Peers } from "./peers.ts";
@@ -51,7 +52,7 @@ export class Endpoint {
 
   constructor(options: EndpointOptions, credentials: Credentials) {
     this.#options = options;
-    this.#server = createServer({
+    const server = createServer({
       ...secure(credentials),
       requestCert: true,
       // Who has no certificate may join and nothing else; who has one is checked where it matters.
@@ -61,6 +62,7 @@ export class Endpoint {
       headersTimeout: 10_000,
       requestTimeout: 20_000,
     });
+    this.#server = watched(server);
     this.#server.on("request", (request, response) => void this.#answer(request, response));
     this.#server.on("upgrade", (request, socket, head) => this.#upgrade(request, socket, head));
     this.#server.on("tlsClientError", (error) => options.log.debug("a TLS handshake failed", { error }));
