@@ -1,7 +1,7 @@
 /** The outside on real switches: zones that translate, what is kept of them, and connections that come and go as fast as they can. */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { NatOut, OwnLease } from "@selvage/pipeline";
+import { NatAsk, NatOut, OwnLease } from "@selvage/pipeline";
 import { churn } from "../testing/churn.ts";
 import { outside, outsideRows, routerId } from "../testing/outside-world.ts";
 import { OvsHosts, ovsTestFabric } from "../testing/ovs-fabric.ts";
@@ -42,7 +42,8 @@ describe("Open vSwitch translates", () => {
       await world.datapath(0).adopt(outsideRows(world, 0));
       assert.equal(await zoneOf(), zone);
       const named = outsideRows(world, 0).filter(
-        ({ table, action }) => table === OwnLease.name || (table === NatOut.name && action === "source"),
+        ({ table, action }) =>
+          table === OwnLease.name || table === NatAsk.name || (table === NatOut.name && action === "source"),
       );
       await world.datapath(0).apply(delta({ removed: named }));
       assert.equal(await zoneOf(), 0, "its number is no one's");
