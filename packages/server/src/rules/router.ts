@@ -20,6 +20,7 @@ import {
   type Port as PortObject,
   Router,
   type Router as RouterObject,
+  Segment,
   Subnet,
   type Subnet as SubnetObject,
   show,
@@ -358,6 +359,9 @@ function checkSubnets(view: View, router: RouterObject, added: readonly SubnetOb
   const there = portsOf(view, router.id).flatMap((port) => subnetsOf(view, port));
   for (const subnet of added) {
     if (there.some((other) => other.id === subnet.id)) throw bad(`Router already has a port on subnet ${subnet.id}`);
+    // A host on another segment would have no way to it.
+    if (subnet.segment_id !== null && view.count(Segment.index.network_id, subnet.network_id) > 1)
+      throw bad(`Subnet ${subnet.id} is of one segment of several: a router outside leads from there`);
     const clash = there.find((other) => cidrsOverlap(cidrOf(other.cidr), cidrOf(subnet.cidr)));
     if (clash !== undefined) {
       throw bad(`Cidr ${subnet.cidr} of subnet ${subnet.id} overlaps with cidr ${clash.cidr} of subnet ${clash.id}`);

@@ -317,6 +317,23 @@ test("subnets tell machines that the other segments' addresses are behind their 
   assert.deepEqual(await routes(right.id), [byRight]);
 });
 
+test("a router of ours has no interface on one segment of several", async () => {
+  const { left } = await routed();
+  const router = await server.admin.create("router", {});
+  const add = (subnet_id: string) => server.admin.put(`/v2.0/routers/${router.id}/add_router_interface`, { subnet_id });
+  assert.deepEqual(told(await add(left.id)), [400, "BadRequest"]);
+  const plain = networkIn(await network(vlan("left", 61)));
+  const [own] = await segmentsOf(plain.id);
+  const alone = { network_id: plain.id, ip_version: 4, cidr: "10.6.0.0/24", segment_id: own?.id };
+  assert.equal(
+    (await add((await server.admin.create("subnet", alone)).id)).status,
+    200,
+    "the only segment is all of it",
+  );
+  const second = { network_id: plain.id, network_type: "vlan", physical_network: "right", segmentation_id: 61 };
+  assert.deepEqual(told(await segment(second)), [400, "InvalidInput"]);
+});
+
 test("a router's gateway is on one segment, and floating IPs by it are of the same", async () => {
   const { id, segments } = await routed();
   const modes = { ip_version: 6, enable_dhcp: false };

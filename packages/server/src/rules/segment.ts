@@ -1,6 +1,15 @@
 /** Segments of networks: an admin adds them to a network on physical ones, names them, and takes them away while nothing stands there (extension `segment`). */
 import { fail } from "@selvage/base";
-import { Host, Network, Port, Segment, type Segment as SegmentObject, Subnet, type View } from "@selvage/model";
+import {
+  Host,
+  isRouted,
+  Network,
+  Port,
+  Segment,
+  type Segment as SegmentObject,
+  Subnet,
+  type View,
+} from "@selvage/model";
 import { isAdmin } from "../api/policy.ts";
 import { settleHostGateways } from "./host-gateways.ts";
 import { visibleNetwork } from "./network.ts";
@@ -21,6 +30,10 @@ export const segmentRules: ResourceRules<typeof Segment> = {
     const type = String(values.network_type);
     const asked = checkedPlace(type, physical_network ?? undefined, segmentation_id ?? undefined);
     checkJoins(network, type);
+    if (isRouted(view, network.id) && view.exists(Port.index.routedNetwork, network.id))
+      throw fail("InvalidInput", {
+        error_message: `Routers have interfaces on subnets of the segment that network ${network.id} has: remove them first`,
+      });
     giveSegment(writing, network);
     const segment = putSegment(writing, network.id, placeOf(writing, asked, network.project_id), {
       name: said.name ?? null,
