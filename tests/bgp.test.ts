@@ -4,6 +4,8 @@
  */
 
 import assert from "node:assert/strict";
+import { readdirSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { after, before, describe, test } from "node:test";
 import { at, OUTSIDE_RANGES } from "@selvage/lab";
 import { until, whyNoLab } from "@selvage/lab/testing";
@@ -194,6 +196,8 @@ describe("bgp", { skip }, () => {
       return !isStale() && frr.established === 2;
     });
     assert.equal(least, 2, "it was never withdrawn");
+    const kept = readdirSync(tmpdir()).filter((name) => name.startsWith(`selvage-bgp-${world.speaker.slice(0, 8)}-`));
+    assert.equal(kept.length, 2, "one directory for each host's daemon, none of the one that was killed");
     const second = processes("h1").agent;
     assert.notEqual(second, first);
     process.kill(Number(second), "SIGTERM");

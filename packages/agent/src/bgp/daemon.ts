@@ -1,6 +1,6 @@
 /** One speaker's bgpd: started with all it has to say, told of changes, started again when it ends or does not do as it is told, and ended with leave taken. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -120,7 +120,11 @@ export class Daemon {
   async #start(): Promise<Life> {
     const { program, standing, log } = this.#options;
     const said = this.#wanted;
-    const directory = await mkdtemp(join(tmpdir(), "selvage-bgp-"));
+    const prefix = `selvage-bgp-${said.speaker.slice(0, 8)}-${standing.routerId}-`;
+    // An agent that was killed has left its own behind.
+    const left = (await readdir(tmpdir())).filter((name) => name.startsWith(prefix));
+    for (const name of left) await rm(join(tmpdir(), name), { recursive: true, force: true });
+    const directory = await mkdtemp(join(tmpdir(), prefix));
     const file = join(directory, "bgpd.conf");
     await writeFile(file, configuration(standing, said), { mode: 0o600 });
     // It speaks to no kernel and listens nowhere; and goes when the agent is gone, without a word.
