@@ -21,7 +21,7 @@ import {
   topologies,
   topologyOf,
 } from "./topology.ts";
-import { fromWire } from "./wire-shots.ts";
+import { fromWire, isSpoilt } from "./wire-shots.ts";
 
 export interface Scenario {
   readonly plan: TopologyPlan;
@@ -66,8 +66,11 @@ interface Talks {
 /** What a shot is in a topology: nothing where the topology has nothing that could send it. */
 function thrown(shot: Shot, topology: Topology, talks: Talks, version: 4 | 6): readonly Thrown[] {
   if (shot.enters === "turn") return talks.inner.say(shot);
-  if (shot.enters === "outer-turn") return talks.outer.say(shot);
-  if (shot.enters === "wire") return fromWire(shot, topology);
+  if (shot.enters === "outer-turn" || shot.enters === "wire") {
+    const { outside } = topology;
+    const all = shot.enters === "wire" ? fromWire(shot, topology) : talks.outer.say(shot);
+    return all.filter((each) => !("wire" in each && outside !== null && isSpoilt(each.frame, outside)));
+  }
   if (shot.enters === "service") return [fromService(shot, topology)];
   if (shot.enters === "interface") {
     const bound = topology.interfaces.filter((each) => each.isBound);

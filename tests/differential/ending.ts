@@ -12,7 +12,7 @@ function hex(bytes: Uint8Array): string {
   const frame = new Frame(bytes);
   const upper = Buffer.from(bytes);
   const at = { 6: 16, 17: 6 }[frame.get("ip_proto") ?? 0];
-  const isLater = frame.has("ip_dst") && ((frame.get("ip_frag") ?? 0) & Fragment.later) !== 0;
+  const isLater = frame.has("ip_dst") && frame.get("ip_frag") === Fragment.later;
   if (at === undefined || !isLater) return upper.toString("hex");
   const begin = frame.networkOffset + ((bytes[frame.networkOffset] ?? 0) & 15) * 4 + at;
   return upper.fill(0, Math.min(begin, upper.length), Math.min(begin + 2, upper.length)).toString("hex");
