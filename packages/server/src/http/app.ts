@@ -91,8 +91,6 @@ export async function createApp(options: AppOptions): Promise<App> {
   app.setErrorHandler((error, request, reply) => handle(request, reply, error));
   app.setNotFoundHandler((request, reply) => handle(request, reply, fail("HTTPNotFound")));
   await app.ready();
-  // The inner server never listens, so it is told that it does: that is when it begins to watch for slow requests.
-  app.server.emit("listening");
   return {
     server: app.server,
     drained: (timeoutMs) =>

@@ -83,6 +83,7 @@ export class Endpoint {
     for (const socket of this.#sockets.clients) socket.terminate();
     this.#sockets.close();
     this.#server.closeAllConnections();
+    this.#server.close();
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
