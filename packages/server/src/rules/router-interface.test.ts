@@ -163,3 +163,27 @@ test("the gateway's address of a network that everybody shares is its owner's; o
   await made(owner.member, "/v2.0/rbac-policies", { rbac_policy: { ...everybody, target_tenant: guest.id } });
   for (const subnet of subnets) assert.deepEqual(await add(guest.member, another, { subnet_id: subnet.id }), [200]);
 });
+
+test("on another project's physical network only an admin adds interfaces, by subnet or by port; one's own wire is one's own", async () => {
+  await using server = await startTestServer();
+  const [wire, green] = await Promise.all([server.project("wire"), server.project("green")]);
+  const network = await server.admin.create("network", {
+    ...{ name: "hall", project_id: wire.id, shared: true },
+    ...{ "provider:network_type": "flat", "provider:physical_network": "hall" },
+  });
+  const of = { network_id: network.id, project_id: wire.id };
+  const subnet = await server.admin.create("subnet", { ...of, ip_version: 4, cidr: "10.0.0.0/24" });
+  const router = await green.member.create("router", { name: "r" });
+  const port = await green.member.create("port", { network_id: network.id });
+  const add = (client: TestClient, id: unknown, by: Json) => client.put(`/v2.0/routers/${id}/add_router_interface`, by);
+  const given = { object_type: "network", object_id: network.id, action: "access_as_shared", target_tenant: green.id };
+  assert.equal((await server.admin.post("/v2.0/rbac-policies", { rbac_policy: given })).status, 201);
+  for (const by of [{ subnet_id: subnet.id }, { port_id: port.id }]) {
+    const answer = await add(green.member, router.id, by);
+    assert.deepEqual([answer.status, errorOf(answer).type], [400, "BadRequest"], answer.text);
+    assert.match(String(errorOf(answer).message), /stands on a physical network and is another project's/);
+  }
+  assert.equal((await add(server.admin, router.id, { port_id: port.id })).status, 200);
+  const own = await wire.member.create("router", { name: "own" });
+  assert.equal((await add(wire.member, own.id, { subnet_id: subnet.id })).status, 200);
+});

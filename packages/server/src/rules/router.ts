@@ -13,6 +13,7 @@ import {
   type HostRoute,
   InvalidValue,
   ipOf,
+  isPhysical,
   keyOf,
   Network,
   Port,
@@ -257,6 +258,7 @@ function addSubnet(writing: Writing, router: RouterObject, subnet: SubnetObject)
   const { transaction } = writing;
   if (subnet.gateway_ip === null) throw bad("Subnet for router interface must have a gateway IP");
   checkOwned(writing, subnet);
+  checkWired(writing, router, subnet.network_id);
   checkAdvertised(subnet);
   checkSubnets(transaction.view, router, [subnet]);
   const fixed: FixedIp = { subnet_id: subnet.id, ip_address: subnet.gateway_ip };
@@ -308,6 +310,7 @@ function addPort(writing: Writing, router: RouterObject, port: PortObject): Chan
   if (subnets.filter((subnet) => subnet.ip_version === 4).length > 1)
     throw bad("Cannot have multiple IPv4 subnets on router port");
   checkPools(writing, port);
+  checkWired(writing, router, port.network_id);
   const taken = putPort(transaction, {
     ...port,
     router_id: router.id,
@@ -329,6 +332,19 @@ function checkOwned({ transaction, caller }: Writing, subnet: SubnetObject): voi
   const given = sharedTargets(transaction.view, "network", subnet.network_id);
   if (caller.projectId !== undefined && given.has(caller.projectId)) return;
   throw bad(`Cannot add interface to router because subnet ${subnet.id} is not owned by project making the request`);
+}
+
+/**
+ * Routers on a wire share their host's MAC there, and what comes by it is taken by where it goes to: who leads where on another's wire is for that one, or for an
+ * admin, to say.
+ */
+function checkWired({ transaction, caller }: Writing, router: RouterObject, networkId: string): void {
+  const network = transaction.view.get(Network, networkId);
+  if (network === undefined || !isPhysical(network) || network["router:external"]) return;
+  if (network.project_id === router.project_id || caller.roles.has("admin")) return;
+  throw bad(
+    `Network ${networkId} stands on a physical network and is another project's: an admin may add an interface there to router ${router.id}`,
+  );
 }
 
 /** A port that stands on another's subnet has an address that its machines may have, not the gateway's. */
