@@ -5,7 +5,8 @@
 import { cidrCovers, cidrOf, type HostRoute, Subnet, type Subnet as SubnetObject, type View } from "@selvage/model";
 import type { Transaction } from "../transaction.ts";
 
-type Peer = Pick<SubnetObject, "id" | "network_id" | "segment_id" | "ip_version" | "gateway_ip">;
+/** What of a subnet says which peers it has, and how it reaches them. */
+export type Peer = Pick<SubnetObject, "id" | "network_id" | "segment_id" | "ip_version" | "gateway_ip">;
 
 /** The subnets of the same family on other segments of a subnet's network. */
 function peersOf(view: View, { id, network_id, segment_id, ip_version }: Peer): readonly SubnetObject[] {
@@ -23,6 +24,12 @@ function peersOf(view: View, { id, network_id, segment_id, ip_version }: Peer): 
 
 const without = (routes: readonly HostRoute[], destination: string, nexthop: string | null): readonly HostRoute[] =>
   routes.filter((route) => route.destination !== destination || route.nexthop !== nexthop);
+
+/** How many of a subnet's routes are its own: all but one to each of its peers. */
+export function countOwn(view: View, subnet: Peer, routes: readonly HostRoute[]): number {
+  const destinations = new Set(routes.map(({ destination }) => destination));
+  return routes.length - peersOf(view, subnet).filter(({ cidr }) => destinations.has(cidr)).length;
+}
 
 /** A subnet's routes with those to its peers that no route of it covers. `earlier`: the gateway by which they were reached before. */
 export function withPeers(

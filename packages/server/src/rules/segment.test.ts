@@ -317,6 +317,28 @@ test("subnets tell machines that the other segments' addresses are behind their 
   assert.deepEqual(await routes(right.id), [byRight]);
 });
 
+test("routes to peers are as many as there are, and count for nothing beside a subnet's own", async () => {
+  const { id, left, segments } = await routed();
+  for (let third = 10; third < 31; third += 1)
+    await server.admin.create("subnet", {
+      ...{ network_id: id, ip_version: 4, cidr: `10.2.${third}.0/24`, segment_id: segments.right.id },
+    });
+  const change = (values: Json) => server.admin.put(`/v2.0/subnets/${left.id}`, { subnet: values });
+  const renamed = await change({ name: "many" });
+  assert.equal(renamed.status, 200, renamed.text);
+  const routes = (renamed.body.subnet as Json).host_routes as readonly Json[];
+  assert.equal(routes.length, 22);
+  const own = Array.from({ length: 20 }, (_, index) => ({ destination: `10.9.${index}.0/24`, nexthop: "10.1.0.9" }));
+  const full = await change({ host_routes: [...routes, ...own] });
+  assert.deepEqual([full.status, ((full.body.subnet as Json).host_routes as readonly Json[]).length], [200, 42]);
+  const more = { destination: "10.9.20.0/24", nexthop: "10.1.0.9" };
+  assert.deepEqual(told(await change({ host_routes: [...routes, ...own, more] })), [400, "HostRoutesExhausted"]);
+  const again = { destination: "10.2.10.0/24", nexthop: "10.1.0.8" };
+  assert.deepEqual(told(await change({ host_routes: [...routes, ...own, again] })), [400, "HostRoutesExhausted"]);
+  const six = { destination: "2001:db8::/64", nexthop: "2001:db8::1" };
+  assert.deepEqual(told(await change({ host_routes: [six] })), [400, "InvalidInput"]);
+});
+
 test("a router of ours has no interface on one segment of several", async () => {
   const { left } = await routed();
   const router = await server.admin.create("router", {});

@@ -35,7 +35,7 @@ import { addAutomatic, makesAddresses, releaseSubnet } from "./automatic-address
 import { widenGateways } from "./gateway.ts";
 import { settleHostGateways } from "./host-gateways.ts";
 import { visibleNetwork } from "./network.ts";
-import { leavePeers, tellPeers, withPeers } from "./peer-routes.ts";
+import { countOwn, leavePeers, type Peer, tellPeers, withPeers } from "./peer-routes.ts";
 import { giveBack } from "./pool-space.ts";
 import { type ResourceRules, taggedOf, type Values } from "./rules.ts";
 import { sharedField, sharedObjects, sharingOf } from "./sharing.ts";
@@ -94,18 +94,12 @@ export const subnetRules: ResourceRules<typeof Subnet> = {
     const routes = (values.host_routes ?? []) as readonly HostRoute[];
     const segment_id = (values.segment_id ?? null) as string | null;
     checkSegment(transaction.view, network.id, segment_id);
-    checkLimits("new subnet", nameServers, routes);
-    checkRoutes(routes, version);
+    checkNameServers("new subnet", nameServers);
+    const peer = { network_id: network.id, segment_id, ip_version: version, gateway_ip: gateway } as const;
+    checkRoutes(transaction.view, { ...peer, id: "new subnet" }, routes);
     checkAffinity(transaction.view, network.id, version, pool);
     transaction.put(Network, network);
     const standard = taggedOf(writing, values, 0);
-    const own = {
-      id: standard.id,
-      network_id: network.id,
-      segment_id,
-      ip_version: version,
-      gateway_ip: gateway,
-    } as const;
     const subnet = transaction.put(Subnet, {
       ...standard,
       network_id: network.id,
@@ -115,7 +109,7 @@ export const subnetRules: ResourceRules<typeof Subnet> = {
       allocation_pools: pools,
       enable_dhcp: dhcp,
       dns_nameservers: nameServers,
-      host_routes: withPeers(transaction.view, own, routes),
+      host_routes: withPeers(transaction.view, { ...peer, id: standard.id }, routes),
       ...modes,
       subnetpool_id: pool?.id ?? null,
       segment_id,
@@ -139,8 +133,8 @@ export const subnetRules: ResourceRules<typeof Subnet> = {
     if ("gateway_ip" in values || "allocation_pools" in values)
       checkGatewayOutside(after.gateway_ip, after.allocation_pools);
     if (after.enable_dhcp && !before.enable_dhcp) checkDhcpRange(cidr);
-    checkLimits(before.id, after.dns_nameservers, after.host_routes);
-    checkRoutes(after.host_routes, version);
+    if ("dns_nameservers" in values) checkNameServers(before.id, after.dns_nameservers);
+    if ("host_routes" in values) checkRoutes(writing.transaction.view, after, after.host_routes);
     if (after.segment_id !== before.segment_id) checkSegmentChange(writing.transaction.view, before, after.segment_id);
     const earlier = after.gateway_ip === before.gateway_ip ? null : before.gateway_ip;
     const host_routes = withPeers(writing.transaction.view, after, after.host_routes, earlier);
@@ -342,18 +336,19 @@ function checkGatewayOutside(gateway: string | null, pools: readonly AllocationP
   }
 }
 
-function checkLimits(subnetId: string, nameServers: readonly string[], routes: readonly HostRoute[]): void {
-  if (nameServers.length > nameServerLimit) {
-    throw fail("DNSNameServersExhausted", { subnet_id: subnetId, quota: nameServerLimit });
-  }
-  if (routes.length > hostRouteLimit) throw fail("HostRoutesExhausted", { subnet_id: subnetId, quota: hostRouteLimit });
+function checkNameServers(subnet_id: string, nameServers: readonly string[]): void {
+  if (nameServers.length > nameServerLimit)
+    throw fail("DNSNameServersExhausted", { subnet_id, quota: nameServerLimit });
 }
 
-function checkRoutes(routes: readonly HostRoute[], version: 4 | 6): void {
+/** Routes to a subnet's peers come by themselves, one for each: they count for nothing. */
+function checkRoutes(view: View, subnet: Peer, routes: readonly HostRoute[]): void {
+  if (countOwn(view, subnet, routes) > hostRouteLimit)
+    throw fail("HostRoutesExhausted", { subnet_id: subnet.id, quota: hostRouteLimit });
   for (const { destination, nexthop } of routes) {
-    checkVersion("host_routes", destination, firstIpOf(cidrOf(destination)), version);
+    checkVersion("host_routes", destination, firstIpOf(cidrOf(destination)), subnet.ip_version);
     const ip = parseIp(nexthop);
-    if (ip !== undefined) checkVersion("host_routes", nexthop, ip, version);
+    if (ip !== undefined) checkVersion("host_routes", nexthop, ip, subnet.ip_version);
   }
 }
 
