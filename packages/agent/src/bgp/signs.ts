@@ -1,5 +1,4 @@
 /** Has signs of life given to BGP peers, by a thread that is there while there are any. */
-import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 import type { Clock, Log, Timer } from "@selvage/base";
 
@@ -23,6 +22,8 @@ export interface SignsOptions {
   readonly data: BeaconData;
   readonly clock: Clock;
   readonly log: Log;
+  /** What the thread runs; absent: the beacon. */
+  readonly thread?: URL;
 }
 
 /** Milliseconds after which a thread that ended is started again. */
@@ -34,6 +35,8 @@ export class Signs {
   readonly #options: SignsOptions;
   #addresses: readonly string[] = [];
   #worker: Worker | undefined;
+  /** Whether the thread was told to end. */
+  #isLeaving = false;
   #retry: Timer | undefined;
   #closed = false;
 
@@ -46,40 +49,54 @@ export class Signs {
     const sorted = [...new Set(addresses)].sort();
     if (this.#closed || this.#options.data.interval === 0 || sorted.join() === this.#addresses.join()) return;
     this.#addresses = sorted;
-    if (this.#worker === undefined) this.#begin();
+    if (sorted.length === 0) this.#leave();
+    else if (this.#worker === undefined) this.#begin();
     else this.#say({ kind: "peers", addresses: sorted });
   }
 
   /** Takes leave of them: this host does not end by accident. Resolves when the thread is gone. Idempotent. */
   async close(): Promise<void> {
     this.#closed = true;
-    this.#retry?.cancel();
     const worker = this.#worker;
-    if (worker === undefined) return;
-    const ended = once(worker, "exit");
-    this.#say({ kind: "end" });
-    const timer = this.#options.clock.after(patience, () => void worker.terminate());
+    const ended = worker && new Promise<unknown>((resolve) => worker.once("exit", resolve));
+    this.#leave();
     await ended;
-    timer.cancel();
   }
 
   #say(message: ToBeacon): void {
     this.#worker?.postMessage(message);
   }
 
+  /** Has the thread end, and none begin. */
+  #leave(): void {
+    this.#retry?.cancel();
+    const worker = this.#worker;
+    if (worker === undefined || this.#isLeaving) return;
+    this.#isLeaving = true;
+    this.#say({ kind: "end" });
+    const timer = this.#options.clock.after(patience, () => void worker.terminate());
+    worker.once("exit", () => timer.cancel());
+  }
+
   #begin(): void {
-    const { data, log, clock } = this.#options;
-    this.#retry = undefined;
-    const worker = new Worker(new URL("beacon-thread.ts", import.meta.url), { workerData: data });
+    const { data, log, thread = new URL("beacon-thread.ts", import.meta.url) } = this.#options;
+    this.#retry?.cancel();
+    const worker = new Worker(thread, { workerData: data });
     this.#worker = worker;
+    this.#isLeaving = false;
     worker.on("message", ({ level, text, fields }: FromBeacon) => log[level](text, fields));
     worker.on("error", (error) => log.warn("what gives signs of life to BGP peers has failed", { error }));
-    worker.on("exit", () => {
-      if (this.#worker === worker) this.#worker = undefined;
-      if (!this.#closed) this.#retry = clock.after(again, () => this.#begin());
-    });
+    worker.on("exit", () => this.#ended());
     this.#say({ kind: "peers", addresses: this.#addresses });
     // The agent's end is its own affair.
     worker.unref();
+  }
+
+  /** The thread is gone: there is another where there are peers, at once if it was told to go before they came. */
+  #ended(): void {
+    this.#worker = undefined;
+    if (this.#closed || this.#addresses.length === 0) return;
+    if (this.#isLeaving) this.#begin();
+    else this.#retry = this.#options.clock.after(again, () => this.#begin());
   }
 }
