@@ -148,6 +148,9 @@ export class Routing implements AsyncDisposable {
     // They are other users' than who started them, and in a namespace of their own.
     const end = `kill -9 $(cat ${this.#directory}/*.pid)`;
     await this.#fabric.run(this.#fabric.outside, "sh", "-c", end);
+    // A router without power has no routes either; the next zebra would sweep them from the kernel, some after it has put its own there.
+    for (const family of ["-4", "-6"])
+      await this.#fabric.run(this.#fabric.outside, "ip", family, "route", "flush", "proto", "bgp");
     for (const program of this.#programs) await program[Symbol.asyncDispose]();
     rmSync(this.#directory, { recursive: true, force: true });
   }

@@ -20,10 +20,11 @@ test("simulated switches agree with themselves, over either underlay, and the fr
   for (const version of [4, 6] as const)
     await assertAgreement(() => simulatedTestFabric(version, { make: (options) => new Watched(options) }), draw);
   const met = new Set(traces.flatMap(({ visits }) => visits.map(({ table }) => table)));
-  // Which of several next hops a flow takes is each switch's own choice; the host's services say nothing here.
+  // Which of several next hops a flow takes is each switch's own choice; the host's services and the agent's questions say nothing here, and no router stands on a wire
+  // (tests/differential draws those).
   assert.deepEqual(
     selvageProgram.tables.flatMap(({ name }) => (met.has(name) ? [] : [name])),
-    ["next_hops", "service_in"],
+    ["echo_back", "next_hops", "service_in", "interface_in", "nat_ask", "nat_asked"],
   );
   const kinds = new Set(traces.flatMap(({ outcomes }) => outcomes.map(({ kind }) => kind)));
   assert.deepEqual([...kinds].sort(), ["drop", "held", "output", "punt", "suppressed", "tunnel"]);
