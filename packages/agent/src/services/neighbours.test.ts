@@ -94,6 +94,18 @@ test("what does not answer any more is given up, and not kept", async () => {
   neighbours.close();
 });
 
+test("what was known of a network whose key is another's now holds of that other once it answers", async () => {
+  const networkId = "5d4ce0f1-0000-4000-8000-000000000001";
+  const { neighbours, clock, answers, facts, written } = await started([{ ...known, networkId }]);
+  const former = neighbourId(networkId, gateway.address);
+  const { kind } = LearnedNeighbour;
+  assert.deepEqual(facts(), [{ kind, id: former, object: { id: former, network_id: networkId, ...gateway } }]);
+  clock.advance(250);
+  answers();
+  assert.deepEqual([facts(), written()], [[{ kind, id: former, object: null }, fact], [known]]);
+  neighbours.close();
+});
+
 test("what answers for the first time is kept, and an agent that ends keeps it", async () => {
   const { neighbours, clock, answers, facts, asked, written } = await started([]);
   assert.deepEqual([facts(), asked()], [[], [gateway.address]]);

@@ -219,6 +219,11 @@ export class Neighbours {
     asked.unanswered = 0;
     asked.timer?.cancel();
     asked.timer = this.#options.clock.after(pace.fresh, () => this.#ask(asked));
+    if (asked.networkId !== undefined && asked.networkId !== wire.networkId) {
+      // The key is another network's now, and nothing is known on the one that had it.
+      this.#tell(asked, undefined);
+      asked.networkId = wire.networkId;
+    }
     this.#tell(asked, mac);
     return reply([], "learned");
   }
