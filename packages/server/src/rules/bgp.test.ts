@@ -1,7 +1,7 @@
 /** BGP speakers and peers by the API: what is refused, which addresses hosts get and give back, and which routes are said to be announced. */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { Host } from "@selvage/model";
+import { Host, HostGateway } from "@selvage/model";
 import { type Answer, errorOf, type Json, startTestServer, type TestProject, type TestServer } from "../testing/mod.ts";
 import { type Made, outside } from "../testing/outside.ts";
 import { settleHostOutside } from "./host-gateways.ts";
@@ -213,6 +213,42 @@ test("a host for which no address is left comes up all the same, and gets one wh
   const other = await speaker();
   const refused = await act(other.id, "add_gateway_network", { network_id: network.id });
   assert.deepEqual(told(refused), [409, "IpAddressGenerationFailure"]);
+});
+
+test("a host that moves to another segment leaves its addresses behind, and has those of there", async () => {
+  const { admin } = server;
+  const vlan = (physical: string): Json => ({
+    "provider:network_type": "vlan",
+    "provider:physical_network": physical,
+    "provider:segmentation_id": 7,
+  });
+  const sides = ["west", "east", "north"];
+  const network = await admin.create("network", { "router:external": true, segments: sides.map(vlan) });
+  const segments = await admin.list("segments", `network_id=${network.id}`);
+  for (const [physical, ip_version, cidr] of [
+    ["west", 4, "10.31.0.0/24"],
+    ["west", 6, "2001:db8:31::/64"],
+    ["east", 4, "10.32.0.0/24"],
+  ] as const) {
+    const segment = segments.find((each) => each.physical_network === physical);
+    await admin.create("subnet", { network_id: network.id, ip_version, cidr, segment_id: segment?.id });
+  }
+  const mover = await host("mover", "west");
+  const { id } = await speaker();
+  assert.equal((await act(id, "add_gateway_network", { network_id: network.id })).status, 200);
+  const said = async () => (await gateways(network.id))[mover]?.join() ?? "none";
+  const known = () => server.running.core.writer.replica.by(HostGateway.index.host_id, mover);
+  assert.match(await said(), /^10\.31\.0\.\d+,2001:db8:31:/);
+  assert.deepEqual(await wires(mover, "east"), []);
+  assert.match(await said(), /^10\.32\.0\.\d+$/);
+  assert.deepEqual(
+    known().map(({ addresses }) => addresses.join()),
+    [await said()],
+  );
+  await wires(mover, "north");
+  assert.deepEqual([await said(), known()], ["none", []], "there are no addresses there");
+  await wires(mover, "west");
+  assert.match(await said(), /^10\.31\.0\.\d+,2001:db8:31:/);
 });
 
 test("floating IPs are announced by their machines' hosts, tenants' prefixes of the outside's scope by each host near their router", async () => {

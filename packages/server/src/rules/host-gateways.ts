@@ -69,18 +69,24 @@ function take({ transaction }: Making, gateway: HostGatewayObject): void {
   if (port !== undefined) removePort(transaction, port);
 }
 
-/** Gives a host an address of each family of which the network has subnets and it has none. Says whether it has all of them now. */
+/** Gives a host an address of each family of which the network has subnets where it stands and it has none; takes those of elsewhere. Says whether it has all now. */
 function give(making: Making, network: NetworkObject, host: HostObject): boolean {
   const { transaction, settings } = making;
   const { view } = transaction;
   const [known] = view.by(HostGateway.index.place, keyOf(network.id, host.id));
   const port = known === undefined ? undefined : view.get(Port, known.port_id);
-  const held = port?.fixed_ips ?? [];
-  const { found, isWhole } = lacking(making, network, host, held);
+  const subnets = subnetsWhere(view, network, host.name);
+  const before = port?.fixed_ips ?? [];
+  const held = before.filter(({ subnet_id }) => subnets.some(({ id }) => id === subnet_id));
+  const { found, isWhole } = lacking(making, subnets, held);
   const fixed_ips = [...held, ...found];
   const addresses = fixed_ips.map(({ ip_address }) => ip_address);
-  if (found.length === 0) return isWhole;
+  if (found.length === 0 && held.length === before.length) return isWhole;
   if (known !== undefined && port !== undefined) {
+    if (fixed_ips.length === 0) {
+      take(making, known);
+      return isWhole;
+    }
     putPort(transaction, { ...port, fixed_ips });
     transaction.put(HostGateway, { ...known, addresses });
     return isWhole;
@@ -102,8 +108,7 @@ function give(making: Making, network: NetworkObject, host: HostObject): boolean
 }
 
 /** Free addresses of the families that are lacking, and whether there is one for each. */
-function lacking({ transaction }: Making, network: NetworkObject, host: HostObject, held: readonly FixedIp[]) {
-  const subnets = subnetsWhere(transaction.view, network, host.name);
+function lacking({ transaction }: Making, subnets: readonly SubnetObject[], held: readonly FixedIp[]) {
   const has = new Set(held.map(({ subnet_id }) => subnets.find(({ id }) => id === subnet_id)?.ip_version));
   const families = ([4, 6] as const)
     .filter((version) => !has.has(version))
