@@ -90,14 +90,20 @@ function moveGateway(
   const among = view.by(Subnet.index.network_id, network.id);
   const chosen = addresses(writing, network, asked, { held, mac, owner, among });
   const fixed_ips = withAutomatic(subnetsBeside(view, network, chosen), mac, owner, chosen);
+  // Floating IPs are of the gateway's segment: they do not follow it to another.
+  if (segmentOf(view, fixed_ips) !== segmentOf(view, held)) checkUnused(view, before);
   return putPort(writing.transaction, { ...before, fixed_ips });
+}
+
+function checkUnused(view: View, { gateway_of, network_id }: PortObject): void {
+  const router_id = String(gateway_of);
+  if (view.exists(FloatingIp.index.router_id, router_id))
+    throw fail("RouterExternalGatewayInUseByFloatingIp", { router_id, net_id: network_id });
 }
 
 /** Takes the gateway away. Throws RouterExternalGatewayInUseByFloatingIp while floating IPs go through it. */
 export function clearGateway({ transaction }: Writing, gateway: PortObject): void {
-  const router_id = String(gateway.gateway_of);
-  if (transaction.view.exists(FloatingIp.index.router_id, router_id))
-    throw fail("RouterExternalGatewayInUseByFloatingIp", { router_id, net_id: gateway.network_id });
+  checkUnused(transaction.view, gateway);
   removePort(transaction, gateway);
 }
 

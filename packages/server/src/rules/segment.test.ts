@@ -388,4 +388,15 @@ test("a router's gateway is on one segment, and floating IPs by it are of the sa
     },
   });
   assert.deepEqual(told(elsewhere), [400, "BadRequest"], elsewhere.text);
+
+  const move = (prefix: string) =>
+    server.admin.put(`/v2.0/routers/${router.id}`, {
+      router: { external_gateway_info: { network_id: id, external_fixed_ips: [{ ip_address: `${prefix}77` }] } },
+    });
+  const other = own === "10.1.0." ? "10.2.0." : "10.1.0.";
+  assert.deepEqual(told(await move(other)), [409, "RouterExternalGatewayInUseByFloatingIp"]);
+  assert.equal((await move(own)).status, 200, "another address of the same segment");
+  assert.equal((await server.admin.delete(`/v2.0/floatingips/${floating.id}`)).status, 204);
+  const moved = await move(other);
+  assert.equal(moved.status, 200, moved.text);
 });
