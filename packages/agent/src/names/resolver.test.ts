@@ -3,7 +3,9 @@ import assert from "node:assert/strict";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+import { Duplex } from "node:stream";
 import { test } from "node:test";
+import { setImmediate as turn } from "node:timers/promises";
 import { type Clock, createMetrics, ManualClock, realClock, silentLog } from "@selvage/base";
 import { viewIndexes, viewResources } from "@selvage/compiler";
 import { Network, Port, Replica, Subnet } from "@selvage/model";
@@ -345,6 +347,45 @@ test("a connection that does not end its question is waited for so long and no l
   assert.equal(clock.pending, 0);
   door.close();
   await once(door, "close");
+});
+
+test("a machine that asks and does not read is answered as far as it reads, held in no more than a buffer, and waited for so long", async () => {
+  const clock = new ManualClock();
+  const of = await resolver([], clock);
+  const taken: (() => void)[] = [];
+  let written = 0;
+  const socket = new Duplex({
+    read: () => undefined,
+    write(bytes: Uint8Array, _, next) {
+      written += bytes.length;
+      taken.push(next);
+    },
+  });
+  of.serve(socket, asker);
+  const asked = framed(encodeDns(question("web.openstacklocal.")));
+  const answer = framed((await of.answer(asked.subarray(2), asker, "tcp")) ?? new Uint8Array());
+  const questions = 1_000;
+  socket.push(Buffer.concat(Array.from({ length: questions }, () => asked)));
+  // All that is answered without the machine is answered within a turn.
+  await turn();
+  const most = socket.writableHighWaterMark + answer.length;
+  assert.ok(socket.writableNeedDrain);
+  assert.ok(socket.writableLength < most, `${socket.writableLength} bytes are held for ${questions} questions`);
+  clock.advance(9_999);
+  while (written < questions * answer.length) {
+    taken.shift()?.();
+    await turn();
+    assert.ok(socket.writableLength < most);
+  }
+  assert.equal(clock.pending, 1, "who reads has time again");
+  socket.push(Buffer.concat(Array.from({ length: questions }, () => asked)));
+  await turn();
+  clock.advance(9_999);
+  assert.equal(socket.destroyed, false);
+  clock.advance(1);
+  assert.equal(socket.destroyed, true);
+  await turn();
+  assert.deepEqual([clock.pending, socket.listenerCount("drain")], [0, 0]);
 });
 
 test("servers are said by address, with a port or without, three at most", () => {

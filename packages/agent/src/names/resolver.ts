@@ -1,5 +1,6 @@
 /** The resolver of a host's machines: names of the platform's ports are answered here, all others are handed on to the servers that the operator names (RFC 1034, RFC 6891). */
-import type { Socket } from "node:net";
+import { once } from "node:events";
+import type { Duplex } from "node:stream";
 import type { Clock, Counter, Log, Metrics } from "@selvage/base";
 import type { Port, View } from "@selvage/model";
 import { type Dns, DnsClass, DnsRcode, type DnsRecord, decodeDns, encodeDns } from "@selvage/packet";
@@ -18,7 +19,7 @@ export interface ResolverOptions {
 const datagram = { least: 512, most: 1232 } as const;
 /** Types of whole zones (RFC 1995, RFC 5936), which are nobody's to have. */
 const transfers: ReadonlySet<number> = new Set([251, 252]);
-/** Milliseconds that a connection may take for a question, from the answer before it. */
+/** Milliseconds that a connection may take to read an answer and ask its next question, from that answer on. */
 const patience = 10_000;
 const checkingDisabled = 1;
 const dnssecOk = 0x8000;
@@ -77,12 +78,13 @@ export class Resolver {
     }
   }
 
-  /** Serves a connection, one message after another (RFC 7766 section 6.2.1); one that asks nothing for a while, or does not end its question, is ended. */
-  serve(socket: Socket, asker: Port): void {
+  /** Serves a connection, one message after another (RFC 7766 section 6.2.1); one that asks nothing for a while, does not end its question, or does not read, is ended. */
+  serve(socket: Duplex, asker: Port): void {
     const { clock, log } = this.#options;
     let held = Buffer.alloc(0);
     let busy = false;
     let isEnded = false;
+    const closed = new AbortController();
     const deadline = () => clock.after(patience, () => socket.destroy());
     let timer = deadline();
     const next = async (): Promise<void> => {
@@ -100,7 +102,8 @@ export class Resolver {
           timer.cancel();
           return;
         }
-        socket.write(framed(answer));
+        // Who does not read is asked for nothing more, and the deadline runs on.
+        if (!socket.write(framed(answer))) await once(socket, "drain", { signal: closed.signal });
       }
       busy = false;
       // No more is read than what is being answered.
@@ -111,7 +114,11 @@ export class Resolver {
       held = Buffer.concat([held, part]);
       socket.pause();
       next().catch((error: unknown) => {
-        log.warn("a machine's conversation about names is broken off", { port: asker.id, error });
+        // One that has ended already is not worth a line.
+        log[socket.destroyed ? "debug" : "warn"]("a machine's conversation about names is broken off", {
+          port: asker.id,
+          error,
+        });
         socket.destroy();
       });
     });
@@ -119,7 +126,10 @@ export class Resolver {
       isEnded = true;
       if (!busy) socket.end();
     });
-    socket.on("close", () => timer.cancel());
+    socket.on("close", () => {
+      timer.cancel();
+      closed.abort();
+    });
     socket.resume();
   }
 
