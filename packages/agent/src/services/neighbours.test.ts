@@ -57,10 +57,10 @@ async function started(before: readonly KeptNeighbour[]) {
   });
   neighbours.restore();
   neighbours.changed({ added: [wayOut], removed: [], modified: [] });
-  const answers = (): void => {
+  const answers = (mac: string = gateway.mac): void => {
     const frame = encode({
-      eth: { src: gateway.mac, dst: own },
-      arp: { op: 2, sha: gateway.mac, spa: gateway.address, tha: own, tpa: "0.0.0.0" },
+      eth: { src: mac, dst: own },
+      arp: { op: 2, sha: mac, spa: gateway.address, tha: own, tpa: "0.0.0.0" },
     });
     neighbours.serve({ attachment: "physical:public", net, vrf: 0, srcPort: 0, kind: "neighbour", frame });
   };
@@ -114,6 +114,53 @@ test("what answers for the first time is kept, and an agent that ends keeps it",
   neighbours.close();
   clock.advance(60_000);
   assert.deepEqual([facts(), written()], [[], [known]]);
+});
+
+test("an address has another MAC once a second at most, and is asked for again when that is over", async () => {
+  const { neighbours, clock, answers, facts, asked, written } = await started([]);
+  const other = "02:00:00:00:00:02";
+  answers();
+  assert.deepEqual([facts(), asked()], [[fact], [gateway.address]]);
+  for (let flips = 0; flips < 20; flips += 1) {
+    answers(other);
+    answers();
+  }
+  clock.advance(999);
+  answers(other);
+  assert.deepEqual([facts(), asked(), written()], [[], [], [known]]);
+  clock.advance(1);
+  assert.deepEqual(asked(), [gateway.address]);
+  answers(other);
+  answers();
+  assert.deepEqual(facts(), [{ ...fact, object: { ...fact.object, mac: other } }]);
+  assert.deepEqual(written(), [{ ...known, mac: other }]);
+  neighbours.close();
+});
+
+test("what changes all the time is written every few seconds, and at once when it ends", async () => {
+  const directory = await mkdtemp(join(tmpdir(), "selvage-kept-"));
+  try {
+    const path = join(directory, "neighbours");
+    const clock = new ManualClock();
+    const kept = await KeptNeighbours.open(path, silentLog, clock);
+    const read = async () => (await KeptNeighbours.open(path, silentLog)).before;
+    const with6 = { ...known, address: "2001:db8:ff::1" };
+    kept.write(() => [known]);
+    await kept.settled();
+    kept.write(() => []);
+    kept.write(() => [with6]);
+    assert.equal(clock.pending, 1);
+    assert.deepEqual(await read(), [known]);
+    clock.advance(2_000);
+    await kept.settled();
+    assert.deepEqual([await read(), clock.pending], [[with6], 0]);
+    kept.write(() => [known, with6]);
+    assert.equal(clock.pending, 1);
+    await kept.settled();
+    assert.deepEqual([await read(), clock.pending], [[known, with6], 0]);
+  } finally {
+    await rm(directory, { recursive: true });
+  }
 });
 
 test("the file gives back what was written last; one that is no use is as good as none", async () => {

@@ -27,6 +27,8 @@ import { questionFrame, sendOn, type Wire, wireOf } from "./wire.ts";
 
 /** Milliseconds. One that does not answer is asked again after `first`, twice that, and so on; one that does is asked anew after `fresh`. */
 const pace = { first: 250, most: 8_000, fresh: 30_000 } as const;
+/** Milliseconds between two MACs of one address: who is on the wire can say another with each packet. */
+const steady = 1_000;
 /** Questions without an answer after which nobody has the address any more. */
 const patience = 4;
 /** Addresses that packets asked for, a network: beyond it the oldest go. */
@@ -54,8 +56,19 @@ interface Asked {
   /** Of the network, once it has answered. */
   networkId: string | undefined;
   unanswered: number;
+  /** When it answered with this MAC first, by the monotonic clock. */
+  since: number;
   timer: Timer | undefined;
 }
+
+/** One that nothing is known of. */
+const unheard = {
+  mac: undefined,
+  networkId: undefined,
+  unanswered: 0,
+  since: Number.NEGATIVE_INFINITY,
+  timer: undefined,
+} as const;
 
 const keyOf = (net: number, address: string): string => `${net}|${address}`;
 
@@ -86,7 +99,7 @@ export class Neighbours {
   restore(): void {
     const { clock, kept, learned } = this.#options;
     const changes = (kept?.before ?? []).map(({ net, networkId, address, mac }) => {
-      const asked: Asked = { net, address, mac, networkId, unanswered: 0, timer: undefined };
+      const asked: Asked = { ...unheard, net, address, mac, networkId };
       asked.timer = clock.after(pace.first, () => this.#ask(asked));
       this.#asked.set(keyOf(net, address), asked);
       return factOf(networkId, address, mac);
@@ -153,7 +166,7 @@ export class Neighbours {
     const key = keyOf(net, address);
     if (this.#closed || this.#asked.has(key) || this.#options.owns(net, address)) return;
     this.#makeRoom(net);
-    const asked: Asked = { net, address, mac: undefined, networkId: undefined, unanswered: 0, timer: undefined };
+    const asked: Asked = { ...unheard, net, address };
     this.#asked.set(key, asked);
     this.#ask(asked);
   }
@@ -213,17 +226,25 @@ export class Neighbours {
   }
 
   #heard(wire: Wire, net: number, address: string, mac: string): Answer {
+    const { clock } = this.#options;
     const asked = this.#asked.get(keyOf(net, address));
     // Only who was asked is believed.
     if (asked === undefined) return silence(`nobody asked who has ${address} on ${wire.name}`);
     asked.unanswered = 0;
     asked.timer?.cancel();
-    asked.timer = this.#options.clock.after(pace.fresh, () => this.#ask(asked));
     if (asked.networkId !== undefined && asked.networkId !== wire.networkId) {
       // The key is another network's now, and nothing is known on the one that had it.
       this.#tell(asked, undefined);
       asked.networkId = wire.networkId;
     }
+    const isOther = asked.mac !== mac;
+    const wait = asked.since + steady - clock.monotonic();
+    if (isOther && asked.mac !== undefined && wait > 0) {
+      asked.timer = clock.after(wait, () => this.#ask(asked));
+      return silence(`${address} on ${wire.name} had another MAC a moment ago`);
+    }
+    asked.timer = clock.after(pace.fresh, () => this.#ask(asked));
+    if (isOther) asked.since = clock.monotonic();
     this.#tell(asked, mac);
     return reply([], "learned");
   }
