@@ -22,9 +22,17 @@ const fixedIpLimit = 5;
 /** What a caller may say of one address: a subnet, an address, or both. */
 export type WantedIp = Partial<FixedIp>;
 
+const versions = [4, 6] as const;
+
+/** What the subnets of one segment give: addresses, and of which families; those that the port makes there itself count. */
+interface Given {
+  readonly fixed: readonly FixedIp[];
+  readonly families: readonly (4 | 6)[];
+}
+
 /**
- * One address of each family that the subnets are of, of those on which it does not make its own; all of one segment.
- * Throws IpAddressGenerationFailure when a family has none left.
+ * One address of each family that the subnets are of, of those on which it does not make its own; all of one segment: the first that gives every family, else the
+ * one that gives most, IPv4 before IPv6. Throws IpAddressGenerationFailure when no segment gives a family.
  */
 export function defaultAddresses(
   writing: Writing,
@@ -32,17 +40,39 @@ export function defaultAddresses(
   owner: string,
   among: readonly SubnetObject[],
 ): readonly FixedIp[] {
-  let subnets = makesAddresses(owner) ? among.filter((subnet) => !isAutomatic(subnet)) : among;
-  const chosen: FixedIp[] = [];
-  for (const version of [4, 6] as const) {
-    const family = subnets.filter((subnet) => subnet.ip_version === version);
-    if (family.length === 0) continue;
-    const fixed = anyAddress(writing, network, family);
-    const { segment_id } = family.find(({ id }) => id === fixed.subnet_id) ?? { segment_id: null };
-    if (segment_id !== null) subnets = subnets.filter((subnet) => subnet.segment_id === segment_id);
-    chosen.push(fixed);
+  const known = versions.filter((version) => among.some((subnet) => subnet.ip_version === version));
+  const all: Given[] = [];
+  for (const subnets of bySegment(among)) {
+    const given = givenOf(writing, owner, subnets);
+    if (given.families.length === known.length) return given.fixed;
+    all.push(given);
   }
-  return chosen;
+  if (known.some((version) => all.every(({ families }) => !families.includes(version))))
+    throw fail("IpAddressGenerationFailure", { net_id: network.id });
+  // No segment gives both.
+  return (all.find(({ families }) => families.includes(4)) ?? all[0])?.fixed ?? [];
+}
+
+/** Subnets of one segment each, with those of none. */
+function bySegment(among: readonly SubnetObject[]): readonly (readonly SubnetObject[])[] {
+  const segments = new Set(among.flatMap(({ segment_id }) => segment_id ?? []));
+  if (segments.size === 0) return [among];
+  return [...segments].map((id) => among.filter(({ segment_id }) => segment_id === null || segment_id === id));
+}
+
+function givenOf(writing: Writing, owner: string, subnets: readonly SubnetObject[]): Given {
+  const isMade = (subnet: SubnetObject): boolean => makesAddresses(owner) && isAutomatic(subnet);
+  const given = versions.map((version) => {
+    const family = subnets.filter((subnet) => subnet.ip_version === version);
+    const fixed = firstFree(
+      writing,
+      family.filter((subnet) => !isMade(subnet)),
+      new Set(),
+    );
+    const isGiven = fixed !== undefined || (family.length > 0 && family.every(isMade));
+    return { fixed: fixed ?? [], families: isGiven ? [version] : [] };
+  });
+  return { fixed: given.flatMap(({ fixed }) => fixed), families: given.flatMap(({ families }) => families) };
 }
 
 /** A free address of one of the subnets. Throws IpAddressGenerationFailure. */

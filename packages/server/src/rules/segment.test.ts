@@ -1,7 +1,7 @@
 /** Segments by the API: networks of several, subnets by segment, and which addresses ports get where. */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { Host, Segment } from "@selvage/model";
+import { Host, Segment, Subnet } from "@selvage/model";
 import { type Answer, errorOf, type Json, startTestServer, type TestProject, type TestServer } from "../testing/mod.ts";
 
 let server: TestServer;
@@ -399,4 +399,35 @@ test("a router's gateway is on one segment, and floating IPs by it are of the sa
   assert.equal((await server.admin.delete(`/v2.0/floatingips/${floating.id}`)).status, 204);
   const moved = await move(other);
   assert.equal(moved.status, 200, moved.text);
+});
+
+test("a router's gateway is where it has an address of each family, else where it has most", async () => {
+  const { id, left, right } = await routed();
+  const replica = server.running.core.writer.replica;
+  // The segment that is asked last has both.
+  const [first] = replica.by(Subnet.index.network_id, id);
+  const [narrow, both] = first?.id === left.id ? [left, right] : [right, left];
+  const six = await server.admin.create("subnet", {
+    ...{ network_id: id, ip_version: 6, cidr: "2001:db8:5::/64", segment_id: both.segment_id, enable_dhcp: false },
+  });
+  assert.equal((await server.admin.put(`/v2.0/networks/${id}`, { network: { "router:external": true } })).status, 200);
+  const router = () => server.admin.post("/v2.0/routers", { router: { external_gateway_info: { network_id: id } } });
+  const subnetsOf = ({ body, text }: Answer): readonly unknown[] => {
+    const info = (body.router as Json | undefined)?.external_gateway_info as Json | undefined;
+    assert.ok(info, text);
+    return (info.external_fixed_ips as readonly Json[]).map(({ subnet_id }) => subnet_id);
+  };
+  const fill = async (subnet: Json, allocation_pools: readonly Json[] = []) =>
+    assert.equal(
+      (await server.admin.put(`/v2.0/subnets/${String(subnet.id)}`, { subnet: { allocation_pools } })).status,
+      200,
+    );
+  assert.deepEqual(subnetsOf(await router()), [both.id, six.id]);
+  await fill(both);
+  assert.deepEqual(subnetsOf(await router()), [narrow.id], "no segment gives both: IPv4");
+  await fill(narrow);
+  assert.deepEqual(told(await router()), [409, "IpAddressGenerationFailure"]);
+  await fill(both, both.allocation_pools as readonly Json[]);
+  await fill(six);
+  assert.deepEqual(told(await router()), [409, "IpAddressGenerationFailure"]);
 });
