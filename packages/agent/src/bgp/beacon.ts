@@ -12,7 +12,7 @@ export const bfdPorts = { link: 3784, hops: 4784 } as const;
 const source = { first: 49_152, end: 65_536, ttl: 255, tries: 5 } as const;
 /** Signs that must be missing. */
 const multiplier = 3;
-/** Milliseconds after which ports that could not be had are asked for again. */
+/** Milliseconds after which ports that could not be had, and sockets, are asked for again. */
 const again = 10_000;
 
 export interface BeaconOptions {
@@ -39,12 +39,19 @@ interface Conversation {
   timer?: Timer;
 }
 
+/** A peer that may ask, and the socket by which it is answered: undefined while there is none to be had. */
+interface Peer {
+  readonly address: string;
+  mouth: Promise<Socket | undefined>;
+  retry?: Timer;
+}
+
 export class Beacon {
   readonly #options: BeaconOptions;
   readonly #ears: Socket[] = [];
   readonly #conversations = new Map<string, Conversation>();
-  /** Peers that may ask, each with the socket by which it is answered. */
-  readonly #peers = new Map<string, Promise<Socket | undefined>>();
+  /** By address. */
+  readonly #peers = new Map<string, Peer>();
   #retry: Timer | undefined;
   #closed = false;
 
@@ -57,7 +64,7 @@ export class Beacon {
     if (this.#closed) return;
     const wanted = new Set(addresses);
     for (const address of [...this.#peers.keys()]) if (!wanted.has(address)) this.#forget(address);
-    for (const address of wanted) if (!this.#peers.has(address)) this.#peers.set(address, this.#mouth(address));
+    for (const address of wanted) if (!this.#peers.has(address)) this.#know(address);
     if (wanted.size > 0 && this.#ears.length === 0 && this.#retry === undefined) this.#listen();
   }
 
@@ -90,6 +97,24 @@ export class Beacon {
       }
   }
 
+  #know(address: string): void {
+    const peer: Peer = { address, mouth: this.#mouth(address) };
+    this.#peers.set(address, peer);
+    void this.#watch(peer);
+  }
+
+  /** Asks for a peer's socket until there is one, or the peer is no more. */
+  async #watch(peer: Peer): Promise<void> {
+    const { clock, log } = this.#options;
+    const { address } = peer;
+    if ((await peer.mouth) !== undefined || this.#peers.get(address) !== peer) return;
+    log.warn("a BGP peer has no signs of life of this host: there is no socket to be had", { address });
+    peer.retry = clock.after(again, () => {
+      peer.mouth = this.#mouth(address);
+      void this.#watch(peer);
+    });
+  }
+
   /** A socket of a peer's own, whose port does not change; undefined where there is none to be had. */
   async #mouth(address: string): Promise<Socket | undefined> {
     const type = isIPv6(address) ? "udp6" : "udp4";
@@ -114,10 +139,10 @@ export class Beacon {
   async #heard(bytes: Uint8Array, from: string, port: number): Promise<void> {
     const { clock, interval } = this.#options;
     const packet = decodeBfd(bytes);
-    const mouth = packet === undefined ? undefined : this.#peers.get(from);
-    if (packet === undefined || mouth === undefined) return;
-    const socket = await mouth;
-    if (socket === undefined || this.#peers.get(from) !== mouth) return;
+    const peer = packet === undefined ? undefined : this.#peers.get(from);
+    if (packet === undefined || peer === undefined) return;
+    const socket = await peer.mouth;
+    if (socket === undefined || this.#peers.get(from) !== peer) return;
     const key = `${port} ${from}`;
     let conversation = this.#conversations.get(key);
     if (conversation === undefined) {
@@ -149,9 +174,10 @@ export class Beacon {
   }
 
   async #forget(address: string): Promise<void> {
-    const mouth = this.#peers.get(address);
+    const peer = this.#peers.get(address);
     this.#peers.delete(address);
-    const socket = await mouth;
+    peer?.retry?.cancel();
+    const socket = await peer?.mouth;
     if (socket === undefined) return;
     const theirs = [...this.#conversations].filter(([, conversation]) => conversation.socket === socket);
     for (const [key, conversation] of theirs) {
