@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { fail, ManualClock, silentLog } from "@selvage/base";
-import { Host, NatLease, NatRest, Network, Port, Router } from "@selvage/model";
+import { Host, NatLease, NatRest, Network, Port, Router, Subnet } from "@selvage/model";
 import {
   makeExternalNetwork,
   makeGateway,
@@ -10,6 +10,7 @@ import {
   makeNetwork,
   makePort,
   makeRouter,
+  makeSubnet,
   put,
 } from "@selvage/model/testing";
 import { giveBackRested, type RestedBlocksOptions } from "./rested-blocks.ts";
@@ -24,6 +25,7 @@ test("what has rested goes to who waits for it, by itself, and a store that is a
   log.append([
     put(Host, makeHost({ id: "h", name: "h1" })),
     put(Network, makeExternalNetwork({ id: "x" })),
+    put(Subnet, makeSubnet({ id: "s", network_id: "x", cidr: "203.0.113.0/24" })),
     put(Network, makeNetwork({ id: "n" })),
     put(Router, makeRouter({ id: "r" })),
     put(Port, makePort({ id: "i", key: 1, mac_address: "fa:16:3e:00:00:01", network_id: "n", router_id: "r" })),

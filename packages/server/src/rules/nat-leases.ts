@@ -14,11 +14,12 @@ import {
   type Port as PortObject,
   type Replica,
   Router,
+  Subnet,
   type View,
 } from "@selvage/model";
 import { type Block, blockUpTo, firstSize, freeBlock, freePorts, wantedSize } from "../nat-blocks.ts";
 import { secondsText, type Transaction } from "../transaction.ts";
-import { networksTo, routersFrom } from "./router-ways.ts";
+import { type Reached, Ways } from "./router-ways.ts";
 
 /** An address outside that is a router's. */
 interface Address {
@@ -40,7 +41,10 @@ function addressesOf(view: View, routerId: string): readonly Address[] {
 
 const hostNamed = (view: View, name: string): Host | undefined => view.by(Host.index.name, name)[0];
 
-/** Called when a port changed its host, came or went. The first and the last of a network on a host cost what the network's routers have of interfaces. */
+/**
+ * Called when a port changed its host, came or went. The first and the last of a network on a host cost what routers the network has; an interface, what is behind its
+ * router and those that its routes lead, or led, to.
+ */
 export function settlePort(
   transaction: Transaction,
   before: PortObject | undefined,
@@ -54,12 +58,16 @@ export function settlePort(
     if (to !== "" && here(to) === 1) settleHost(transaction, networkId, to);
   }
   if (before !== undefined && after !== undefined && sameStanding(before, after)) return;
-  const routers = new Set([before, after].flatMap((port) => [port?.router_id ?? [], port?.gateway_of ?? []].flat()));
-  if (routers.size === 0) return;
-  for (const routerId of routers) settleRouter(transaction, routerId);
-  // Its address may have been the way of routers beside it.
-  for (const { router_id } of transaction.view.by(Port.index.routedNetwork, networkId))
-    if (router_id !== null && !routers.has(router_id)) settleOne(transaction, router_id);
+  const ways = new Ways(transaction.view);
+  const routers = new Set<string>();
+  for (const port of [before, after]) {
+    if (port?.gateway_of != null) routers.add(port.gateway_of);
+    if (port?.router_id == null) continue;
+    // What came by it from routers beside it went on by its own ways: no others can have lost or won any.
+    const subnets = before?.router_id === port.router_id ? before.fixed_ips.map(({ subnet_id }) => subnet_id) : [];
+    for (const each of ways.from(port.router_id, subnets).keys()) routers.add(each);
+  }
+  for (const each of routers) settleOne(transaction, each, ways);
 }
 
 /** Whether a port is as much of a router as before, at the same addresses. */
@@ -73,61 +81,64 @@ export function settleHost(transaction: Transaction, networkId: string, hostName
   const { view } = transaction;
   const host = hostNamed(view, hostName);
   if (host === undefined) return;
+  const ways = new Ways(view);
   const stand = new Set(view.by(Port.index.routedNetwork, networkId).map((port) => port.router_id ?? ""));
-  const routers = new Set([...stand].flatMap((routerId) => [...routersFrom(view, routerId)]));
-  for (const routerId of routers) settle(transaction, routerId, host);
+  const routers = new Set([...stand].flatMap((routerId) => [...ways.from(routerId).keys()]));
+  const isOn = (network: string): boolean => view.exists(Port.index.networkHost, keyOf(network, host.name));
+  const isHere = isOn(networkId);
+  for (const routerId of routers) {
+    if (isHere) settle(transaction, routerId, host.id, addressesOf(view, routerId));
+    else if (leasesOf(view, routerId, host.id).length > 0 && ![...ways.networksTo(routerId)].some(isOn))
+      settle(transaction, routerId, host.id, []);
+  }
 }
 
-/** Called when a router's interfaces, its gateway or what it translates changed. Costs the ports behind it, and behind what its routes lead to. */
+/** Called when what a router translates changed. Costs the ports behind it, and behind those whose routes lead to it. */
 export function settleRouter(transaction: Transaction, routerId: string): void {
-  for (const each of routersFrom(transaction.view, routerId)) settleOne(transaction, each);
+  settleOne(transaction, routerId, new Ways(transaction.view));
 }
 
 /** Called when a router's routes changed: `before` are those that these led to. */
-export function settleWays(transaction: Transaction, routerId: string, before: ReadonlySet<string>): void {
-  const after = routersFrom(transaction.view, routerId);
-  for (const each of new Set([...before, ...after]))
-    if (!before.has(each) || !after.has(each)) settleOne(transaction, each);
+export function settleWays(transaction: Transaction, routerId: string, before: Reached): void {
+  const ways = new Ways(transaction.view);
+  const after = ways.from(routerId);
+  // Further or nearer counts as well: a packet passes so many routers and no more.
+  for (const each of new Set([...before.keys(), ...after.keys()]))
+    if (before.get(each) !== after.get(each)) settleOne(transaction, each, ways);
 }
 
-function settleOne(transaction: Transaction, routerId: string): void {
-  const { view } = transaction;
-  const hosts = new Map<string, Host>();
-  for (const { host_id } of view.by(NatLease.index.router_id, routerId)) {
-    const host = view.get(Host, host_id);
-    if (host !== undefined) hosts.set(host.id, host);
-  }
-  if (addressesOf(view, routerId).length > 0) {
-    const names = networksTo(view, routerId).flatMap((network) =>
-      view.by(Port.index.network_id, network).map((port) => port["binding:host_id"]),
-    );
-    for (const name of new Set(names)) {
-      const host = name === "" ? undefined : hostNamed(view, name);
-      if (host !== undefined) hosts.set(host.id, host);
-    }
-  }
-  for (const host of hosts.values()) settle(transaction, routerId, host);
-}
-
-/** One host and one router: what it has becomes what it needs. */
-function settle(transaction: Transaction, routerId: string, host: Host): void {
+function settleOne(transaction: Transaction, routerId: string, ways: Ways): void {
   const { view } = transaction;
   const addresses = addressesOf(view, routerId);
-  const isNeeded =
-    addresses.length > 0 &&
-    networksTo(view, routerId).some((network) => view.exists(Port.index.networkHost, keyOf(network, host.name)));
-  const kept = leasesOf(view, routerId, host.id).filter((lease) => {
-    const stays = isNeeded && addresses.some((each) => isOf(lease, each));
+  const needing = addresses.length === 0 ? new Set<string>() : hostsOn(view, ways.networksTo(routerId));
+  const holding = view.by(NatLease.index.router_id, routerId).map((each) => each.host_id);
+  for (const hostId of new Set([...holding, ...needing]))
+    settle(transaction, routerId, hostId, needing.has(hostId) ? addresses : []);
+}
+
+/** The ids of the hosts that have ports on any of the networks. Costs these ports. */
+function hostsOn(view: View, networks: Iterable<string>): ReadonlySet<string> {
+  const names = new Set<string>();
+  for (const network of networks)
+    for (const port of view.by(Port.index.network_id, network)) names.add(port["binding:host_id"]);
+  names.delete("");
+  return new Set([...names].flatMap((name) => hostNamed(view, name)?.id ?? []));
+}
+
+/** One host and one router: it has a block of one of the addresses, and none of any other. Without addresses it needs none. */
+function settle(transaction: Transaction, routerId: string, hostId: string, addresses: readonly Address[]): void {
+  const kept = leasesOf(transaction.view, routerId, hostId).filter((lease) => {
+    const stays = addresses.some((each) => isOf(lease, each));
     if (!stays) release(transaction, lease);
     return stays;
   });
-  if (!isNeeded || kept.some((lease) => lease.current)) return;
+  if (kept.some((lease) => lease.current)) return;
   const taken = addresses.map((address) => ({ address, blocks: takenOf(transaction, address) }));
   const [roomiest] = taken.sort((one, other) => freePorts(other.blocks) - freePorts(one.blocks));
   const block = roomiest && blockUpTo(roomiest.blocks, firstSize(roomiest.blocks));
   // None is left: what the host sends out drops with a reason of its own, until blocks have rested (`settleRested`).
   if (roomiest === undefined || block === undefined) return;
-  lease(transaction, routerId, host.id, roomiest.address, block);
+  lease(transaction, routerId, hostId, roomiest.address, block);
 }
 
 const leasesOf = (view: View, routerId: string, hostId: string): readonly NatLeaseObject[] =>
@@ -193,13 +204,26 @@ export function settleRested(transaction: Transaction, rested: readonly NatRestO
     transaction.remove(NatRest, id);
     addresses.set(keyOf(rest.network_id, rest.address), rest);
   }
-  for (const each of addresses.values()) {
-    for (const gateway of view.by(Port.index.gatewayNetwork, each.network_id)) {
-      if (gateway.gateway_of === null || !gateway.fixed_ips.some((fixed) => fixed.ip_address === each.address))
-        continue;
-      settleOne(transaction, gateway.gateway_of);
+  const routers = new Set<string>();
+  for (const { network_id, address } of addresses.values()) {
+    for (const { id } of view.by(Subnet.index.network_id, network_id)) {
+      const [port] = view.by(Port.index.address, keyOf(id, address));
+      if (port?.gateway_of != null) routers.add(port.gateway_of);
     }
   }
+  const ways = new Ways(view);
+  for (const each of routers) settleWaiting(transaction, each, ways);
+}
+
+/** Hosts that need a block of a router's and have none to begin in. */
+function settleWaiting(transaction: Transaction, routerId: string, ways: Ways): void {
+  const { view } = transaction;
+  const addresses = addressesOf(view, routerId);
+  if (addresses.length === 0) return;
+  const leases = view.by(NatLease.index.router_id, routerId).filter((each) => each.current);
+  const served = new Set(leases.map((each) => each.host_id));
+  for (const hostId of hostsOn(view, ways.networksTo(routerId)))
+    if (!served.has(hostId)) settle(transaction, routerId, hostId, addresses);
 }
 
 /** Ports in use, by the lease's id, as its host says it. */
