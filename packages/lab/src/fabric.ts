@@ -128,6 +128,7 @@ export async function bringUp(options: UpOptions): Promise<FabricReport> {
     const known = await readRunRecord(paths.runRecord);
     const runs = labRuns(known);
     const { record, count } = await prepareRecord(paths, options, known, runs);
+    const wires = options.wires === undefined ? undefined : parseWires(options.wires, hostNames(count));
     const ground = await ensureGround(
       paths,
       {
@@ -148,7 +149,6 @@ export async function bringUp(options: UpOptions): Promise<FabricReport> {
     const { url, port } = ground.record;
     const api = await adminApi(paths, url);
     const range = parseUnderlay(record.underlay);
-    const wires = options.wires === undefined ? undefined : parseWires(options.wires);
     onStep(`starting ${count} hosts, each with its own switch and agent`);
     await Promise.all(
       hostNames(count).map(async (name, index) => {

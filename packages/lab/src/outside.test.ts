@@ -2,8 +2,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parseWires } from "./outside.ts";
 
+const fabric = ["h1", "h2", "h3"];
+
 test("wires are said by physical network, and known by host", () => {
-  const wires = parseWires("left=h1+h2,right=h3,third=h1");
+  const wires = parseWires("left=h1+h2,right=h3,third=h1", fabric);
   assert.deepEqual(
     [...wires],
     [
@@ -24,5 +26,21 @@ test("wires are said by physical network, and known by host", () => {
     "public=h1",
     "left=h1,left=h2",
   ])
-    assert.throws(() => parseWires(wrong), { code: "setting" }, wrong);
+    assert.throws(() => parseWires(wrong, fabric), { code: "setting" }, wrong);
+});
+
+test("wires of a host that is not there, or named as something of the lab's, are refused by name", () => {
+  for (const [wrong, message] of [
+    ["left=h9", /no host h9$/],
+    ["left=h1+h4", /no host h4$/],
+    ["left=h1,right=h01", /no host h01$/],
+    ["int=h1", /name int /],
+    ["uplink=h1", /name uplink /],
+    ["left=h1,underlay=h2", /name underlay /],
+    ["all=h1", /name all /],
+    ["default=h1", /name default /],
+  ] as const)
+    assert.throws(() => parseWires(wrong, fabric), { code: "setting", message }, wrong);
+  for (const name of ["interior", "uplinks", "under"])
+    assert.deepEqual([...parseWires(`${name}=h1`, fabric)], [["h1", [name]]]);
 });

@@ -35,14 +35,33 @@ const PHYSICAL_BRIDGE = bridgeTo(WIRE);
 
 const plugOf = (name: string, network: string = WIRE): string => `${network.slice(0, 3)}-${name}`;
 
-/** Which hosts have which physical networks besides `public`, as `up --wires` says it: `left=h1+h2,right=h3`. By host's name. Throws LabError `setting`. */
-export function parseWires(text: string): ReadonlyMap<string, readonly string[]> {
+/** Names that something else has: `br-int` and the uplink on each host, the underlay's bridge (host.ts), and what Linux lets no interface be called. */
+const reservedNames: ReadonlySet<string> = new Set(["int", "uplink", "underlay", "all", "default"]);
+
+/**
+ * Which of the fabric's hosts have which physical networks besides `public`, as `up --wires` says it: `left=h1+h2,right=h3`. By host's name.
+ * Throws LabError `setting`.
+ */
+export function parseWires(text: string, fabric: readonly string[]): ReadonlyMap<string, readonly string[]> {
   const found = new Map<string, string[]>();
   const seen = new Set([WIRE.slice(0, 3)]);
   for (const [network = "", hosts = "", ...more] of text.split(",").map((part) => part.split("="))) {
     const names = hosts.split("+");
     if (!/^[a-z][a-z0-9]{2,7}$/.test(network) || more.length > 0 || names.some((name) => !/^h[0-9]+$/.test(name)))
       throw new LabError("setting", `wires: "${text}" is not understood`, "write it like left=h1+h2,right=h3");
+    if (reservedNames.has(network))
+      throw new LabError(
+        "setting",
+        `wires: the name ${network} is the lab's own`,
+        "call the physical network otherwise",
+      );
+    const stranger = names.find((name) => !fabric.includes(name));
+    if (stranger !== undefined)
+      throw new LabError(
+        "setting",
+        `wires: there is no host ${stranger}`,
+        `the fabric has ${fabric.length}: see --hosts`,
+      );
     if (seen.has(network.slice(0, 3)))
       throw new LabError("setting", `wires: ${network} begins as another does`, "let them differ in three letters");
     seen.add(network.slice(0, 3));
