@@ -6,12 +6,13 @@ import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { setImmediate as turn } from "node:timers/promises";
 import { createMetrics, ManualClock, silentLog } from "@selvage/base";
 import { Attachment, Port, Replica } from "@selvage/model";
 import { makePort, put } from "@selvage/model/testing";
 import { serviceAddress } from "@selvage/pipeline";
 import type { MetadataReply, MetadataRequest } from "@selvage/sync";
-import { type Door, openDoor, portFinder } from "../service-network/door.ts";
+import { type Asker, type Door, openDoor, portFinder } from "../service-network/door.ts";
 import { introductionText, readIntroduction } from "../service-network/introduction.ts";
 import { MetadataServer } from "./metadata-server.ts";
 
@@ -33,15 +34,21 @@ let own: Door;
 let nova: Door;
 const asked: MetadataRequest[] = [];
 let answer: () => Promise<MetadataReply>;
+/** The service's ends of connections. */
+const accepted: Socket[] = [];
 
 before(async () => {
   directory = await mkdtemp(join(tmpdir(), "selvage-metadata-"));
   const metrics = await createMetrics();
+  const accept = (server: MetadataServer, socket: Socket, asker: Asker): void => {
+    accepted.push(socket);
+    server.accept(socket, asker);
+  };
   const door = (name: string, server: MetadataServer) =>
     openDoor({
       socket: join(directory, name),
       portOf: portFinder(view, "h1"),
-      services: { tcp: { 80: (socket, asker) => server.accept(socket, asker) } },
+      services: { tcp: { 80: (socket, asker) => accept(server, socket, asker) } },
       log: silentLog,
     });
   own = await door("own", new MetadataServer({ view, clock, log: silentLog, metrics }));
@@ -94,6 +101,10 @@ class Caller {
     return this.#heard;
   }
 
+  leave(): void {
+    this.#socket.destroy();
+  }
+
   /** Everything that came back, once the other end has closed. */
   async all(): Promise<string> {
     await this.#closed;
@@ -105,6 +116,7 @@ class Caller {
 const said = (door: string, ...parts: readonly string[]): Promise<string> => new Caller(door, ...parts).all();
 const get = (path: string, ...headers: readonly string[]): string =>
   [`GET ${path} HTTP/1.1`, "Host: 169.254.169.254", "Connection: close", ...headers, "", ""].join("\r\n");
+const kept = (path: string): string => get(path).replace("Connection: close\r\n", "");
 const nameIn = (response: string): unknown => JSON.parse(response.slice(response.indexOf("\r\n\r\n"))).name;
 
 const forged = [
@@ -184,7 +196,6 @@ test("without an answer of Nova's a machine is told to come again, and what is t
 });
 
 test("on one connection question comes after question, sent together or not, and each is answered for the same port", async () => {
-  const kept = (path: string) => get(path).replace("Connection: close\r\n", "");
   const paths = ["/latest/meta-data/hostname", "/nowhere", "/latest/meta-data/local-hostname"];
   const both = await said("own", from(1), ...paths.slice(0, 2).map(kept), get(paths[2] ?? ""));
   assert.deepEqual(
@@ -264,6 +275,129 @@ test("who asks a question bit by bit, or takes no notice of the answer, is waite
   await clock.whenPending(1);
   clock.advance(10_000);
   assert.equal(await body.all(), "");
+});
+
+/** A Nova that answers when it is told to. */
+class SlowNova {
+  readonly #held: ((reply: MetadataReply) => void)[] = [];
+  readonly #waiters: { readonly count: number; readonly resolve: () => void }[] = [];
+  /** The most that it was asked at once. */
+  most = 0;
+
+  readonly ask = (): Promise<MetadataReply> =>
+    new Promise((resolve) => {
+      this.#held.push(resolve);
+      this.most = Math.max(this.most, this.#held.length);
+      for (const waiter of this.#waiters) if (this.#held.length >= waiter.count) waiter.resolve();
+    });
+
+  /** Resolves once so many of its answers are waited for. */
+  async holds(count: number): Promise<void> {
+    if (this.#held.length < count) await new Promise<void>((resolve) => this.#waiters.push({ count, resolve }));
+  }
+
+  /** Answers what it was asked first. */
+  say(text: string): void {
+    this.#held.shift()?.({ status: 200, type: "text/x", body: Buffer.from(`${text}\n`).toString("base64") });
+  }
+}
+
+test("of questions that are sent together Nova is asked one after another, in their order, each when the answer before it is taken", async () => {
+  const slow = new SlowNova();
+  answer = slow.ask;
+  asked.length = 0;
+  const paths = Array.from({ length: 50 }, (_, at) => `/q/${at}`);
+  const caller = new Caller("nova", from(1), [...paths.slice(1).map(kept), get("/last")].join(""));
+  for (const path of paths) {
+    await slow.holds(1);
+    slow.say(`says ${path}`);
+  }
+  const heard = await caller.all();
+  assert.equal(slow.most, 1);
+  assert.deepEqual(
+    asked.splice(0).map(({ path }) => path),
+    [...paths.slice(1), "/last"],
+  );
+  assert.deepEqual(
+    [...heard.matchAll(/^says (.*)$/gm)].map(([, path]) => path),
+    paths,
+  );
+});
+
+test("a question that waits for Nova has its time, whenever the answer before it was taken", async () => {
+  const slow = new SlowNova();
+  answer = slow.ask;
+  asked.length = 0;
+  const caller = new Caller("nova", from(1), kept("/first") + get("/second"));
+  await slow.holds(1);
+  slow.say("one");
+  await caller.hears(/one\n$/);
+  await slow.holds(1);
+  clock.advance(60_000);
+  slow.say("two");
+  assert.match(await caller.all(), /one\n.*two\n$/s);
+  assert.equal(asked.splice(0).length, 2);
+});
+
+test("who sends more questions than are held is not served", async () => {
+  const slow = new SlowNova();
+  answer = slow.ask;
+  asked.length = 0;
+  const all = kept("/q").repeat(1_000);
+  assert.equal(await said("nova", from(1), all), "");
+  assert.ok(asked.splice(0).length <= 1);
+  slow.say("nobody hears it");
+  const own = await said("own", from(1), all);
+  assert.ok([...own.matchAll(/HTTP/g)].length < 1_000, "nor where Nova is not asked");
+});
+
+test("of one port Nova is asked four questions at once, over all its connections, and another port does not wait for them", async () => {
+  const slow = new SlowNova();
+  answer = slow.ask;
+  asked.length = 0;
+  const callers = Array.from({ length: 12 }, (_, at) => new Caller("nova", from(1), get(`/q/${at}`)));
+  await slow.holds(4);
+  const other = new Caller("nova", from(0x400001), get("/other"));
+  await slow.holds(5);
+  assert.deepEqual(asked.map(({ port }) => port).sort(), ["blue", "red", "red", "red", "red"]);
+  for (const _ of [...callers, other]) {
+    await slow.holds(1);
+    slow.say("said");
+  }
+  for (const caller of [...callers, other]) assert.match(await caller.all(), /said\n$/);
+  assert.deepEqual([asked.splice(0).length, slow.most], [13, 5]);
+});
+
+test("who leaves while his question waits for its turn is not asked for, and the turns go to those behind him", async () => {
+  const slow = new SlowNova();
+  answer = slow.ask;
+  asked.length = 0;
+  const ask = (path: string) => new Caller("nova", from(1), get(path));
+  const callers = Array.from({ length: 4 }, () => ask("/q"));
+  await slow.holds(4);
+  /** Asks one that has to wait: its connection's other end, once it waits, which is when no time is set any more. */
+  const waits = async (path: string): Promise<readonly [Caller, Socket]> => {
+    const before = accepted.length;
+    const caller = ask(path);
+    while (accepted.length === before) await turn();
+    while (clock.pending > 0) await turn();
+    const end = accepted.at(-1);
+    assert.ok(end !== undefined);
+    return [caller, end];
+  };
+  const [leaver, end] = await waits("/left");
+  const [last] = await waits("/last");
+  leaver.leave();
+  await once(end, "close");
+  for (const _ of [...callers, last]) {
+    await slow.holds(1);
+    slow.say("said");
+  }
+  for (const caller of [...callers, last]) assert.match(await caller.all(), /said\n$/);
+  assert.deepEqual(
+    asked.splice(0).map(({ path }) => path),
+    ["/q", "/q", "/q", "/q", "/last"],
+  );
 });
 
 test("what a port has is what it has now, on a connection of any age; one that is gone has nothing", async () => {

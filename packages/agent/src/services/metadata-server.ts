@@ -25,10 +25,28 @@ export interface MetadataServerOptions {
 /** Milliseconds: to ask one question whole, to take its answer, and to think of the next. */
 const patience = { question: 10_000, answer: 30_000, next: 5_000 } as const;
 
-/** A connection: the port behind it, and when it ends unless something happens. */
+/** Questions of one connection that are held at once, the one that is being answered with them; who sends more is not served. */
+const mostHeld = 64;
+/** Questions of one port that Nova is asked at once, over all its connections. */
+const mostAtNova = 4;
+
+interface Question {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+}
+
+/** A connection: the port behind it, what it has asked, and when it ends unless something happens. */
 interface Conversation {
   readonly port: string;
+  /** In their order: the first is being answered, the others wait until that answer is taken (RFC 9112 section 9.3.2). */
+  readonly questions: Question[];
   timer: Timer;
+}
+
+/** The turns of one port's questions: so many at once, the others in the order in which they came. */
+interface Turns {
+  taken: number;
+  readonly waiting: Map<Socket, PromiseWithResolvers<void>>;
 }
 
 const text = (status: number, words: string): MetadataAnswer => ({
@@ -41,6 +59,8 @@ export class MetadataServer {
   readonly #options: MetadataServerOptions;
   readonly #server: Server;
   readonly #conversations = new Map<Socket, Conversation>();
+  /** By port: those that have a question at Nova. */
+  readonly #turns = new Map<string, Turns>();
   readonly #served: Counter<"status">;
 
   constructor(options: MetadataServerOptions) {
@@ -53,12 +73,7 @@ export class MetadataServer {
     // It listens nowhere, so that Node's own limits of time, which begin with that, are none here.
     this.#server = createServer(
       { maxHeaderSize: 8_192, headersTimeout: 0, requestTimeout: 0, keepAliveTimeout: patience.next },
-      (request, response) => {
-        this.#serve(request, response).catch((error: unknown) => {
-          options.log.warn("a machine's conversation about metadata is broken off", { error });
-          request.socket.destroy();
-        });
-      },
+      (request, response) => this.#take({ request, response }),
     );
     this.#server.on("clientError", (_, socket) => {
       if (socket.writable) socket.end("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n");
@@ -68,10 +83,14 @@ export class MetadataServer {
 
   /** Takes a connection of which nothing has been read. */
   accept(socket: Socket, { port }: Asker): void {
-    this.#conversations.set(socket, { port: port.id, timer: this.#deadline(socket, patience.question) });
+    const timer = this.#deadline(socket, patience.question);
+    this.#conversations.set(socket, { port: port.id, questions: [], timer });
     socket.on("close", () => {
       this.#conversations.get(socket)?.timer.cancel();
       this.#conversations.delete(socket);
+      const waiting = this.#turns.get(port.id)?.waiting;
+      waiting?.get(socket)?.reject(new Error("the connection ended"));
+      waiting?.delete(socket);
     });
     this.#server.emit("connection", socket);
   }
@@ -93,8 +112,35 @@ export class MetadataServer {
     if (what !== "nothing") conversation.timer = this.#deadline(socket, patience[what]);
   }
 
+  /** Takes a question when it has been read: HTTP has all that were sent together read at once. */
+  #take(question: Question): void {
+    const { socket } = question.request;
+    const questions = this.#conversations.get(socket)?.questions;
+    if (questions === undefined || socket.destroyed) return;
+    const held = questions.push(question);
+    if (held > mostHeld) socket.destroy();
+    else if (held === 1) this.#begin(question);
+  }
+
+  #begin(question: Question): void {
+    const { socket } = question.request;
+    this.#serve(question).catch((error: unknown) => {
+      this.#options.log.warn("a machine's conversation about metadata is broken off", { error });
+      socket.destroy();
+    });
+  }
+
+  /** The first question's answer has been taken: the next question begins, unless the connection bears no more answers. */
+  #goOn(socket: Socket): void {
+    this.#await(socket, "question");
+    const questions = this.#conversations.get(socket)?.questions;
+    questions?.shift();
+    const [next] = questions ?? [];
+    if (next !== undefined && socket.writable) this.#begin(next);
+  }
+
   /** Rejects when the connection can bear no answer: a request is its sender's to choose. */
-  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  async #serve({ request, response }: Question): Promise<void> {
     const { socket } = request;
     const answer = await this.#answer(request).catch((error: unknown) => {
       // Who breaks off what he asks is not worth a line.
@@ -104,7 +150,7 @@ export class MetadataServer {
     });
     this.#served.inc({ status: String(answer.status) });
     this.#await(socket, "answer");
-    response.on("finish", () => this.#await(socket, "question"));
+    response.on("finish", () => this.#goOn(socket));
     response.writeHead(answer.status, {
       "content-type": answer.type,
       "content-length": answer.body.length,
@@ -129,8 +175,35 @@ export class MetadataServer {
     if (body === undefined) return text(413, "Content Too Large");
     // How long it takes now is the server's affair, which has limits of its own.
     this.#await(request.socket, "nothing");
-    const reply = await nova({ port: port.id, method, path: url, body: body.toString("base64") });
+    const question: MetadataRequest = { port: port.id, method, path: url, body: body.toString("base64") };
+    const reply = await this.#inTurn(request.socket, port.id, () => nova(question));
     return { status: reply.status, type: reply.type, body: Buffer.from(reply.body, "base64") };
+  }
+
+  /** Asks when the port has a turn, which it has until the answer is there, whoever still waits for that. Rejects as what is asked does, and when the connection ends before. */
+  async #inTurn<T>(socket: Socket, port: string, ask: () => Promise<T>): Promise<T> {
+    if (socket.destroyed) throw new Error("the connection ended");
+    const turns = this.#turns.get(port) ?? { taken: 0, waiting: new Map() };
+    this.#turns.set(port, turns);
+    if (turns.taken < mostAtNova) turns.taken += 1;
+    else {
+      const turn = Promise.withResolvers<void>();
+      turns.waiting.set(socket, turn);
+      await turn.promise;
+    }
+    try {
+      return await ask();
+    } finally {
+      const [next] = turns.waiting;
+      if (next === undefined) {
+        turns.taken -= 1;
+        if (turns.taken === 0) this.#turns.delete(port);
+      } else {
+        // The turn goes from one to the other.
+        turns.waiting.delete(next[0]);
+        next[1].resolve();
+      }
+    }
   }
 }
 
