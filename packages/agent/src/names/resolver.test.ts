@@ -5,7 +5,6 @@ import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { Duplex } from "node:stream";
 import { test } from "node:test";
-import { setImmediate as turn } from "node:timers/promises";
 import { type Clock, createMetrics, ManualClock, realClock, silentLog } from "@selvage/base";
 import { viewIndexes, viewResources } from "@selvage/compiler";
 import { Network, Port, Replica, Subnet } from "@selvage/model";
@@ -15,6 +14,8 @@ import { dnsMessages } from "@selvage/packet/testing";
 import fc from "fast-check";
 import { Resolver } from "./resolver.ts";
 import { framed, type NameServer, nameServers, Upstream } from "./upstream.ts";
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 const asker = makePort({
   id: "asker",

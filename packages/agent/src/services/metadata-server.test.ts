@@ -6,7 +6,6 @@ import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { setImmediate as turn } from "node:timers/promises";
 import { createMetrics, ManualClock, silentLog } from "@selvage/base";
 import { Attachment, Port, Replica } from "@selvage/model";
 import { makePort, put } from "@selvage/model/testing";
@@ -16,6 +15,7 @@ import { type Asker, type Door, openDoor, portFinder } from "../service-network/
 import { introductionText, readIntroduction } from "../service-network/introduction.ts";
 import { MetadataServer } from "./metadata-server.ts";
 
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 const view = new Replica();
 const bound = (id: string, key: number, host = "h1") => makePort({ id, key, name: id, "binding:host_id": host });
 view.apply(
