@@ -76,10 +76,18 @@ export function tooLargeFor({ visits }: Trace, program: Program = selvageProgram
   return new Set(
     visits.flatMap((visit, place) => {
       const measures = stepsOf(program, visit).some((step) => step.do === "measure");
-      const isOversize = visits[place + 1]?.row?.key.oversize === 1;
-      return measures && isOversize ? [measuring(visit.table, visit.row?.id ?? "miss")] : [];
+      const next = visits[place + 1];
+      return measures && next !== undefined && isOversize(program, next)
+        ? [measuring(visit.table, visit.row?.id ?? "miss")]
+        : [];
     }),
   );
+}
+
+/** Whether a packet was measured as too large, by what it met next: a row that says so, or not the program's own row that is for those that are not. */
+function isOversize(program: Program, { table, row }: Visit): boolean {
+  if (row?.key.oversize !== undefined) return row.key.oversize === 1;
+  return program.byName.get(table)?.constants?.some(({ key }) => key.oversize === 0) === true;
 }
 
 /** Writes down which rows a packet met on a host before it was tracked, and why it was dropped there. */

@@ -5,6 +5,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { ipv6Bytes, macBytes } from "./address.ts";
 import { EncodeError } from "./bytes.ts";
+import { EtherType } from "./ethernet.ts";
 import { type FieldName, Fragment, Frame, fieldBits, fieldNames } from "./fields.ts";
 import { decode, encode, type Packet, type PacketSpec } from "./packet.ts";
 import { packets } from "./testing/arbitraries.ts";
@@ -247,6 +248,24 @@ test("tags are pushed and popped, VLAN 0 among them", () => {
   assert.throws(() => frame.pushVlan(1), EncodeError);
   assert.equal(frame.popVlan(), true);
   assert.deepEqual(frame.toBytes(), bare);
+});
+
+test("behind a second tag nothing is seen, with the first one and without it", () => {
+  const once = new Frame(encode({ eth, ipv4: { src: "10.0.0.1", dst: "10.0.0.2", protocol: 6, ttl: 1 } }));
+  once.pushVlan(1);
+  const twice = new Uint8Array(once.length + 4);
+  twice.set(once.toBytes());
+  twice.copyWithin(16, 12, once.length);
+  const frame = new Frame(twice);
+  for (const vlan of [1, undefined]) {
+    assert.deepEqual(
+      [frame.get("vlan_vid"), frame.get("eth_type"), frame.get("ip_dst")],
+      [vlan, EtherType.vlan, undefined],
+    );
+    frame.popVlan();
+  }
+  assert.equal(frame.popVlan(), false);
+  assert.deepEqual(frame.toBytes(), once.toBytes());
 });
 
 test("values that are too wide are refused, and frames are independent of their source", () => {

@@ -199,7 +199,9 @@ export class Frame {
     bare.set(this.#bytes.subarray(0, 12));
     bare.set(this.#bytes.subarray(16), 12);
     this.#bytes = bare;
-    this.#layout = layoutOf(bare);
+    // A second tag was not looked behind, and is not now, as by Open vSwitch (`vlan-limit` 1): the frame's type stays that of a tag.
+    const isTagged = ((bare[12] ?? 0) << 8) + (bare[13] ?? 0) === EtherType.vlan;
+    this.#layout = isTagged ? { typeAt: 12 } : layoutOf(bare);
     return true;
   }
 
