@@ -58,9 +58,9 @@ const segmentOfAddress = query("segment of address", (view, key): string | null 
 });
 
 /** Whether what is of a segment (null: of none) is where this host stands on a network, if it stands there at all. */
-export function isOfHere(view: QueryingView, networkId: string, segmentId: string | null): boolean {
+export function isOfHere(view: QueryingView, networkId: string, segmentId: string | null | undefined): boolean {
   const wire = view.ask(wireHere, networkId);
-  return segmentId === null || wire === undefined || wire.segmentId === segmentId;
+  return segmentId == null || wire === undefined || wire.segmentId === segmentId;
 }
 
 /** Whether this host may answer for an address of a network: it has the wire, and of a network with subnets by segment that of the address. */

@@ -65,7 +65,10 @@ export function answerExpired(view: View, punt: Punt, hostName: string): Answer 
   return resume(ToRouter.name, { net: punt.net, vrf: 0 }, frame, "error");
 }
 
-/** The router behind which an address is, as it is seen on an external network: a floating one, its own, or one of a prefix that is routed to it. */
+/**
+ * The router behind which an address is, as it is seen on an external network: a floating one, its own, or one of a prefix that means something there. What is
+ * translated is nobody's to ask after from outside.
+ */
 function routerTo(view: View, networkId: string, { version, dst }: Ends): string | undefined {
   const [floating] = view.by(FloatingIp.index.address, keyOf(networkId, dst));
   if (floating?.router_id != null) return floating.router_id;
@@ -75,13 +78,19 @@ function routerTo(view: View, networkId: string, { version, dst }: Ends): string
   }
   const address = ipOf(dst);
   for (const { gateway_of } of view.by(Port.index.gatewayNetwork, networkId)) {
+    const router = gateway_of === null ? undefined : view.get(Router, gateway_of);
+    const outer = gateway_of === null ? undefined : gatewayOf(view, gateway_of, version)?.fixed.subnet_id;
+    if (router === undefined || outer === undefined) continue;
     const stands = view
-      .by(Port.index.router_id, gateway_of ?? "")
+      .by(Port.index.router_id, router.id)
       .flatMap(({ fixed_ips }) => fixed_ips.flatMap(({ subnet_id }) => view.get(Subnet, subnet_id) ?? []));
     const isThere = stands.some(
-      ({ ip_version, cidr }) => ip_version === version && cidrContains(cidrOf(cidr), address),
+      ({ id, ip_version, cidr }) =>
+        ip_version === version &&
+        isOpen(router, { version, inner: scopeOfSubnet(view, id), outer: scopeOfSubnet(view, outer) }) &&
+        cidrContains(cidrOf(cidr), address),
     );
-    if (isThere && gateway_of !== null) return gateway_of;
+    if (isThere) return router.id;
   }
   return undefined;
 }

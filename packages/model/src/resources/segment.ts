@@ -101,6 +101,6 @@ export function networksOn(view: Pick<View, "by" | "get">, physical: string): re
   return [...found.values()];
 }
 
-/** Whether a network's subnets are each of one segment: its segments are joined by routers outside, not by the physical network (routed provider network). */
+/** Whether a network's subnets are each of one segment (of a server from before segments a subnet says nothing): its segments are joined by routers outside, not by the physical network (routed provider network). */
 export const isRouted = (view: Pick<View, "by">, networkId: string): boolean =>
-  view.by(Subnet.index.network_id, networkId).some(({ segment_id }) => segment_id !== null);
+  view.by(Subnet.index.network_id, networkId).some(({ segment_id }) => segment_id != null);
