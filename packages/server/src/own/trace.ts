@@ -157,7 +157,10 @@ function fromOutside(
   if (destination === undefined || versionOf(destination) !== version)
     throw invalid("to", `it has no IPv${version} address`);
   if (source === destination) throw invalid("to", "it is the sender's own address");
-  const network = outsideOf(replica, destination, typeof to === "string" ? undefined : to);
+  const network =
+    typeof to === "string"
+      ? networkOf(replica, to)
+      : (replica.get(Network, floating?.floating_network_id ?? "") ?? networkBefore(replica, to));
   if (network === undefined) throw invalid("from", `no external network leads to ${destination}`);
   if (typeof to === "string" && !isAdmin(caller, { projectId: "" })) {
     const [own] = replica.by(FloatingIp.index.address, keyOf(network.id, destination));
@@ -174,14 +177,20 @@ function fromOutside(
   };
 }
 
-/** The external network by which an address is known outside: its own, or that of the gateway of a router of its port's network. */
-function outsideOf(view: OwnApi["writer"]["replica"], address: string, port: Port | undefined): Network | undefined {
+/** The external network of which an address is: where several have its prefix, that on which it is a floating one. */
+function networkOf(view: OwnApi["writer"]["replica"], address: string): Network | undefined {
   const target = ipOf(address);
-  for (const network of view.by(Network.index.external, "external")) {
-    const subnets = view.by(Subnet.index.network_id, network.id);
-    if (subnets.some(({ cidr }) => cidrContains(cidrOf(cidr), target))) return network;
-  }
-  for (const { router_id } of port === undefined ? [] : view.by(Port.index.routedNetwork, port.network_id)) {
+  const all = view
+    .by(Network.index.external, "external")
+    .filter(({ id }) => view.by(Subnet.index.network_id, id).some(({ cidr }) => cidrContains(cidrOf(cidr), target)));
+  return all.find(({ id }) => view.exists(FloatingIp.index.address, keyOf(id, address))) ?? all[0];
+}
+
+/** The external network by which a port's own address is reached: its own, or that of the gateway of a router of its network. */
+function networkBefore(view: OwnApi["writer"]["replica"], { network_id }: Port): Network | undefined {
+  const own = view.get(Network, network_id);
+  if (own?.["router:external"] === true) return own;
+  for (const { router_id } of view.by(Port.index.routedNetwork, network_id)) {
     const [gateway] = router_id === null ? [] : view.by(Port.index.gateway_of, router_id);
     const network = gateway === undefined ? undefined : view.get(Network, gateway.network_id);
     if (network !== undefined) return network;
