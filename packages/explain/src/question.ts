@@ -102,17 +102,11 @@ function upperOf(probe: Probe, flags: number, rest: Uint8Array): Omit<PacketSpec
   }
 }
 
-/** The Ethernet header of a frame. */
-export const ethernetOf = ({ sourceMac, destinationMac, vlan }: Omit<Ends, "source" | "destination">) => ({
-  src: sourceMac,
-  dst: destinationMac,
-  ...(vlan === undefined ? {} : { vlan: { id: vlan } }),
-});
-
 function frameOf(probe: Probe, flags: number, ends: Ends): Uint8Array {
   const { version, protocol, ttl } = probe;
   const rest = new Uint8Array(Math.max(0, (probe.size ?? 0) - smallest(probe)));
-  const eth = ethernetOf(ends);
+  const { sourceMac, destinationMac, vlan } = ends;
+  const eth = { src: sourceMac, dst: destinationMac, ...(vlan === undefined ? {} : { vlan: { id: vlan } }) };
   const { source: src, destination: dst } = ends;
   const upper = upperOf(probe, flags, rest);
   // Which layers stand on which is what `upperOf` decides: its parts fit the family that is said here.

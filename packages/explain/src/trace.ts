@@ -2,7 +2,7 @@
 import type { ReasonCode } from "@selvage/base";
 import type { Outcome, Visit } from "@selvage/datapath";
 import { cidrContains, cidrOf, Host, ipOf, keyOf, Network, Port, Router, Subnet, type View } from "@selvage/model";
-import { decode } from "@selvage/packet";
+import { decode, encode, whoHas } from "@selvage/packet";
 import {
   ArpAnswer,
   Deliver,
@@ -19,7 +19,7 @@ import { buildHost, type Intent, type Meeting, MetHosts, partInTurns, type Trace
 import { follow, type Hop } from "./journey.ts";
 import { nextHop } from "./next-hop.ts";
 import { answering, answerTo, type Ends, opening, type Probe, type Question, type Sender } from "./question.ts";
-import { outsideMac, questionOf, Wires } from "./wires.ts";
+import { outsideMac, Wires } from "./wires.ts";
 
 /** `ask`: who has the next hop's address; told of where nobody answers. `forward`: the packet. `reply`: the answer to it. */
 export type Direction = "ask" | "forward" | "reply";
@@ -245,7 +245,7 @@ class Run {
 
   /** The MAC of a next hop, asked for as the machine does; or the question's own leg, where it gets no answer. */
   async #resolve(at: TracedHost, from: Port, source: string, address: string): Promise<string | Leg> {
-    const question = questionOf({ sourceMac: from.mac_address }, source, address);
+    const question = encode(whoHas({ eth: { src: from.mac_address }, source, target: address }));
     const hops = await follow(this.#hosts, this.#wires, at, { from: "port", port: from.id }, question);
     const sender: Sender = { kind: "port", port: from };
     const [first] = hops;

@@ -19,10 +19,9 @@ import {
   segmentsOf,
   type View,
 } from "@selvage/model";
-import { ArpOp, decode, encode, multicastMac, solicitedNode } from "@selvage/packet";
+import { decode, encode, whoHas } from "@selvage/packet";
 import { NextHops, ProviderIn, Route } from "@selvage/pipeline";
 import type { MetHosts, TracedHost } from "./host.ts";
-import { type Ends, ethernetOf } from "./question.ts";
 
 /** The MAC of whoever is out there. */
 export const outsideMac = "02:00:00:00:00:01";
@@ -81,8 +80,9 @@ export class Wires {
     const host = named === undefined ? undefined : await this.#hosts.of(named);
     const wire = host === undefined ? undefined : this.wireOf(host, networkKeyOf(network));
     if (host === undefined || wire === undefined) return undefined;
-    const ends = { sourceMac: outsideMac, ...(wire.vlan === undefined ? {} : { vlan: wire.vlan }) };
-    const { outcomes } = host.datapath.receive(wire.name, questionOf(ends, outsideAddress(address), address));
+    const eth = { src: outsideMac, ...(wire.vlan === undefined ? {} : { vlan: { id: wire.vlan } }) };
+    const question = encode(whoHas({ eth, source: outsideAddress(address), target: address }));
+    const { outcomes } = host.datapath.receive(wire.name, question);
     // ARP is answered by the switch, neighbour discovery by the agent.
     const answers = outcomes.some(
       (outcome) =>
@@ -124,23 +124,3 @@ const isRouting = (table: string): boolean => table === Route.name || table === 
 
 /** Whom a question on a wire comes from: nobody that anybody has met. */
 const outsideAddress = (address: string): string => (address.includes(":") ? "fe80::1" : "0.0.0.0");
-
-/** ARP's question (RFC 826), or neighbour discovery's (RFC 4861, 7.2.2). */
-export function questionOf(
-  ends: Omit<Ends, "source" | "destination" | "destinationMac">,
-  source: string,
-  address: string,
-): Uint8Array {
-  const mac = ends.sourceMac;
-  if (!address.includes(":"))
-    return encode({
-      eth: ethernetOf({ ...ends, destinationMac: "ff:ff:ff:ff:ff:ff" }),
-      arp: { op: ArpOp.request, sha: mac, spa: source, tha: "00:00:00:00:00:00", tpa: address },
-    });
-  const group = solicitedNode(address);
-  return encode({
-    eth: ethernetOf({ ...ends, destinationMac: multicastMac(group) }),
-    ipv6: { src: source, dst: group },
-    icmpv6: { kind: "neighbor-solicitation", target: address, options: [{ kind: "source-link-layer", mac }] },
-  });
-}

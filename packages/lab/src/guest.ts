@@ -10,8 +10,8 @@ import {
   multicastMac,
   type Packet,
   type PacketSpec,
-  solicitedNode,
   UdpPort,
+  whoHas,
 } from "@selvage/packet";
 
 /** What a guest is made with. */
@@ -216,22 +216,8 @@ export function startGuest(options: GuestOptions): Guest {
   };
 
   const solicit = (address: string): void => {
-    if (!address.includes(":")) {
-      if (ipv4 === undefined) return;
-      transmit({
-        eth: { src: mac, dst: BROADCAST },
-        arp: { op: ArpOp.request, sha: mac, spa: ipv4, tha: "00:00:00:00:00:00", tpa: address },
-      });
-      return;
-    }
-    const [source] = mine6();
-    if (source === undefined) return;
-    const group = solicitedNode(address);
-    transmit({
-      eth: { src: mac, dst: multicastMac(group) },
-      ipv6: { src: source, dst: group },
-      icmpv6: { kind: "neighbor-solicitation", target: address, options: [{ kind: "source-link-layer", mac }] },
-    });
+    const source = address.includes(":") ? mine6()[0] : ipv4;
+    if (source !== undefined) transmit(whoHas({ eth: { src: mac }, source, target: address }));
   };
 
   const echo = (address: string, dst: string, number: number): void => {

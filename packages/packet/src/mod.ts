@@ -59,3 +59,4 @@ export {
 } from "./packet.ts";
 export { summary } from "./summary.ts";
 export { mssOf, mssOption, type Tcp, TcpFlag, type TcpSpec, type Udp, UdpPort } from "./transport.ts";
+export { type WhoHas, whoHas } from "./who-has.ts";

@@ -2,7 +2,7 @@
 import { hostMac } from "@selvage/compiler";
 import type { Datapath } from "@selvage/datapath";
 import { Host, networkKeyOf, networksOn, type Standing, segmentsOf, type View } from "@selvage/model";
-import { EtherType, encode, multicastMac, solicitedNode } from "@selvage/packet";
+import { encode, Frame, multicastMac, whoHas } from "@selvage/packet";
 import { physicalName } from "@selvage/pipeline";
 
 const broadcast = "ff:ff:ff:ff:ff:ff";
@@ -35,42 +35,21 @@ export function wireOf(view: View, net: number, hostName: string): Wire | undefi
   return undefined;
 }
 
-/** The same frame with a tag behind its addresses. */
-function tagged(frame: Uint8Array, vlan: number): Uint8Array {
-  const tag = [EtherType.vlan >> 8, EtherType.vlan & 0xff, vlan >> 8, vlan & 0xff];
-  const whole = new Uint8Array(frame.length + 4);
-  whole.set(frame.subarray(0, 12));
-  whole.set(tag, 12);
-  whole.set(frame.subarray(12), 16);
-  return whole;
-}
-
 /** A frame as it goes on the wire. */
-export const onWire = ({ vlan }: Pick<Wire, "vlan">, frame: Uint8Array): Uint8Array =>
-  vlan === null ? frame : tagged(frame, vlan);
+export function onWire({ vlan }: Pick<Wire, "vlan">, frame: Uint8Array): Uint8Array {
+  if (vlan === null) return frame;
+  const tagged = new Frame(frame);
+  tagged.pushVlan(vlan);
+  return tagged.toBytes();
+}
 
 /** Sends a frame by the interface to the physical network. */
 export const sendOn = (datapath: Pick<Datapath, "send">, wire: Wire, frame: Uint8Array): Promise<void> =>
   datapath.send(wire.name, onWire(wire, frame));
 
 /** Who has an address: an ARP probe, which says nothing of who asks (RFC 5227 section 1.1), or a solicitation from the link-local address of the MAC (RFC 4861 section 7.2.2). */
-export function questionFrame(mac: string, linkLocal: string, address: string): Uint8Array {
-  if (!address.includes(":"))
-    return encode({
-      eth: { src: mac, dst: broadcast },
-      arp: { op: 1, sha: mac, spa: "0.0.0.0", tha: nobody, tpa: address },
-    });
-  const group = solicitedNode(address);
-  return encode({
-    eth: { src: mac, dst: multicastMac(group) },
-    ipv6: { src: linkLocal, dst: group, hopLimit: 255 },
-    icmpv6: {
-      kind: "neighbor-solicitation",
-      target: address,
-      options: [{ kind: "source-link-layer", mac }],
-    },
-  });
-}
+export const questionFrame = (mac: string, linkLocal: string, address: string): Uint8Array =>
+  encode(whoHas({ eth: { src: mac }, source: address.includes(":") ? linkLocal : "0.0.0.0", target: address }));
 
 /** That an address is here now: gratuitous ARP (RFC 5944 section 4.6), or an advertisement that nobody asked for (RFC 4861 section 7.2.6). */
 export function announcementFrame(mac: string, address: string): Uint8Array {
