@@ -8,7 +8,7 @@ import { type Attributes, isAttributes, objectIn, readObject } from "./body.ts";
 import { catalogue } from "./catalogue.ts";
 import { domain, isDefaultDomain, roles as knownRoles, rolesIn } from "./directory.ts";
 import { projectWire } from "./projects.ts";
-import { callerOf, type IdentityService, identityAuthor } from "./service.ts";
+import { callerOf, type IdentityService, identityAuthor, refuseHeldUp } from "./service.ts";
 import type { Claims } from "./tokens.ts";
 
 /** Who has shown who it is, and how long that holds (seconds since the epoch). */
@@ -25,7 +25,7 @@ const longestPassword = 4096;
 export async function createToken(service: IdentityService, exchange: Exchange): Promise<Reply> {
   const auth = objectIn(readObject(exchange.body), "auth");
   const identity = objectIn(auth, "identity", "auth");
-  const methods = Array.isArray(identity.methods) ? identity.methods.map(String) : [];
+  const methods: readonly unknown[] = Array.isArray(identity.methods) ? identity.methods : [];
   const proven = await prove(service, exchange, methods, identity);
   const view = service.writer.replica;
   const { projectId, roles } = scopeOf(view, auth.scope, proven.user);
@@ -87,7 +87,7 @@ export async function authCatalogue(service: IdentityService, exchange: Exchange
 async function prove(
   service: IdentityService,
   exchange: Exchange,
-  methods: readonly string[],
+  methods: readonly unknown[],
   identity: Attributes,
 ): Promise<Proven> {
   switch (methods.length === 1 ? methods[0] : undefined) {
@@ -117,10 +117,13 @@ async function provePassword(service: IdentityService, exchange: Exchange, given
         : undefined;
   // One account is one key, by whichever name it was called; unknown ones count under what they were called.
   const account = named?.id ?? `?${String(id ?? name).slice(0, 255)}`;
-  const wait = Math.max(service.accounts.wait(account), service.sources.wait(exchange.source));
-  if (wait > 0) throw fail("TooManyAttempts", {}, { retryAfter: Math.ceil(wait / 1000) });
+  const notHeldUp = (): void => refuseHeldUp([service.accounts, account], [service.sources, exchange.source]);
+  notHeldUp();
   const usable = named?.enabled === true && password.length <= longestPassword ? named.password_hash : undefined;
-  if (!(await service.passwords.verify(password.slice(0, longestPassword), usable)) || named === undefined) {
+  const isRight = await service.passwords.verify(password.slice(0, longestPassword), usable);
+  // Many guesses sent at once all began before the first had failed: what is held up meanwhile is not told whether it was right.
+  notHeldUp();
+  if (!isRight || named === undefined) {
     service.accounts.failed(account);
     service.sources.failed(exchange.source);
     throw fail("Unauthorized");

@@ -1,5 +1,6 @@
 /** Reading Identity v3 bodies: objects in objects, with Keystone's wording for what is wrong. */
 import { fail } from "@selvage/base";
+import { domain } from "./directory.ts";
 
 export type Attributes = Readonly<Record<string, unknown>>;
 
@@ -40,6 +41,13 @@ export function requiredText(attributes: Attributes, name: string, max = 255): s
   const value = textIn(attributes, name, max);
   if (value === undefined) throw missing(name, "request body");
   return value;
+}
+
+/** Looks at `domain_id`, which may be left out or null. Throws what Keystone does for a domain that is not there: only the default one is. */
+export function domainIn(attributes: Attributes): void {
+  if (attributes.domain_id === null) return;
+  const id = textIn(attributes, "domain_id", 64);
+  if (id !== undefined && id !== domain.id) throw fail("IdentityNotFound", { kind: "domain", id });
 }
 
 export function booleanIn(attributes: Attributes, name: string): boolean | undefined {

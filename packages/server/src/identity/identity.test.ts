@@ -214,6 +214,73 @@ test("guessing slows down: an account is held up after a few failures, and freed
   assert.equal((await attempt("wrong")).status, 401, "a success clears the account");
 });
 
+test("guesses sent at once are no more than guesses one by one: behind the first failures nothing is told, not even that one was right", async () => {
+  const clock = new ManualClock();
+  await using server = await startTestServer({ clock, settings: { passwordMemory: 8, passwordPasses: 1 } });
+  const red = await server.project("red");
+  const last = 30;
+  const logins = Array.from({ length: last + 1 }, (_, n) =>
+    server.nobody.post(
+      `${v3}/auth/tokens`,
+      passwordAuth("red-member", n === last ? testPassword : `wrong ${n}`, "red"),
+    ),
+  );
+  const statuses = (await Promise.all(logins)).map(({ status }) => status);
+  const failed = statuses.filter((status) => status === 401).length;
+  assert.ok(failed >= 6 && failed <= 7, `${failed} were told: two hashes are at work at a time`);
+  assert.equal(statuses.filter((status) => status === 429).length, last + 1 - failed);
+
+  clock.advance(2_000);
+  assert.equal(
+    (await server.nobody.post(`${v3}/auth/tokens`, passwordAuth("red-member", testPassword, "red"))).status,
+    201,
+  );
+  const { users } = (await server.admin.get(`${v3}/users?name=red-member`)).body as { users: readonly Json[] };
+  const changes = Array.from({ length: 30 }, (_, n) =>
+    red.member.post(`${v3}/users/${users[0]?.id}/password`, {
+      user: { original_password: `wrong ${n}`, password: "p" },
+    }),
+  );
+  const told = (await Promise.all(changes)).filter(({ status }) => status === 401).length;
+  assert.ok(told >= 6 && told <= 7, `${told} were told`);
+});
+
+test("members that are not what they should be are refused in words, also where nobody has signed in", async () => {
+  await using server = await startTestServer();
+  const odd: readonly unknown[] = [
+    null,
+    1,
+    true,
+    "x",
+    [],
+    {},
+    [null],
+    [[]],
+    [{}],
+    [{ toString: 1 }],
+    { toString: 1 },
+    ["\u0000"],
+  ];
+  for (const methods of odd) {
+    const identity = { methods, password: { user: { name: "admin", password: "wrong", domain: methods } } };
+    for (const auth of [{ identity, scope: methods }, { identity: methods }, methods])
+      assert.ok(
+        [400, 401].includes((await server.nobody.post(`${v3}/auth/tokens`, { auth })).status),
+        JSON.stringify(auth),
+      );
+  }
+  for (const domain_id of odd.filter((value) => value !== null)) {
+    for (const [path, body] of [
+      ["projects", { project: { name: "odd", domain_id } }],
+      ["users", { user: { name: "odd", domain_id } }],
+    ] as const) {
+      const answer = await server.admin.post(`${v3}/${path}`, body);
+      assert.equal(answer.status, domain_id === "x" ? 404 : 400, answer.text);
+      assert.match(errorOf(answer).message, /domain/);
+    }
+  }
+});
+
 test("what a test suite's dynamic credentials ask for, from the domain to the cleaning up", async () => {
   await using server = await startTestServer();
   const { admin } = server;

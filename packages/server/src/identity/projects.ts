@@ -3,9 +3,9 @@ import { fail } from "@selvage/base";
 import { Assignment, Project, SecurityGroup } from "@selvage/model";
 import type { Exchange, Reply } from "../http/exchange.ts";
 import { secondsText } from "../transaction.ts";
-import { booleanIn, objectIn, readObject, requiredText, textIn } from "./body.ts";
+import { booleanIn, domainIn, objectIn, readObject, requiredText, textIn } from "./body.ts";
 import { identityId } from "./bootstrap.ts";
-import { domain, isDefaultDomain } from "./directory.ts";
+import { domain } from "./directory.ts";
 import { callerOf, type IdentityService, identityAuthor, requireAdmin, requireSelfOrAdmin } from "./service.ts";
 
 export function projectWire(project: Project, baseUrl: string) {
@@ -58,9 +58,7 @@ export async function createProject(service: IdentityService, exchange: Exchange
   const name = requiredText(body, "name", 64);
   const description = textIn(body, "description") ?? "";
   const enabled = booleanIn(body, "enabled") ?? true;
-  const domainId = body.domain_id;
-  if (domainId !== undefined && domainId !== null && !isDefaultDomain({ id: domainId }))
-    throw fail("IdentityNotFound", { kind: "domain", id: String(domainId) });
+  domainIn(body);
   const { result } = await service.writer.transact(identityAuthor(caller, exchange), (transaction) =>
     transaction.put(Project, { id: identityId(), name, description, enabled, created_at: secondsText(service.now()) }),
   );

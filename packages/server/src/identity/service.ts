@@ -37,6 +37,12 @@ export function createIdentity(writer: Writer, settings: ServerSettings, now: ()
   };
 }
 
+/** Throws TooManyAttempts where a key is held up in its throttle. */
+export function refuseHeldUp(...keys: readonly (readonly [throttle: Throttle, key: string])[]): void {
+  const wait = Math.max(...keys.map(([throttle, key]) => throttle.wait(key)));
+  if (wait > 0) throw fail("TooManyAttempts", {}, { retryAfter: Math.ceil(wait / 1000) });
+}
+
 /** Who bears the request's token. Throws Unauthorized. */
 export function callerOf(service: IdentityService, exchange: Exchange): Promise<Caller> {
   return service.tokens.caller(headerOf(exchange, "x-auth-token"));

@@ -3,11 +3,18 @@ import { fail } from "@selvage/base";
 import { User } from "@selvage/model";
 import type { Exchange, Reply } from "../http/exchange.ts";
 import { secondsText } from "../transaction.ts";
-import { booleanIn, objectIn, readObject, requiredText, textIn } from "./body.ts";
+import { booleanIn, domainIn, objectIn, readObject, requiredText, textIn } from "./body.ts";
 import { identityId } from "./bootstrap.ts";
 import { domain } from "./directory.ts";
 import { isTrue, listReply } from "./projects.ts";
-import { callerOf, type IdentityService, identityAuthor, requireAdmin, requireSelfOrAdmin } from "./service.ts";
+import {
+  callerOf,
+  type IdentityService,
+  identityAuthor,
+  refuseHeldUp,
+  requireAdmin,
+  requireSelfOrAdmin,
+} from "./service.ts";
 
 const longestPassword = 4096;
 
@@ -53,6 +60,7 @@ export async function createUser(service: IdentityService, exchange: Exchange): 
   const name = requiredText(body, "name");
   const password = textIn(body, "password", longestPassword) ?? identityId();
   const enabled = booleanIn(body, "enabled") ?? true;
+  domainIn(body);
   const password_hash = await service.passwords.hash(password);
   const { result } = await service.writer.transact(identityAuthor(caller, exchange), (transaction) =>
     transaction.put(User, {
@@ -101,9 +109,10 @@ export async function changePassword(service: IdentityService, exchange: Exchang
   const original = requiredText(body, "original_password", longestPassword);
   const password = requiredText(body, "password", longestPassword);
   const user = userOf(service, id);
-  const wait = service.accounts.wait(id);
-  if (wait > 0) throw fail("TooManyAttempts", {}, { retryAfter: Math.ceil(wait / 1000) });
-  if (!(await service.passwords.verify(original, user.password_hash))) {
+  refuseHeldUp([service.accounts, id]);
+  const isRight = await service.passwords.verify(original, user.password_hash);
+  refuseHeldUp([service.accounts, id]);
+  if (!isRight) {
     service.accounts.failed(id);
     throw fail("Unauthorized");
   }
