@@ -44,10 +44,14 @@ const outside = (...argv: readonly string[]) => world.fabric.run(world.fabric.ou
 const tellSpeaker = (version: 4 | 6, action: string, body: object): Promise<unknown> =>
   world.fabric.api.ask("PUT", `/v2.0/bgp-speakers/${world.speakers[version]}/${action}`, body);
 
-/** Waits until it holds and gives how long that took, in ms. */
+/** Waits until it holds and gives how long that took, in ms. Throws an Error with all that is held outside when it does not. */
 async function within(what: string, holds: () => boolean | Promise<boolean>): Promise<number> {
   const begun = performance.now();
-  await until(`not seen: ${what}`, WAIT_MS, async () => ((await holds()) ? true : undefined));
+  try {
+    await until(`not seen: ${what}`, WAIT_MS, async () => ((await holds()) ? true : undefined));
+  } catch (cause) {
+    throw new Error(`not seen: ${what}; outside:\n${await frr.told()}`, { cause });
+  }
   return performance.now() - begun;
 }
 

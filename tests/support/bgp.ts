@@ -144,13 +144,32 @@ export class Routing implements AsyncDisposable {
     return (await this.#fabric.run(this.#fabric.outside, "ip", family, "route", "show", destination)).said;
   }
 
+  /** All that the kernel and zebra hold, for who did not see what it waited for. */
+  async told(): Promise<string> {
+    const asked = [
+      "show ip route",
+      "show ipv6 route",
+      "show nexthop-group rib",
+      "show bgp ipv4 unicast",
+      "show bgp ipv6 unicast",
+    ];
+    const words = asked.flatMap((command) => ["-c", command]);
+    const { stdout } = spawnSync("vtysh", ["--vty_socket", this.#directory, ...words], { encoding: "utf8" });
+    const kernel = ["-4 route show", "-6 route show", "nexthop show"].map(async (command) => {
+      const { said } = await this.#fabric.run(this.#fabric.outside, "ip", ...command.split(" "));
+      return `ip ${command}\n${said}`;
+    });
+    return [...(await Promise.all(kernel)), stdout].join("\n");
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     // They are other users' than who started them, and in a namespace of their own.
     const end = `kill -9 $(cat ${this.#directory}/*.pid)`;
     await this.#fabric.run(this.#fabric.outside, "sh", "-c", end);
-    // A router without power has no routes either; the next zebra would sweep them from the kernel, some after it has put its own there.
+    // A router without power has no routes either, nor next hops: the next zebra would sweep them from the kernel, some after it has used them for its own.
     for (const family of ["-4", "-6"])
       await this.#fabric.run(this.#fabric.outside, "ip", family, "route", "flush", "proto", "bgp");
+    await this.#fabric.run(this.#fabric.outside, "ip", "nexthop", "flush");
     for (const program of this.#programs) await program[Symbol.asyncDispose]();
     rmSync(this.#directory, { recursive: true, force: true });
   }
