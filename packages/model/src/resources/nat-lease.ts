@@ -18,9 +18,6 @@ export const leaseRest = 120;
 const portNumber = integer(leasedPorts.first, leasedPorts.last);
 const size = integer(leaseSizes.smallest, leaseSizes.largest);
 
-const blockOf = (block: { readonly address: string; readonly network_id: string; readonly first: number }) =>
-  keyOf(block.network_id, block.address, block.first);
-
 /** A host may have several of a router, and one that is current: what is new begins there, what is old ends in the others, which go back when nothing is left in them. */
 export const NatLease = resource({
   kind: "nat_lease",
@@ -44,11 +41,14 @@ export const NatLease = resource({
     /** network|address: all blocks of one address. */
     address: (lease) => [keyOf(lease.network_id, lease.address)],
   },
-  unique: { block: (lease) => [blockOf(lease)] },
+  unique: { block: (lease) => [keyOf(lease.network_id, lease.address, lease.first)] },
 });
 export type NatLease = ObjectOf<typeof NatLease>;
 
-/** A block that was given back and rests: what its last holder began may still be answered. Hosts are not told of it. */
+/**
+ * A block that was given back and rests: what its last holder began may still be answered. Hosts are not told of it. One that has rested may be given, and come back,
+ * before it is forgotten: so there may be several of one block.
+ */
 export const NatRest = resource({
   kind: "nat_rest",
   plural: "nat_rests",
@@ -62,6 +62,5 @@ export const NatRest = resource({
     until: field(timestamp()),
   },
   indexes: { address: (rest) => [keyOf(rest.network_id, rest.address)] },
-  unique: { block: (rest) => [blockOf(rest)] },
 });
 export type NatRest = ObjectOf<typeof NatRest>;

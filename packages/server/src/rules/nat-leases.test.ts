@@ -4,8 +4,16 @@ import { test } from "node:test";
 import { Host, NatLease, NatRest, Router } from "@selvage/model";
 import { makeHost, makeNatLease, put } from "@selvage/model/testing";
 import fc from "fast-check";
+import { secondsText } from "../transaction.ts";
 import { restedBlocks, settleHost, settleRested, settleRouter, settleUse } from "./nat-leases.ts";
 import { second, World } from "./testing/lease-world.ts";
+
+/** What servers do every now and then. Gives what had rested. */
+function lookForRested(world: World): readonly NatRest[] {
+  const rested = restedBlocks(world.replica, secondsText(world.now));
+  world.do((t) => settleRested(t, rested));
+  return rested;
+}
 
 test("a host's first port behind a router brings a block, its last one takes it, and the block rests for two minutes", () => {
   const world = new World(2);
@@ -21,17 +29,23 @@ test("a host's first port behind a router brings a block, its last one takes it,
   const [first] = world.leases.filter((lease) => lease.host_id === "host-1");
   world.unplug("a");
   assert.equal(world.leases.length, 2, "another port is still there");
+  // At the end of a second: times are written in whole ones.
+  world.now += second - 1;
   world.unplug("b");
   assert.deepEqual(world.holders, ["router-1 host-2 203.0.113.10"]);
-  world.now += 119 * second;
+  world.now += 120 * second - 1;
   world.bind("a", 1, "h1");
   const block = (host: string) => world.leases.find((lease) => lease.host_id === host)?.first;
   assert.notEqual(block("host-1"), first?.first, "it rests");
   world.unplug("a");
-  world.now += 121 * second;
+  world.now += 122 * second;
   world.bind("a", 1, "h1");
   assert.equal(block("host-1"), first?.first, "it has rested");
-  assert.equal([...world.replica.objects(NatRest)].length, 0, "and what has is forgotten");
+  world.check();
+  world.unplug("a");
+  assert.equal(block("host-1"), undefined, "and comes back before it was forgotten that it had");
+  lookForRested(world);
+  assert.equal([...world.replica.objects(NatRest)].length, 1, "what has rested is forgotten");
   world.check();
 });
 
@@ -85,21 +99,37 @@ test("a host that found no block gets one as soon as some have rested, without a
   world.gateway(1, ["203.0.113.10"]);
   world.do((t) => {
     for (let size = 1024; size <= 32_768; size *= 2) {
-      const until = new Date(world.now + 60 * second).toISOString().replace(".000", "");
+      const until = secondsText(world.now + 60 * second);
       t.put(NatRest, { id: `rest-${size}`, network_id: "outside", address: "203.0.113.10", first: size, size, until });
     }
   });
   world.bind("a", 1, "h1");
   assert.deepEqual(world.holders, []);
-  const look = (): readonly NatRest[] => {
-    const rested = restedBlocks(world.replica, new Date(world.now).toISOString().replace(".000", ""));
-    world.do((t) => settleRested(t, rested));
-    return rested;
-  };
-  assert.deepEqual([look().length, world.holders], [0, []]);
+  assert.deepEqual([lookForRested(world).length, world.holders], [0, []]);
   world.now += 60 * second;
-  assert.deepEqual([look().length, world.holders.length], [6, 1]);
+  assert.deepEqual([lookForRested(world).length, world.holders.length], [6, 1]);
   assert.equal([...world.replica.objects(NatRest)].length, 0);
+  world.check();
+});
+
+test("who comes when blocks have rested, and has one of them at once, does not leave without those that waited", () => {
+  const world = new World(3);
+  world.router(1, [1]);
+  world.gateway(1, ["203.0.113.10"]);
+  world.do((t) => {
+    for (let size = 1024; size <= 32_768; size *= 2)
+      t.put(NatRest, {
+        ...{ id: `rest-${size}`, network_id: "outside", address: "203.0.113.10", first: size, size },
+        until: secondsText(world.now + 60 * second),
+      });
+  });
+  world.bind("a", 1, "h1");
+  world.bind("b", 1, "h2");
+  world.now += 60 * second;
+  world.bind("c", 1, "h3");
+  assert.deepEqual(world.holders, ["router-1 host-3 203.0.113.10"]);
+  lookForRested(world);
+  assert.equal(world.holders.length, 3);
   world.check();
 });
 

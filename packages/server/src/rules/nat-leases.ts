@@ -147,14 +147,10 @@ const leasesOf = (view: View, routerId: string, hostId: string): readonly NatLea
 const isOf = (lease: NatLeaseObject, { network_id, address }: Address): boolean =>
   lease.network_id === network_id && lease.address === address;
 
-/** The blocks of an address that are held or rest. Those that have rested are forgotten. */
-function takenOf(transaction: Transaction, { network_id, address }: Address): readonly Block[] {
-  const { view, now } = transaction;
+/** The blocks of an address that are held or rest. Those that have rested are free; they stand until `settleRested`, which looks by them for the hosts that wait. */
+function takenOf({ view, now }: Transaction, { network_id, address }: Address): readonly Block[] {
   const key = keyOf(network_id, address);
-  const resting = view.by(NatRest.index.address, key).filter((rest) => {
-    if (rest.until <= now) transaction.remove(NatRest, rest.id);
-    return rest.until > now;
-  });
+  const resting = view.by(NatRest.index.address, key).filter(({ until }) => until > now);
   return [...view.by(NatLease.index.address, key), ...resting];
 }
 
@@ -186,7 +182,8 @@ function release(transaction: Transaction, { id, network_id, address, first, siz
     address,
     first,
     size,
-    until: secondsText(Date.parse(transaction.now) + leaseRest * 1_000),
+    // The second in which it was given back is not over.
+    until: secondsText(Date.parse(transaction.now) + (leaseRest + 1) * 1_000),
   });
 }
 

@@ -37,8 +37,7 @@ export function rbacPolicyRules(shareable: readonly ResourceRules[]): ResourceRu
     return { kind: about.kind, sharing: rules.sharing, object: object as Owned };
   };
 
-  /** Throws when a project would lose what it uses. */
-  /** `instead`: whom the object is given to in its place; who has it then does not lose it. */
+  /** Throws when a project would lose what it uses. `instead`: whom the object is given to in its place; who has it then does not lose it. */
   const checkUnneeded = (view: View, policy: RbacPolicyObject, instead?: string): void => {
     const { kind, sharing, object } = subjectOf(view, policy);
     const { action, target_tenant } = policy;

@@ -35,7 +35,7 @@ export const second = 1_000;
 
 /** A view that transactions are applied to, at a time that the test says. */
 export class World {
-  readonly replica = new Replica();
+  replica = new Replica();
   now = Date.parse("2026-01-01T00:00:00Z");
 
   constructor(hosts: number) {
