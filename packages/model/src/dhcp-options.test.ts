@@ -59,6 +59,8 @@ test("what is no option, what a server says by itself and a value of another for
   for (const name of ["nonsense", "__proto__", "constructor", "0", "53", "54", "82", "256", "bootfile-url", "-1"])
     refused(option(name, "1"), /is no option of DHCPv4/);
   for (const name of ["1", "2", "3", "router", "65536"]) refused(option(name, "1", 6), /is no option of DHCPv6/);
+  refused(option("bootfile-url", "x"), /; DHCPv6 has it \(ip_version 6\)$/);
+  refused(option("mtu", "1400", 6), /; DHCPv4 has it \(ip_version 4\)$/);
   refused(option("ntp-server", "here"), /is not of IP addresses/);
   refused(option("server-ip-address", "192.0.2.1,192.0.2.2"), /is not of IP addresses/);
   refused(option("ip-forward-enable", "2"), /from 0 to 1$/);
@@ -76,14 +78,19 @@ test("a list of options is read whole, each name once a version, in one line eac
   const asked = [{ opt_name: "66", opt_value: "t" }];
   assert.deepEqual(parse(asked), [{ opt_name: "66", opt_value: "t", ip_version: 4 }]);
   assert.deepEqual(parse(null), []);
-  const both = [4, 6].map((ip_version) => ({ opt_name: "dns-server", opt_value: "fd00::1", ip_version }));
-  assert.equal(parse(both).length, 2);
+  const both = [option("dns-server", "192.0.2.1"), option("dns-server", "fd00::1", 6)];
+  assert.deepEqual(parse(both), both);
   for (const wrong of [
     [...asked, { opt_name: "66", opt_value: "u" }],
     [{ opt_name: "66", opt_value: "t\nu" }],
     [{ opt_name: "66" }],
     [{ opt_name: "66", opt_value: "t", ip_version: 5 }],
     [{ opt_name: "66", opt_value: "t", more: 1 }],
+    [option("dns-server", "fd00::1")],
+    [option("dns-server", "192.0.2.1,fd00::1")],
+    [option("dns-server", "192.0.2.1", 6)],
+    [option("224", "fd00::1")],
+    [option("56", "192.0.2.1", 6)],
     Array.from({ length: mostDhcpOptions + 1 }, (_, at) => ({ opt_name: String(150 + at), opt_value: "t" })),
   ])
     assert.throws(() => parse(wrong), InvalidValue, JSON.stringify(wrong));
@@ -95,9 +102,11 @@ test("a request changes the options that it names, and null takes one away", () 
     option("66", "z"),
     { opt_name: "67", opt_value: null, ip_version: 4 },
     { opt_name: "68", opt_value: null, ip_version: 4 },
-    option("24", "192.0.2.1"),
+    option("24", "192"),
   ]);
-  assert.deepEqual(after, [option("66", "z"), option("24", "c.example", 6), option("24", "192.0.2.1")]);
+  assert.deepEqual(after, [option("66", "z"), option("24", "c.example", 6), option("24", "192")]);
+  const one = mergedDhcpOptions(after, [{ opt_name: "24", opt_value: null, ip_version: 6 }]);
+  assert.deepEqual(one, [option("66", "z"), option("24", "192")], "that of the other version stays");
   const many = Array.from({ length: mostDhcpOptions }, (_, at) => option(String(150 + at), "t"));
   assert.throws(() => mergedDhcpOptions(many, [option("66", "z")]), InvalidValue);
 });

@@ -147,8 +147,14 @@ function named(name: string, version: 4 | 6): readonly [code: number, form: Form
   if (found !== undefined) return found;
   const code = /^[0-9]{1,5}$/.test(name) ? Number(name) : 0;
   if (code > lastCode[version] || (reserved[version] as ReadonlySet<number>).has(code))
-    throw new InvalidValue(`'${name}' is no option of DHCPv${version} that can be given`);
+    throw new InvalidValue(`'${name}' is no option of DHCPv${version} that can be given${elsewhere(name, version)}`);
   return [code, byCode[version].get(code)];
+}
+
+/** Names that one version alone has are often asked for without saying which: 4 is meant then. */
+function elsewhere(name: string, version: 4 | 6): string {
+  const other = version === 4 ? 6 : 4;
+  return Object.hasOwn(tables[other], name) ? `; DHCPv${other} has it (ip_version ${other})` : "";
 }
 
 const widths = { flag: [1, 1], u8: [1, 0xff], u16: [2, 0xffff], u32: [4, 0xffffffff] } as const;
@@ -231,6 +237,14 @@ const asked = record<Omit<AskedDhcpOption, "ip_version"> & { readonly ip_version
   ["ip_version"],
 );
 
+/** Throws InvalidValue for what is none, and for addresses that its version cannot tell. Options that are stored may have such: they were asked for before this was refused. */
+function checkFamily(option: ExtraDhcpOption): void {
+  const { value } = dhcpOptionOf(option);
+  const { opt_name, opt_value, ip_version } = option;
+  if (value.form === "addresses" && value.addresses.some((each) => each.includes(":") !== (ip_version === 6)))
+    throw new InvalidValue(`'${opt_value}' of ${opt_name} is not of IPv${ip_version} addresses`);
+}
+
 /** Options as a request names them; null: none are named. Values that are null are for the port's rules, which store no such option. */
 export function dhcpOptions(): FieldType<readonly ExtraDhcpOption[]> {
   const many = list(asked, mostDhcpOptions);
@@ -242,7 +256,7 @@ export function dhcpOptions(): FieldType<readonly ExtraDhcpOption[]> {
       const names = new Set<string>();
       for (const { opt_name, opt_value, ip_version } of options) {
         if (/[\r\n]/.test(opt_value ?? "")) throw new InvalidValue(`'${opt_value}' is not a single line.`);
-        if (opt_value !== null) dhcpOptionOf({ opt_name, opt_value, ip_version });
+        if (opt_value !== null) checkFamily({ opt_name, opt_value, ip_version });
         const name = `${ip_version} ${opt_name}`;
         if (names.has(name)) throw new InvalidValue(`Duplicate items in the list: '${opt_name}'.`);
         names.add(name);

@@ -42,6 +42,18 @@ test("a port keeps its options, a change of one leaves the others, and null take
   assert.deepEqual((await red.member.create("port", { network_id })).extra_dhcp_opts, []);
 });
 
+test("an option of one name is one of each version: they come, change and go without each other", async () => {
+  const both = [option("dns-server", "192.0.2.1"), option("dns-server", "2001:db8::1", 6)];
+  const port = await red.member.create("port", { network_id, extra_dhcp_opts: both });
+  assert.deepEqual(port.extra_dhcp_opts, both);
+  const change = async (...extra_dhcp_opts: readonly Json[]): Promise<unknown> =>
+    ((await red.member.put(`/v2.0/ports/${port.id}`, { port: { extra_dhcp_opts } })).body.port as Json).extra_dhcp_opts;
+  const other = option("dns-server", "2001:db8::2", 6);
+  assert.deepEqual(await change(other), [both[0], other]);
+  assert.deepEqual(await change({ opt_name: "dns-server", opt_value: null }), [other], "version 4 is meant");
+  assert.deepEqual(await change(option("dns-server", null, 6)), []);
+});
+
 test("what no host could tell a machine is refused, and nothing is made", async () => {
   const tried = async (extra_dhcp_opts: unknown) => {
     const answer = await red.member.post("/v2.0/ports", { port: { network_id, name: "none", extra_dhcp_opts } });
@@ -50,6 +62,10 @@ test("what no host could tell a machine is refused, and nothing is made", async 
   };
   assert.match(await tried([option("nonsense", "1")]), /^Invalid input for extra_dhcp_opts\. Reason: 'nonsense' is no/);
   assert.match(await tried([option("mtu", "many")]), /'many' of mtu is not a number from 0 to 65535/);
+  assert.match(await tried([option("dns-server", "2001:db8::1")]), /'2001:db8::1' of dns-server is not of IPv4 addr/);
+  assert.match(await tried([option("dns-server", "192.0.2.1", 6)]), /is not of IPv6 addresses/);
+  assert.match(await tried([option("preference", "1")]), /no option of DHCPv4 that can be given; DHCPv6 has it/);
+  assert.match(await tried([option("mtu", "1400"), option("mtu", "1500")]), /Duplicate items in the list: 'mtu'/);
   assert.match(await tried([option("54", "192.0.2.1")]), /'54' is no option of DHCPv4/);
   assert.match(await tried([option("66", "a", 5)]), /is not in \[4, 6\]/);
   assert.match(await tried("boot"), /is not a list/);
