@@ -133,6 +133,8 @@ function matched(fork: ReadonlyMap<string, Condition>, also: readonly FieldMatch
       match.push({ field: one.of, value: one.number });
       continue;
     }
+    // Asked of no bit, an Ethernet field is told as a condition on `packet_type`, which would be taken for another hand's.
+    if (one.mask === 0n) continue;
     const part = spread(one.place, one.value, one.mask);
     const held = parts.get(part.field);
     if (held === undefined) parts.set(part.field, [part]);
