@@ -159,6 +159,48 @@ test("a block follows what is used of it: a larger one takes what is new, the ol
   world.check();
 });
 
+test("a host that is busy now more and now less begins again in blocks that it has: they do not become more, and others find theirs", () => {
+  const world = new World(2);
+  world.router(1, [1]);
+  world.gateway(1, ["203.0.113.10"]);
+  world.bind("a", 1, "h1");
+  const current = () => world.leases.filter((each) => each.current).map(({ size }) => size);
+  // As agents tell it: of other blocks than the current one nothing, as long as the router has connections.
+  const use = (count: number) =>
+    world.do((t) => {
+      const told = world.leases.filter((each) => each.current || count === 0);
+      settleUse(t, "host-1", new Map(told.map((each) => [each.id, count])));
+    });
+  const sizes = [1024, 2048, 4096, 8192, 16_384];
+  for (let day = 0; day < 3; day += 1) {
+    for (const [at, size] of sizes.entries()) {
+      assert.deepEqual(current(), [size]);
+      use(at + 1 < sizes.length ? size : size / 2);
+    }
+    for (const size of sizes.toReversed()) {
+      assert.deepEqual(current(), [size]);
+      use(1);
+    }
+    assert.deepEqual(
+      world.leases.map(({ size }) => size).sort((one, other) => one - other),
+      sizes,
+    );
+    world.check();
+  }
+  world.bind("b", 1, "h2");
+  assert.deepEqual(current(), [1024, 1024]);
+  // The last connection has ended: what is current stays, and the others go.
+  use(1024);
+  use(0);
+  assert.deepEqual(current().length, 2);
+  use(0);
+  assert.deepEqual(
+    world.leases.map(({ size }) => size),
+    [1024, 1024],
+  );
+  world.check();
+});
+
 test("another host's word about a block is nothing to it", () => {
   const world = new World(2);
   world.replica.apply([put(NatLease, makeNatLease({ id: "lease", router_id: "r", host_id: "host-1" }))], 99);

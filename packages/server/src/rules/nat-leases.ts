@@ -251,11 +251,23 @@ export function changeByUse(view: View, hostId: string, use: LeaseUse): Change {
 /** Exchanges blocks that are full or nearly empty for others, and takes back those in which nothing is left. */
 export function settleUse(transaction: Transaction, hostId: string, use: LeaseUse): void {
   const { resize, drained } = changeByUse(transaction.view, hostId, use);
+  const again = new Set<string>();
   for (const { lease: old, size } of resize) {
-    const block = freeBlock(takenOf(transaction, old), size);
+    const own = ownOf(transaction.view, old, size);
+    const block = own ?? freeBlock(takenOf(transaction, old), size);
     if (block === undefined) continue;
     transaction.put(NatLease, { ...old, current: false });
-    lease(transaction, old.router_id, hostId, old, block);
+    if (own === undefined) lease(transaction, old.router_id, hostId, old, block);
+    else again.add(transaction.put(NatLease, { ...own, current: true }).id);
   }
-  for (const each of drained) release(transaction, each);
+  for (const each of drained) if (!again.has(each.id)) release(transaction, each);
 }
+
+/**
+ * A block of that size which the host has beside its current one: it begins there again, rather than in one more. For what is left in a block is not known until its
+ * router's last connection on the host has ended, which on a busy host is never.
+ */
+const ownOf = (view: View, { id, router_id, host_id, network_id, address }: NatLeaseObject, size: number) =>
+  leasesOf(view, router_id, host_id).find(
+    (each) => each.id !== id && each.size === size && isOf(each, { network_id, address }),
+  );
