@@ -21,6 +21,12 @@ export const ownErrors = {
     "This server serves no hosts, and cannot say what a packet meets on them.",
     "Ask a server that hosts connect to.",
   ),
+  TracesBusy: own(
+    503,
+    "request",
+    "%(count)s packets of the project are being traced already.",
+    "Wait for their answers, or try again after the time in Retry-After.",
+  ),
   Internal: own(500, "request", "The request failed inside the server.", "Report it with the request id."),
   Cancelled: own(499, "request", "%(what)s was cancelled.", "Ask again if the answer is still wanted."),
   Timeout: own(504, "request", "%(what)s did not finish within %(ms)s ms.", "Try again, or allow more time."),

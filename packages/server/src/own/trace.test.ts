@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import type { ToldTrace } from "@selvage/explain";
+import { Port } from "@selvage/model";
 import { testId } from "@selvage/model/testing";
 import { relay } from "../mod.ts";
 import {
@@ -13,6 +14,7 @@ import {
   type TestServer,
 } from "../testing/mod.ts";
 import { writeWorld } from "./testing/traced-world.ts";
+import { Tracer } from "./tracer.ts";
 
 let server: TestServer;
 let red: TestProject;
@@ -322,27 +324,28 @@ test("of another project's objects nothing is told but their kind, whichever way
 });
 
 test("what is asked wrongly is refused by field, and a name of several is not guessed at", async () => {
-  const wrong: readonly (readonly [Json, string, number])[] = [
-    [{ to: "a2" }, "FieldInvalid", 400],
-    [{ from: "a1" }, "FieldInvalid", 400],
-    [{ from: "a1", to: "a2", port: 3 }, "FieldInvalid", 400],
-    [{ from: "a1", to: "224.0.0.1" }, "FieldInvalid", 400],
-    [{ from: "a1", to: "0.0.0.0" }, "FieldInvalid", 400],
-    [{ from: "a1", to: "10.0.1.11" }, "FieldInvalid", 400],
-    [{ from: "a1", to: "10.0.1.12", ip_version: 6 }, "FieldInvalid", 400],
-    [{ from: "a1", to: "a2", ip_version: 5 }, "FieldInvalid", 400],
-    [{ from: "a1", to: "a2", protocol: "no such" }, "FieldInvalid", 400],
-    [{ from: "a1", to: "a2", protocol: 256 }, "FieldInvalid", 400],
-    [{ from: "a1", to: "a2", protocol: "tcp", destination_port: 65_536 }, "FieldInvalid", 400],
-    [{ from: "a1", to: "a2", size: 10 }, "FieldInvalid", 400],
-    [{ from: "a1", to: "a2", ttl: "1" }, "FieldInvalid", 400],
+  const wrong: readonly (readonly [Json, string, number, string?])[] = [
+    [{ to: "a2" }, "FieldInvalid", 400, "from"],
+    [{ from: "a1" }, "FieldInvalid", 400, "to"],
+    [{ from: "a1", to: "a2", port: 3 }, "FieldInvalid", 400, "port"],
+    [{ from: "a1", to: "224.0.0.1" }, "FieldInvalid", 400, "to"],
+    [{ from: "a1", to: "0.0.0.0" }, "FieldInvalid", 400, "to"],
+    [{ from: "a1", to: "10.0.1.11" }, "FieldInvalid", 400, "to"],
+    [{ from: "a1", to: "10.0.1.12", ip_version: 6 }, "FieldInvalid", 400, "ip_version"],
+    [{ from: "a1", to: "a2", ip_version: 5 }, "FieldInvalid", 400, "ip_version"],
+    [{ from: "a1", to: "a2", protocol: "no such" }, "FieldInvalid", 400, "protocol"],
+    [{ from: "a1", to: "a2", protocol: 256 }, "FieldInvalid", 400, "protocol"],
+    [{ from: "a1", to: "a2", protocol: "tcp", destination_port: 65_536 }, "FieldInvalid", 400, "destination_port"],
+    [{ from: "a1", to: "a2", size: 10 }, "FieldInvalid", 400, "size"],
+    [{ from: "a1", to: "a2", ttl: "1" }, "FieldInvalid", 400, "ttl"],
     [{ from: "twin", to: "a2" }, "NameAmbiguous", 409],
     [{ from: "nobody", to: "a2" }, "NameUnknown", 404],
     [{ from: "", to: "a2" }, "NameUnknown", 404],
   ];
-  for (const [body, type, status] of wrong) {
+  for (const [body, type, status, field] of wrong) {
     const answer = await ask(server.admin, body);
     assert.deepEqual([answer.status, typeOf(answer)], [status, type], JSON.stringify(body));
+    assert.equal((answer.body.error as Json).field, field, JSON.stringify(body));
   }
   for (const body of ["[]", "{", ""]) assert.equal((await server.admin.request("POST", "/v1/trace", body)).status, 400);
 });
@@ -354,6 +357,28 @@ test("any protocol there is, by name or number, makes a packet", async () => {
   }
   const question = await traced({ from: "a1", to: "a2", icmp_type: 3, icmp_code: 1 });
   assert.deepEqual([question.delivered, directions(question)], [true, ["forward"]], "an error is not answered");
+});
+
+test("a project has so many packets traced at once and no more, and has another project wait for no others", async () => {
+  const { writer, hosts } = server.running.core;
+  const tracer = await Tracer.open({ writer, hosts }, () => []);
+  const port = writer.replica.get(Port, testId("port a1")) ?? assert.fail();
+  const probe = {
+    version: 4,
+    protocol: 6,
+    sourcePort: 1,
+    destinationPort: 2,
+    icmpType: 8,
+    icmpCode: 0,
+    ttl: 64,
+  } as const;
+  const question = { from: { kind: "port", port }, source: "10.0.1.11", destination: "10.0.1.12", probe } as const;
+  const asks = (projectId: string) => tracer.ask(question, { everything: true, project: () => true }, projectId);
+  const first = Array.from({ length: 8 }, () => asks(red.id));
+  await assert.rejects(asks(red.id), { code: "TracesBusy", status: 503, retryAfter: 1 });
+  assert.equal(typeof (await asks(blue.id)).delivered, "boolean");
+  for (const told of await Promise.all(first)) assert.equal(typeof told.delivered, "boolean");
+  assert.equal(typeof (await asks(red.id)).delivered, "boolean");
 });
 
 test("a server that serves no hosts says so", async () => {

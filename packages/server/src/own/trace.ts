@@ -49,7 +49,7 @@ const invalid = (field: string, reason: string): Error => fail("FieldInvalid", {
 
 /**
  * POST /v1/trace `{from, to, protocol?, ip_version?, source_port?, destination_port?, icmp_type?, icmp_code?, size?, ttl?}`: `from` a port's id or name, or
- * the address of somebody outside, `to` a port or an address. Throws FieldInvalid, NameUnknown for a port that there is not or that is not the caller's, NameAmbiguous, HostsNotServed.
+ * the address of somebody outside, `to` a port or an address. Throws FieldInvalid, NameUnknown for a port that there is not or that is not the caller's, NameAmbiguous, HostsNotServed, TracesBusy.
  */
 export async function tracePacket(api: OwnApi, exchange: Exchange, caller: Caller): Promise<Reply> {
   const body = readOwnBody(exchange);
@@ -65,7 +65,10 @@ export async function tracePacket(api: OwnApi, exchange: Exchange, caller: Calle
   const everything = isAdmin(caller, { projectId: "" });
   const project = (projectId: string): boolean => everything || reader(caller, { projectId });
   try {
-    return { status: 200, body: { trace: await api.tracer.ask(question, { everything, project }) } };
+    return {
+      status: 200,
+      body: { trace: await api.tracer.ask(question, { everything, project }, caller.projectId ?? "") },
+    };
   } catch (error) {
     if (isError(error) || !(error instanceof Error) || error.name !== "EncodeError") throw error;
     throw fail(

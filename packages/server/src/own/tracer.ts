@@ -1,9 +1,15 @@
 /** Packets traced one after the other: what each host makes of intent is compiled for it, a host at a time, with turns for requests between. */
+import { fail } from "@selvage/base";
 import type { Question, Sight, ToldTrace } from "@selvage/explain";
 import { Host, type Port } from "@selvage/model";
 import type { NeedOf, ServerCore } from "../server.ts";
 
 type Explain = typeof import("@selvage/explain");
+
+/** Packets of one project that wait or are traced; one more is refused, so that no project has the others wait for long. */
+const most = 8;
+/** Seconds after which one that was refused may be asked again. */
+const retryAfter = 1;
 
 export class Tracer {
   readonly #core: Pick<ServerCore, "writer" | "hosts">;
@@ -11,6 +17,8 @@ export class Tracer {
   /** Its code is loaded while the program's files can be read, and by servers of hosts alone. */
   readonly explain: Explain;
   #last: Promise<unknown> = Promise.resolve();
+  /** How many are under way, by project. */
+  readonly #asked = new Map<string, number>();
 
   private constructor(core: Pick<ServerCore, "writer" | "hosts">, needOf: NeedOf, explain: Explain) {
     this.#core = core;
@@ -23,11 +31,20 @@ export class Tracer {
     return new Tracer(core, needOf, await import("@selvage/explain"));
   }
 
-  /** Traces a question behind those that were asked before, and tells it to whoever sees this much. Throws EncodeError. */
-  ask(question: Question, sight: Sight): Promise<ToldTrace> {
+  /** Traces a project's question behind those that were asked before, and tells it to whoever sees this much. Rejects with TracesBusy, EncodeError. */
+  async ask(question: Question, sight: Sight, projectId: string): Promise<ToldTrace> {
+    const count = this.#asked.get(projectId) ?? 0;
+    if (count >= most) throw fail("TracesBusy", { count }, { retryAfter });
+    this.#asked.set(projectId, count + 1);
     const mine = this.#last.then(() => this.#run(question, sight));
     this.#last = mine.catch(() => undefined);
-    return mine;
+    try {
+      return await mine;
+    } finally {
+      const left = (this.#asked.get(projectId) ?? 1) - 1;
+      if (left > 0) this.#asked.set(projectId, left);
+      else this.#asked.delete(projectId);
+    }
   }
 
   async #run(question: Question, sight: Sight): Promise<ToldTrace> {
