@@ -180,7 +180,7 @@ export class HostAgent {
     });
     this.#desk = new Desk({
       ...served,
-      hostName: host.name,
+      ...{ rows: this.#engine, hostName: host.name },
       neighbours: this.#outside.neighbours,
       dhcp: { leaseTime: dhcpLeaseTime, ...(dhcpDomain === "" ? {} : { domainName: dhcpDomain }) },
     });

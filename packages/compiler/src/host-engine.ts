@@ -38,6 +38,7 @@ export const viewResources: readonly AnyResource[] = Object.freeze([
 export const viewIndexes: readonly Index[] = Object.freeze([
   Host.index.name,
   Host.index.physical,
+  Network.index.key,
   Network.index.physical,
   Segment.index.physical,
   Segment.index.network_id,
@@ -51,7 +52,6 @@ export const viewIndexes: readonly Index[] = Object.freeze([
   Port.index.router_id,
   Port.index.routedNetwork,
   Port.index.gateway_of,
-  Port.index.gatewayNetwork,
   Port.index.dnsName,
   FloatingIp.index.address,
   FloatingIp.index.port_id,

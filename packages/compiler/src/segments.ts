@@ -14,9 +14,11 @@ import {
   type Standing,
   Subnet,
   segmentsOf,
+  type View,
 } from "@selvage/model";
 import { physicalName } from "@selvage/pipeline";
-import { hostsWith } from "./physical.ts";
+import { isBehind } from "./outside.ts";
+import { elected, hostsWith } from "./physical.ts";
 
 /** A segment of a network to which this host's switch has an interface. */
 export interface Wire {
@@ -29,15 +31,19 @@ export interface Wire {
 const sameWire = (one: Wire | undefined, other: Wire | undefined): boolean =>
   one?.segmentId === other?.segmentId && one?.physical === other?.physical && one?.vlan === other?.vlan;
 
-/** The segment on which this host stands, of several the first; undefined: it has no wire to any. */
+/** The segment of a network on which this host stands, of several the first; undefined: it has no wire to any. */
+export function wireOn(view: View, network: Network): Wire | undefined {
+  for (const { id: segmentId, physical_network: physical, segmentation_id: vlan } of segmentsOf(view, network))
+    if (physical !== null && view.has(Attachment, physicalName(physical))) return { segmentId, physical, vlan };
+  return undefined;
+}
+
+/** As `wireOn`, by the network's id. */
 export const wireHere: Query<Wire | undefined> = {
   name: "wire here",
   run: (view, id) => {
     const network = view.get(Network, id);
-    if (network === undefined) return undefined;
-    for (const { id: segmentId, physical_network: physical, segmentation_id: vlan } of segmentsOf(view, network))
-      if (physical !== null && view.has(Attachment, physicalName(physical))) return { segmentId, physical, vlan };
-    return undefined;
+    return network === undefined ? undefined : wireOn(view, network);
   },
   equal: sameWire,
 };
@@ -71,25 +77,53 @@ export const maySpeak = (view: QueryingView, networkId: string, address: string)
 const standingOf = (segments: readonly Standing[], { physical_networks }: Host): Standing | undefined =>
   segments.find(({ physical_network }) => physical_network !== null && physical_networks.includes(physical_network));
 
-/** The hosts that may answer for an address of a network and are not known to be away. */
-export function speakersFor(view: QueryingView, networkId: string, address: string): readonly Host[] {
-  const network = view.get(Network, networkId);
-  if (network === undefined) return [];
-  const segments = segmentsOf(view, network);
-  const own = view.ask(segmentOfAddress, keyOf(networkId, address));
-  const hosts = new Map<string, Host>();
-  for (const { physical_network: physical } of segments)
-    for (const host of physical === null ? [] : hostsWith(view, physical))
-      if (own === null || standingOf(segments, host)?.id === own) hosts.set(host.id, host);
-  return [...hosts.values()];
-}
+/** A host as far as who speaks for what depends on it. */
+type Speaker = Pick<Host, "id" | "name">;
 
-/** Whether machines of a network on another host are reached from here without a router: not on another segment, where subnets are by segment. */
-export function isBeside(view: QueryingView, networkId: string, hostName: string): boolean {
+/** The hosts that may answer on a network for addresses of a segment (`network|segment`; empty: of none), and are not known to be away. */
+const speakers = query(
+  "speakers",
+  (view, key): readonly Speaker[] => {
+    const [networkId = "", segmentId = ""] = key.split("|");
+    const network = view.get(Network, networkId);
+    if (network === undefined) return [];
+    const segments = segmentsOf(view, network);
+    const hosts = new Map<string, Speaker>();
+    for (const { physical_network: physical } of segments)
+      for (const host of physical === null ? [] : hostsWith(view, physical))
+        if (segmentId === "" || standingOf(segments, host)?.id === segmentId) hosts.set(host.id, host);
+    return [...hosts.values()];
+  },
+  (one, other) =>
+    one.length === other.length && one.every(({ id, name }, at) => id === other[at]?.id && name === other[at].name),
+);
+
+/** Who speaks for an address: of all that may, or of those that have machines behind a router. */
+type Subject = readonly [networkId: string, address: string, routerId?: string];
+
+/** The one of them that answers for an address of a network (`network|address`), and of a router (`network|address|router`) one of those that have machines behind it. */
+const speaker = query("speaker", (view, key): string | undefined => {
+  const [networkId = "", address = "", routerId = ""] = key.split("|");
+  const segmentId = view.ask(segmentOfAddress, keyOf(networkId, address)) ?? "";
+  const all = view.ask(speakers, keyOf(networkId, segmentId));
+  return elected(address, routerId === "" ? all : all.filter(({ name }) => isBehind(view, routerId, name)))?.name;
+});
+
+/** Whether, of the hosts that may answer for an address that is no machine's, a host is the one that does. Wakes who asks only when another does. */
+export const isSpeaker = (view: QueryingView, hostName: string, ...subject: Subject): boolean =>
+  view.ask(speaker, subject.join("|")) === hostName;
+
+const beside = query("beside", (view, pair): boolean => {
+  const at = pair.indexOf("|");
+  const networkId = pair.slice(0, at);
   const wire = view.ask(wireHere, networkId);
   if (wire === undefined || !view.ask(routed, networkId)) return true;
   const network = view.get(Network, networkId);
-  const [host] = view.by(Host.index.name, hostName);
+  const [host] = view.by(Host.index.name, pair.slice(at + 1));
   if (network === undefined || host === undefined) return false;
   return standingOf(segmentsOf(view, network), host)?.id === wire.segmentId;
-}
+});
+
+/** Whether machines of a network on another host are reached from here without a router: not on another segment, where subnets are by segment. */
+export const isBeside = (view: QueryingView, networkId: string, hostName: string): boolean =>
+  view.ask(beside, keyOf(networkId, hostName));

@@ -36,7 +36,7 @@ export interface Intent {
 
 export interface TracedHost {
   readonly host: Host;
-  readonly engine: Pick<Engine<Row>, "origins" | "rows">;
+  readonly engine: Pick<Engine<Row>, "origins" | "rows" | "view">;
   readonly datapath: Pick<SimulatedDatapath, "receive">;
   /** Takes it as known who has an address on a network's wire. */
   readonly learn: (neighbour: Omit<LearnedNeighbour, "id">) => Promise<void>;

@@ -2,7 +2,7 @@
  * What is beyond hosts' wires, as a trace takes it to be: whom the hosts do not answer for is out there and answers himself (RFC 826, RFC 4861), and his next hop
  * to an address of ours is who answers for it there, or the gateway of the router that has it.
  */
-import { elected, hostMac } from "@selvage/compiler";
+import { elected, hostMac, wireOn } from "@selvage/compiler";
 import type { Trace } from "@selvage/datapath";
 import {
   cidrContains,
@@ -20,7 +20,7 @@ import {
   type View,
 } from "@selvage/model";
 import { decode, encode, whoHas } from "@selvage/packet";
-import { NextHops, ProviderIn, Route } from "@selvage/pipeline";
+import { NextHops, physicalName, Route } from "@selvage/pipeline";
 import type { MetHosts, TracedHost } from "./host.ts";
 
 /** The MAC of whoever is out there. */
@@ -55,13 +55,12 @@ export class Wires {
     this.#hosts = hosts;
   }
 
-  /** Where a network, by what packets bear as it, is on a host's wires, as its rows have it. */
-  wireOf({ engine }: TracedHost, net: number): Wire | undefined {
-    for (const { table, key, args } of engine.rows()) {
-      if (table !== ProviderIn.name || args.net !== net) continue;
-      return { name: String(key.ingress), ...(key.tagged === 1 ? { vlan: Number(key.vlan) } : {}) };
-    }
-    return undefined;
+  /** Where a network, by what packets bear as it, is on a host's wires. */
+  wireOf({ engine: { view } }: TracedHost, net: number): Wire | undefined {
+    const [network] = view.by(Network.index.key, String(net));
+    const wire = network === undefined ? undefined : wireOn(view, network);
+    if (wire === undefined) return undefined;
+    return { name: physicalName(wire.physical), ...(wire.vlan === null ? {} : { vlan: wire.vlan }) };
   }
 
   /** Learns the next hop that a packet waited for. False: it waited for none that could be asked for. */

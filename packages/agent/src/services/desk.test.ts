@@ -47,6 +47,7 @@ async function deskWith(send: (port: string) => Promise<void>) {
   const neighbours = { serve: () => silence("nobody is asked for") };
   const desk = new Desk({
     view,
+    rows: { origins: () => [] },
     hostName: "h1",
     neighbours,
     datapath: { send, resume: async () => undefined },

@@ -11,12 +11,13 @@ import { answerInner } from "./icmp-inner.ts";
 import { answerTranslated } from "./icmp-outward.ts";
 import { answerNd, answerOnWire } from "./nd.ts";
 import type { Neighbours } from "./neighbours.ts";
-import { answerExpired, answerOutsideError, isFromOutside } from "./outside-errors.ts";
+import { answerExpired, answerOutsideError, isFromOutside, type KnownRows } from "./outside-errors.ts";
 import { answerSolicitation } from "./router-advertisement.ts";
 import { answerRouterError } from "./router-errors.ts";
 
 export interface DeskOptions {
   readonly view: View;
+  readonly rows: KnownRows;
   readonly hostName: string;
   readonly neighbours: Pick<Neighbours, "serve">;
   readonly datapath: Pick<Datapath, "send" | "resume">;
@@ -130,7 +131,7 @@ export class Desk {
   }
 
   #answer(punt: Punt): Answer {
-    const { view, dhcp, hostName, neighbours } = this.#options;
+    const { view, rows, dhcp, hostName, neighbours } = this.#options;
     switch (punt.kind) {
       case "dhcp4":
         return answerDhcp4(view, punt, dhcp);
@@ -147,7 +148,7 @@ export class Desk {
       case "translated":
         return answerTranslated(punt);
       case "expired-outside":
-        return answerExpired(view, punt, hostName);
+        return answerExpired(view, rows, punt, hostName);
       case "ttl-expired":
       case "no-route":
       case "host-unreachable":

@@ -30,7 +30,7 @@ import { Desk } from "./desk.ts";
 async function servedBy(world: TestFabric): Promise<(journey: Journey) => Promise<Journey>> {
   const { engine, datapath } = world.host("h1");
   const desk = new Desk({
-    ...{ view: engine.view, hostName: "h1", datapath, dhcp: { leaseTime: 60 }, log: silentLog },
+    ...{ view: engine.view, rows: engine, hostName: "h1", datapath, dhcp: { leaseTime: 60 }, log: silentLog },
     ...{ clock: new ManualClock(), metrics: await createMetrics(), neighbours: { serve: () => silence("not asked") } },
   });
   return async (journey) => {

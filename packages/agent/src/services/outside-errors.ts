@@ -2,28 +2,34 @@
  * What a router says to the outside of a packet that came from there and does not go on (RFC 1812, section 4.3; RFC 4443): from its gateway's address, and quoting the
  * packet as it was sent, whatever stood for a machine in it. So traceroute from outside shows the router, and senders there learn how large packets may be.
  */
-import { isOpen, scopeOfSubnet } from "@selvage/compiler";
+import { destination, isOpen, scopeOfSubnet } from "@selvage/compiler";
 import type { Punt } from "@selvage/datapath";
 import {
   cidrContains,
   cidrOf,
+  type Engine,
   type FixedIp,
   FloatingIp,
   type HostRoute,
   ipOf,
   keyOf,
+  networkOf,
   Port,
   Router,
   Subnet,
+  textOfCidr,
   type View,
 } from "@selvage/model";
 import type { Packet } from "@selvage/packet";
-import { noMac, Route, ToRouter } from "@selvage/pipeline";
+import { ExtIn, noMac, Route, type Row, row, ToRouter } from "@selvage/pipeline";
 import { type Answer, notice, resume, silence } from "./answer.ts";
 import { asked, standingFor, written } from "./icmp-outward.ts";
 import { partsOf } from "./icmp-quote.ts";
 import { errorFrame, mtuOf, mustNot, type RouterErrorPunt, understood } from "./router-errors.ts";
-import { wireOf } from "./wire.ts";
+import { type Wire, wireOf } from "./wire.ts";
+
+/** Which objects the rows in force are of. */
+export type KnownRows = Pick<Engine<Row>, "origins">;
 
 /** Routers that a packet passes at most. */
 const most = 4;
@@ -49,15 +55,16 @@ function gatewayOf(view: View, routerId: string, version: 4 | 6) {
 }
 
 /** It came with no hop left, and is as it came. */
-export function answerExpired(view: View, punt: Punt, hostName: string): Answer {
+export function answerExpired(view: View, rows: KnownRows, punt: Punt, hostName: string): Answer {
   const packet = understood(punt.frame);
   const ends = packet && endsOf(packet);
   if (packet === undefined || ends === undefined) return silence("not a packet of IP");
   const forbidden = mustNot(packet);
   if (forbidden !== undefined) return silence(forbidden);
   const wire = wireOf(view, punt.net, hostName);
-  const routerId = wire && routerTo(view, wire.networkId, ends);
-  const gateway = routerId === undefined ? undefined : gatewayOf(view, routerId, ends.version);
+  const router =
+    wire && (addressedRouter(view, wire.networkId, ends.dst) ?? routerTo(view, rows, punt.net, wire, ends));
+  const gateway = router == null ? undefined : gatewayOf(view, router, ends.version);
   if (gateway === undefined) return silence("it is for no router that is known here");
   const eth = { src: packet.eth.dst, dst: packet.eth.src };
   const error = { ...punt, kind: "ttl-expired" } as const;
@@ -65,32 +72,30 @@ export function answerExpired(view: View, punt: Punt, hostName: string): Answer 
   return resume(ToRouter.name, { net: punt.net, vrf: 0 }, frame, "error");
 }
 
-/**
- * The router behind which an address is, as it is seen on an external network: a floating one, its own, or one of a prefix that means something there. What is
- * translated is nobody's to ask after from outside.
- */
-function routerTo(view: View, networkId: string, { version, dst }: Ends): string | undefined {
-  const [floating] = view.by(FloatingIp.index.address, keyOf(networkId, dst));
+/** The router of an address on an external network: of a floating one, or its own. */
+function addressedRouter(view: View, networkId: string, address: string): string | undefined {
+  const [floating] = view.by(FloatingIp.index.address, keyOf(networkId, address));
   if (floating?.router_id != null) return floating.router_id;
   for (const subnet of view.by(Subnet.index.network_id, networkId)) {
-    const [port] = view.by(Port.index.address, keyOf(subnet.id, dst));
+    const [port] = view.by(Port.index.address, keyOf(subnet.id, address));
     if (port?.gateway_of != null) return port.gateway_of;
   }
+  return undefined;
+}
+
+/**
+ * The router that has the longest prefix that an address is in, of those that mean something outside, as the switch has them: by a row for each length, however many
+ * routers there are. What is translated is nobody's to ask after from outside.
+ */
+function routerTo(view: View, rows: KnownRows, net: number, { name }: Wire, { version, dst }: Ends) {
   const address = ipOf(dst);
-  for (const { gateway_of } of view.by(Port.index.gatewayNetwork, networkId)) {
-    const router = gateway_of === null ? undefined : view.get(Router, gateway_of);
-    const outer = gateway_of === null ? undefined : gatewayOf(view, gateway_of, version)?.fixed.subnet_id;
-    if (router === undefined || outer === undefined) continue;
-    const stands = view
-      .by(Port.index.router_id, router.id)
-      .flatMap(({ fixed_ips }) => fixed_ips.flatMap(({ subnet_id }) => view.get(Subnet, subnet_id) ?? []));
-    const isThere = stands.some(
-      ({ id, ip_version, cidr }) =>
-        ip_version === version &&
-        isOpen(router, { version, inner: scopeOfSubnet(view, id), outer: scopeOfSubnet(view, outer) }) &&
-        cidrContains(cidrOf(cidr), address),
-    );
-    if (isThere) return router.id;
+  for (let length = version === 4 ? 32 : 128; length >= 0; length -= 1) {
+    const to = { net, ...destination(textOfCidr(networkOf(address, length))) };
+    for (const key of [to, { ...to, ingress: name }]) {
+      const [origin] = rows.origins(row(ExtIn, key, "plain", { vrf: 0 }, "plain").id);
+      const router = origin?.over === Port.kind ? view.get(Port, origin.key)?.router_id : undefined;
+      if (router != null) return router;
+    }
   }
   return undefined;
 }

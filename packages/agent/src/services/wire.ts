@@ -1,7 +1,7 @@
 /** Frames that the agent itself puts on a physical network: from the host's own MAC, with the tag of the network that they are of (IEEE 802.1Q). */
 import { hostMac } from "@selvage/compiler";
 import type { Datapath } from "@selvage/datapath";
-import { Host, networkKeyOf, networksOn, type Standing, segmentsOf, type View } from "@selvage/model";
+import { Host, Network, type Standing, segmentsOf, type View } from "@selvage/model";
 import { encode, Frame, multicastMac, whoHas } from "@selvage/packet";
 import { physicalName } from "@selvage/pipeline";
 
@@ -22,17 +22,13 @@ export interface Wire {
 /** The wire of a network that packets bear as this key; undefined: it stands on none, or is not known here. */
 export function wireOf(view: View, net: number, hostName: string): Wire | undefined {
   const [host] = view.by(Host.index.name, hostName);
-  for (const physical of host?.physical_networks ?? []) {
-    const network = networksOn(view, physical).find((each) => networkKeyOf(each) === net);
-    if (network === undefined || host === undefined) continue;
-    const has = ({ physical_network: name }: Standing): boolean =>
-      name !== null && host.physical_networks.includes(name);
-    const segment = segmentsOf(view, network).find(has);
-    if (segment?.physical_network == null) continue;
-    const name = physicalName(segment.physical_network);
-    return { networkId: network.id, name, vlan: segment.segmentation_id, mac: hostMac(host.key) };
-  }
-  return undefined;
+  const [network] = view.by(Network.index.key, String(net));
+  if (host === undefined || network === undefined) return undefined;
+  const has = ({ physical_network: name }: Standing): boolean => name !== null && host.physical_networks.includes(name);
+  const segment = segmentsOf(view, network).find(has);
+  if (segment?.physical_network == null) return undefined;
+  const name = physicalName(segment.physical_network);
+  return { networkId: network.id, name, vlan: segment.segmentation_id, mac: hostMac(host.key) };
 }
 
 /** A frame as it goes on the wire. */

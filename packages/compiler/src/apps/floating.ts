@@ -19,8 +19,9 @@ import { ipVersion } from "../addresses.ts";
 import { app } from "../app.ts";
 import { hostKey, isHere, networkKey } from "../intent.ts";
 import { alone, routerUp } from "../outside.ts";
-import { elected, hostMac } from "../physical.ts";
-import { maySpeak, speakersFor } from "../segments.ts";
+import { hostMac } from "../physical.ts";
+import { portMasks } from "../policy/service.ts";
+import { isSpeaker, maySpeak } from "../segments.ts";
 import { question } from "./gateways.ts";
 
 const ethType = EthType.ipv4;
@@ -97,14 +98,8 @@ function forwardedHere({ net, vrf }: Standing, outer: string, forwarding: PortFo
 function forwardedThere(net: number, outer: string, forwarding: PortForwarding, host: number): readonly Row[] {
   const { external_first, external_last } = forwarding;
   const { ipProto, to } = forwarding.protocol === "udp" ? udp : tcp;
-  return Array.from({ length: external_last - external_first + 1 }, (_, at) =>
-    row(
-      ExtIn,
-      { net, ethType, ip4Dst: alone(outer), ipProto, [to]: exactly(external_first + at) },
-      "steer",
-      { host },
-      "steer",
-    ),
+  return portMasks(external_first, external_last).map((mask) =>
+    row(ExtIn, { net, ethType, ip4Dst: alone(outer), ipProto, [to]: mask }, "steer", { host }, "steer"),
   );
 }
 
@@ -141,7 +136,7 @@ export const floating = app("floating", [ExtIn, NatOut, FromPhysical, Neighbour,
     if (isLocal && at !== undefined)
       rows.push(...forwardedHere(at, outer, forwarding), ...errorsTo(net, outer), turned(port));
     if (!maySpeak(view, networkId, outer)) return rows;
-    if (elected(outer, speakersFor(view, networkId, outer))?.name === here.name) {
+    if (isSpeaker(view, here.name, networkId, outer)) {
       const mac = hostMac(key);
       rows.push(question(net, outer, mac), row(Neighbour, { net, nh: outer }, "known", { mac }));
     }

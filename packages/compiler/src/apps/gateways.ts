@@ -43,7 +43,7 @@ import { app } from "../app.ts";
 import { hostKey, hostTunnel, networkEncapsulation, networkKey, networkLargest } from "../intent.ts";
 import { alone, destination, isBehind, isOpen, routerUp, subnetCidr, subnetScope } from "../outside.ts";
 import { elected, hostMac } from "../physical.ts";
-import { hasWire, isOfHere, maySpeak, speakersFor, wireHere } from "../segments.ts";
+import { hasWire, isOfHere, isSpeaker, maySpeak, wireHere } from "../segments.ts";
 
 /** The question after an address that a host owns: by ARP it is answered in the switch, by neighbour discovery by the agent. */
 export const question = (net: number, address: string, mac: string): Row =>
@@ -148,10 +148,9 @@ export const gateways = app("gateways", written, (here) => [
     const mac = hostMac(key);
     return port.fixed_ips.flatMap(({ ip_address: address }) => {
       if (!maySpeak(view, port.network_id, address)) return [];
-      const hosts = speakersFor(view, port.network_id, address);
       const version = ipVersion(address);
       const at = { net, ...destination(alone(address)), ...echoRequest[version] };
-      const isOwner = elected(address, hosts)?.name === here.name;
+      const isOwner = isSpeaker(view, here.name, port.network_id, address);
       return [
         row(ExtIn, at, version === 4 ? "echo4" : "echo6", {}, "echo"),
         ...(isOwner ? [question(net, address, mac), row(Neighbour, { net, nh: address }, "known", { mac })] : []),

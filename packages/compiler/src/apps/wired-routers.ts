@@ -17,9 +17,9 @@ import {
 import { ipVersion } from "../addresses.ts";
 import { app } from "../app.ts";
 import { hostKey, networkKey } from "../intent.ts";
-import { alone, destination, isBehind, routerUp, subnetCidr, subnetGateway } from "../outside.ts";
-import { elected, hostMac } from "../physical.ts";
-import { maySpeak, speakersFor, wireHere } from "../segments.ts";
+import { alone, destination, routerUp, subnetCidr, subnetGateway } from "../outside.ts";
+import { hostMac } from "../physical.ts";
+import { isSpeaker, maySpeak, wireHere } from "../segments.ts";
 import { question } from "./gateways.ts";
 
 const everything = { 4: "0.0.0.0/0", 6: "::/0" } as const;
@@ -59,10 +59,8 @@ export const wiredRouters = app("wired routers", [ToRouter, FromPhysical, Interf
       row(ToRouter, { net, ethDst: mac }, "wired"),
       ...port.fixed_ips.flatMap(({ ip_address }) => {
         if (!maySpeak(view, port.network_id, ip_address)) return [];
-        const hosts = speakersFor(view, port.network_id, ip_address).filter(({ name }) =>
-          isBehind(view, routerId, name),
-        );
-        return elected(ip_address, hosts)?.name === here.name ? [question(net, ip_address, mac)] : [];
+        const answers = isSpeaker(view, here.name, port.network_id, ip_address, routerId);
+        return answers ? [question(net, ip_address, mac)] : [];
       }),
     ];
   }),
