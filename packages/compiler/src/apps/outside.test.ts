@@ -246,6 +246,24 @@ test("ports of one address stand for ports of machines on several hosts, by whic
   ]);
 });
 
+test("a range of ports is forwarded whole; hosts that send it on have a row for each power of two in it", async () => {
+  const at = await outside();
+  const { world, router, send } = at;
+  const y = world.machine("y");
+  const before = world.rows("h1").length;
+  world.change(forwardingChanges(1, router, [[2001, y, 1001, "tcp", 1_000]]));
+  assert.ok(world.rows("h1").length - before < 20, "the other host");
+  for (const via of ["h1", "h2"]) {
+    const to = towards(via, { ip4: floatingAddress(1) });
+    for (const dst of [2001, 2048, 2500, 3000]) {
+      const come = send(tcp(4, stranger, to, { src: 6000, dst }));
+      assert.deepEqual([come.delivered, read(come.frames[0]).tcp?.dst], [["y"], dst - 1_000], `${dst} by ${via}`);
+    }
+    for (const dst of [2000, 3001])
+      assert.deepEqual(send(tcp(4, stranger, to, { src: 6, dst })).drops, ["outside-unknown"]);
+  }
+});
+
 test("a machine reaches another's floating address, on its own host and on another", async () => {
   const at = await outside();
   const { world, router } = at;

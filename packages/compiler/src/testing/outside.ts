@@ -118,7 +118,13 @@ export const floatingAddress = (number: number): string => `203.0.113.${100 + nu
 export const forwardingChanges = (
   number: number,
   { router }: TestRouter,
-  ports: readonly (readonly [outer: number, machine: Machine, inner: number, protocol: "tcp" | "udp"])[],
+  ports: readonly (readonly [
+    outer: number,
+    machine: Machine,
+    inner: number,
+    protocol: "tcp" | "udp",
+    count?: number,
+  ])[],
 ): readonly Change[] => [
   put(
     FloatingIp,
@@ -127,12 +133,13 @@ export const forwardingChanges = (
       ...{ port_id: null, fixed_ip_address: null },
     }),
   ),
-  ...ports.map(([outer, machine, inner, protocol], at) =>
+  ...ports.map(([outer, machine, inner, protocol, count = 1], at) =>
     put(
       PortForwarding,
       makePortForwarding({
         ...{ id: testId(`forwarding ${number}`, at + 1), floatingip_id: testId("floating ip", number), protocol },
-        ...{ external_first: outer, external_last: outer, internal_first: inner, internal_last: inner },
+        ...{ external_first: outer, external_last: outer + count - 1 },
+        ...{ internal_first: inner, internal_last: inner + count - 1 },
         ...{ internal_port_id: machine.port.id, internal_ip_address: machine.ip4 },
       }),
     ),

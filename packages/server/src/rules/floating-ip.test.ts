@@ -245,11 +245,25 @@ test("ports of a floating IP are forwarded one by one or in ranges, each port on
     [{ internal_port: 9, external_port: 9, protocol: "icmp" }, /Invalid input for protocol/],
     [{ internal_port: 9, external_port: 9, internal_ip_address: "10.0.0.250" }, /Requested internal IP address/],
     [{ internal_port: 9, external_port: 9, external_port_range: "9:10" }, /must not differ/],
+    [
+      { internal_port_range: "1001:2013", external_port_range: "1001:2013" },
+      /external_port_range has 1013 ports, and 12 of the floating IP are forwarded already: 1024 may be/,
+    ],
+    [{ internal_port_range: "1:65535", external_port_range: "1:65535", protocol: "tcp" }, /has 65535 ports/],
   ] as const) {
     const refused = await forward({ ...range, ...values });
     assert.equal(refused.status, 400, JSON.stringify(values));
     assert.match(errorOf(refused).message, message);
   }
+  const rest = await forward({ ...range, internal_port_range: "1001:2012", external_port_range: "1001:2012" });
+  assert.equal(rest.status, 201, rest.text);
+  const { id: last } = rest.body.port_forwarding as Made;
+  const wider = { external_port_range: "1001:2013", internal_port_range: "1001:2013" };
+  assert.match(
+    errorOf(await red.member.put(`${all}/${last}`, { port_forwarding: wider })).message,
+    /has 1013 ports, and 12/,
+  );
+  assert.equal((await red.member.delete(`${all}/${last}`)).status, 204);
   const list = (await red.member.get(`${all}?protocol=udp`)).body.port_forwardings as readonly Json[];
   assert.deepEqual(
     list.map((each) => each.id),

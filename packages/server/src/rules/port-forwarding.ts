@@ -20,6 +20,9 @@ import type { ResourceRules, Values, Writing } from "./rules.ts";
 const owner = anyOf(isAdmin, member);
 const bad = (msg: string) => fail("BadRequest", { resource: "port_forwarding", msg });
 
+/** Ports of one floating IP that are forwarded at most: each is two rows on its machine's host. */
+const mostPorts = 1_024;
+
 /** The port, where a forwarding is of one alone. */
 const single = (first: number, last: number): number | null => (first === last ? first : null);
 
@@ -135,6 +138,7 @@ function checkedPut(
   const { external_first, external_last, internal_first, internal_last } = forwarding;
   if (external_last - external_first !== internal_last - internal_first)
     throw bad("The internal and the external port range must have the same size");
+  checkCount(view, forwarding);
   const router_id = reachedBy(writing, floating, forwarding);
   checkCollisions(view, forwarding);
   if (floating.router_id !== router_id) {
@@ -178,6 +182,18 @@ function reachedBy(
   const router = routerFor(view, port, fixed, floating.floating_network_id);
   checkSegment(view, floating, router);
   return router;
+}
+
+/** Throws BadRequest when more ports of the floating IP would be forwarded than may be. */
+function checkCount(view: View, forwarding: PortForwardingObject): void {
+  const others = forwardingsOf(view, forwarding.floatingip_id).filter(({ id }) => id !== forwarding.id);
+  const count = (sum: number, { external_first, external_last }: PortForwardingObject) =>
+    sum + external_last - external_first + 1;
+  const [before, added] = [others.reduce(count, 0), count(0, forwarding)];
+  if (before + added <= mostPorts) return;
+  throw bad(
+    `The external_port_range has ${added} ports, and ${before} of the floating IP are forwarded already: ${mostPorts} may be`,
+  );
 }
 
 /** Throws BadRequest when a port outside, or a machine's, is spoken for by another forwarding of the floating IP. */
