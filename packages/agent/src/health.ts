@@ -1,7 +1,7 @@
 /** The agent's own answers to probes and people, on a unix socket or a loopback port: `/healthz`, `/readyz`, `/v1/status`, `/v1/flows`, `/metrics`. */
 import { rm } from "node:fs/promises";
 import { createServer, type RequestListener } from "node:http";
-import type { Metrics } from "@selvage/base";
+import { type Metrics, Places } from "@selvage/base";
 import type { AgentStatus } from "./host-agent.ts";
 import type { InstalledFlows } from "./installed.ts";
 
@@ -13,6 +13,9 @@ export interface Health {
   readonly port: number | undefined;
   close(): Promise<void>;
 }
+
+/** Who asks is on this machine. */
+const mostConnections = 64;
 
 /** What is asked for: how the agent stands, and what its switch holds (which fails while that is away). */
 export interface Asked {
@@ -60,6 +63,8 @@ export async function serveHealth(address: HealthAddress, agent: Asked, metrics:
     }
   };
   const server = createServer({ requestTimeout: 10_000, headersTimeout: 5_000 }, answer);
+  const places = new Places(mostConnections);
+  server.on("connection", (socket) => void places.take(socket));
   if ("socket" in address) await rm(address.socket, { force: true });
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);

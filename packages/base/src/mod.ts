@@ -64,6 +64,7 @@ export {
   type MetricsOptions,
   secondsBuckets,
 } from "./metrics.ts";
+export { Places } from "./places.ts";
 export {
   type DropReason,
   dropReasons,

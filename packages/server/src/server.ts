@@ -2,7 +2,16 @@
 import { mkdir } from "node:fs/promises";
 import type { Socket } from "node:net";
 import { isAbsolute, join } from "node:path";
-import { type Clock, createLog, createMetrics, type Log, type Metrics, realClock, silentLog } from "@selvage/base";
+import {
+  type Clock,
+  createLog,
+  createMetrics,
+  type Log,
+  type Metrics,
+  Places,
+  realClock,
+  silentLog,
+} from "@selvage/base";
 import { openStore, type Store } from "@selvage/store";
 import { keepHistory } from "./history/retention.ts";
 import { type HostStates, MemoryHostStates } from "./host-states.ts";
@@ -96,7 +105,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   try {
     // The port first: nothing is made for a server that cannot be reached.
     let handlers: ConnectionHandlers | undefined;
-    const listening = await listen({ host, port: options.port, socket: options.socket }, () => handlers);
+    const places = new Places(settings.connections);
+    const listening = await listen({ host, port: options.port, socket: options.socket }, places, () => handlers);
     closing.push(async () => {
       listening.destroy();
       await listening.stop();
@@ -121,7 +131,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       closing.push(async () => part.close?.());
     }
     closing.push(keepHistory(core));
-    const observe = measure(core);
+    const observe = measure(core, places);
     const needOf = parts.find((part) => part.needOf)?.needOf;
     const tracer = needOf === undefined ? undefined : await Tracer.open(core, needOf);
     const app = await createApp({

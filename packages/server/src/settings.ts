@@ -55,6 +55,13 @@ const settingsProperties = {
     default: 3600,
     minimum: 60,
   }),
+  connections: Type.Integer({
+    description:
+      "Connections that may be open at once, hosts' streams with them; where more come, the source (an IPv4 address, an IPv6 /64) that has most loses one",
+    default: 16_384,
+    minimum: 16,
+    maximum: 1_000_000,
+  }),
   bodyLimit: Type.Integer({
     description: "Largest body of a request",
     unit: "bytes",

@@ -1,6 +1,7 @@
 /** Listening: TCP and a unix socket, each telling TLS from HTTP by a connection's first byte (0x16 begins a TLS record, RFC 8446 section 5.1). */
 import { lstat, unlink } from "node:fs/promises";
 import { createConnection, createServer, type Server, type Socket } from "node:net";
+import type { Places } from "@selvage/base";
 
 export interface ConnectionHandlers {
   readonly http: (socket: Socket) => void;
@@ -28,10 +29,16 @@ const tlsHandshake = 0x16;
 /** A connection that says nothing for this long is closed, ms. */
 const firstByteTimeout = 30_000;
 
-/** Listens; handlers come when they are ready: until then connections wait. Throws the system's error (EADDRINUSE, EACCES). */
-export async function listen(addresses: Addresses, handlers: () => ConnectionHandlers | undefined): Promise<Listening> {
+/** Listens; handlers come when they are ready: until then connections wait. All addresses share the places. Throws the system's error (EADDRINUSE, EACCES). */
+export async function listen(
+  addresses: Addresses,
+  places: Places,
+  handlers: () => ConnectionHandlers | undefined,
+): Promise<Listening> {
   const sockets = new Set<Socket>();
   const accept = (socket: Socket): void => {
+    // One that is ended for want of a place says so by no error that anyone hears.
+    if (!places.take(socket)) return;
     sockets.add(socket);
     socket.once("close", () => sockets.delete(socket));
     sniff(socket, handlers);

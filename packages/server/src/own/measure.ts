@@ -1,5 +1,5 @@
 /** What is measured and logged of each request, and the figures of the writer and the hosts, for /metrics. */
-import { secondsBuckets } from "@selvage/base";
+import { type Places, secondsBuckets } from "@selvage/base";
 import { Host, Network, Port, Subnet } from "@selvage/model";
 import type { Caller } from "../api/policy.ts";
 import type { Exchange } from "../http/exchange.ts";
@@ -17,7 +17,7 @@ export interface Observation {
 export type Observe = (observation: Observation) => void;
 
 /** Registers the server's metrics and gives what each request is told to. Neither path nor query is a label: both are the caller's to choose. */
-export function measure(core: ServerCore): Observe {
+export function measure(core: ServerCore, places: Places): Observe {
   const { metrics, writer, hosts } = core;
   const log = core.log.child("http");
   const requests = metrics.histogram({
@@ -35,6 +35,8 @@ export function measure(core: ServerCore): Observe {
   gauge("writer_entries", "Entries appended since the start", () => writer.figures.entries);
   gauge("writer_moved", "Appends that found the log's head elsewhere", () => writer.figures.moved);
   gauge("writer_reruns", "Rules that ran again for what another writer changed", () => writer.figures.reruns);
+  gauge("connections", "Connections that are open", () => places.taken);
+  gauge("connections_ended", "Connections ended since the start for want of a place", () => places.ended);
   gauge("hosts", "Hosts that are known", () => count(writer.replica.objects(Host)));
   gauge("hosts_alive", "Hosts that are alive as this server sees it", () => {
     let alive = 0;
