@@ -51,9 +51,9 @@ for (const [what, words] of [
         held.push(...(await Promise.all(Array.from({ length: places * 2 }, () => opened(port, words)))));
         assert.equal(await asks(port, "127.0.0.3"), 200, "who comes");
         assert.equal(await asks(port, "127.0.0.2", kept), 200, "who is there");
-        assert.ok((await figure("connections")) <= places);
+        assert.ok((await figure("callers")) <= places);
       }
-      assert.ok((await figure("connections_ended")) >= places * 9);
+      assert.ok((await figure("callers_ended")) >= places * 9);
       assert.equal(Object.values(kept.freeSockets).flat()[0], line, "its connection was never ended");
       // Of the same source too: what has waited without a word gives way.
       if (words === "") assert.equal(await asks(port, "127.0.0.1"), 200);

@@ -35,8 +35,8 @@ export function measure(core: ServerCore, places: Places): Observe {
   gauge("writer_entries", "Entries appended since the start", () => writer.figures.entries);
   gauge("writer_moved", "Appends that found the log's head elsewhere", () => writer.figures.moved);
   gauge("writer_reruns", "Rules that ran again for what another writer changed", () => writer.figures.reruns);
-  gauge("connections", "Connections that are open", () => places.taken);
-  gauge("connections_ended", "Connections ended since the start for want of a place", () => places.ended);
+  gauge("callers", "Connections that are open", () => places.taken);
+  gauge("callers_ended", "Connections ended since the start for want of a place", () => places.ended);
   gauge("hosts", "Hosts that are known", () => count(writer.replica.objects(Host)));
   gauge("hosts_alive", "Hosts that are alive as this server sees it", () => {
     let alive = 0;
