@@ -4,14 +4,17 @@ import { test } from "node:test";
 import { hostEngine } from "@selvage/compiler";
 import {
   AddressScope,
+  Attachment,
   BgpPeer,
   BgpSpeaker,
   type Change,
   FloatingIp,
   Host,
   HostGateway,
+  NatLease,
   Network,
   Port,
+  PortForwarding,
   Router,
   Subnet,
   Subnetpool,
@@ -24,14 +27,17 @@ import {
   makeFloatingIp,
   makeHost,
   makeHostGateway,
+  makeNatLease,
   makePort,
+  makePortForwarding,
   makeRouter,
   makeSubnet,
   makeSubnetpool,
   put,
   testId,
+  testMac,
 } from "@selvage/model/testing";
-import { ExtIn, row } from "@selvage/pipeline";
+import { ExtIn, physicalName, row } from "@selvage/pipeline";
 import { type Announcement, announcementsOf, type Taken, takenBy } from "./announcement.ts";
 
 const external = makeExternalNetwork();
@@ -129,6 +135,37 @@ test("nobody speaks who has no address there, or nobody to tell", () => {
   assert.deepEqual(announced(put(HostGateway, { ...gateway, host_id: testId("host", 2) })), []);
 });
 
+test("an address of forwarded ports is announced by who sends them on to another host, as long as their router is up; a router's own is not", () => {
+  const engine = hostEngine({ name: "h1" });
+  const machine = makePort({ id: testId("port", 7), "binding:host_id": "h2", mac_address: testMac(7), key: 7 });
+  const shared = makeFloatingIp({
+    ...{ id: testId("floating", 7), floating_ip_address: "203.0.113.7" },
+    ...{ port_id: null, fixed_ip_address: null },
+  });
+  const lease = makeNatLease({ router_id: router.id, host_id: testId("host", 2), network_id: external.id });
+  const { added } = engine.apply(
+    [
+      ...known,
+      put(Host, makeHost({ id: testId("host", 2), name: "h2", key: 2, tunnel_ip: "192.0.2.2" })),
+      put(Attachment, { id: physicalName("public") }),
+      put(Port, machine),
+      put(FloatingIp, shared),
+      put(PortForwarding, makePortForwarding({ floatingip_id: shared.id, internal_port_id: machine.id })),
+      put(NatLease, lease),
+    ],
+    1,
+  );
+  const steered = added.filter(({ action }) => action === "steer");
+  assert.deepEqual([...new Set(steered.map(({ key }) => key.ip4Dst))].sort(), [`${lease.address}/32`, "203.0.113.7/32"]);
+  const said = () => {
+    const taken = steered.flatMap((each) => takenBy(each) ?? []);
+    return announcementsOf(engine.view, "h1", taken).flatMap(({ routes }) => [...routes]);
+  };
+  assert.deepEqual(said(), [["203.0.113.7/32", "203.0.113.201"]]);
+  engine.apply([put(Router, { ...router, admin_state_up: false })], 2);
+  assert.deepEqual(said(), []);
+});
+
 test("rows say what the switch takes: floating addresses, forwarded ports, prefixes; not what an echo or a lease is for", () => {
   const at = { net, ethType: 0x800, ip4Dst: "203.0.113.9/32" } as const;
   const six = { net, ethType: 0x86dd, ip6Dst: "2001:db8:8::/64" } as const;
@@ -136,9 +173,10 @@ test("rows say what the switch takes: floating addresses, forwarded ports, prefi
     net,
     prefix: "203.0.113.9/32",
   });
-  const forwarded = row(ExtIn, { ...at, ipProto: 6, tcpDst: "80/0xffff" }, "steer", { host: 2 }, "forwarded");
-  assert.deepEqual(takenBy(forwarded), { net, prefix: "203.0.113.9/32" });
+  const forwarded = { vrf: 7, address: "10.8.0.5", port: 80 };
+  const here = row(ExtIn, { ...at, ipProto: 6, tcpDst: "80/0xffff" }, "forwardedTcp", forwarded, "forwarded");
+  assert.deepEqual(takenBy(here), { net, prefix: "203.0.113.9/32" });
   assert.deepEqual(takenBy(row(ExtIn, six, "plain", { vrf: 7 }, "plain")), { net, prefix: "2001:db8:8::/64", vrf: 7 });
-  assert.equal(takenBy(row(ExtIn, at, "steer", { host: 2 }, "lease")), undefined);
+  assert.equal(takenBy(row(ExtIn, at, "own", {}, "lease")), undefined);
   assert.equal(takenBy(row(ExtIn, { ...at, ipProto: 1, icmpType: 8 }, "echo4", {}, "echo")), undefined);
 });

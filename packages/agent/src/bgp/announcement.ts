@@ -38,7 +38,8 @@ export function takenBy({ table, rank, key, action, args }: Row): Taken | undefi
   const prefix = `${address}/${length ?? (address.includes(":") ? 128 : 32)}`;
   const net = Number(key.net);
   if (action === "plain") return { net, prefix, vrf: Number(args.vrf) };
-  return action === "floating" || rank === "forwarded" ? { net, prefix } : undefined;
+  // A block of ports is sent on as a forwarded port is; that its address stands for no machine, the view says.
+  return action === "floating" || action === "steer" || rank === "forwarded" ? { net, prefix } : undefined;
 }
 
 /** Whom a speaker tells. */
@@ -103,10 +104,10 @@ function peersOf(view: BgpView, speaker: BgpSpeaker): readonly Told[] {
 function isAnnounced(view: BgpView, speaker: BgpSpeaker, place: Place, { prefix, vrf }: Taken): boolean {
   if (!isOf(prefix, speaker.ip_version)) return false;
   if (vrf !== undefined) return speaker.advertise_tenant_networks && isTenants(view, vrf, prefix);
+  if (!speaker.advertise_floating_ip_host_routes) return false;
   const [address = ""] = prefix.split("/");
-  return (
-    speaker.advertise_floating_ip_host_routes && view.exists(FloatingIp.index.address, keyOf(place.networkId, address))
-  );
+  const [floating] = view.by(FloatingIp.index.address, keyOf(place.networkId, address));
+  return view.get(Router, floating?.router_id ?? "")?.admin_state_up === true;
 }
 
 /** Whether a prefix is a subnet's behind a router, of an address scope: those without one mean nothing elsewhere. That the scope is the outside's, the row says. */

@@ -126,6 +126,9 @@ test("a host with the wire is told besides what it sends on for others, and not 
   assert.deepEqual(told(scopes, "h1", PortForwarding), all("forwarding"));
   assert.deepEqual(told(scopes, "h1", FloatingIp), [...all("shared"), "red-floating"].sort());
   assert.deepEqual(told(scopes, "h1", Host), ["h1", "h2", "h3"]);
+  // A router whose ports are forwarded is known for that alone, too: what is announced depends on whether it is up.
+  const closed = intent.filter(({ id }) => !id.endsWith("-6"));
+  assert.deepEqual(told(scopesOf(closed), "h1", Router), [...names].sort());
   // Of others' networks no more than the prefixes that may be reached; of machines those whose ports are forwarded.
   assert.deepEqual(told(scopes, "h1", Network), ["public", "red"]);
   assert.deepEqual(told(scopes, "h1", Subnet), ["blue-6", "green-6", "public-4", "red-4", "red-6"]);

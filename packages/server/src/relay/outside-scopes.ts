@@ -119,12 +119,15 @@ export const outsideDerivations: readonly Derivation<ScopeRow>[] = [
     const port = view.get(Port, forwarding.internal_port_id);
     if (floating === undefined || port === undefined) return [];
     const there = steering(floating.floating_network_id);
+    const router = floating.router_id === null ? undefined : view.get(Router, floating.router_id);
     return [
       ...[port.network_id, there].flatMap((scope) => [
         besides(scope, PortForwarding.kind, forwarding),
         besides(scope, FloatingIp.kind, floating),
       ]),
       besides(there, Port.kind, port),
+      // Whether it is up is for all to know who announce what they send on.
+      ...(router === undefined ? [] : [besides(there, Router.kind, router)]),
       ...hostNamed(view, there, port["binding:host_id"]),
     ];
   }),
