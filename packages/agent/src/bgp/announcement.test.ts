@@ -156,7 +156,10 @@ test("an address of forwarded ports is announced by who sends them on to another
     1,
   );
   const steered = added.filter(({ action }) => action === "steer");
-  assert.deepEqual([...new Set(steered.map(({ key }) => key.ip4Dst))].sort(), [`${lease.address}/32`, "203.0.113.7/32"]);
+  assert.deepEqual([...new Set(steered.map(({ key }) => key.ip4Dst))].sort(), [
+    `${lease.address}/32`,
+    "203.0.113.7/32",
+  ]);
   const said = () => {
     const taken = steered.flatMap((each) => takenBy(each) ?? []);
     return announcementsOf(engine.view, "h1", taken).flatMap(({ routes }) => [...routes]);
