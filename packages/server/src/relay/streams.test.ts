@@ -111,6 +111,29 @@ test("what is held may come in parts, and the answer comes after the last", asyn
   );
 });
 
+test("an inventory that does not end is cut off, and of one host one is taken at a time, however many streams it opens", async () => {
+  const { clock, hosts, open } = serve();
+  const endless = open();
+  endless.say({ ...hello, held: [["port", "gone", 1]], more: true });
+  for (let second = 0; second < 12; second += 1) {
+    clock.advance(5_000);
+    endless.say({ type: "held", held: [], more: true });
+  }
+  assert.deepEqual([refusalOf(endless), endless.isClosed()], ["ProtocolViolation", true]);
+  const many = Array.from({ length: 20 }, () => {
+    const stream = open();
+    stream.say({ ...hello, held: [["port", "gone", 1]], more: true });
+    return stream;
+  });
+  assert.deepEqual(
+    many.map(({ isClosed }) => isClosed()),
+    many.map((_, at) => at < many.length - 1),
+  );
+  many.at(-1)?.say({ type: "held", held: [], more: false });
+  await settled();
+  assert.deepEqual([refusalOf(many[19] ?? endless), hosts.alive("host-1")], [undefined, true]);
+});
+
 test("silence, garbage, a second hello, an early ack and one of what was never sent end the stream", async () => {
   const { clock, open } = serve();
   const silent = open();

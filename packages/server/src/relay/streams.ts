@@ -39,12 +39,16 @@ export interface StreamEnd {
 
 /** A host that says nothing for so long after it connected is cut off, ms. */
 const greetingLimit = 10_000;
+/** So long may it take, from its hello on, to name all that it holds, ms. */
+const inventoryLimit = 60_000;
 /** How often, at most, hosts that owe nothing are noted as having the newest revision in force, ms. */
 const sweepInterval = 100;
 
 export class Streams {
   readonly #options: StreamsOptions;
   readonly #open = new Map<string, Stream>();
+  /** The newest of each host that has not greeted to the end: what it says that it holds is kept until then, for one at a time. */
+  readonly #greeting = new Map<string, Stream>();
   readonly #stop: () => void;
   #sweep: Timer | undefined;
 
@@ -60,17 +64,25 @@ export class Streams {
 
   /** Opens the stream of a host that the transport has identified; a newer stream of a host takes the older one's place. */
   open(peer: Peer, channel: Channel): StreamEnd {
+    const { hostId } = peer;
+    const isOver = (): void => {
+      if (this.#greeting.get(hostId) === stream) this.#greeting.delete(hostId);
+    };
     const stream = new Stream(this.#options, peer, channel, {
       greeted: () => {
-        this.#open.set(peer.hostId, stream);
+        isOver();
+        this.#open.set(hostId, stream);
         this.#sweepSoon();
       },
       ended: () => {
-        if (this.#open.get(peer.hostId) !== stream) return;
-        this.#open.delete(peer.hostId);
-        this.#options.hosts.gone(peer.hostId);
+        isOver();
+        if (this.#open.get(hostId) !== stream) return;
+        this.#open.delete(hostId);
+        this.#options.hosts.gone(hostId);
       },
     });
+    this.#greeting.get(hostId)?.supersede();
+    this.#greeting.set(hostId, stream);
     return stream;
   }
 
@@ -108,9 +120,11 @@ class Stream implements StreamEnd {
   readonly #peer: Peer;
   readonly #channel: Channel;
   readonly #ends: Ends;
-  readonly #timer: Timer;
+  #timer: Timer;
+  #state: "silent" | "telling" | "greeting" | "up" | "ended" = "silent";
+  /** What it says that it holds, while it says so. */
+  #held: Hello["held"] = [];
   #hello: Hello | undefined;
-  #state: "silent" | "greeting" | "up" | "ended" = "silent";
   #session: Session | undefined;
   #told: Revision | undefined;
 
@@ -119,9 +133,16 @@ class Stream implements StreamEnd {
     this.#peer = peer;
     this.#channel = channel;
     this.#ends = ends;
-    this.#timer = options.clock.after(greetingLimit, () => {
-      if (this.#hello === undefined) this.#refuse(fail("ProtocolViolation", { reason: "no hello came" }), true);
-    });
+    this.#timer = this.#within(greetingLimit, "no hello came");
+  }
+
+  /** A newer stream of the host was opened before this one had greeted. */
+  supersede(): void {
+    this.#refuse(fail("ProtocolViolation", { reason: "a newer stream of this host was opened" }), true);
+  }
+
+  #within(ms: number, reason: string): Timer {
+    return this.#options.clock.after(ms, () => this.#refuse(fail("ProtocolViolation", { reason }), true));
   }
 
   message(text: string): void {
@@ -172,16 +193,16 @@ class Stream implements StreamEnd {
   #take(message: FromAgent): void {
     switch (message.type) {
       case "hello":
-        if (this.#hello !== undefined) throw new BadMessage("a second hello");
-        this.#collect(message, message.more);
+        if (this.#state !== "silent") throw new BadMessage("a second hello");
+        this.#state = "telling";
+        this.#timer.cancel();
+        this.#timer = this.#within(inventoryLimit, "what it holds was not named to the end");
+        this.#collect({ ...message, held: [] }, message);
         return;
-      case "held": {
-        if (this.#hello === undefined || this.#state !== "silent") throw new BadMessage("held without hello");
-        const held = [...this.#hello.held, ...message.held];
-        if (held.length > maxHeld) throw new BadMessage(`more than ${maxHeld} objects held`);
-        this.#collect({ ...this.#hello, held }, message.more);
+      case "held":
+        if (this.#hello === undefined || this.#state !== "telling") throw new BadMessage("held without hello");
+        this.#collect(this.#hello, message);
         return;
-      }
       case "ack":
         if (this.#session === undefined) throw new BadMessage("ack before hello");
         if (!this.#session.acknowledge(message.revision)) {
@@ -204,12 +225,16 @@ class Stream implements StreamEnd {
     }
   }
 
-  #collect(hello: Hello, more: boolean): void {
+  #collect(hello: Hello, { held, more }: Pick<Hello, "held" | "more">): void {
     this.#hello = hello;
+    for (const each of held) this.#held.push(each);
+    if (this.#held.length > maxHeld) throw new BadMessage(`more than ${maxHeld} objects held`);
     if (more) return;
     this.#state = "greeting";
     this.#timer.cancel();
-    this.#greet(hello).catch((error: unknown) => {
+    const whole = { ...hello, held: this.#held };
+    this.#held = [];
+    this.#greet(whole).catch((error: unknown) => {
       if (!isError(error)) this.#options.log.error("a host could not be greeted", { error, host: this.#peer.hostId });
       this.#refuse(isError(error) ? error : fail("Internal"), !isError(error));
     });
