@@ -9,7 +9,7 @@ import { parseArgs } from "node:util";
 import { emptyTally, judge, parseAllowedSkips, summaryLine, type Tally, type TestEvent, tally } from "./tally.ts";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
-const PATTERNS = ["packages/*/src/**/*.test.ts", "tests/**/*.test.ts", "scripts/**/*.test.ts"];
+const PATTERNS = ["packages/*/src/**/*.test.ts", "tests/**/*.test.ts", "scripts/**/*.test.ts", "bench/**/*.test.ts"];
 const ALLOWED_SKIPS = join(ROOT, "tests", "allowed-skips.json");
 
 const HELP = `Usage: ./selvage test [options] [file, directory or pattern…]
