@@ -69,6 +69,7 @@ async function run(report: Report, size: Size): Promise<void> {
     const dataDir = join(directory, "server");
     const { url } = await server.ask("start", { dataDir, socket: join(directory, "server.sock") });
     const api = await ApiClient.admin(url, dataDir);
+    await api.takeQuota();
     const milliseconds = seconds[size] * 1000;
     const { token } = api;
     const base = { url, token, milliseconds };

@@ -63,6 +63,7 @@ export async function openBenchFabric(directory: string, hosts: number): Promise
     const { lab } = await openLab(dataDirectory);
     const paths = dataPaths(dataDirectory);
     const api = await ApiClient.admin(record.url, paths.server, 8);
+    await api.takeQuota();
     return {
       paths,
       firstPid: lab.first.pid,
