@@ -7,6 +7,9 @@ import fc from "fast-check";
 import { Fold } from "./fold.ts";
 import { Installer } from "./installer.ts";
 
+/** All that is due now is done. */
+const turn = (): Promise<void> => new Promise((next) => setImmediate(next));
+
 /** A row of one table, by number. */
 const made = (net: number): Row => row(Mcast, { net }, "flood");
 /** The same row with another body, as a changed action has it. */
@@ -51,13 +54,57 @@ test("differences folded into one lead where they lead one after another", () =>
   );
 });
 
-/** A switch that refuses some rows, fails when told, and comes and goes. */
+/** A switch that refuses some rows, fails when told, and comes and goes. With `isSlow`, packets meet what it took when it is told to `follow`. */
 class Moody {
   readonly rows = new Map<string, Row>();
+  /** What packets meet. */
+  met: ReadonlyMap<string, Row> = new Map();
   readonly refused = new Set<string>();
   failures = 0;
-  here = false;
+  isSlow = false;
   adoptions = 0;
+  #here = false;
+  #isKnown = false;
+  #waiting: PromiseWithResolvers<void>[] = [];
+
+  get here(): boolean {
+    return this.#here;
+  }
+
+  /** One that goes takes all with it; nobody hears whether packets had met it. */
+  set here(here: boolean) {
+    this.#here = here;
+    if (here) return;
+    this.rows.clear();
+    this.met = new Map();
+    this.#isKnown = false;
+    this.#settle((each) => each.reject(new Error("gone")));
+  }
+
+  /** Packets meet what it holds now. */
+  follow(): void {
+    this.met = new Map(this.rows);
+    this.#settle((each) => each.resolve());
+  }
+
+  /** It is there, and packets will not meet what it took. */
+  break(): void {
+    this.#settle((each) => each.reject(new Error("broken")));
+  }
+
+  /** Who waited last hears first: the order is the installer's own to keep. */
+  #settle(how: (each: PromiseWithResolvers<void>) => void): void {
+    const waiting = this.#waiting.toReversed();
+    this.#waiting = [];
+    for (const each of waiting) how(each);
+  }
+
+  async #inForce(): Promise<void> {
+    if (!this.isSlow) return this.follow();
+    const met = Promise.withResolvers<void>();
+    this.#waiting.push(met);
+    await met.promise;
+  }
 
   async adopt(rows: Iterable<Row>) {
     const wanted = new Map([...rows].map((each) => [each.id, each]));
@@ -65,15 +112,23 @@ class Moody {
     this.adoptions += 1;
     const delta = between(this.rows, wanted);
     this.#put(delta);
+    this.#isKnown = true;
     const counts = { added: delta.added.length, changed: delta.modified.length, removed: delta.removed.length };
+    await this.#inForce();
     return { ...counts, kept: wanted.size - counts.added - counts.changed };
   }
 
-  async apply(delta: Delta): Promise<void> {
-    await this.#try([...delta.added, ...delta.modified.map(({ after }) => after)]);
+  async apply(delta: Delta, taken?: () => void): Promise<void> {
+    if (!this.#isKnown) throw new Error("nothing was adopted");
+    await this.#try([...delta.added, ...delta.modified.map(({ after }) => after)]).catch((error: unknown) => {
+      this.#isKnown = false;
+      throw error;
+    });
     for (const each of delta.removed) assert.ok(this.rows.has(each.id), "only what is there is removed");
     for (const each of delta.added) assert.equal(this.rows.has(each.id), false, "only what is not there is added");
     this.#put(delta);
+    taken?.();
+    await this.#inForce();
   }
 
   async installed() {
@@ -101,10 +156,17 @@ const event = fc.oneof(
   { weight: 5, arbitrary: fc.record({ do: fc.constant("want" as const), state }) },
   {
     weight: 1,
-    arbitrary: fc.record({ do: fc.constantFrom("lose" as const, "find" as const, "fail" as const, "audit" as const) }),
+    arbitrary: fc.record({ do: fc.constantFrom("find" as const, "fail" as const, "audit" as const) }),
   },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant("wait" as const) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("lose" as const), late: fc.boolean() }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constantFrom("wait" as const, "turn" as const) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constantFrom("slow" as const, "follow" as const, "break" as const) }) },
 );
+const wordsOf = (rows: Iterable<Row>): string =>
+  [...rows]
+    .map(({ id, body }) => `${id}${body}`)
+    .sort()
+    .join();
 
 test("whatever is wanted, refused, lost and found: in the end the switch holds what is wanted less what it refuses", async () => {
   await fc.assert(
@@ -117,12 +179,21 @@ test("whatever is wanted, refused, lost and found: in the end the switch holds w
         let wanted: ReadonlyMap<string, Row> = new Map();
         let version = 0;
         let told = -1;
+        const isBad = (each: Row): boolean => moody.refused.has(`${each.id}${each.body}`);
+        const good = (rows: ReadonlyMap<string, Row>): string =>
+          wordsOf([...rows.values()].filter((each) => !isBad(each)));
+        /** What was wanted at each version. */
+        const versions = [good(wanted)];
         const installer = new Installer<number>({
           datapath: moody,
           rows: () => wanted.values(),
           capture: () => version,
           inForce: (captured) => {
             assert.ok(captured >= told, "in order");
+            assert.ok(
+              versions.slice(captured).includes(wordsOf(moody.met.values())),
+              "packets meet it, or what came after",
+            );
             told = captured;
           },
           drift: () => undefined,
@@ -132,6 +203,7 @@ test("whatever is wanted, refused, lost and found: in the end the switch holds w
           const delta = between(wanted, next);
           wanted = next;
           version += 1;
+          versions.push(good(next));
           installer.push(delta);
         };
         installer.begin();
@@ -142,7 +214,8 @@ test("whatever is wanted, refused, lost and found: in the end the switch holds w
               break;
             case "lose":
               moody.here = false;
-              moody.rows.clear();
+              // The driver hears of it from its connection, some time after the step has failed or before.
+              if (each.late) await turn();
               installer.lost();
               break;
             case "find":
@@ -155,19 +228,34 @@ test("whatever is wanted, refused, lost and found: in the end the switch holds w
             case "audit":
               installer.audit();
               break;
+            case "turn":
+              await turn();
+              break;
+            case "slow":
+              moody.isSlow = true;
+              break;
+            case "follow":
+              moody.follow();
+              break;
+            case "break":
+              moody.break();
+              break;
             case "wait":
+              moody.isSlow = false;
+              moody.follow();
               await installer.settled();
           }
         }
         moody.here = true;
         moody.failures = 0;
+        moody.isSlow = false;
+        moody.follow();
         installer.ready();
         await installer.settled();
         assert.equal(told, version);
         assert.equal(installer.inStep, true);
-        const isBad = (each: Row): boolean => moody.refused.has(`${each.id}${each.body}`);
-        const expected = [...wanted.values()].filter((each) => !isBad(each)).map(({ id, body }) => `${id}${body}`);
-        assert.deepEqual([...moody.rows.values()].map(({ id, body }) => `${id}${body}`).sort(), expected.sort());
+        assert.equal(wordsOf(moody.rows.values()), good(wanted));
+        assert.equal(wordsOf(moody.met.values()), good(wanted));
         assert.deepEqual(
           installer.refused.map(({ row: each }) => each.id).sort(),
           [...wanted.values()]
@@ -281,4 +369,96 @@ test("what was on its way when the switch went is not in force, and a row that i
   installer.ready();
   await installer.settled();
   assert.equal(told, before + 1);
+});
+
+/** An installer with its switch, of which it tells by number what is in force. */
+function installing(moody: Moody) {
+  const told: number[] = [];
+  let wanted: ReadonlyMap<string, Row> = new Map();
+  let version = 0;
+  const installer = new Installer<number>({
+    datapath: moody,
+    rows: () => wanted.values(),
+    capture: () => version,
+    inForce: (captured) => told.push(captured),
+    drift: () => undefined,
+    failed: () => undefined,
+  });
+  const want = (each: State): void => {
+    const delta = between(wanted, rowsOf(each));
+    wanted = rowsOf(each);
+    version += 1;
+    installer.push(delta);
+  };
+  return { told, installer, want };
+}
+
+test("a step is sent when the switch has taken the one before; each is told of in its order, and not before packets meet it", async () => {
+  const moody = new Moody();
+  moody.here = true;
+  const { told, installer, want } = installing(moody);
+  installer.begin();
+  installer.ready();
+  await installer.settled();
+  moody.isSlow = true;
+  want([{ net: 1, body: 0 }]);
+  await turn();
+  want([{ net: 1, body: 1 }]);
+  await turn();
+  assert.equal(wordsOf(moody.rows.values()), wordsOf([changed(1, 1)]), "both are taken");
+  assert.deepEqual([told, installer.inStep], [[0], false]);
+  moody.follow();
+  await turn();
+  assert.deepEqual([told, installer.inStep], [[0, 1, 2], true]);
+});
+
+test("what the switch took and packets had not met when it went is not told of, but what is adopted when it comes back", async () => {
+  for (const isToldFirst of [true, false]) {
+    const moody = new Moody();
+    moody.here = true;
+    const { told, installer, want } = installing(moody);
+    installer.begin();
+    installer.ready();
+    await installer.settled();
+    moody.isSlow = true;
+    want([{ net: 1, body: 0 }]);
+    await turn();
+    want([{ net: 2, body: 0 }]);
+    await turn();
+    if (isToldFirst) installer.lost();
+    moody.here = false;
+    await turn();
+    if (!isToldFirst) installer.lost();
+    moody.follow();
+    await installer.settled();
+    assert.deepEqual(told, [0]);
+    moody.here = true;
+    installer.ready();
+    await turn();
+    assert.deepEqual(told, [0], "taken, and not met");
+    moody.follow();
+    await installer.settled();
+    assert.deepEqual(told, [0, 2]);
+    assert.equal(wordsOf(moody.met.values()), wordsOf([changed(2, 0)]));
+  }
+});
+
+test("what fails after it was taken is adopted, with what was taken behind it, and told of then alone", async () => {
+  const moody = new Moody();
+  moody.here = true;
+  const { told, installer, want } = installing(moody);
+  installer.begin();
+  installer.ready();
+  await installer.settled();
+  moody.isSlow = true;
+  want([{ net: 1, body: 0 }]);
+  await turn();
+  want([{ net: 2, body: 0 }]);
+  await turn();
+  moody.break();
+  await turn();
+  assert.deepEqual([told, moody.adoptions, installer.inStep], [[0], 2, false]);
+  moody.follow();
+  await installer.settled();
+  assert.deepEqual([told, installer.inStep], [[0, 2], true]);
 });

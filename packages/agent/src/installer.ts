@@ -1,6 +1,6 @@
 /**
- * Keeps a switch equal to the rows that are wanted: one step at a time, what came meanwhile folded into the next. A row that the switch
- * refuses is found by halving and set aside alone; the others go on (architecture, "Failing well").
+ * Keeps a switch equal to the rows that are wanted: a step is sent as soon as the switch has taken the one before, what came meanwhile folded into it, and each is
+ * told of in its order when packets meet it. A row that the switch refuses is found by halving and set aside alone; the others go on (architecture, "Failing well").
  */
 import type { Datapath, SwitchDifference } from "@selvage/datapath";
 import type { Delta } from "@selvage/model";
@@ -38,11 +38,13 @@ export class Installer<State> {
   #view: Gate = "waiting";
   /** `step`: pending changes; `adopt`: what is on the switch is not known; `audit`: it is to be looked at. */
   #due: "nothing" | "step" | "adopt" | "audit" = "adopt";
-  /** Changes with each loss of the switch: an answer from before it is worth nothing. */
+  /** Changes with each loss of the switch, and each failure: an answer from before it is worth nothing. */
   #epoch = 0;
   /** The switch failed a whole step: nothing is tried until something new is asked for. */
   #stalled = false;
   #running: Promise<void> | undefined;
+  /** Settles when all steps so far have been told of. */
+  #telling: Promise<void> | undefined;
 
   constructor(options: InstallerOptions<State>) {
     this.#options = options;
@@ -55,7 +57,11 @@ export class Installer<State> {
 
   /** Whether all that is wanted is in force, save what is set aside. */
   get inStep(): boolean {
-    return this.#due === "nothing" && this.#running === undefined;
+    return this.#due === "nothing" && this.#isIdle;
+  }
+
+  get #isIdle(): boolean {
+    return this.#running === undefined && this.#telling === undefined;
   }
 
   /** There is a view: from now on the switch is made equal to it. Before, its flows are left alone. */
@@ -95,7 +101,7 @@ export class Installer<State> {
 
   /** Resolves when nothing is under way. */
   async settled(): Promise<void> {
-    while (this.#running !== undefined) await this.#running;
+    while (!this.#isIdle) await (this.#running ?? this.#telling);
   }
 
   #run(): void {
@@ -109,40 +115,63 @@ export class Installer<State> {
 
   /** Works until nothing is due or the switch fails. */
   async #steps(): Promise<void> {
-    while (this.#due !== "nothing" && this.#switch === "open") {
+    while (this.#due !== "nothing" && this.#switch === "open" && !this.#stalled) {
       const due = this.#due;
       const epoch = this.#epoch;
       const state = this.#options.capture();
       const pending = this.#pending;
       this.#pending = new Fold();
       this.#due = "nothing";
-      try {
-        if (due === "step") await this.#step(pending);
-        else await this.#adopt(due, pending);
-        if (epoch === this.#epoch) this.#options.inForce(state);
-      } catch (error) {
-        if (epoch !== this.#epoch) continue;
-        this.#due = "adopt";
-        if (due === "step") continue;
-        // The switch refuses even what it has: its driver says when it is ready again, or a change or an audit tries again.
-        this.#stalled = true;
-        this.#options.failed(error);
-        return;
-      }
+      const taken = Promise.withResolvers<void>();
+      const met = due === "step" ? this.#step(pending, taken.resolve) : this.#adopt(due, pending);
+      await Promise.race([taken.promise, this.#tell(due, met, epoch, state)]);
     }
   }
 
-  async #step(pending: Fold): Promise<void> {
+  /** Tells of a step when packets meet it and those before it are told of. Settles, without rejecting, when that is done or it failed. */
+  #tell(due: "step" | "adopt" | "audit", met: Promise<void>, epoch: number, state: State): Promise<void> {
+    const before = this.#telling;
+    const telling = met
+      .then(() => before)
+      .then(() => {
+        if (epoch === this.#epoch) this.#options.inForce(state);
+      })
+      .catch((error: unknown) => {
+        if (epoch === this.#epoch) this.#fail(due, error);
+        return before;
+      })
+      .finally(() => {
+        if (this.#telling === telling) this.#telling = undefined;
+      });
+    this.#telling = telling;
+    return telling;
+  }
+
+  /** What the switch holds is not known, of later steps as well: it is adopted. */
+  #fail(due: "step" | "adopt" | "audit", error: unknown): void {
+    this.#epoch += 1;
+    this.#due = "adopt";
+    if (due === "step") {
+      this.#run();
+      return;
+    }
+    // The switch refuses even what it has: its driver says when it is ready again, or a change or an audit tries again.
+    this.#stalled = true;
+    this.#options.failed(error);
+  }
+
+  async #step(pending: Fold, taken: () => void): Promise<void> {
     const delta = pending.difference((row) => this.#refused.get(row.id)?.row.body === row.body);
     for (const row of [...delta.removed, ...delta.added, ...delta.modified.map(({ after }) => after)]) {
       this.#refused.delete(row.id);
     }
     for (const id of pending.removedIds()) this.#refused.delete(id);
     if (delta.added.length + delta.removed.length + delta.modified.length > 0)
-      await this.#options.datapath.apply(delta);
+      await this.#options.datapath.apply(delta, taken);
+    else taken();
   }
 
-  async #adopt(due: "adopt" | "audit" | "nothing", pending: Fold): Promise<void> {
+  async #adopt(due: "adopt" | "audit", pending: Fold): Promise<void> {
     const wanted = [...this.#options.rows()];
     const before = this.#refused.size;
     this.#refused.clear();

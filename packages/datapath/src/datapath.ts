@@ -93,8 +93,12 @@ export interface Datapath {
   open(events: DatapathEvents): Promise<void>;
   /** Makes the switch hold exactly `rows` and the program's constants, changing only what differs. Idempotent. */
   adopt(rows: Iterable<Row>): Promise<Adoption>;
-  /** Applies a difference; resolves when it is in force (behind a barrier), rejects when any part was refused, in which case the owner adopts. */
-  apply(delta: Pick<Delta<Row>, "added" | "removed" | "modified">): Promise<void>;
+  /**
+   * Applies a difference; resolves when it is in force, which is when packets meet it, and rejects when any part was refused or the switch went before that, in
+   * which case the owner adopts. `taken` is called, at most once, when the switch has taken it and packets may still meet what was before; differences are taken
+   * in the order in which they are asked for, and who waits for `taken` alone before the next still hears of each when it is in force.
+   */
+  apply(delta: Pick<Delta<Row>, "added" | "removed" | "modified">, taken?: () => void): Promise<void>;
   /** Sends a frame out of a port's interface, or, as `physical:NAME`, to a physical network with the tag that it bears. Throws when there is none here. */
   send(port: string, frame: Uint8Array): Promise<void>;
   /** A frame goes on in a table of the program, with an ingress that is no port's. Throws TypeError when there is no such table. */

@@ -5,6 +5,7 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { Connection, dial } from "@selvage/ovsdb";
+import { shared } from "./share.ts";
 
 /** What the daemon says of itself begins with this. */
 const daemonName = "ovs-vswitchd";
@@ -36,8 +37,10 @@ export class Control {
   readonly #connection: Connection;
   /** Whether a cached flow may have been changed in another's place whenever the tables changed. */
   readonly #isUnsure: boolean;
-  #running: Promise<void> = Promise.resolve();
-  #next: Promise<void> | undefined;
+  /** Resolves when all cached flows have been looked through once more from now on. Callers that come together share one look. Rejects when the daemon cannot tell. */
+  readonly revalidated = shared(async () => {
+    await this.#connection.request("revalidator/wait", []);
+  });
 
   private constructor(connection: Connection, isUnsure: boolean) {
     this.#connection = connection;
@@ -66,18 +69,6 @@ export class Control {
     }
     connection.close();
     return undefined;
-  }
-
-  /** Resolves when all cached flows have been looked through once more from now on. Callers that come together share one look. Rejects when the daemon cannot tell. */
-  revalidated(): Promise<void> {
-    this.#next ??= this.#running
-      .catch(() => undefined)
-      .then(() => {
-        this.#next = undefined;
-        this.#running = this.#connection.request("revalidator/wait", []).then(() => undefined);
-        return this.#running;
-      });
-    return this.#next;
   }
 
   /** Runs a command of the daemon (ovs-appctl(8)) and gives what it says. Rejects with what it refuses. */

@@ -21,6 +21,7 @@ import { pulseFlow, puntOf } from "./punts.ts";
 import { readInstalled } from "./read-back.ts";
 import { Renderer } from "./render.ts";
 import { batch, openSession, type Session, type SessionPlan } from "./session.ts";
+import { shared } from "./share.ts";
 import { probePeriod, probesTo, TunnelEnds } from "./tunnel-ends.ts";
 import { makeWays } from "./ways.ts";
 import { ZoneKeeper, zonesNamed } from "./zone-keeper.ts";
@@ -49,6 +50,8 @@ export class OvsDatapath implements Datapath {
   readonly #ends: TunnelEnds;
   #ports = Ports.none;
   readonly #zones: ZoneKeeper;
+  /** Each step asks for a look through the cache that begins after the switch took it; steps that wait together share one. */
+  readonly #cacheFollows = shared(() => this.#look());
   #retry: Timer | undefined;
   #faults = "";
   #problems = "";
@@ -96,25 +99,25 @@ export class OvsDatapath implements Datapath {
   async adopt(rows: Iterable<Row>): Promise<Adoption> {
     const wanted = new Map<string, Row>();
     for (const row of rows) wanted.set(row.id, row);
-    const adoption = await this.#inTurn(async () => {
+    const { session, adoption } = await this.#inTurn(async () => {
       const session = this.#live();
       await this.#makeWays(session, wanted.values());
       await this.#zones.adopt(session, new Set(zonesNamed(this.#renderer, wanted.values())));
       this.#takeZones();
-      return this.#adopt(session, wanted);
+      return { session, adoption: await this.#adopt(session, wanted) };
     });
     this.#ends.change(
       this.#ends.rows.filter((id) => !wanted.has(id)).map((id) => ({ id })),
       wanted.values(),
     );
     this.#probe(this.#ends.all);
-    await this.#inForce();
+    await this.#inForce(session);
     await this.#releaseZones();
     return adoption;
   }
 
-  async apply(delta: Pick<Delta<Row>, "added" | "removed" | "modified">): Promise<void> {
-    await this.#inTurn(async () => {
+  async apply(delta: Pick<Delta<Row>, "added" | "removed" | "modified">, taken?: () => void): Promise<void> {
+    const session = await this.#inTurn(async () => {
       const session = this.#live();
       const put = [...delta.added, ...delta.modified.map(({ after }) => after)];
       if (await this.#makeWays(session, delta.added)) await this.#moveTo(session, this.#ports);
@@ -127,8 +130,10 @@ export class OvsDatapath implements Datapath {
         await this.#add(session, installation, put);
       else await this.#execute(session, installation.change(delta.removed, put));
       this.#probe(this.#ends.change(delta.removed, put));
+      return session;
     });
-    await this.#inForce();
+    taken?.();
+    await this.#inForce(session);
     await this.#releaseZones();
   }
 
@@ -393,21 +398,34 @@ export class OvsDatapath implements Datapath {
     }
   }
 
-  /**
-   * Waits until what the switch has cached follows its tables. It looks through its cache soon after each change, and every half second: if it had
-   * done so before we asked, writing a flow again makes it look once more, and again until it has.
-   */
-  async #inForce(): Promise<void> {
-    const session = this.#session;
-    if (session?.control === undefined) return;
-    const timer = this.#clock.every(patience, () => {
-      session.connection.send([flowModOf(pulseFlow)]).catch((error: Error) => this.#cannotTell(error));
-    });
-    await session.control.inForce().catch((error: Error) => this.#cannotTell(error));
-    timer.cancel();
+  /** Waits until packets meet what a switch has taken. Rejects when it went away before that. */
+  async #inForce(session: Session): Promise<void> {
+    await this.#cacheFollows();
+    if (session !== this.#session) throw new NotReady("the switch went away before packets met what it had taken");
   }
 
-  #cannotTell(error: Error): void {
+  /**
+   * Waits until what the switch has cached follows its tables. It looks through its cache soon after each change, and every half second: if it had
+   * done so before we asked, writing a flow again makes it look once more, and again until it has. Rejects when the switch goes away.
+   */
+  async #look(): Promise<void> {
+    const { control, connection } = this.#live();
+    if (control === undefined) return;
+    const timer = this.#clock.every(patience, () => {
+      connection.send([flowModOf(pulseFlow)]).catch((error: Error) => this.#cannotTell(error));
+    });
+    try {
+      await control.inForce();
+    } catch (error) {
+      this.#cannotTell(error);
+      // One that only cannot tell answers this.
+      await connection.barrier();
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  #cannotTell(error: unknown): void {
     if (!this.#closing.signal.aborted) this.#log.debug("the switch does not tell when its cache follows", { error });
   }
 

@@ -77,7 +77,7 @@ export class SimulatedDatapath implements Datapath {
     };
   }
 
-  async apply(delta: Pick<Delta<Row>, "added" | "removed" | "modified">): Promise<void> {
+  async apply(delta: Pick<Delta<Row>, "added" | "removed" | "modified">, taken?: () => void): Promise<void> {
     this.#mustBeUp();
     const puts = [...delta.added, ...delta.modified.map(({ after }) => after)];
     // Refused as a whole before anything changes, as a switch refuses a bundle.
@@ -90,6 +90,7 @@ export class SimulatedDatapath implements Datapath {
       this.#interpreter.put(row);
       this.#rows.set(row.id, row);
     }
+    taken?.();
     this.settle();
   }
 

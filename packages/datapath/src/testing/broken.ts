@@ -1,5 +1,4 @@
 /** Datapaths that are each wrong in one way, over the simulated one: the suite is itself held to catching every one of them. */
-import { setImmediate as nextTurn } from "node:timers/promises";
 import {
   constant,
   contentsOf,
@@ -24,6 +23,7 @@ import { brokenOutside } from "./broken-outside.ts";
 import { brokenPolicies } from "./broken-policies.ts";
 import { brokenRouters } from "./broken-routers.ts";
 import { brokenServices } from "./broken-services.ts";
+import { brokenTimes } from "./broken-times.ts";
 import { testMtu } from "./topology.ts";
 
 const floodOnce = "a flooded frame goes once to each other port of the network, here and there, and never back";
@@ -69,28 +69,6 @@ export const brokenDatapaths: readonly BrokenDatapath[] = [
       override apply(delta: Delta): Promise<void> {
         for (const { id } of delta.removed) this.#gone.add(id);
         return super.apply({ ...delta, added: delta.added.filter(({ id }) => !this.#gone.has(id)) });
-      }
-    },
-  ),
-  driver(
-    "resolves before the rows are in force",
-    "an added row is in force when apply resolves",
-    class extends SimulatedDatapath {
-      override async apply(delta: Delta): Promise<void> {
-        if (delta.added.length !== 1) return super.apply(delta);
-        void nextTurn()
-          .then(() => super.apply(delta))
-          .catch((error: unknown) => error);
-      }
-    },
-  ),
-  driver(
-    "applies differences in another order than they came in",
-    "differences applied without waiting come into force in order",
-    class extends SimulatedDatapath {
-      override async apply(delta: Delta): Promise<void> {
-        if (delta.removed.length > 0) await nextTurn();
-        await super.apply(delta);
       }
     },
   ),
@@ -431,4 +409,5 @@ export const brokenDatapaths: readonly BrokenDatapath[] = [
   ...brokenOutside,
   ...brokenRouters,
   ...brokenServices,
+  ...brokenTimes,
 ];

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { L2, Neighbour, type Row, row } from "@selvage/pipeline";
 import type { Check } from "./check.ts";
 import { arpReply, arpRequest, udp } from "./frames.ts";
-import { l2Row, rowsFor, testPort } from "./topology.ts";
+import { l2Row, rowsFor, type TestPort, testPort } from "./topology.ts";
 import { delta, type World } from "./world.ts";
 
 const a = testPort(1, 1, 0);
@@ -207,6 +207,39 @@ export const rowChecks: readonly Check[] = [
       await world.datapath(0).apply(delta({ removed: many }));
       assert.deepEqual(await held(world, 0), ids(world.rows(0, here)));
       await world.reaches(a, b);
+    },
+  },
+  {
+    name: "a difference asked for when the one before is taken is taken behind it, and each is in force when it says so",
+    run: async (world) => {
+      await world.build(here);
+      const said: string[] = [];
+      const takes = async (name: string, gone: TestPort): Promise<{ readonly met: Promise<unknown> }> => {
+        const taken = Promise.withResolvers<void>();
+        const met = world.datapath(0).apply(delta({ removed: [l2Row(gone, 0)] }), () => {
+          said.push(`${name} taken`);
+          taken.resolve();
+        });
+        await Promise.race([taken.promise, met]);
+        return { met: met.then(() => said.push(`${name} in force`)) };
+      };
+      // What is cached is what packets met before.
+      for (const to of [b, c]) await world.reaches(a, to);
+      const first = await takes("first", b);
+      const second = await takes("second", c);
+      for (const [{ met }, to] of [
+        [first, b],
+        [second, c],
+      ] as const) {
+        await met;
+        await world.isDropped(udp(4, a, to, world.mark()), a, to, "no-fdb-entry");
+      }
+      assert.deepEqual(
+        said.filter((each) => each.endsWith("taken")),
+        ["first taken", "second taken"],
+      );
+      for (const name of ["first", "second"])
+        assert.ok(said.indexOf(`${name} taken`) < said.indexOf(`${name} in force`), `${name}: taken, then in force`);
     },
   },
   {
