@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { hostEngine } from "@selvage/compiler";
-import { Attachment, Port } from "@selvage/model";
-import { makeAttachment, makePort, put } from "@selvage/model/testing";
+import { Attachment, Network, Port } from "@selvage/model";
+import { makeAttachment, makeNetwork, makePort, put } from "@selvage/model/testing";
 import { Deliver, row } from "@selvage/pipeline";
 import { factsOf, plugged } from "./facts.ts";
 
@@ -21,7 +21,32 @@ engine.apply(
 );
 
 test("up is what is bound here and plugged in; what is plugged in and not bound here is told by itself", () => {
-  assert.deepEqual(plugged(engine.view, "h1"), { portsUp: ["here"], unbound: ["elsewhere", "stranger"] });
+  assert.deepEqual(plugged(engine.view, "h1"), {
+    ...{ portsUp: ["here"], unbound: ["elsewhere", "stranger"], unwired: [] },
+  });
+});
+
+test("a port of a network to which this host has no wire is not up, and it is said why", () => {
+  const wired = hostEngine({ name: "h1" });
+  const network = makeNetwork({
+    ...{ "provider:network_type": "vlan", "provider:physical_network": "left", "provider:segmentation_id": 101 },
+  });
+  const bound = { network_id: network.id, fixed_ips: [], "binding:host_id": "h1" };
+  wired.apply(
+    [
+      put(Network, network),
+      put(Port, makePort({ ...bound, id: "here" })),
+      ...["here", "physical:right"].map((id) => put(Attachment, makeAttachment({ id }))),
+    ],
+    1,
+  );
+  const state = plugged(wired.view, "h1");
+  assert.deepEqual(state, { portsUp: [], unbound: [], unwired: ["here"] });
+  const { ports_up, quarantined } = factsOf("ovs", state, { quarantined: new Map(), origins: () => [] }, []);
+  assert.deepEqual([ports_up, quarantined.map(({ unit }) => unit)], [[], ["port here"]]);
+  assert.match(quarantined[0]?.reason ?? "", /^physical-missing: /);
+  wired.apply([put(Attachment, makeAttachment({ id: "physical:left" }))], 2);
+  assert.deepEqual(plugged(wired.view, "h1").portsUp, ["here"]);
 });
 
 test("a port with a row that the switch refused is not up, and the row is told with the switch's words, cut to what is told", () => {
@@ -48,7 +73,7 @@ test("a port whose derivation failed is not up", () => {
 });
 
 test("a port that has as many connections as it may is up, and it is said", () => {
-  const state = { portsUp: ["full", "other"], unbound: [] };
+  const state = { portsUp: ["full", "other"], unbound: [], unwired: [] };
   const facts = factsOf("ovs", state, { quarantined: new Map(), origins: () => [] }, [], new Map(), new Set(["full"]));
   assert.deepEqual(facts.ports_up, ["full", "other"]);
   assert.equal(facts.quarantined[0]?.unit, "port full");
@@ -56,7 +81,7 @@ test("a port that has as many connections as it may is up, and it is said", () =
 });
 
 test("a port that the switch has no connection-tracking zone for is not up, and it is said why; the others are", () => {
-  const state = { portsUp: ["here", "other"], unbound: [] };
+  const state = { portsUp: ["here", "other"], unbound: [], unwired: [] };
   const sound = { quarantined: new Map(), origins: () => [] };
   const facts = factsOf("ovs", state, sound, [], new Map([["here", "ct-zone-full"]]));
   assert.deepEqual(facts.ports_up, ["other"]);

@@ -1,7 +1,8 @@
 /** What is so on this host, worked out from its view and its switch: which ports are up, which interfaces name a port that is not bound here. */
 
+import { wireOn } from "@selvage/compiler";
 import type { DatapathEvents, SwitchDifference } from "@selvage/datapath";
-import { Attachment, type Engine, Port } from "@selvage/model";
+import { Attachment, type Engine, isPhysical, Network, Port } from "@selvage/model";
 import { physicalName, type Row } from "@selvage/pipeline";
 import { type Drift, type DropCount, type Facts, mostDrift } from "@selvage/sync";
 import type { RefusedRow } from "./installer.ts";
@@ -10,19 +11,28 @@ import type { RefusedRow } from "./installer.ts";
 export interface Plugged {
   readonly portsUp: readonly string[];
   readonly unbound: readonly string[];
+  /** Bound here, of networks to which this host has no wire. */
+  readonly unwired: readonly string[];
 }
 
 /** Takes the host's name as ports' `binding:host_id` has it. Cost: what is plugged in here. */
 export function plugged(view: Engine<Row>["view"], hostName: string): Plugged {
   const portsUp: string[] = [];
   const unbound: string[] = [];
+  const unwired: string[] = [];
   for (const { id } of view.objects(Attachment)) {
     // What leads to a physical network is nobody's port.
     if (id.startsWith(physicalName(""))) continue;
     const port = view.get(Port, id);
-    (port?.["binding:host_id"] === hostName ? portsUp : unbound).push(id);
+    if (port?.["binding:host_id"] !== hostName) unbound.push(id);
+    else (isWired(view, port.network_id) ? portsUp : unwired).push(id);
   }
-  return { portsUp: portsUp.sort(), unbound: unbound.sort() };
+  return { portsUp: portsUp.sort(), unbound: unbound.sort(), unwired: unwired.sort() };
+}
+
+function isWired(view: Engine<Row>["view"], networkId: string): boolean {
+  const network = view.get(Network, networkId);
+  return network === undefined || !isPhysical(network) || wireOn(view, network) !== undefined;
 }
 
 const mostQuarantined = 1_000;
@@ -71,7 +81,8 @@ export function factsOf(
 ): Omit<Facts, "type"> {
   const derived = [...engine.quarantined].map(([unit, { error }]) => ({ unit, reason: error.message }));
   const installed = refused.map(({ row, reason }) => ({ unit: row.id, reason }));
-  const faulty = [...faults].map(([port, fault]) => ({ unit: `port ${port}`, reason: faultTexts[fault] }));
+  const unwired = state.unwired.map((port) => [port, "physical-missing"] as const);
+  const faulty = [...faults, ...unwired].map(([port, fault]) => ({ unit: `port ${port}`, reason: faultTexts[fault] }));
   const filled = [...full].map((port) => ({ unit: `port ${port}`, reason: faultTexts["connection-limit"] }));
   const impaired = new Set([...faults.keys(), ...[...engine.quarantined.values()].map(({ key }) => key)]);
   for (const { row } of refused) for (const { key } of engine.origins(row.id)) impaired.add(key);

@@ -2,6 +2,7 @@
 
 import {
   askControl,
+  at,
   deletedPorts,
   execInLab,
   findMachine,
@@ -51,6 +52,15 @@ export async function labPlug(
     output.text(
       `${machine.name} is plugged into ${machine.host}: ${[machine.ipv4, ...machine.ipv6].filter((one) => one !== null).join(", ") || "no address"}\n`,
     );
+  const bound = at(await api.ask("GET", `/v2.0/ports/${machine.port}`), "port");
+  if (at(bound, "binding:vif_type") === "binding_failed") {
+    printError(
+      output,
+      `${machine.name} cannot be bound to ${machine.host}: the host is shut, not heard from, or has no wire to the port's network`,
+      "openstack network agent list; openstack network segment list --long",
+    );
+    return Exit.failed;
+  }
   if (!waits) return Exit.ok;
   printError(
     output,
