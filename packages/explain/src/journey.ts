@@ -1,6 +1,5 @@
 /** A frame's way from where it came in through the hosts: every table of every switch that it passes, until nothing of it is under way. */
 import type { Outcome, Trace } from "@selvage/datapath";
-import { decode } from "@selvage/packet";
 import { ingressOf, physicalNetworkOf } from "@selvage/pipeline";
 import type { MetHosts, TracedHost } from "./host.ts";
 import type { Wires } from "./wires.ts";
@@ -16,6 +15,8 @@ export interface Hop {
   readonly at: TracedHost;
   readonly came: Came;
   readonly frame: Uint8Array;
+  /** The frame as it left where it came from. */
+  readonly sent: Uint8Array;
   readonly trace: Trace;
 }
 
@@ -26,11 +27,12 @@ interface Underway {
   readonly at: TracedHost;
   readonly came: Came;
   readonly frame: Uint8Array;
+  readonly sent: Uint8Array;
   readonly tunnel?: Extract<Outcome, { kind: "tunnel" }>;
 }
 
 /**
- * Sends a frame into a host and follows each copy, first come first served: by tunnels, and by wires to hosts whose MAC it bears. What goes to an address
+ * Sends a frame into a host and follows each copy, first come first served: by tunnels, and by wires to hosts whose MAC it bears, or a machine's of theirs. What goes to an address
  * where no host is ends there. Next hops on a wire that a host does not know are asked for, and the packet is sent again, as its machine would.
  */
 export async function follow(
@@ -41,23 +43,23 @@ export async function follow(
   frame: Uint8Array,
 ): Promise<readonly Hop[]> {
   const hops: Hop[] = [];
-  const underway: Underway[] = [{ at, came, frame }];
+  const underway: Underway[] = [{ at, came, frame, sent: frame }];
   for (const each of underway) {
     if (hops.length === mostHops) break;
     let trace = receive(each);
     if (await wires.learn(each.at, trace)) trace = receive(each);
-    hops.push({ at: each.at, came: each.came, frame: each.frame, trace });
+    hops.push({ at: each.at, came: each.came, frame: each.frame, sent: each.sent, trace });
     for (const outcome of trace.outcomes) {
       if (outcome.kind === "tunnel") {
         const next = await hosts.at(outcome.to);
         const { frame } = outcome;
         if (next !== undefined)
-          underway.push({ at: next, came: { from: "host", host: each.at }, frame, tunnel: outcome });
+          underway.push({ at: next, came: { from: "host", host: each.at }, frame, sent: frame, tunnel: outcome });
       } else if (outcome.kind === "output" && physicalNetworkOf(outcome.port) !== undefined) {
-        const decoded = decode(outcome.frame);
-        const next = decoded.ok ? await hosts.withMac(decoded.packet.eth.dst) : undefined;
-        const { frame, port: wire } = outcome;
-        if (next !== undefined) underway.push({ at: next, came: { from: "wire", wire }, frame });
+        const next = await wires.onward(trace, outcome.port, outcome.frame);
+        if (next === undefined) continue;
+        const { at, wire, frame } = next;
+        underway.push({ at, came: { from: "wire", wire }, frame, sent: outcome.frame });
       }
     }
   }

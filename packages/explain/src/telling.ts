@@ -321,7 +321,9 @@ export class Teller {
         : "The packet is delivered, and so is its answer.";
     }
     const { to } = conversation.question;
-    const isOther = to !== undefined && last.ending.kind === "delivered" && last.ending.port.id !== to.id;
+    if (to === undefined || last.direction !== "forward") return told.text;
+    if (last.ending.kind === "outside") return `${told.text} It does not come to port ${wordFor(to)}.`;
+    const isOther = last.ending.kind === "delivered" && last.ending.port.id !== to.id;
     return isOther ? `${told.text} That is not port ${wordFor(to)}.` : told.text;
   }
 }

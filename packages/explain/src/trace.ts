@@ -1,7 +1,7 @@
 /** A conversation's first packet and its answer, run through what present intent makes of every host that they meet. */
 import type { ReasonCode } from "@selvage/base";
 import type { Outcome, Visit } from "@selvage/datapath";
-import { cidrContains, cidrOf, Host, ipOf, keyOf, Network, Port, Router, Subnet, type View } from "@selvage/model";
+import { cidrContains, cidrOf, Host, ipOf, keyOf, type Network, Port, Router, Subnet, type View } from "@selvage/model";
 import { decode, encode, whoHas } from "@selvage/packet";
 import {
   ArpAnswer,
@@ -14,12 +14,13 @@ import {
   serviceAddresses,
   serviceIngress,
   serviceMac,
+  Turn,
 } from "@selvage/pipeline";
 import { buildHost, type Intent, type Meeting, MetHosts, partInTurns, type TracedHost } from "./host.ts";
 import { follow, type Hop } from "./journey.ts";
 import { nextHop } from "./next-hop.ts";
 import { answering, answerTo, type Ends, opening, type Probe, type Question, type Sender } from "./question.ts";
-import { outsideMac, Wires } from "./wires.ts";
+import { networkLeftBy, outsideMac, Wires } from "./wires.ts";
 
 /** `ask`: who has the next hop's address; told of where nobody answers. `forward`: the packet. `reply`: the answer to it. */
 export type Direction = "ask" | "forward" | "reply";
@@ -195,8 +196,7 @@ class Run {
     destination: string,
     make: (ends: Ends) => Uint8Array,
   ): Promise<Leg> {
-    const net = hop.trace.visits.findLast(({ table }) => table === ProviderOut.name)?.row?.key.net;
-    const network = this.#view.by(Network.index.key, String(net))[0];
+    const network = networkLeftBy(this.#view, hop.trace);
     if (network === undefined) throw new Error(`a packet left by ${wire}, on which there is no network`);
     return this.come("reply", network, source, destination, to.kind === "port" ? to.port : undefined, make);
   }
@@ -275,12 +275,15 @@ class Run {
       all.flatMap(({ hop, outcome }) =>
         outcome.kind === kind ? [{ hop, outcome: outcome as Extract<Outcome, { kind: K }> }] : [],
       );
-    const followed = new Set(hops.map(({ frame }) => frame));
+    const followed = new Set(hops.map(({ sent }) => sent));
     for (const { hop, outcome } of find("output")) {
       if (followed.has(outcome.frame)) continue;
       if (outcome.port === serviceIngress) return { kind: "answered", by: "services" };
-      // A router's own word goes back by where the packet came in, and is delivered by no table.
-      const isOwn = !hop.trace.visits.some(({ table }) => table === Deliver.name || table === ProviderOut.name);
+      // A router's own word goes back by where the packet came in, and is delivered by no table; what a machine asks itself is turned.
+      const isOwn = !hop.trace.visits.some(
+        ({ table, row }) =>
+          table === Deliver.name || table === ProviderOut.name || (table === Turn.name && row !== undefined),
+      );
       if (outcome.port === ingress && isOwn) return { kind: "answered", by: "router" };
       const { frame, port: name } = outcome;
       if (physicalNetworkOf(name) !== undefined) return { kind: "outside", wire: name, hop, frame };

@@ -20,7 +20,7 @@ import {
   type View,
 } from "@selvage/model";
 import { decode, encode, whoHas } from "@selvage/packet";
-import { NextHops, physicalName, Route } from "@selvage/pipeline";
+import { NextHops, ProviderOut, physicalName, Route } from "@selvage/pipeline";
 import type { MetHosts, TracedHost } from "./host.ts";
 
 /** The MAC of whoever is out there. */
@@ -38,6 +38,13 @@ interface Holder {
   readonly host: TracedHost;
   readonly wire: Wire;
   readonly mac: string;
+}
+
+/** A frame as it comes in by another host's wire. */
+export interface Arriving {
+  readonly at: TracedHost;
+  readonly wire: string;
+  readonly frame: Uint8Array;
 }
 
 /** A next hop that a host asks for. */
@@ -90,6 +97,22 @@ export class Wires {
     return answers ? { host, wire, mac: hostMac(host.host.key) } : undefined;
   }
 
+  /** Where a frame comes in that a host put on a wire: at the host whose MAC it bears, or that of a machine on that network; undefined: at none of ours. */
+  async onward(trace: Trace, wire: string, frame: Uint8Array): Promise<Arriving | undefined> {
+    const decoded = decode(frame);
+    if (!decoded.ok) return undefined;
+    const { dst, vlan } = decoded.packet.eth;
+    const spoken = await this.#hosts.withMac(dst);
+    if (spoken !== undefined) return { at: spoken, wire, frame };
+    const network = networkLeftBy(this.#view, trace);
+    if (network === undefined) return undefined;
+    const [port] = this.#view.by(Port.index.networkMac, keyOf(network.id, dst));
+    const at = port === undefined ? undefined : await this.#hosts.named(port["binding:host_id"]);
+    const there = at === undefined ? undefined : this.wireOf(at, networkKeyOf(network));
+    if (at === undefined || there === undefined) return undefined;
+    return { at, wire: there.name, frame: vlan?.id === there.vlan ? frame : onVlan(frame, there.vlan) };
+  }
+
   /** Of all hosts on a network's wires the one that can own an address: its machine's, or the one that speaks for addresses that are no machine's. */
   #likely(network: Network, address: string): Host | undefined {
     const floating = this.#view.by(FloatingIp.index.address, keyOf(network.id, address))[0]?.port_id ?? undefined;
@@ -104,6 +127,20 @@ export class Wires {
       .flatMap(({ physical_network }) => this.#view.by(Host.index.physical, physical_network ?? ""));
     return elected(address, hosts);
   }
+}
+
+/** The network on whose wire a packet left. */
+export function networkLeftBy(view: View, { visits }: Trace): Network | undefined {
+  const net = visits.findLast(({ table }) => table === ProviderOut.name)?.row?.key.net;
+  return view.by(Network.index.key, String(net))[0];
+}
+
+/** A frame as it is on another segment of its network: whoever runs the physical networks joins them. */
+function onVlan(frame: Uint8Array, vlan: number | undefined): Uint8Array {
+  const macs = frame.subarray(0, 12);
+  const isTagged = frame[12] === 0x81 && frame[13] === 0;
+  const tag = vlan === undefined ? [] : [0x81, 0, vlan >> 8, vlan & 0xff];
+  return Uint8Array.from([...macs, ...tag, ...frame.subarray(isTagged ? 16 : 12)]);
 }
 
 /** The next hop on a physical network that a packet waited for, and was dropped. */

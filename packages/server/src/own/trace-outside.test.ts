@@ -38,6 +38,17 @@ before(async () => {
     world.port({ ...red1, name: "web", host: "two", at: 12, groups: ["web"] });
     world.port({ ...red1, name: "shut", host: "one", at: 13, groups: ["open"] });
     world.floating("203.0.113.20", red.id, "wide", "red-router", "web");
+    world.port({ ...red1, name: "hosted", host: "one", at: 14, groups: ["web"] });
+    world.forwarding("203.0.113.30", red.id, "wide", "red-router", "hosted", 8080, 443);
+    world.host("three", 3);
+    world.network("rack", red.id, {
+      ...{ "provider:network_type": "vlan", "provider:physical_network": "public", "provider:segmentation_id": 101 },
+      key: 0xf0_0101,
+    });
+    const standing = { project: red.id, network: "rack", groups: ["open"] };
+    world.port({ ...standing, name: "rack-1", host: "one", at: 11 });
+    world.port({ ...standing, name: "rack-2", host: "two", at: 12, groups: ["web"] });
+    world.port({ ...standing, name: "rack-3", host: "three", at: 13 });
   });
 });
 after(() => server?.[Symbol.asyncDispose]());
@@ -115,6 +126,37 @@ test("a floating address on another host is met by the wire: its next hop is ask
     ["one", "two"],
   );
   assert.equal(trace.legs[0]?.ending.kind, "delivered");
+});
+
+test("machines of a VLAN on two hosts meet by the wire, there and back; one whose host has no wire is not met", async () => {
+  for (const ip_version of [4, 6]) {
+    const asked = { from: "rack-1", protocol: "tcp", destination_port: 443, ip_version };
+    const trace = await traced({ ...asked, to: "rack-2" });
+    assert.equal(trace.delivered, true, trace.summary);
+    assert.equal(trace.summary, "The packet is delivered, and so is its answer.");
+    assert.deepEqual(hostsOf(trace), [
+      ["one", "two"],
+      ["two", "one"],
+    ]);
+    for (const table of ["provider_out", "provider_in", "policy_in"])
+      assert.ok(tables(trace, 0).includes(table), table);
+    const shut = await traced({ ...asked, to: "rack-2", destination_port: 80 });
+    const { ending } = shut.legs.at(-1) ?? {};
+    assert.ok(ending?.kind === "dropped" && ending.reason === "sg-default-deny-ingress", shut.summary);
+    const lost = await traced({ ...asked, to: "rack-3" });
+    assert.equal(lost.delivered, false);
+    assert.match(lost.summary, /out on the physical network, .* It does not come to port rack-3\.$/);
+  }
+});
+
+test("a machine reaches itself by a port that is forwarded to it, and so does its answer", async () => {
+  const trace = await traced({ from: "hosted", to: "203.0.113.30", protocol: "tcp", destination_port: 8080 });
+  assert.deepEqual(
+    trace.legs.map(({ ending }) => ending.kind),
+    ["delivered", "delivered"],
+    trace.summary,
+  );
+  assert.equal(trace.legs[0]?.hops.at(-1)?.outcomes.at(-1), "out of port hosted");
 });
 
 test("a router's own address answers pings from outside; what nobody asked for is dropped", async () => {

@@ -5,6 +5,7 @@ import {
   NatLease,
   Network,
   Port,
+  PortForwarding,
   Router,
   SecurityGroup,
   SecurityGroupRule,
@@ -19,6 +20,7 @@ import {
   makeNatLease,
   makeNetwork,
   makePort,
+  makePortForwarding,
   makeRouter,
   makeSecurityGroup,
   makeSecurityGroupRule,
@@ -105,6 +107,38 @@ export class TracedWorld {
           port_id,
           fixed_ip_address: fixed,
         },
+      }),
+    );
+  }
+
+  /** A port of TCP of an address of an external network that stands for one of a port's machine. */
+  forwarding(
+    address: string,
+    project_id: string,
+    network: string,
+    router: string,
+    port: string,
+    outside: number,
+    inside: number,
+  ): void {
+    const id = testId(`floating ${address}`);
+    const inner = this.#transaction.view.get(Port, testId(`port ${port}`))?.fixed_ips[0]?.ip_address ?? "";
+    const own = { fixed_ips: [{ subnet_id: testId(`v4 ${network}`), ip_address: address }] };
+    this.port({ name: address, project: "", network, at: 0, port: { ...own, device_owner: "network:floatingip" } });
+    this.#transaction.put(
+      FloatingIp,
+      makeFloatingIp({
+        ...{ id, project_id, floating_network_id: testId(`network ${network}`), floating_ip_address: address },
+        ...{ floating_port_id: testId(`port ${address}`), router_id: testId(`router ${router}`) },
+        ...{ port_id: null, fixed_ip_address: null },
+      }),
+    );
+    this.#transaction.put(
+      PortForwarding,
+      makePortForwarding({
+        ...{ id: testId(`forwarding ${address}`), floatingip_id: id, internal_port_id: testId(`port ${port}`) },
+        ...{ protocol: "tcp", external_first: outside, external_last: outside, internal_first: inside },
+        internal_ip_address: inner,
       }),
     );
   }
