@@ -45,6 +45,34 @@ test("a network that an earlier program had as shared is every project's by a po
   }
 });
 
+test("segments of networks that a program took away which knew of none go, and who has their place by now gets its own", async () => {
+  const store = await openStore("memory:");
+  const project = makeProject();
+  const outside = makeExternalNetwork();
+  const place = { network_type: "flat", physical_network: "public", segmentation_id: null } as const;
+  const left = makeSegment({ id: "22222222-0000-4000-8000-000000000001", network_id: "gone", ...place });
+  const objects = [
+    { kind: "project", id: project.id, object: project },
+    { kind: "network", id: outside.id, object: outside },
+    { kind: "segment", id: left.id, object: left },
+  ];
+  await store.append(0, [{ id: "earlier", at: "2026-01-01T00:00:00.000Z", author, changes: objects }]);
+  const writer = await Writer.open(store);
+  try {
+    await upgrade(writer);
+    assert.deepEqual(
+      [...writer.replica.objects(Segment)].map((each) => [each.network_id, each.physical_network]),
+      [[outside.id, "public"]],
+    );
+    const { revision } = writer.replica;
+    await upgrade(writer);
+    assert.equal(writer.replica.revision, revision, "nothing is left to do");
+  } finally {
+    await writer.close();
+    await store.close();
+  }
+});
+
 test("a network of before there were segments gets the one that it says itself, once, and its place is taken", async () => {
   const store = await openStore("memory:");
   const project = makeProject();

@@ -18,13 +18,18 @@ export async function upgrade(writer: Writer): Promise<void> {
   await giveSegments(writer);
 }
 
-/** Gives networks of before there were segments the one that they say themselves. */
+/**
+ * Gives networks of before there were segments the one that they say themselves. Segments of networks that a program before took away, which did not know of them, go
+ * first: they hold places that others may have by now.
+ */
 async function giveSegments(writer: Writer): Promise<void> {
   const { replica } = writer;
+  const left = [...replica.objects(Segment)].filter(({ network_id }) => !replica.has(Network, network_id));
   const lacksOne = ({ id }: NetworkObject): boolean => !replica.exists(Segment.index.network_id, id);
   const earlier = [...replica.objects(Network)].filter(lacksOne).map(({ id }) => id);
-  if (earlier.length === 0) return;
+  if (earlier.length + left.length === 0) return;
   await writer.transact(author, (transaction) => {
+    for (const { id } of left) if (transaction.view.has(Segment, id)) transaction.remove(Segment, id);
     for (const id of earlier) {
       const network = transaction.view.get(Network, id);
       if (network !== undefined) giveSegment({ transaction }, network);

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import {
   chmodSync,
+  copyFileSync,
   existsSync,
   mkdtempSync,
   readFileSync,
@@ -106,6 +107,20 @@ test("a file of a newer schema is refused, and says what to do", () => {
   assert.throws(() => openWriter({ path }), failed(/schema version 1000.*newer Selvage/));
 });
 
+test("a file of this schema is refused by a program that knows one less, and stays as it is", () => {
+  const path = join(folder, "present.db");
+  openWriter({ path }).close();
+  const before = readFileSync(path);
+  const db = new DatabaseSync(path);
+  const known = migrations.slice(0, -1);
+  assert.throws(
+    () => migrate(db, known, "2030-01-01T00:00:00.000Z"),
+    failed(new RegExp(`knows up to ${known.length}: use a newer Selvage.*\\.schema-${known.length} `)),
+  );
+  db.close();
+  assert.equal(readFileSync(path).equals(before), true);
+});
+
 test("migrations are applied once each, in order; a broken one leaves the version before it whole", () => {
   const db = new DatabaseSync(":memory:");
   const steps: readonly Migration[] = [
@@ -123,7 +138,7 @@ test("migrations are applied once each, in order; a broken one leaves the versio
   db.close();
 });
 
-test("a file of an older schema is copied beside itself before it is changed, once, and no copy is taken of a new one", () => {
+test("a file of an older schema is copied beside itself before it is changed, each time anew, and no copy is taken of a new one", () => {
   const path = join(folder, "older.db");
   const older = new DatabaseSync(path);
   older.exec(`PRAGMA application_id = ${applicationId}`);
@@ -151,6 +166,20 @@ test("a file of an older schema is copied beside itself before it is changed, on
   assert.equal(logIdOf(again), logId, "a migration is applied once");
   again.close();
   assert.deepEqual(readFileSync(aside), before);
+  // The way back, something more is written, and the newer program again.
+  for (const suffix of ["-wal", "-shm"]) rmSync(path + suffix, { force: true });
+  copyFileSync(aside, path);
+  const back = new DatabaseSync(path);
+  back.exec("INSERT INTO log VALUES (2, 'f', '{}')");
+  back.close();
+  openWriter({ path }).close();
+  const next = openReader(aside);
+  assert.deepEqual(
+    [scalar(next, "SELECT max(version) FROM schema"), scalar(next, "SELECT count(*) FROM log")],
+    [1, 2],
+    "the copy has what was written since",
+  );
+  next.close();
   const fresh = join(folder, "fresh.db");
   openWriter({ path: fresh }).close();
   const newest = migrations.at(-1)?.version ?? 0;

@@ -1,16 +1,5 @@
 /** The file: whose it is, its tables and their versions, and the settings that make a commit durable (sqlite.org/pragma.html, /wal.html). */
-import {
-  chmodSync,
-  closeSync,
-  constants,
-  existsSync,
-  fsyncSync,
-  openSync,
-  readSync,
-  renameSync,
-  rmSync,
-  statSync,
-} from "node:fs";
+import { chmodSync, closeSync, constants, fsyncSync, openSync, readSync, renameSync, rmSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { StoreFailure } from "../store.ts";
@@ -30,7 +19,10 @@ export interface Migration {
   readonly sql: string;
 }
 
-/** Each is applied once, in order, each in its own transaction. Never edit one that was released: add another. */
+/**
+ * Each is applied once, in order, each in its own transaction. Never edit one that was released: add another. One that changes no table says that objects of kinds are
+ * stored which a program before does not know: it would let what hangs together come apart (a network goes, its segments stay), and is to refuse the file.
+ */
 export const migrations: readonly Migration[] = [
   {
     version: 1,
@@ -55,6 +47,7 @@ export const migrations: readonly Migration[] = [
       INSERT INTO identity SELECT substr(h, 1, 8) || '-' || substr(h, 9, 4) || '-4' || substr(h, 14, 3) || '-8' || substr(h, 18, 3)
         || '-' || substr(h, 21, 12) FROM (SELECT lower(hex(randomblob(16))) AS h);`,
   },
+  { version: 3, name: "segments of networks", sql: "" },
 ];
 
 const refuse = (path: string, why: string): StoreFailure =>
@@ -133,8 +126,9 @@ export function migrate(db: DatabaseSync, known: readonly Migration[], at: strin
     transaction(db, () => {
       const present = versionIn(db);
       if (present > newest) {
-        const text = `the store's file has schema version ${present}, this program knows up to ${newest}: use a newer Selvage, or restore the copy that was taken before the upgrade (beside it, .schema-${newest})`;
-        throw new StoreFailure(text, "failed");
+        const versions = `the store's file has schema version ${present}, this program knows up to ${newest}`;
+        const copy = `the copy that was taken before the upgrade (beside it, .schema-${newest} or the next lower number)`;
+        throw new StoreFailure(`${versions}: use a newer Selvage, or restore ${copy}`, "failed");
       }
       if (present >= migration.version) return;
       db.exec(migration.sql);
@@ -149,14 +143,14 @@ const versionIn = (db: DatabaseSync): number => Number(scalar(db, "SELECT coales
 export const backupBefore = (path: string, version: number): string => `${path}.schema-${version}`;
 
 /**
- * Takes a copy of a file whose schema is older than this program's, before it is changed: the way back to the program before. One that is
- * there already was taken by a try that did not come to its end, and is of the same schema.
+ * Takes a copy of a file whose schema is older than this program's, before it is changed: the way back to the program before. One that is there already was taken by a
+ * try that did not come to its end, or before somebody went that way back and wrote on: what the file holds now takes its place.
  */
 function keepBeforeMigration(db: DatabaseSync, path: string): void {
   if (scalar(db, "SELECT count(*) FROM sqlite_schema WHERE name = 'schema'") === 0) return;
   const version = versionIn(db);
   const target = backupBefore(path, version);
-  if (version === 0 || version >= (migrations.at(-1)?.version ?? 0) || existsSync(target)) return;
+  if (version === 0 || version >= (migrations.at(-1)?.version ?? 0)) return;
   const next = `${target}.${process.pid}.new`;
   try {
     // Before the first byte: nobody else may read it at any time.
