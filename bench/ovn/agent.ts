@@ -1,5 +1,5 @@
-/** One host's engine and driver as its agent runs them (`HostAgent`), told of intent directly: intent and what is plugged in go through one queue, in their order. */
-import { defaultAgentSettings, Outside } from "@selvage/agent";
+/** One host's engine, installer and driver as its agent runs them (`HostAgent`), told of intent directly. */
+import { defaultAgentSettings, Installer, Outside } from "@selvage/agent";
 import { createMetrics, realClock, silentLog } from "@selvage/base";
 import { hostEngine } from "@selvage/compiler";
 import { OvsDatapath, PeerWatch } from "@selvage/datapath";
@@ -16,19 +16,31 @@ const facts: ReadonlySet<string> = new Set([Attachment.kind, LearnedNeighbour.ki
 /** Whether its host has a wire to the physical network. */
 export type Stand = "alone" | "on ground";
 
+/** What holds of the moment at which a step begins. */
+interface Moment {
+  readonly revision: number;
+  readonly come: ReturnType<Outside["taken"]> | undefined;
+}
+
+/** A change that is not in force yet. */
+interface Wait {
+  readonly revision: number;
+  readonly done: () => void;
+}
+
 export class Agent {
   readonly #host: Host;
   readonly #stand: Stand;
   readonly #engine: ReturnType<typeof hostEngine>;
   readonly #datapath: OvsDatapath;
+  readonly #installer: Installer<Moment>;
   readonly #attached = new Set<string>();
   #watch: PeerWatch | undefined;
   #outside: Outside | undefined;
-  #queue: Promise<unknown> = Promise.resolve();
+  #waiting: readonly Wait[] = [];
   #revision = 0;
   #failed: unknown;
-  #isAdopted = false;
-  /** Changes that the switch refused a part of: after each, everything was adopted again. */
+  /** Steps that the switch refused a part of: after each, everything was adopted again. */
   refusals = 0;
 
   constructor(host: Host, stand: Stand) {
@@ -39,11 +51,37 @@ export class Agent {
       ...{ database: host.database, tunnelIp: tunnelAddress(host.number), datapathType: "netdev" },
       ...(stand === "alone" ? {} : { bridgeMappings }),
     });
+    this.#installer = new Installer({
+      datapath: {
+        adopt: (rows) => this.#datapath.adopt(rows),
+        apply: (delta, taken) => this.#datapath.apply(delta, taken).catch((error: unknown) => this.#refused(error)),
+        installed: () => this.#datapath.installed(),
+      },
+      rows: () => this.#engine.rows(),
+      capture: () => ({ revision: this.#revision, come: this.#outside?.taken() }),
+      inForce: (moment) => this.#inForce(moment),
+      drift: () => undefined,
+      failed: (error) => {
+        this.#failed = error;
+      },
+    });
+  }
+
+  #refused(error: unknown): never {
+    this.refusals += 1;
+    process.stderr.write(`  ${this.#host.name}: ${error instanceof Error ? error.message : String(error)}\n`);
+    throw error;
+  }
+
+  #inForce({ revision, come }: Moment): void {
+    if (come !== undefined) this.#outside?.announce(come);
+    const waiting = this.#waiting;
+    this.#waiting = waiting.filter((each) => each.revision > revision);
+    for (const each of waiting) if (each.revision <= revision) each.done();
   }
 
   async open(): Promise<void> {
     if (this.#stand === "on ground") await this.#openOutside();
-    const ready = Promise.withResolvers<void>();
     await this.#datapath.open({
       attachments: (all) => {
         const now = new Set(all.map(({ port }) => port));
@@ -58,13 +96,13 @@ export class Agent {
       },
       punt: (punt) => {
         // Guests are told all that they need: of an agent's services, what is outside alone is asked for.
-        if (punt.kind === "neighbour") this.#outside?.neighbours.serve(punt);
+        if (punt.kind === "neighbour") this.#outside?.serve(punt);
       },
-      ready: ready.resolve,
-      lost: () => undefined,
+      ready: () => this.#installer.ready(),
+      lost: () => this.#installer.lost(),
     });
-    await ready.promise;
-    await this.#inTurn(() => this.#adopt());
+    this.#installer.begin();
+    await this.change([]);
   }
 
   async #openOutside(): Promise<void> {
@@ -72,8 +110,14 @@ export class Agent {
     const common = { clock: realClock, log: silentLog, random: Math.random };
     this.#watch = new PeerWatch({ ...common, database, bridge: "br-int", tunnelIp: tunnelAddress(number) });
     this.#outside = new Outside({
-      ...{ ...common, hostName: name, view: this.#engine.view, settings: defaultAgentSettings },
-      ...{ datapath: this.#datapath, watch: this.#watch, metrics: await createMetrics() },
+      ...{ ...common, hostName: name, settings: defaultAgentSettings },
+      ...{
+        view: this.#engine.view,
+        rows: this.#engine,
+        datapath: this.#datapath,
+        watch: this.#watch,
+        metrics: await createMetrics(),
+      },
       learned: (changes) => this.#found(changes),
     });
   }
@@ -85,41 +129,24 @@ export class Agent {
     });
   }
 
-  async #adopt(): Promise<void> {
-    await this.#datapath.adopt(this.#engine.rows());
-    this.#isAdopted = true;
-  }
-
-  async #apply(delta: Parameters<OvsDatapath["apply"]>[0]): Promise<void> {
-    try {
-      await this.#datapath.apply(delta);
-    } catch (error) {
-      // The seam's contract: what was refused in part is adopted.
-      this.refusals += 1;
-      process.stderr.write(`  ${this.#host.name}: ${error instanceof Error ? error.message : String(error)}\n`);
-      await this.#adopt();
-    }
-  }
-
   /** Takes changes of whole objects; resolves with the number of rows that changed when they are in force. */
-  change(changes: readonly Change[]): Promise<number> {
-    return this.#inTurn(async () => {
-      if (this.#failed !== undefined) throw this.#failed;
-      this.#revision += 1;
-      const told = changes.map((change): Change => {
-        const { kind, object } = change;
-        if (object === null || facts.has(kind)) return change;
-        const distance = isLocal(kind, object, this.#host.name) ? "near" : "far";
-        return { ...change, object: project(kind, object, distance) };
-      });
-      const delta = this.#engine.apply(told, this.#revision);
-      this.#outside?.changed(delta);
-      if (changes.some(({ kind }) => kind === HostResource.kind)) this.#outside?.hostsChanged();
-      const come = this.#outside?.taken();
-      if (this.#isAdopted) await this.#apply(delta);
-      if (come !== undefined) this.#outside?.announce(come);
-      return delta.added.length + delta.removed.length + delta.modified.length;
+  async change(changes: readonly Change[]): Promise<number> {
+    if (this.#failed !== undefined) throw this.#failed;
+    this.#revision += 1;
+    const told = changes.map((change): Change => {
+      const { kind, object } = change;
+      if (object === null || facts.has(kind)) return change;
+      const distance = isLocal(kind, object, this.#host.name) ? "near" : "far";
+      return { ...change, object: project(kind, object, distance) };
     });
+    const delta = this.#engine.apply(told, this.#revision);
+    this.#outside?.changed(delta);
+    if (changes.some(({ kind }) => kind === HostResource.kind)) this.#outside?.hostsChanged();
+    const done = Promise.withResolvers<void>();
+    this.#waiting = [...this.#waiting, { revision: this.#revision, done: done.resolve }];
+    this.#installer.push(delta);
+    await done.promise;
+    return delta.added.length + delta.removed.length + delta.modified.length;
   }
 
   /** The engine's share of a change alone, in ms, with the rows; the switch is told as well. */
@@ -133,15 +160,10 @@ export class Agent {
     return [...this.#engine.rows()];
   }
 
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const done = this.#queue.then(work);
-    this.#queue = done.catch(() => undefined);
-    return done;
-  }
-
   async close(): Promise<void> {
     await this.#outside?.close();
     await this.#watch?.close();
-    await this.#inTurn(() => this.#datapath.close());
+    await this.#installer.settled();
+    await this.#datapath.close();
   }
 }

@@ -5,6 +5,7 @@ export type { Health, HealthAddress } from "./health.ts";
 export { type AgentStatus, HostAgent, type HostAgentOptions } from "./host-agent.ts";
 export { NotJoined } from "./identity.ts";
 export type { InstalledFlow, InstalledFlows } from "./installed.ts";
+export { Installer } from "./installer.ts";
 export { type Joined, type JoinOptions, joinHost } from "./join.ts";
 export { type Asker, type Door, type DoorServices, openDoor, portFinder } from "./service-network/door.ts";
 export { type KeeperOptions, ServiceKeeper } from "./service-network/keeper.ts";
