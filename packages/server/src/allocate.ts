@@ -46,6 +46,11 @@ export interface Choosing {
   readonly random: Random;
 }
 
+interface Numbers {
+  readonly first: number;
+  readonly last: number;
+}
+
 export interface Span {
   readonly first: bigint;
   readonly last: bigint;
@@ -83,65 +88,35 @@ export function pick(spans: readonly Span[], random: Random, taken: (n: bigint) 
 }
 
 /** A free key for a network that stands on a physical one. Throws NoNetworkAvailable. */
-export function pickPhysicalKey(
-  choosing: Choosing,
-  range: { readonly first: number; readonly last: number } = physicalKeys,
-): number {
+export function pickPhysicalKey(choosing: Choosing, range: Numbers = physicalKeys): number {
   const key = pickKey(choosing, range, Network.index.key);
   if (key === undefined) throw fail("NoNetworkAvailable");
   return key;
 }
 
 /** A free port key. Throws NumbersExhausted. */
-export function pickPortKey(
-  choosing: Choosing,
-  range: { readonly first: number; readonly last: number } = portKeys,
-): number {
-  const key = pickKey(choosing, range, Port.index.key);
-  if (key === undefined) throw fail("NumbersExhausted", { what: "port key", size: range.last - range.first + 1 });
-  return key;
-}
+export const pickPortKey = (choosing: Choosing, range: Numbers = portKeys): number =>
+  someKey(choosing, range, Port.index.key, "port key");
 
 /** A free router key. Throws NumbersExhausted. */
-export function pickRouterKey(choosing: Choosing): number {
-  const key = pickKey(choosing, routerKeys, Router.index.key);
-  if (key === undefined) throw fail("NumbersExhausted", { what: "router key", size: routerKeys.last });
-  return key;
-}
+export const pickRouterKey = (choosing: Choosing): number =>
+  someKey(choosing, routerKeys, Router.index.key, "router key");
 
 /** A free number for a security group rule. Throws NumbersExhausted. */
-export function pickRuleKey(choosing: Choosing): number {
-  const key = pickKey(choosing, ruleKeys, SecurityGroupRule.index.key);
-  if (key === undefined) throw fail("NumbersExhausted", { what: "security group rule key", size: ruleKeys.last });
-  return key;
-}
+export const pickRuleKey = (choosing: Choosing): number =>
+  someKey(choosing, ruleKeys, SecurityGroupRule.index.key, "security group rule key");
 
 /** A free number for a combination of security groups. Throws NumbersExhausted. */
-export function pickSetKey(
-  choosing: Choosing,
-  range: { readonly first: number; readonly last: number } = setKeys,
-): number {
-  const key = pickKey(choosing, range, SecurityGroupSet.index.key);
-  if (key === undefined) throw fail("NumbersExhausted", { what: "security group set key", size: range.last });
-  return key;
-}
+export const pickSetKey = (choosing: Choosing, range: Numbers = setKeys): number =>
+  someKey(choosing, range, SecurityGroupSet.index.key, "security group set key");
 
 /** A free number for an address scope. Throws NumbersExhausted. */
-export function pickScopeKey(choosing: Choosing): number {
-  const key = pickKey(choosing, scopeKeys, AddressScope.index.key);
-  if (key === undefined) throw fail("NumbersExhausted", { what: "address scope key", size: scopeKeys.last });
-  return key;
-}
+export const pickScopeKey = (choosing: Choosing): number =>
+  someKey(choosing, scopeKeys, AddressScope.index.key, "address scope key");
 
 /** A free host key. Throws NumbersExhausted. */
-export function pickHostKey(
-  choosing: Choosing,
-  range: { readonly first: number; readonly last: number } = hostKeys,
-): number {
-  const key = pickKey(choosing, range, Host.index.key);
-  if (key === undefined) throw fail("NumbersExhausted", { what: "host key", size: range.last - range.first + 1 });
-  return key;
-}
+export const pickHostKey = (choosing: Choosing, range: Numbers = hostKeys): number =>
+  someKey(choosing, range, Host.index.key, "host key");
 
 /** A free MAC address of the prefix (`fa:16:3e`) on a network. Throws MacAddressGenerationFailure. */
 export function pickMac(choosing: Choosing, networkId: string, prefix: string): string {
@@ -187,11 +162,13 @@ export function ipAt(base: Ip, offset: bigint): Ip {
   return ipFrom(versionOf(base), valueOfIp(base) + offset);
 }
 
-function pickKey<O extends StoredObject>(
-  choosing: Choosing,
-  range: { readonly first: number; readonly last: number },
-  index: Index<O>,
-): number | undefined {
+function someKey<O extends StoredObject>(choosing: Choosing, range: Numbers, index: Index<O>, what: string): number {
+  const key = pickKey(choosing, range, index);
+  if (key === undefined) throw fail("NumbersExhausted", { what, size: range.last - range.first + 1 });
+  return key;
+}
+
+function pickKey<O extends StoredObject>(choosing: Choosing, range: Numbers, index: Index<O>): number | undefined {
   const free = pick([{ first: BigInt(range.first), last: BigInt(range.last) }], choosing.random, (n) =>
     choosing.hints.exists(index, n.toString()),
   );

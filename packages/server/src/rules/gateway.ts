@@ -131,6 +131,16 @@ function makeGateway(
   });
 }
 
+/** What a port says that stands for no machine: it is bound nowhere, has no name, and nobody asks by it. */
+export const unmanned = {
+  "binding:host_id": "",
+  failed_host: "",
+  user_data: "",
+  extra_dhcp_opts: [],
+  dns_name: "",
+  dns_domain: "",
+} as const;
+
 /** A port of the platform's on a network, that belongs to no project and is bound nowhere. */
 export function nobodys({ transaction }: Pick<Writing, "transaction">, network: NetworkObject, mac: string) {
   return {
@@ -154,12 +164,7 @@ export function nobodys({ transaction }: Pick<Writing, "transaction">, network: 
     device_id: "",
     device_owner: "",
     port_security_enabled: false,
-    "binding:host_id": "",
-    failed_host: "",
-    user_data: "",
-    extra_dhcp_opts: [],
-    dns_name: "",
-    dns_domain: "",
+    ...unmanned,
     "binding:profile": {},
     "binding:vnic_type": "normal",
     key: pickPortKey(transaction),

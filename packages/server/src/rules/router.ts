@@ -30,7 +30,7 @@ import {
 import { pickMac, pickRouterKey } from "../allocate.ts";
 import { invalidValue } from "../api/body.ts";
 import { anyOf, type Caller, isAdmin, member, reader } from "../api/policy.ts";
-import { clearGateway, gatewayInfo, gatewayOf, nobodys, setGateway, wantsSnat } from "./gateway.ts";
+import { clearGateway, gatewayInfo, gatewayOf, nobodys, setGateway, unmanned, wantsSnat } from "./gateway.ts";
 import { settleRouter, settleWays } from "./nat-leases.ts";
 import { checkSpeaks, checkStillSpeaks, checkUnspoken } from "./ndp-proxy.ts";
 import { seesNetwork } from "./network.ts";
@@ -316,12 +316,7 @@ function addPort(writing: Writing, router: RouterObject, port: PortObject): Chan
     router_id: router.id,
     device_id: router.id,
     device_owner: routerInterface,
-    "binding:host_id": "",
-    failed_host: "",
-    user_data: "",
-    extra_dhcp_opts: [],
-    dns_name: "",
-    dns_domain: "",
+    ...unmanned,
   });
   return { port: taken, subnets: subnets.map((subnet) => subnet.id) };
 }
