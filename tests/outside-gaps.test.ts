@@ -6,7 +6,9 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { at, OUTSIDE_RANGES } from "@selvage/lab";
 import { until, whyNoLab } from "@selvage/lab/testing";
+import { heldFragments, wireLimits } from "@selvage/pipeline";
 import { Fabric, type Guest } from "./support/guests.ts";
+import { fragmentFlood } from "./support/raw-floods.ts";
 
 const skip = (await whyNoLab()) ?? false;
 const WAIT_MS = 60_000;
@@ -212,6 +214,33 @@ describe("round by the outside", { skip }, () => {
     await run(deep, "python3", "-c", asks.join("\n"), far.ip4, "7001", "ends");
     const [, address] = await server.says(/refused (\S+) \d+/);
     assert.equal(address, shared.ip4);
+  });
+
+  test("fragments from outside that never become datagrams take no datagram in fragments from machines", async (context) => {
+    const { fabric, a, b, deep, floating } = world;
+    const { outside } = fabric;
+    await run(outside, "ping", "-n", "-c", "1", "-W", "10", floating);
+    const macIn = async (pattern: RegExp, ...words: readonly string[]): Promise<string> =>
+      pattern.exec((await run(outside, "ip", ...words)).said)?.[1] ?? assert.fail(words.join(" "));
+    const sender = await macIn(/link\/ether (\S+)/, "link", "show", "dev", "public");
+    const host = await macIn(/lladdr (\S+)/, "neigh", "show", floating);
+    const held = (): number =>
+      Number(/num frag: (\d+)/.exec(fabric.appctl("h1", "dpctl/ipf-get-status", "netdev@ovs-netdev"))?.[1]);
+    const from = { mac: sender, ip4: OUTSIDE_RANGES.ipv4.gateway, ip6: "" };
+    await using flood = fabric.start(outside, ...fragmentFlood(from, { mac: host, ip4: floating, ip6: "" }, "ip4"));
+    // More than the host could hold.
+    await flood.says(/sent 6000/);
+    for (const address of [deep.ip4, a.ip6]) {
+      const { said } = await run(b, "ping", "-n", "-i", "0.2", "-c", "15", "-s", "4000", "-W", "10", address);
+      assert.match(said, / 15 received/, `to ${address}: ${said}`);
+    }
+    const { rate, burst } = wireLimits.fragments;
+    context.diagnostic(`${held()} fragments wait`);
+    assert.ok(held() > burst && held() < 16 * rate + burst + 100 && held() < heldFragments / 2, `${held()} wait`);
+    await untilSeen("what is above the rate is counted", async () => {
+      const [, count = "0"] = /^(\d+) {2}fragment-rate: /m.exec(fabric.selvage("drops", "h1")) ?? [];
+      return Number(count) > 3_000;
+    });
   });
 
   test("senders outside learn how large packets to a machine may be, whatever stands for it", async () => {

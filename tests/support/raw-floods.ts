@@ -10,8 +10,9 @@ const COMMON = `
   my ($src, $dst) = map { inet_pton($six ? AF_INET6 : AF_INET, $_) } $from, $to;
   my $eth = pack("H12 H12 n", (map { tr/://dr } $dmac, $smac), $six ? 0x86dd : 0x0800);
   socket(my $socket, 17, 3, 0) or die "socket: $!";
-  open(my $file, "<", "/sys/class/net/eth0/ifindex") or die "no eth0: $!";
-  my $address = pack("S n i S C C x8", 17, 3, scalar(<$file>), 0, 0, 0);
+  my ($device) = qx(ip route get $to) =~ / dev (\\S+)/ or die "no way to $to";
+  my ($index) = qx(ip -o link show dev $device) =~ /^(\\d+):/;
+  my $address = pack("S n i S C C x8", 17, 3, $index, 0, 0, 0);
   sub sum { my $s = unpack("%32n*", $_[0]); $s = ($s >> 16) + ($s & 0xffff) for 1..2; return ~$s & 0xffff; }
   sub out {
     my ($protocol, $body, $id, $flags) = @_;
@@ -41,14 +42,15 @@ const SYNS = `${COMMON}
 /** The first fragment of one datagram after the other, 100 every 0.02 s at most; says every thousand. */
 const FRAGMENTS = `${COMMON}
   for (my $n = 1; ; $n++) {
-    my $udp = pack("n n n n", 5000, 9, 4008, 0) . "f" x 1392;
+    my $udp = pack("n n n n", 5000, 9, 4008, 0) . "f" x 1352;
     if ($six) { out(44, pack("C C n N", 17, 0, 1, $n) . $udp, 0, 0); } else { out(17, $udp, $n & 0xffff, 0x2000); }
     select(undef, undef, undef, 0.02) if $n % 100 == 99;
     print "sent $n\\n" if $n % 1000 == 0;
   }
 `;
 
-type Ends = readonly [from: Guest, to: Guest, family: "ip4" | "ip6"];
+type End = Pick<Guest, "mac" | "ip4" | "ip6">;
+type Ends = readonly [from: End, to: End, family: "ip4" | "ip6"];
 const ends = ([from, to, family]: Ends): readonly string[] => [from.mac, to.mac, from[family], to[family]];
 
 /** A program that opens so many connections to a port of another machine on its network, from its ports 1024 on, and says `round N` after each. */

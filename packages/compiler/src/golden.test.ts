@@ -32,7 +32,7 @@ test("every table that is not all constants is written by an app, and each that 
       "commit_in",
       "kept_in",
     ],
-    ...["hops", "ext_in_state", "snat_state", "snat_check", "nat_asked"],
+    ...["hops", "wire_fragments", "ext_in_state", "snat_state", "snat_check", "nat_asked"],
   ];
   assert.deepEqual(
     selvageProgram.tables.filter((table) => !written.has(table)).map(({ name }) => name),

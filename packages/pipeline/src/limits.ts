@@ -29,5 +29,13 @@ export const limits: Readonly<Record<LimitKind, Limit>> = {
   service: { rate: 200, burst: 400, reason: "punt-rate" },
 };
 
+/**
+ * What comes in by one physical network, of which all senders are one: it holds 15 × 120 + 200 fragments at most, so that with it two ports may flood at once and
+ * the others still have theirs.
+ */
+export const wireLimits: Readonly<Record<"fragments", Omit<Limit, "reason">>> = {
+  fragments: { rate: 120, burst: 200 },
+};
+
 /** Connections that are tracked for one port at once. */
 export const connectionsOfPort = 20_000;

@@ -12,6 +12,7 @@ import {
   drop,
   exact,
   goto,
+  limit,
   masked,
   measure,
   optional,
@@ -30,6 +31,17 @@ import {
   translate,
   translateSource,
 } from "./table.ts";
+
+export const WireFragments = table({
+  number: 53,
+  name: "wire_fragments",
+  text: "So many fragments a second come in by a physical network, of which all senders are one: as of a port, they are held in memory that a host's ports share.",
+  scheme: "exact",
+  columns: { fragment: exact(F.fragment) },
+  actions: { limited: action([limit("fragments"), goto("provider_in")]) },
+  miss: [goto("provider_in")],
+  constants: [{ key: { fragment: 1 }, action: "limited" }],
+});
 
 export const ProviderIn = table({
   number: 56,
@@ -375,6 +387,7 @@ export const ProviderOut = table({
 });
 
 export const outsideTables = [
+  WireFragments,
   ProviderIn,
   FromPhysical,
   InterfaceIn,

@@ -45,7 +45,7 @@ export const Classify = table({
     networkDown: action([drop("network-admin-down")]),
     fabric: action([goto("tunnel_source")]),
     service: action([goto("service_in")]),
-    physical: action([goto("provider_in")]),
+    physical: action([goto("wire_fragments")]),
     /** The switches' own signs of life to each other. */
     watch: action([absorb()]),
   },

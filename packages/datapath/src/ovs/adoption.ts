@@ -121,10 +121,10 @@ export async function planAdoption(
   for (const zone of ports.zones.values()) for (const flow of zoneFlows(zone)) want(flow, `zone ${zone}`);
   want(pulseFlow, "pulse");
   const meters = [...hostMeters];
-  for (const { ofport } of ports.plugged) {
-    const slot = installation.slots.of(String(ofport));
-    meters.push(...portMeters(slot));
-    for (const flow of portLimits(ofport, slot)) want(flow, `interface ${ofport}`);
+  for (const port of ports.metered) {
+    const slot = installation.slots.of(String(port.ofport));
+    meters.push(...portMeters(port.of, slot));
+    for (const flow of portLimits(port, slot)) want(flow, `interface ${port.ofport}`);
   }
 
   compareFlows(plan, tally, desired, found);

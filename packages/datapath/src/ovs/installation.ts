@@ -95,19 +95,19 @@ export class Installation {
       for (const name of names) for (const [id, row] of rowsOf.get(name) ?? []) touched.set(id, row);
     const rows = [...touched.values()];
     const plan = this.#plan(rows, rows, ports);
-    const now = new Set(ports.plugged.map(({ ofport }) => ofport));
-    const old = new Set(this.#ports.plugged.map(({ ofport }) => ofport));
-    for (const ofport of now) {
+    const now = new Map(ports.metered.map((port) => [port.ofport, port]));
+    const old = new Map(this.#ports.metered.map((port) => [port.ofport, port]));
+    for (const [ofport, port] of now) {
       if (old.has(ofport)) continue;
       const slot = this.slots.of(String(ofport));
-      for (const meter of portMeters(slot)) plan.addMeter(meter);
-      for (const flow of portLimits(ofport, slot)) plan.addFlow(`interface ${ofport}`, flow);
+      for (const meter of portMeters(port.of, slot)) plan.addMeter(meter);
+      for (const flow of portLimits(port, slot)) plan.addFlow(`interface ${ofport}`, flow);
     }
-    for (const ofport of old) {
+    for (const [ofport, port] of old) {
       if (now.has(ofport)) continue;
       const slot = this.slots.of(String(ofport));
-      for (const flow of portLimits(ofport, slot)) plan.removeFlow(`interface ${ofport}`, flow);
-      for (const { meter } of portMeters(slot)) plan.removeMeter(meter);
+      for (const flow of portLimits(port, slot)) plan.removeFlow(`interface ${ofport}`, flow);
+      for (const { meter } of portMeters(port.of, slot)) plan.removeMeter(meter);
       this.slots.free(String(ofport));
     }
     const zones = new Set(ports.zones.values());

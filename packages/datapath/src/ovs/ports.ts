@@ -1,5 +1,5 @@
 /** Which interface of the switch, and which zone of connection tracking, belongs to which port of intent, at one moment. */
-import { fabricIngress, vxlanIngress } from "@selvage/pipeline";
+import { fabricIngress, physicalNetworkOf, vxlanIngress } from "@selvage/pipeline";
 
 /** An interface that names a port and works. */
 export interface PluggedPort {
@@ -9,6 +9,12 @@ export interface PluggedPort {
   readonly name: string;
   /** Its number in the switch. */
   readonly ofport: number;
+}
+
+/** An interface that has meters of its own: a machine's, or one to a physical network, of which all senders are one. */
+export interface MeteredPort {
+  readonly ofport: number;
+  readonly of: "machine" | "wire";
 }
 
 /** A snapshot: numbers by name and back. */
@@ -59,6 +65,16 @@ export class Ports {
     const number = this.numberOf(name);
     if (number === undefined) throw new Error(`port ${name} has no interface here`);
     return number;
+  }
+
+  /** The interfaces that have meters of their own. */
+  get metered(): readonly MeteredPort[] {
+    return [
+      ...this.plugged.map(({ ofport }) => ({ ofport, of: "machine" }) as const),
+      ...[...this.ways].flatMap(([name, ofport]) =>
+        physicalNetworkOf(name) === undefined ? [] : [{ ofport, of: "wire" } as const],
+      ),
+    ];
   }
 
   nameOf(number: number): string | undefined {

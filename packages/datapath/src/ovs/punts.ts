@@ -14,11 +14,11 @@ import {
   type PacketIn,
   Port,
 } from "@selvage/openflow";
-import { agentIngress, F, fabricIngress, type LimitKind, limits, type PuntKind } from "@selvage/pipeline";
+import { agentIngress, F, fabricIngress, type LimitKind, limits, type PuntKind, wireLimits } from "@selvage/pipeline";
 import { cookieOf } from "./cookie.ts";
 import { bitsOf, placed, puntKind } from "./layout.ts";
 import { countingMeters } from "./measured.ts";
-import type { Ports } from "./ports.ts";
+import type { MeteredPort, Ports } from "./ports.ts";
 import type { RenderedFlow } from "./render.ts";
 
 /** Tables from here on are the driver's, not the program's. */
@@ -137,11 +137,17 @@ export const hostMeters: readonly MeterConfig[] = [
   ...countingMeters,
 ];
 
-/** The meters of one port. */
-export const portMeters = (slot: number): readonly MeterConfig[] => [
-  ...allClasses.map((each) => meter(portMeter(slot, each), classes[each].port)),
-  ...allLimits.map((each) => meter(limitMeter(slot, each), limits[each])),
-];
+/** Solicitations from all of a physical network: machines' are answered beside them. */
+const wireNd: Rate = { rate: 200, burst: 200 };
+
+/** The meters of one port, or of one physical network. */
+export const portMeters = (of: MeteredPort["of"], slot: number): readonly MeterConfig[] =>
+  of === "wire"
+    ? [meter(portMeter(slot, "nd"), wireNd), meter(limitMeter(slot, "fragments"), wireLimits.fragments)]
+    : [
+        ...allClasses.map((each) => meter(portMeter(slot, each), classes[each].port)),
+        ...allLimits.map((each) => meter(limitMeter(slot, each), limits[each])),
+      ];
 
 /** The flow that punts what a port sends, or whatever comes from elsewhere where no slot is given. */
 function puntFlow(kind: PuntKind, port: { readonly ofport: number; readonly slot: number } | undefined): RenderedFlow {
@@ -161,20 +167,24 @@ function puntFlow(kind: PuntKind, port: { readonly ofport: number; readonly slot
 
 export const generalPunts = (): readonly RenderedFlow[] => names.map((kind) => puntFlow(kind, undefined));
 
-/** What is done with the packets that a port may send so many of: those for the agent, and those that go on. */
-export const portLimits = (ofport: number, slot: number): readonly RenderedFlow[] => [
-  ...names.map((kind) => puntFlow(kind, { ofport, slot })),
-  ...allLimits.map(
-    (kind): RenderedFlow => ({
-      table: puntTable,
-      priority: 2,
-      match: [{ field: "in_port", value: ofport }, placed(puntKind, BigInt(limited[kind].note))],
-      actions: [act.meter(limitMeter(slot, kind))],
-      cookie: cookieOf(puntTable, `limit(${kind}, ${ofport})`, null),
-      reason: null,
-    }),
-  ),
-];
+/** What is done with packets of a kind that go on, when there are not too many. */
+const limitFlow = (kind: LimitKind, ofport: number, slot: number): RenderedFlow => ({
+  table: puntTable,
+  priority: 2,
+  match: [{ field: "in_port", value: ofport }, placed(puntKind, BigInt(limited[kind].note))],
+  actions: [act.meter(limitMeter(slot, kind))],
+  cookie: cookieOf(puntTable, `limit(${kind}, ${ofport})`, null),
+  reason: null,
+});
+
+/** What is done with the packets of which so many may come by an interface: those for the agent, and those that go on. */
+export const portLimits = ({ of, ofport }: MeteredPort, slot: number): readonly RenderedFlow[] =>
+  of === "wire"
+    ? [puntFlow("nd", { ofport, slot }), limitFlow("fragments", ofport, slot)]
+    : [
+        ...names.map((kind) => puntFlow(kind, { ofport, slot })),
+        ...allLimits.map((kind) => limitFlow(kind, ofport, slot)),
+      ];
 
 /** What a packet that came to us was, by what the program knew of it; undefined for one that our flows did not send, or whose interface has gone. */
 export function puntOf(packet: PacketIn, ports: Ports) {

@@ -50,7 +50,7 @@ import fc from "fast-check";
 import { rowsFor, testPort } from "../testing/topology.ts";
 import { cookieOf, nameOf, provenanceOf } from "./cookie.ts";
 import { Ports } from "./ports.ts";
-import { portLimits } from "./punts.ts";
+import { portLimits, portMeters } from "./punts.ts";
 import { reentryFlows, zoneFlows } from "./reentry.ts";
 import { Renderer } from "./render.ts";
 import { bucketText, choiceText, flowText, matchText } from "./text.ts";
@@ -303,7 +303,7 @@ describe("rows become flows", () => {
   });
 
   test("a punt goes through the port's meter and then the host's; what goes on through the port's alone", () => {
-    assert.deepEqual(portLimits(5, 2).map(flowText), [
+    assert.deepEqual(portLimits({ of: "machine", ofport: 5 }, 2).map(flowText), [
       "table=250, priority=2,in_port=5,reg14=0x1 actions=meter:17,meter:1,controller(userdata=0101)",
       "table=250, priority=2,in_port=5,reg14=0x2 actions=meter:18,meter:2,controller(userdata=0102)",
       "table=250, priority=2,in_port=5,reg14=0x3 actions=meter:19,meter:3,controller(userdata=0103)",
@@ -322,15 +322,31 @@ describe("rows become flows", () => {
     ]);
   });
 
-  test("a fragment of either family is noted, limited, and goes on", () => {
-    const fragments = selvageProgram.constants.filter(({ table }) => table === "fragments").flatMap(texts);
+  test("of a physical network solicitations and fragments have a measure of its own", () => {
+    assert.deepEqual(portLimits({ of: "wire", ofport: 5 }, 2).map(flowText), [
+      "table=250, priority=2,in_port=5,reg14=0x2 actions=meter:18,meter:2,controller(userdata=0102)",
+      "table=250, priority=2,in_port=5,reg14=0x80 actions=meter:22",
+    ]);
     assert.deepEqual(
-      fragments,
-      ["0x800", "0x86dd"].map(
-        (type) =>
-          `table=3, priority=100,eth_type=${type},nw_frag=0x1/0x1 actions=set_field:0x80->reg14,resubmit(,250),resubmit(,4)`,
-      ),
+      portMeters("wire", 2).map(({ meter }) => meter),
+      [18, 22],
     );
+  });
+
+  test("a fragment of either family is noted, limited, and goes on, by whichever interface it comes", () => {
+    for (const [name, number, next] of [
+      ["fragments", 3, 4],
+      ["wire_fragments", 53, 56],
+    ] as const) {
+      const fragments = selvageProgram.constants.filter(({ table }) => table === name).flatMap(texts);
+      assert.deepEqual(
+        fragments,
+        ["0x800", "0x86dd"].map(
+          (type) =>
+            `table=${number}, priority=100,eth_type=${type},nw_frag=0x1/0x1 actions=set_field:0x80->reg14,resubmit(,250),resubmit(,${next})`,
+        ),
+      );
+    }
   });
 
   test("packets are tracked, and kept, by way of what looks whether they come out as they went in", () => {

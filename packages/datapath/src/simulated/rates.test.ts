@@ -1,7 +1,7 @@
 /** A port's packets of a kind are let through in bursts and at a rate, and no port counts for another. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { limits } from "@selvage/pipeline";
+import { limits, physicalName, wireLimits } from "@selvage/pipeline";
 import { Rates } from "./rates.ts";
 
 const { rate, burst } = limits.fragments;
@@ -14,7 +14,10 @@ test("a burst is let through, then as many as the rate says, and after a rest a 
   assert.equal(admitted(10 * burst), burst);
   assert.equal(admitted(1), 0);
   assert.equal(admitted(10 * burst, "b"), burst, "another port has its own");
+  const wire = physicalName("public");
+  assert.equal(admitted(10 * burst, wire), wireLimits.fragments.burst);
   now += 1_000;
+  assert.equal(admitted(10 * burst, wire), wireLimits.fragments.rate, "a physical network has another");
   assert.equal(admitted(10 * burst), rate);
   now += 1_000_000;
   assert.equal(admitted(10 * burst), burst);

@@ -1,5 +1,5 @@
 /** What a port may send of a kind, by a bucket of tokens (OpenFlow 1.5.1, section 5.7.1: a band's rate and burst). */
-import { type LimitKind, limits } from "@selvage/pipeline";
+import { type LimitKind, limits, physicalNetworkOf, wireLimits } from "@selvage/pipeline";
 
 interface Bucket {
   /** Packets that may be sent now. */
@@ -20,7 +20,8 @@ export class Rates {
 
   /** Whether one more packet of the kind, that came in there, is within the rate; counts it when it is. */
   admits(ingress: string, kind: LimitKind): boolean {
-    const { rate, burst } = limits[kind];
+    const isWire = kind === "fragments" && physicalNetworkOf(ingress) !== undefined;
+    const { rate, burst } = isWire ? wireLimits[kind] : limits[kind];
     const now = this.#now();
     const key = `${kind} ${ingress}`;
     const bucket = this.#buckets.get(key) ?? { tokens: burst, at: now };

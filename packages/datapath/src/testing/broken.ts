@@ -35,11 +35,14 @@ const fullSize =
 const vxlanReach = "a network of VXLAN reaches its ports on other hosts beside those of Geneve, unicast and flooded";
 const vxlanSource =
   "a packet by VXLAN is taken only from a host of that network, for a MAC of a port here, and never for a network of Geneve";
+const limitedOutside =
+  "fragments above a physical network's rate are dropped and counted, and machines' datagrams come whole";
 const limited = "fragments above a port's rate are dropped and counted, and another port's datagrams come whole";
 const spoofed = "what is spoofed is dropped and counted by its reason";
 
 export const brokenDatapaths: readonly BrokenDatapath[] = [
   executor("lets as many fragments through as come", limited, "fragments", { constants: [] }),
+  executor("lets as many in from outside as come", limitedOutside, "wire_fragments", { constants: [] }),
   executor("lets no fragments through", limited, "fragments", {
     actions: actionsOf("fragments", { limited: [drop("fragment-rate")] }),
   }),

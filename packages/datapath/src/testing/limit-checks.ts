@@ -1,9 +1,10 @@
 /** Checks of what a port may take of what all ports of a host share: nobody has less for it that another takes all that it can. */
 import assert from "node:assert/strict";
-import { limits } from "@selvage/pipeline";
+import { limits, wireLimits } from "@selvage/pipeline";
 import type { Check } from "./check.ts";
 import { police } from "./connection-checks.ts";
 import { fragmentsOf, udpBetween } from "./ip-frames.ts";
+import { internet, outside, p, r, tagged, vlanPlan } from "./outside-world.ts";
 import type { TestMember, TestRule } from "./policy-topology.ts";
 import { testPort } from "./topology.ts";
 
@@ -40,6 +41,35 @@ export const limitChecks: readonly Check[] = [
       await world.until("what is too much is counted", async () => (await world.dropped(0, "fragment-rate")) >= least);
       assert.ok((await world.dropped(0, "fragment-rate")) <= 4 * burst - burst / 2, "a burst passes");
       assert.equal(await world.dropped(1, "fragment-rate"), 0, "only where it is sent");
+    },
+  },
+  {
+    name: "fragments above a physical network's rate are dropped and counted, and machines' datagrams come whole",
+    run: async (world) => {
+      const wire = await outside(world);
+      const { burst } = wireLimits.fragments;
+      const payload = new Uint8Array(2_000);
+      let sent = 0;
+      const flood = (): void => {
+        for (const end = sent + burst; sent < end; sent += 1) {
+          const beginning = udpBetween(sent % 2 === 0 ? 4 : 6, internet, p, { src: sent, dst: 9 }, payload);
+          const [first = assert.fail()] = fragmentsOf(beginning, 1_280, sent);
+          wire.send(tagged(first, vlanPlan.vlan ?? assert.fail()));
+        }
+      };
+      for (let turn = 0; turn < 4; turn += 1) flood();
+      for (const version of [4, 6] as const) {
+        const whole = fragmentsOf(udpBetween(version, r, p, { src: 5, dst: 9 }, payload), 1_280, 77);
+        for (const piece of whole) await world.send(r, piece);
+        for (const piece of whole) await world.arrives(p, piece, `IPv${version} from ${r.id} comes whole`);
+      }
+      // A wire may lose some of so many at once.
+      await world.until("what is too much is counted", async () => {
+        const count = await world.dropped(0, "fragment-rate");
+        if (count < burst) flood();
+        return count >= burst;
+      });
+      assert.ok((await world.dropped(0, "fragment-rate")) <= sent - burst / 2, "a burst passes");
     },
   },
 ];
