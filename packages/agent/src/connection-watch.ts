@@ -1,6 +1,7 @@
 /** Looks how many connections this host's switch tracks for each port: for the metrics, and told to the server of ports that have as many as they may. */
 import type { Clock, Gauge, Log, Metrics } from "@selvage/base";
 import { type Datapath, isTranslating, type PortConnections, translatingZone } from "@selvage/datapath";
+import { Looks } from "./looks.ts";
 
 export interface ConnectionWatchOptions {
   readonly datapath: Pick<Datapath, "tracked">;
@@ -13,8 +14,6 @@ export interface ConnectionWatchOptions {
   readonly changed: () => void;
 }
 
-/** Pause between two looks, ms. */
-const pause = 10_000;
 /** Ports that the metric names: those that come nearest to what they may have. */
 const shown = 5;
 /** A port that was full is so no more when it has less than this share: between the two it would be told again and again. */
@@ -22,17 +21,17 @@ const room = 0.9;
 
 export class ConnectionWatch {
   readonly #options: ConnectionWatchOptions;
+  readonly #looks: Looks;
   readonly #ratio: Gauge<"port">;
   readonly #tracked: Gauge;
   #full: ReadonlySet<string> = new Set();
   #all: ReadonlyMap<string, PortConnections> = new Map();
-  #timer: { cancel(): void } | undefined;
-  #looking: Promise<void> = Promise.resolve();
-  #isClosed = false;
 
   constructor(options: ConnectionWatchOptions) {
     this.#options = options;
-    const { metrics } = options;
+    const { clock, datapath, isHere, log, metrics } = options;
+    const take = async (): Promise<void> => this.#note(await datapath.tracked());
+    this.#looks = new Looks({ clock, log, isHere, take, what: "connections" });
     this.#ratio = metrics.gauge({
       name: "port_connections_ratio",
       help: "Connections of the ports that have most, as a share of what a port may have",
@@ -52,38 +51,17 @@ export class ConnectionWatch {
   }
 
   start(): void {
-    this.#again();
+    this.#looks.start();
   }
 
   /** Looks now; the next look is a pause after it. Never rejects. */
   look(): Promise<void> {
-    this.#timer?.cancel();
-    this.#looking = this.#looking.then(() => this.#take()).then(() => this.#again());
-    return this.#looking;
+    return this.#looks.look();
   }
 
   /** Resolves when nothing is asked of the switch any more. */
-  async close(): Promise<void> {
-    this.#isClosed = true;
-    this.#timer?.cancel();
-    await this.#looking;
-  }
-
-  #again(): void {
-    if (this.#isClosed) return;
-    this.#timer?.cancel();
-    this.#timer = this.#options.clock.after(pause, () => void this.look());
-  }
-
-  async #take(): Promise<void> {
-    const { datapath, isHere, log } = this.#options;
-    if (this.#isClosed || !isHere()) return;
-    try {
-      this.#note(await datapath.tracked());
-    } catch (error) {
-      // A switch that went away meanwhile tells so by itself; the next look sees what this one could not.
-      log.debug("connections could not be counted", { error });
-    }
+  close(): Promise<void> {
+    return this.#looks.close();
   }
 
   #note(all: ReadonlyMap<string, PortConnections>): void {

@@ -2,6 +2,7 @@
 import type { Clock, Counter, Log, Metrics, ReasonCode } from "@selvage/base";
 import type { Datapath } from "@selvage/datapath";
 import { type DropCount, mostDrops } from "@selvage/sync";
+import { Looks } from "./looks.ts";
 
 export interface DropWatchOptions {
   readonly datapath: Pick<Datapath, "drops">;
@@ -14,21 +15,18 @@ export interface DropWatchOptions {
   readonly changed: () => void;
 }
 
-/** Pause between two looks, ms; longer where a look takes long, so that looking takes at most a fiftieth of the time. */
-const shortestPause = 10_000;
-const pausePerLook = 49;
-
 /** Looks from time to time; counts begin with the switch's own, which outlive this process. */
 export class DropWatch {
   readonly #options: DropWatchOptions;
+  readonly #looks: Looks;
   readonly #counter: Counter<"reason">;
   #last: ReadonlyMap<ReasonCode, number> = new Map();
-  #timer: { cancel(): void } | undefined;
-  #looking: Promise<void> = Promise.resolve();
-  #isClosed = false;
 
   constructor(options: DropWatchOptions) {
     this.#options = options;
+    const { clock, datapath, isHere, log } = options;
+    const take = async (): Promise<void> => this.#note(await datapath.drops());
+    this.#looks = new Looks({ clock, log, isHere, take, what: "drops" });
     this.#counter = options.metrics.counter({
       name: "drops_total",
       help: "Packets that the switch dropped, by reason (docs/drop-reasons.md)",
@@ -46,45 +44,20 @@ export class DropWatch {
   }
 
   start(): void {
-    this.#again(shortestPause);
+    this.#looks.start();
   }
 
   /** Looks now; the next look is a pause after it. Resolves when the counts are taken. Never rejects. */
   look(): Promise<void> {
-    this.#timer?.cancel();
-    this.#looking = this.#looking.then(async () => {
-      const { clock } = this.#options;
-      const begun = clock.monotonic();
-      await this.#take();
-      this.#again(Math.max(shortestPause, pausePerLook * (clock.monotonic() - begun)));
-    });
-    return this.#looking;
+    return this.#looks.look();
   }
 
   /** Resolves when nothing is asked of the switch any more. */
-  async close(): Promise<void> {
-    this.#isClosed = true;
-    this.#timer?.cancel();
-    await this.#looking;
+  close(): Promise<void> {
+    return this.#looks.close();
   }
 
-  #again(pause: number): void {
-    if (this.#isClosed) return;
-    this.#timer?.cancel();
-    this.#timer = this.#options.clock.after(pause, () => void this.look());
-  }
-
-  async #take(): Promise<void> {
-    const { datapath, isHere, log, changed } = this.#options;
-    if (this.#isClosed || !isHere()) return;
-    let now: ReadonlyMap<ReasonCode, number>;
-    try {
-      now = await datapath.drops();
-    } catch (error) {
-      // A switch that went away meanwhile tells so by itself; the next look counts what this one could not.
-      log.debug("drops could not be counted", { error });
-      return;
-    }
+  #note(now: ReadonlyMap<ReasonCode, number>): void {
     let differs = false;
     for (const [reason, packets] of now) {
       const before = this.#last.get(reason) ?? 0;
@@ -95,6 +68,6 @@ export class DropWatch {
     }
     for (const reason of this.#last.keys()) if (!now.has(reason)) differs = true;
     this.#last = new Map(now);
-    if (differs) changed();
+    if (differs) this.#options.changed();
   }
 }
