@@ -18,7 +18,7 @@ import {
   Segment,
   Subnet,
 } from "@selvage/model";
-import type { Row } from "@selvage/pipeline";
+import { PackedRows, type Row, selvageProgram } from "@selvage/pipeline";
 import { projectedResources } from "@selvage/sync";
 import type { Here } from "./app.ts";
 import { derivationsFor } from "./derivations.ts";
@@ -67,4 +67,9 @@ export const viewIndexes: readonly Index[] = Object.freeze([
 
 /** A new engine without objects, for the host of this name. */
 export const hostEngine = (here: Here): Engine<Row> =>
-  new Engine<Row>({ derivations: derivationsFor(here), resources: viewResources, indexes: viewIndexes });
+  new Engine<Row>({
+    derivations: derivationsFor(here),
+    resources: viewResources,
+    indexes: viewIndexes,
+    shelf: () => new PackedRows(selvageProgram),
+  });

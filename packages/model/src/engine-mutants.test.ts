@@ -8,7 +8,7 @@ import { Queries } from "./queries.ts";
 import type { Outcome } from "./reading.ts";
 import { Replica, type ReplicaOptions } from "./replica.ts";
 import type { StoredObject } from "./resource.ts";
-import { ObjectRows, type Origin, type RowStore } from "./rows.ts";
+import { FoldedRows, type Origin, type RowStore } from "./rows.ts";
 import { assertIncremental, randomHistory } from "./testing/mod.ts";
 import { toyDerivations } from "./testing/toy-apps.ts";
 
@@ -42,13 +42,13 @@ const withQueries =
       }
     })(options);
 
-class FirstFound extends ObjectRows<EngineRow> {
+class FirstFound extends FoldedRows<EngineRow> {
   protected override winner(rows: readonly [EngineRow, ...EngineRow[]]): EngineRow {
     return rows[0];
   }
 }
 
-class NeverEmptied extends ObjectRows<EngineRow> {
+class NeverEmptied extends FoldedRows<EngineRow> {
   override contribute(node: number, tag: number, rows: readonly EngineRow[]): void {
     if (rows.length > 0) super.contribute(node, tag, rows);
   }

@@ -11,12 +11,15 @@ import { Reading } from "./reading.ts";
 import { tagCount } from "./relation.ts";
 import { Replica, type ReplicaObject, type ReplicaOptions } from "./replica.ts";
 import type { StoredObject } from "./resource.ts";
-import { distinctRows, ObjectRows, type Origin, type RowChanges, type RowConflict, type RowStore } from "./rows.ts";
+import { ObjectShelf, type RowShelf } from "./row-shelf.ts";
+import { distinctRows, FoldedRows, type Origin, type RowChanges, type RowConflict, type RowStore } from "./rows.ts";
 import type { Change, Revision, View } from "./view.ts";
 
 export interface EngineOptions<Row extends EngineRow> extends ReplicaOptions {
   /** All derivations of all apps; each needs a name of its own, and a kind or index has 32 at most. */
   readonly derivations: readonly Derivation<Row>[];
+  /** Makes an empty shelf for the rows. Absent: they lie as the objects that they are. */
+  readonly shelf?: () => RowShelf<Row>;
 }
 
 /** What a batch did to the rows in force: applied to the rows before it, it gives the rows after it. */
@@ -83,7 +86,8 @@ export class Engine<Row extends EngineRow> {
     this.#reading = new Reading(this.#replica, this.#nodes, () => this.#queries);
     this.#edges = new Edges(this.#nodes, (node) => this.#queries.unread(node));
     this.#queries = this.makeQueries(this.#nodes, this.#edges, this.#reading, (node, tag) => this.#wakeUnit(node, tag));
-    this.#rows = this.makeRows((node, tag) => this.#originOf(node, tag));
+    const shelf = options.shelf?.() ?? new ObjectShelf<Row>();
+    this.#rows = this.makeRows((node, tag) => this.#originOf(node, tag), shelf);
     const names = new Set([indexing]);
     for (const derivation of options.derivations) {
       if (names.has(derivation.name)) throw new Error(`two derivations are named ${derivation.name}`);
@@ -228,8 +232,8 @@ export class Engine<Row extends EngineRow> {
     return new Queries(...parts);
   }
 
-  protected makeRows(originOf: (node: number, tag: number) => Origin): RowStore<Row> {
-    return new ObjectRows<Row>(originOf);
+  protected makeRows(originOf: (node: number, tag: number) => Origin, shelf: RowShelf<Row>): RowStore<Row> {
+    return new FoldedRows<Row>(originOf, shelf);
   }
 
   /** Whether a change of this class of nodes wakes those that read one. */

@@ -107,7 +107,9 @@ export { longestRange, NetworkSegmentRange, numberedTypes } from "./resources/se
 export { type AllocationPool, type HostRoute, Subnet } from "./resources/subnet.ts";
 export { FreePrefix, freePrefixOf, Subnetpool } from "./resources/subnetpool.ts";
 export { isNear, networksReached, routingDomain } from "./routing-domain.ts";
+export type { RowShelf } from "./row-shelf.ts";
 export type { Contribution, Origin, RowChanges, RowConflict } from "./rows.ts";
+export { TextIndex } from "./text-index.ts";
 export { type Reads, track } from "./tracked.ts";
 export * from "./types.ts";
 export * from "./view.ts";

@@ -3,7 +3,9 @@
  * different bodies are a conflict, won by content and never by arrival (ENGINE.md, section 3).
  */
 import type { EngineRow } from "./derivation.ts";
-import { Relation } from "./relation.ts";
+import { grown, Relation } from "./relation.ts";
+import { ObjectShelf, type RowShelf } from "./row-shelf.ts";
+import { TextIndex } from "./text-index.ts";
 
 /** Where a row comes from: the derivation, what it is over (a kind, or an index), and the object's id or the key. */
 export interface Origin {
@@ -34,7 +36,7 @@ export interface RowChanges<Row extends EngineRow> {
   readonly conflicts: readonly RowConflict<Row>[];
 }
 
-/** What the engine needs of rows: so that they may lie in typed slabs one day. */
+/** What the engine needs of rows. */
 export interface RowStore<Row extends EngineRow> {
   /** Rows in force. */
   readonly size: number;
@@ -56,20 +58,29 @@ interface Touched<Row> {
   readonly before: Row | undefined;
 }
 
-/** Rows as objects; contributions as a relation of (node, tag) to numbered ids. */
-export class ObjectRows<Row extends EngineRow> implements RowStore<Row> {
+/** Contributions as a relation of (node, tag) to numbered ids; the rows themselves lie on a shelf, equal ones of one id once. */
+export class FoldedRows<Row extends EngineRow> implements RowStore<Row> {
   readonly #originOf: (node: number, tag: number) => Origin;
-  readonly #numbers = new Map<string, number>();
-  readonly #inForce: (Row | undefined)[] = [];
+  readonly #shelf: RowShelf<Row>;
+  /** Numbers of the ids under which there are rows. */
+  readonly #numbers = new TextIndex((number) => this.#touched.get(number)?.id ?? this.#rowAt(this.#inForce[number]).id);
   readonly #free: number[] = [];
+  /** By number the place of the row in force; while it is touched, of one that is contributed; 0: of none. */
+  #inForce = new Int32Array(64);
+  #next = 1;
   readonly #contributions = new Relation();
-  /** The contributed row, by entry of the relation. */
-  readonly #contributed: (Row | undefined)[] = [];
+  /** By entry of the relation the place of the contributed row. */
+  #contributed = new Int32Array(64);
+  /** How many contributions more than one a place is of, where it is of more. */
+  readonly #shared = new Map<number, number>();
+  /** Rows by place that were put since the last time that all was settled: they need not be read from the shelf. */
+  readonly #recent = new Map<number, Row>();
   readonly #touched = new Map<number, Touched<Row>>();
   readonly #conflicted = new Set<number>();
 
-  constructor(originOf: (node: number, tag: number) => Origin) {
+  constructor(originOf: (node: number, tag: number) => Origin, shelf: RowShelf<Row> = new ObjectShelf()) {
     this.#originOf = originOf;
+    this.#shelf = shelf;
   }
 
   get size(): number {
@@ -81,7 +92,7 @@ export class ObjectRows<Row extends EngineRow> implements RowStore<Row> {
   }
 
   contribute(node: number, tag: number, rows: readonly Row[]): void {
-    const former = this.#entriesOf(node, tag);
+    const former = this.#formerOf(node, tag);
     if (former === undefined) {
       for (const row of rows) this.#add(node, tag, row);
       return;
@@ -89,15 +100,14 @@ export class ObjectRows<Row extends EngineRow> implements RowStore<Row> {
     const kept = new Set<number>();
     const fresh: Row[] = [];
     for (const row of rows) {
-      const entry = former.get(row.id);
-      if (entry !== undefined && this.#rowAt(entry).body === row.body) kept.add(entry);
+      const held = former.get(row.id);
+      if (held?.row.body === row.body) kept.add(held.entry);
       else fresh.push(row);
     }
     if (kept.size < former.size) {
       this.#contributions.unlink(node, tag, (number, entry) => {
         if (kept.has(entry)) return false;
-        this.#touch(number, this.#rowAt(entry).id);
-        this.#contributed[entry] = undefined;
+        this.#release(number, this.#contributed[entry] ?? 0);
         return true;
       });
     }
@@ -110,39 +120,40 @@ export class ObjectRows<Row extends EngineRow> implements RowStore<Row> {
     const modified: { before: Row; after: Row }[] = [];
     const conflicts: RowConflict<Row>[] = [];
     for (const [number, { id, before }] of this.#touched) {
-      const after = this.#fold(number);
-      this.#inForce[number] = after;
-      if (after === undefined) {
-        this.#numbers.delete(id);
+      const place = this.#fold(number);
+      this.#inForce[number] = place;
+      if (place === 0) {
+        this.#numbers.delete(id, number);
         this.#free.push(number);
         if (before !== undefined) removed.push(before);
-      } else if (before === undefined) {
-        added.push(after);
-      } else if (before.body !== after.body) {
-        modified.push({ before, after });
+        continue;
       }
-      if (after !== undefined && this.#conflicted.has(number)) conflicts.push(this.#conflictAt(number, after));
+      const after = this.#rowAt(place);
+      if (before === undefined) added.push(after);
+      else if (before.body !== after.body) modified.push({ before, after });
+      if (this.#conflicted.has(number)) conflicts.push(this.#conflictAt(number, after));
     }
     this.#touched.clear();
+    this.#recent.clear();
     return { added, removed, modified, conflicts };
   }
 
   row(id: string): Row | undefined {
-    const number = this.#numbers.get(id);
-    return number === undefined ? undefined : this.#inForce[number];
+    const number = this.#numbers.find(id);
+    return number === 0 ? undefined : this.#rowOf(number);
   }
 
   *rows(): Iterable<Row> {
-    for (const number of this.#numbers.values()) {
-      const row = this.#inForce[number];
+    for (let number = 1; number < this.#next; number += 1) {
+      const row = this.#rowOf(number);
       if (row !== undefined) yield row;
     }
   }
 
   origins(id: string): readonly Origin[] {
-    const number = this.#numbers.get(id);
-    if (number === undefined) return [];
-    const body = this.#inForce[number]?.body;
+    const number = this.#numbers.find(id);
+    if (number === 0) return [];
+    const body = this.#rowOf(number)?.body;
     return this.#contributionsOf(number)
       .filter(({ row }) => row.body === body)
       .map(({ origin }) => origin);
@@ -151,7 +162,7 @@ export class ObjectRows<Row extends EngineRow> implements RowStore<Row> {
   conflicts(): readonly RowConflict<Row>[] {
     const conflicts: RowConflict<Row>[] = [];
     for (const number of this.#conflicted) {
-      const inForce = this.#inForce[number];
+      const inForce = this.#rowOf(number);
       if (inForce !== undefined) conflicts.push(this.#conflictAt(number, inForce));
     }
     return conflicts.sort((a, b) => compare(a.id, b.id));
@@ -162,29 +173,57 @@ export class ObjectRows<Row extends EngineRow> implements RowStore<Row> {
     return rows.reduce((best, row) => (row.body < best.body ? row : best));
   }
 
-  /** The contributor's entries by row id; undefined when it has none. */
-  #entriesOf(node: number, tag: number): ReadonlyMap<string, number> | undefined {
-    let entries: Map<string, number> | undefined;
+  /** What the contributor contributes, by id; undefined when that is nothing. */
+  #formerOf(node: number, tag: number): ReadonlyMap<string, { readonly entry: number; readonly row: Row }> | undefined {
+    let former: Map<string, { entry: number; row: Row }> | undefined;
     this.#contributions.eachOfLeft(node, tag, (_number, entry) => {
-      entries ??= new Map();
-      entries.set(this.#rowAt(entry).id, entry);
+      former ??= new Map();
+      const row = this.#rowAt(this.#contributed[entry]);
+      former.set(row.id, { entry, row });
     });
-    return entries;
+    return former;
   }
 
   #add(node: number, tag: number, row: Row): void {
     const number = this.#numberOf(row.id);
     this.#touch(number, row.id);
-    this.#contributed[this.#contributions.link(node, tag, number)] = row;
+    const held = this.#inForce[number] ?? 0;
+    let place = held;
+    if (held !== 0 && this.#rowAt(held).body === row.body) {
+      this.#shared.set(held, (this.#shared.get(held) ?? 0) + 1);
+    } else {
+      place = this.#shelf.put(row);
+      this.#recent.set(place, row);
+      if (held === 0) this.#inForce[number] = place;
+    }
+    const entry = this.#contributions.link(node, tag, number);
+    if (entry >= this.#contributed.length) this.#contributed = grown(this.#contributed, entry + 1);
+    this.#contributed[entry] = place;
   }
 
-  #fold(number: number): Row | undefined {
-    const rows: Row[] = [];
-    this.#contributions.eachOfRight(number, (_node, _tag, entry) => rows.push(this.#rowAt(entry)));
+  /** A contribution of what lies at a place ends. */
+  #release(number: number, place: number): void {
+    if (!this.#touched.has(number)) this.#touch(number, this.#rowAt(place).id);
+    const more = this.#shared.get(place) ?? 0;
+    if (more > 1) this.#shared.set(place, more - 1);
+    else if (more === 1) this.#shared.delete(place);
+    else {
+      this.#shelf.take(place);
+      this.#recent.delete(place);
+      if (this.#inForce[number] === place) this.#inForce[number] = 0;
+    }
+  }
+
+  /** The place of the row that is to be in force under a number; 0: none. */
+  #fold(number: number): number {
+    const places = new Set<number>();
+    this.#contributions.eachOfRight(number, (_node, _tag, entry) => places.add(this.#contributed[entry] ?? 0));
+    const rows = places.size < 2 ? [] : [...places].map((place) => this.#rowAt(place));
     const [first, ...others] = rows;
     if (others.some((row) => row.body !== first?.body)) this.#conflicted.add(number);
     else this.#conflicted.delete(number);
-    return first === undefined ? undefined : this.winner([first, ...others]);
+    const at = first === undefined ? 0 : rows.indexOf(this.winner([first, ...others]));
+    return [...places][at] ?? 0;
   }
 
   #conflictAt(number: number, inForce: Row): RowConflict<Row> {
@@ -194,28 +233,33 @@ export class ObjectRows<Row extends EngineRow> implements RowStore<Row> {
   #contributionsOf(number: number): readonly Contribution<Row>[] {
     const contributions: Contribution<Row>[] = [];
     this.#contributions.eachOfRight(number, (node, tag, entry) => {
-      contributions.push({ row: this.#rowAt(entry), origin: this.#originOf(node, tag) });
+      contributions.push({ row: this.#rowAt(this.#contributed[entry]), origin: this.#originOf(node, tag) });
     });
     return contributions.sort((a, b) => compare(a.row.body, b.row.body) || compareOrigins(a.origin, b.origin));
   }
 
   #touch(number: number, id: string): void {
-    if (!this.#touched.has(number)) this.#touched.set(number, { id, before: this.#inForce[number] });
+    if (!this.#touched.has(number)) this.#touched.set(number, { id, before: this.#rowOf(number) });
   }
 
   #numberOf(id: string): number {
-    const known = this.#numbers.get(id);
-    if (known !== undefined) return known;
-    const number = this.#free.pop() ?? this.#inForce.length;
-    this.#inForce[number] = undefined;
-    this.#numbers.set(id, number);
+    const known = this.#numbers.find(id);
+    if (known !== 0) return known;
+    const number = this.#free.pop() ?? this.#next;
+    if (number === this.#next) this.#next += 1;
+    if (number >= this.#inForce.length) this.#inForce = grown(this.#inForce, number + 1);
+    this.#inForce[number] = 0;
+    this.#numbers.add(id, number);
     return number;
   }
 
-  #rowAt(entry: number): Row {
-    const row = this.#contributed[entry];
-    if (row === undefined) throw new Error(`no row is contributed by entry ${entry}`);
-    return row;
+  #rowOf(number: number): Row | undefined {
+    const place = this.#inForce[number] ?? 0;
+    return place === 0 ? undefined : this.#rowAt(place);
+  }
+
+  #rowAt(place = 0): Row {
+    return this.#recent.get(place) ?? this.#shelf.at(place);
   }
 }
 

@@ -1,8 +1,10 @@
 /** The pipeline's face: fields, tables, rows and the program that every datapath executes. */
 export * from "./fields.ts";
 export * from "./limits.ts";
+export { PackedRows } from "./packed-rows.ts";
 export * from "./program.ts";
-export * from "./row.ts";
+export { type ArgsOf, type KeyOf, makeRow, type Row, type RowValue, row, rowText } from "./row.ts";
+export { RowTable } from "./row-table.ts";
 export * from "./table.ts";
 export * from "./tables.ts";
 export * from "./tables-neighbour.ts";

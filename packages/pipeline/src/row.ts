@@ -91,15 +91,25 @@ export function makeRow(
     if (declared.params[name] === undefined) throw new TypeError(`${table.name}: ${action} has no parameter ${name}`);
   }
   if (table.scheme === "clauses") checkClause(table, rank, declared, cleanKey, cleanArgs);
-  // Joined, not concatenated: a text that is joined lies flat, one that is concatenated keeps all its pieces (two thirds more memory a row).
-  const id = [table.name, "(", rank === undefined ? "" : `${rank}: `, textOf(cleanKey), ")"].join("");
-  const body = [action, "(", textOf(cleanArgs), ")"].join("");
-  Object.freeze(cleanKey);
-  Object.freeze(cleanArgs);
+  return rowOf(table, cleanKey, action, cleanArgs, rank);
+}
+
+/** A row of values that are known to be right, in the order of the declaration. */
+export function rowOf(
+  table: AnyTable,
+  key: Readonly<Record<string, RowValue>>,
+  action: string,
+  args: Readonly<Record<string, RowValue>>,
+  rank: string | undefined,
+): Row {
+  const id = `${table.name}(${rank === undefined ? "" : `${rank}: `}${textOf(key)})`;
+  const body = `${action}(${textOf(args)})`;
+  Object.freeze(key);
+  Object.freeze(args);
   return Object.freeze(
     rank === undefined
-      ? { table: table.name, key: cleanKey, action, args: cleanArgs, id, body }
-      : { table: table.name, rank, key: cleanKey, action, args: cleanArgs, id, body },
+      ? { table: table.name, key, action, args, id, body }
+      : { table: table.name, rank, key, action, args, id, body },
   );
 }
 
@@ -132,10 +142,11 @@ function checkWidth(where: string, field: Field, value: RowValue): void {
     throw new TypeError(`${where}: ${value} does not fit into ${field.bits} bits`);
 }
 
-const textOf = (values: Readonly<Record<string, RowValue>>): string =>
-  Object.entries(values)
-    .map(([name, value]) => `${name}=${value}`)
-    .join(", ");
+function textOf(values: Readonly<Record<string, RowValue>>): string {
+  let text = "";
+  for (const name in values) text += `${text === "" ? "" : ", "}${name}=${values[name]}`;
+  return text;
+}
 
 /** `classify(ingress=…) → machine(net=5, port=7)`: one line of golden text. */
 export const rowText = (row: Row): string => `${row.id} → ${row.body}`;

@@ -1,6 +1,6 @@
 /** What we know to be in the switch: rows, the interfaces and zones that they were rendered for, and the numbers of groups and meters; a change of it gives a plan. */
 import { type Bucket, type Conjunction, GroupId, type Match } from "@selvage/openflow";
-import type { Row } from "@selvage/pipeline";
+import { type Row, RowTable } from "@selvage/pipeline";
 import { Allocator } from "./allocator.ts";
 import { UnrenderableRows } from "./errors.ts";
 import { clauseKey, flagsOf, flowBody, flowKey, type Grouping, Plan } from "./plan.ts";
@@ -38,7 +38,7 @@ interface ClauseChange {
 
 export class Installation {
   readonly renderer: Renderer;
-  readonly rows = new Map<string, Row>();
+  readonly rows: RowTable;
   readonly groups = new Allocator(GroupId.max);
   readonly slots = new Allocator(maxSlots);
   /** How many buckets a set has; one without any has no group. */
@@ -52,6 +52,7 @@ export class Installation {
 
   constructor(renderer: Renderer, ports: Ports = Ports.none) {
     this.renderer = renderer;
+    this.rows = new RowTable(renderer.program);
     this.#ports = ports;
   }
 
@@ -122,7 +123,7 @@ export class Installation {
 
   /** Notes a row as installed. */
   remember(row: Row): void {
-    this.rows.set(row.id, row);
+    this.rows.put(row);
     for (const name of this.renderer.interfacesOf(row)) note(this.#byInterface, name, row);
     for (const name of this.renderer.zonesOf(row)) note(this.#byZone, name, row);
   }
