@@ -1,6 +1,7 @@
 /** The switch's configuration (ovs-vswitchd.conf.db(5)): the bridge and the tunnels' interface as we need them, and which interfaces name a port. */
 import {
   Bridge,
+  type Change,
   Interface,
   insert,
   mutate,
@@ -37,6 +38,19 @@ const Bridges = pick(Bridge, [
 ]);
 export const PortsOfBridges = pick(Port, ["name", "interfaces"]);
 export const Interfaces = pick(Interface, ["name", "type", "options", "external_ids", "ofport", "error"]);
+
+/**
+ * Whether changes of the database may be of interfaces: what is written down at a bridge (`external_ids`), as we do for each zone, and how long connections are
+ * kept is not.
+ */
+export const mayConcernInterfaces = (changes: readonly Change[]): boolean =>
+  changes.some((change) => {
+    if (change.table !== Bridges.name || change.kind !== "modify") return watchedForInterfaces.has(change.table);
+    const { old, row } = change;
+    return Object.keys(Bridges.columns).some((column) => column !== "external_ids" && old[column] !== row[column]);
+  });
+
+const watchedForInterfaces: ReadonlySet<string> = new Set([Bridges.name, PortsOfBridges.name, Interfaces.name]);
 
 const protocols = ["OpenFlow10", "OpenFlow11", "OpenFlow12", "OpenFlow13", "OpenFlow14", "OpenFlow15"];
 const newest = "OpenFlow15";

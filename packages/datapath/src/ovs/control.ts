@@ -35,15 +35,18 @@ const mayBeUserspace = (datapaths: unknown): boolean =>
 
 export class Control {
   readonly #connection: Connection;
+  /** For what takes its time: the daemon answers one question of a connection after the other. */
+  readonly #looks: Connection;
   /** Whether a cached flow may have been changed in another's place whenever the tables changed. */
   readonly #isUnsure: boolean;
   /** Resolves when all cached flows have been looked through once more from now on. Callers that come together share one look. Rejects when the daemon cannot tell. */
   readonly revalidated = shared(async () => {
-    await this.#connection.request("revalidator/wait", []);
+    await this.#looks.request("revalidator/wait", []);
   });
 
-  private constructor(connection: Connection, isUnsure: boolean) {
+  private constructor(connection: Connection, looks: Connection, isUnsure: boolean) {
     this.#connection = connection;
+    this.#looks = looks;
     this.#isUnsure = isUnsure;
   }
 
@@ -59,13 +62,15 @@ export class Control {
 
   static async #at(path: string): Promise<Control | undefined> {
     // A socket that a daemon left behind refuses us, one of another daemon has another name: neither is a fault.
-    const transport = await dial({ kind: "unix", path }).catch(() => undefined);
-    if (transport === undefined) return undefined;
-    const connection = new Connection(transport, { probeMs: 0 });
+    const open = () => dial({ kind: "unix", path }).then((each) => new Connection(each, { probeMs: 0 }));
+    const connection = await open().catch(() => undefined);
+    if (connection === undefined) return undefined;
     const version = await connection.request("version", []).catch(() => undefined);
     if (typeof version === "string" && version.startsWith(daemonName)) {
       const datapaths = await connection.request("dpctl/dump-dps", []).catch(() => undefined);
-      return new Control(connection, mayChangeWrongFlow(version) && mayBeUserspace(datapaths));
+      const looks = await open().catch(() => undefined);
+      if (looks !== undefined)
+        return new Control(connection, looks, mayChangeWrongFlow(version) && mayBeUserspace(datapaths));
     }
     connection.close();
     return undefined;
@@ -84,10 +89,11 @@ export class Control {
    */
   async inForce(): Promise<void> {
     await this.revalidated();
-    if (this.#isUnsure) await this.#connection.request("revalidator/purge", []);
+    if (this.#isUnsure) await this.#looks.request("revalidator/purge", []);
   }
 
   close(): void {
     this.#connection.close();
+    this.#looks.close();
   }
 }

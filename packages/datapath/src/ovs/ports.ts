@@ -83,7 +83,7 @@ export class Ports {
 
   /** The same interfaces, with these zones. */
   withZones(zones: ReadonlyMap<string, number>): Ports {
-    return new Ports(this.plugged, this.tunnel, this.vxlan, zones, this.ways);
+    return zones === this.zones ? this : new Ports(this.plugged, this.tunnel, this.vxlan, zones, this.ways);
   }
 
   /** Names of interfaces whose number here is another than there, or that only one of the two has. */

@@ -30,6 +30,7 @@ import {
   configureService,
   configureVxlan,
   datapathOf,
+  mayConcernInterfaces,
   pluggedIn,
 } from "./bridge.ts";
 import { Control } from "./control.ts";
@@ -168,7 +169,9 @@ function follow(
   connection.on("packetIn", events.packetIn);
   connection.on("flowRemoved", events.flowRemoved);
   connection.on("error", (error) => events.refused(`type ${error.type}, code ${error.code}`));
-  replica.onChange(events.configuration);
+  replica.onChange((changes) => {
+    if (mayConcernInterfaces(changes)) events.configuration();
+  });
   const close = (): void => {
     connection.close();
     control?.close();

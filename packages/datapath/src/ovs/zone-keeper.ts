@@ -35,8 +35,9 @@ export function zonesNamed(renderer: Renderer, rows: Iterable<Row>): readonly st
 export class ZoneKeeper {
   readonly #options: ZoneKeeperOptions;
   readonly #zones: Zones;
-  /** What is written down at the bridge. */
+  /** What is written down at the bridge, and whether that is all. */
   #recorded = new Map<string, number>();
+  #isRecorded = false;
   #numbers: ReadonlyMap<string, number> = new Map();
   #waiting: ReadonlySet<string> = new Set();
 
@@ -64,6 +65,7 @@ export class ZoneKeeper {
   /** Begins with a switch: zones are those of the bridge's record, for all ports that rows name. Rejects when the database does. */
   async adopt(session: Session, ports: ReadonlySet<string>): Promise<void> {
     this.#recorded = zonesIn(session.replica, this.#options.bridge);
+    this.#isRecorded = false;
     for (const [port, zone] of this.#recorded) this.#zones.claim(port, zone);
     // A new switch has no limits.
     await this.#limit(session, [...this.#zones.held.values()]);
@@ -77,12 +79,11 @@ export class ZoneKeeper {
   async need(session: Session, ports: Iterable<string>): Promise<boolean> {
     const all = [...ports];
     const without = all.filter((port) => !this.#zones.held.has(port));
+    if (without.length === 0 && this.#isRecorded) return false;
     const waiting = without.filter((port) => this.#zones.of(port, this.#now()) === undefined);
     this.#tellWaiting([...this.#waiting].filter((port) => !this.#zones.held.has(port)).concat(waiting));
     const fresh = without.flatMap((port) => this.#zones.held.get(port) ?? []);
-    await this.#record(session);
-    await this.#limit(session, fresh);
-    await this.#flush(session, fresh);
+    await Promise.all([this.#record(session), this.#limit(session, fresh), this.#flush(session, fresh)]);
     const isChanged = [...this.#zones.held].some(([port, zone]) => this.#numbers.get(port) !== zone);
     if (isChanged) this.#numbers = new Map(this.#zones.held);
     return isChanged;
@@ -124,6 +125,7 @@ export class ZoneKeeper {
   }
 
   async #record(session: Session): Promise<void> {
+    this.#isRecorded = false;
     const { replica, datapath } = session;
     const translated = [...this.#zones.held].flatMap(([owner, zone]) => (isTranslating(owner) ? [zone] : []));
     const [kind = ""] = datapath.split("@");
@@ -131,9 +133,11 @@ export class ZoneKeeper {
       ...recordZones(replica, this.#options.bridge, this.#recorded, this.#zones.held),
       ...configureTimeouts(replica, kind, new Set(translated)),
     ];
-    if (operations.length === 0) return;
-    await session.client.transact(OPEN_VSWITCH, operations, {});
-    this.#recorded = new Map(this.#zones.held);
+    if (operations.length > 0) {
+      await session.client.transact(OPEN_VSWITCH, operations, {});
+      this.#recorded = new Map(this.#zones.held);
+    }
+    this.#isRecorded = true;
   }
 
   async #flush({ connection }: Session, zones: readonly number[]): Promise<void> {
@@ -143,6 +147,7 @@ export class ZoneKeeper {
   }
 
   async #limit(session: Session, zones: readonly number[]): Promise<void> {
+    if (zones.length === 0) return;
     const owners = new Map([...this.#zones.held].map(([owner, zone]) => [zone, owner]));
     for (let at = 0; at < zones.length; at += chunk) {
       const limits = zones
