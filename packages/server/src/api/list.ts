@@ -7,7 +7,7 @@ import type { ResourceRules, World } from "../rules/rules.ts";
 import { inParts, turn } from "../turns.ts";
 import { type AnyField, fieldOf, type Values } from "./body.ts";
 import { type Caller, isAdmin } from "./policy.ts";
-import { fieldValueOf, readable, render } from "./render.ts";
+import { fieldValueOf, readable, renderer } from "./render.ts";
 import { isTagged, tagFilters, tagPasses } from "./tags.ts";
 
 /** Parameters that are not filters. */
@@ -50,9 +50,8 @@ export function listReply(
   const shown = cut(rules, objects, page, compare);
   const { plural } = rules.resource;
   const links = page.limit === 0 ? {} : { [`${plural}_links`]: linksOf(exchange, shown, page) };
-  const fields = query.all("fields");
-  const rendered = (part: readonly StoredObject[]): readonly Values[] =>
-    part.map((object) => render(rules, object, caller, world, fields));
+  const render = renderer(rules, caller, world, query.all("fields"));
+  const rendered = (part: readonly StoredObject[]): readonly Values[] => part.map((object) => render(object));
   if (shown.length <= wholeAtOnce) return { status: 200, body: { [plural]: rendered(shown), ...links } };
   return inTurns(plural, shown, rendered, links);
 }

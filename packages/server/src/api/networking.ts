@@ -15,7 +15,7 @@ import { freeRoutes } from "./free.ts";
 import { listReply } from "./list.ts";
 import { checkDelete, checkWrite } from "./policy.ts";
 import { prepareCreate, prepareRead } from "./prepare.ts";
-import { render } from "./render.ts";
+import { render, renderer } from "./render.ts";
 import { under } from "./under.ts";
 
 /** How each verb is asked for. */
@@ -193,7 +193,7 @@ function create(asked: Asked, rules: ResourceRules): Promise<Reply> {
   const parsed = items.map((item) => createValues(resource, item, caller));
   if (bulk) rules.together?.(parsed.map(({ values }) => values));
   const replyOf = (objects: readonly StoredObject[]): Reply => {
-    const shown = objects.map((object) => render(rules, object, caller, worldOf(api)));
+    const shown = objects.map(renderer(rules, caller, worldOf(api)));
     return { status: 201, body: bulk ? { [resource.plural]: shown } : { [resource.kind]: shown[0] } };
   };
   return write(asked, {

@@ -47,11 +47,23 @@ export function render(
   world: World,
   fields: readonly string[] = [],
 ): Values {
+  return renderer(rules, caller, world, fields)(object);
+}
+
+/** As `render`, for many objects: what the caller may read of them is looked up once. */
+export function renderer(
+  rules: ResourceRules,
+  caller: Caller,
+  world: World,
+  fields: readonly string[] = [],
+): (object: StoredObject) => Values {
   const wanted = fields.length === 0 ? undefined : new Set(fields);
-  const rendered: Record<string, unknown> = {};
-  for (const [name, field] of fieldsOf(rules.resource)) {
-    if (field.mode === "input" || !readable(field, caller) || (wanted !== undefined && !wanted.has(name))) continue;
-    rendered[name] = fieldValueOf(rules, object, name, field, world, caller);
-  }
-  return rendered;
+  const shown = fieldsOf(rules.resource).filter(
+    ([name, field]) => field.mode !== "input" && readable(field, caller) && wanted?.has(name) !== false,
+  );
+  return (object) => {
+    const rendered: Record<string, unknown> = {};
+    for (const [name, field] of shown) rendered[name] = fieldValueOf(rules, object, name, field, world, caller);
+    return rendered;
+  };
 }
