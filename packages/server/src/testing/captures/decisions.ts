@@ -74,9 +74,18 @@ export const notApplicable: ReadonlyMap<string, string> = new Map([
   ["port-delete-reader", "the port was looked at by what is not replayed; readers are tested by themselves"],
 ]);
 
+/** Lists that hold something there and nothing here; all others do. */
+export const emptyHere: ReadonlyMap<string, string> = new Map([
+  ["network-segment-ranges", "there are no ranges that nobody made"],
+  ["bgp-advertised-routes", "routes are told of machines on hosts with addresses outside, and here are none"],
+  ["bgp-dragents", "hosts speak that have addresses outside, and here are none"],
+]);
+
 export interface Decision {
   readonly status: number;
   readonly type?: string;
+  /** Other attributes are shown; else what is otherwise is their values alone. */
+  readonly form?: "other";
   readonly reason: string;
 }
 
@@ -123,7 +132,11 @@ export const decided: ReadonlyMap<string, Decision> = new Map<string, Decision>(
   ["fields-show", { status: 200, reason: "the name is the one before the reader's update, which is refused here" }],
   [
     "options",
-    { status: 200, reason: "that release shows a member what only an admin may see when it asks with OPTIONS" },
+    {
+      status: 200,
+      form: "other",
+      reason: "that release shows a member what only an admin may see when it asks with OPTIONS",
+    },
   ],
   ["floatingip-show", { status: 200, reason: unplugged }],
   ["floatingip-disassociate", { status: 200, reason: "that release says a moment later that it is down" }],

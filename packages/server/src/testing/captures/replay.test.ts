@@ -6,6 +6,7 @@ import { startTestServer } from "../server.ts";
 import {
   beyondCaptured,
   decided,
+  emptyHere,
   notApplicable,
   unlistedAttributes,
   unlistedInReplies,
@@ -161,6 +162,8 @@ function compare(capture: Capture, answer: Answer, ours: (text: string) => strin
   if (decision !== undefined) {
     assert.equal(answer.status, decision.status, decision.reason);
     if (decision.type !== undefined) assert.equal(errorOf(answer).type, decision.type);
+    else if (decision.status === capture.status && decision.form !== "other")
+      for (const [key, value] of Object.entries(capture.reply as Json)) sameShape(answer.body[key], value, key);
     return;
   }
   assert.equal(answer.status, capture.status);
@@ -186,8 +189,10 @@ function compare(capture: Capture, answer: Answer, ours: (text: string) => strin
     else if (key === "resources") sameShape((found as readonly Json[])[0], (value as readonly Json[])[0], key);
     else if (key === "quota" || key === "quotas") sameQuotas(found, value);
     else if (Array.isArray(value) && value.some((each) => typeof each === "string")) assert.deepEqual(found, value);
-    else if (Array.isArray(value) && capture.method !== "POST") sameElements(found, value, key);
-    else sameValue(found, value, key);
+    else if (Array.isArray(value) && capture.method !== "POST") {
+      sameElements(found, value, key);
+      assert.equal(value.length > 0 && (found as readonly unknown[]).length === 0, emptyHere.has(capture.name));
+    } else sameValue(found, value, key);
   }
   assert.deepEqual(Object.keys(answer.body).sort(), Object.keys(expected).sort());
 }
