@@ -203,6 +203,18 @@ test("a subnet without gateway has no router, and is served from a link-local ad
   assert.deepEqual(dhcp.options.classlessRoutes, onLink, "the host's services are on its link");
 });
 
+test("on a physical network the gateway is whoever is outside: the host's services are on the link, and the default route is told with them", () => {
+  const view = viewOf();
+  view.apply([put(Network, makeNetwork({ id: "net", "provider:network_type": "flat" }))], 2);
+  const { dhcp } = received(ask(view, { options: { messageType: "discover" } }));
+  assert.deepEqual([dhcp.options.serverId, dhcp.options.routers], ["169.254.169.253", ["10.0.0.1"]]);
+  assert.deepEqual(dhcp.options.classlessRoutes, [
+    { destination: "169.254.169.254/32", gateway: "0.0.0.0" },
+    { destination: "169.254.169.252/32", gateway: "0.0.0.0" },
+    { destination: "0.0.0.0/0", gateway: "10.0.0.1" },
+  ]);
+});
+
 test("the first address on a subnet with DHCP is the one that is given; without one there is silence", () => {
   const off = makeSubnet({
     id: "off",

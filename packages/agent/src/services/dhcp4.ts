@@ -236,7 +236,7 @@ const timesOf = (leaseTime: number) => ({
 
 /** What the client asked for; everything where it did not say. The MTU always: a guest with a larger one loses its large packets. */
 function parameters(
-  { subnet, mtu, zone }: Lease,
+  { subnet, server, mtu, zone }: Lease,
   asked: readonly number[] | undefined,
   settings: DhcpSettings,
 ): DhcpOptions {
@@ -245,7 +245,7 @@ function parameters(
   const named = subnet.dns_nameservers.filter((address) => !address.includes(":"));
   const dns = named.length > 0 ? named : [serviceAddresses.resolver[4]];
   const domainName = settings.domainName ?? zone;
-  const routes = classlessRoutes(subnet);
+  const routes = classlessRoutes(subnet, server);
   return {
     ...(mtu >= 68 ? { mtu } : {}),
     ...(wants(code.subnetMask) ? { subnetMask: netmaskOf(prefix) } : {}),
@@ -260,18 +260,22 @@ function parameters(
 /** The zone of a network's names as DHCP says it, without the final dot. */
 export const domainOf = (network: Network): string => zoneOf(network).replace(/\.$/, "");
 
-/** The host's services are on the link: on a subnet without a gateway a machine would have no way to them (RFC 3442: 0.0.0.0 is no router). */
+/**
+ * The host's services are on the link (RFC 3442: 0.0.0.0 is no router): on a subnet without a gateway, or with one that is outside and may not be there, a
+ * machine would have no way to them.
+ */
 const serviceRoutes: readonly ClasslessRoute[] = Object.values(serviceAddresses).map((each) => ({
   destination: `${each[4]}/32`,
   gateway: "0.0.0.0",
 }));
 
 /** The subnet's routes, and the default one with them: who takes option 121 must ignore option 3 (RFC 3442). */
-function classlessRoutes(subnet: Subnet): readonly ClasslessRoute[] {
-  const routes = subnet.host_routes
+function classlessRoutes(subnet: Subnet, { address }: Lease["server"]): readonly ClasslessRoute[] {
+  const stated = subnet.host_routes
     .filter(({ destination }) => !destination.includes(":"))
     .map(({ destination, nexthop }) => ({ destination, gateway: nexthop }));
-  if (subnet.gateway_ip === null) return [...routes, ...serviceRoutes];
+  const routes = subnet.gateway_ip === address ? stated : [...stated, ...serviceRoutes];
+  if (subnet.gateway_ip === null) return routes;
   if (routes.length === 0) return [];
   const hasDefault = routes.some(({ destination }) => destination === "0.0.0.0/0");
   if (hasDefault) return routes;
