@@ -149,6 +149,43 @@ const bodies: readonly (readonly [line: string, body: unknown])[] = [
   ],
   ["POST /identity/v3/roles", { role: { name: "r" } }],
   ["POST /v1/hosts", { name: "h2" }],
+  ["POST /v2.0/routers", { router: { name: "r", external_gateway_info: { network_id: "@net@", enable_snat: true } } }],
+  ["POST /v2.0/security-groups", { security_group: { name: "s", stateful: true } }],
+  [
+    "POST /v2.0/security-group-rules",
+    {
+      security_group_rule: {
+        security_group_id: "@port@",
+        direction: "ingress",
+        protocol: "tcp",
+        port_range_min: 1,
+        port_range_max: 2,
+        remote_ip_prefix: "10.0.0.0/24",
+      },
+    },
+  ],
+  ["POST /v2.0/address-groups", { address_group: { name: "a", addresses: ["10.0.0.0/24"] } }],
+  ["POST /v2.0/address-scopes", { address_scope: { name: "s", ip_version: 4 } }],
+  ["POST /v2.0/subnetpools", { subnetpool: { name: "p", prefixes: ["10.0.0.0/8"], default_prefixlen: 24 } }],
+  [
+    "POST /v2.0/rbac-policies",
+    {
+      rbac_policy: {
+        object_type: "network",
+        object_id: "@net@",
+        target_tenant: "@project@",
+        action: "access_as_shared",
+      },
+    },
+  ],
+  ["POST /v2.0/floatingips", { floatingip: { floating_network_id: "@net@", port_id: "@port@" } }],
+  ["POST /v2.0/segments", { segment: { network_id: "@net@", network_type: "vlan", segmentation_id: 5 } }],
+  ["POST /v2.0/bgp-peers", { bgp_peer: { peer_ip: "192.0.2.1", remote_as: 65001, auth_type: "md5", password: "p" } }],
+  ["POST /v2.0/bgp-speakers", { bgp_speaker: { local_as: 65000, ip_version: 4 } }],
+  ["PUT /v2.0/quotas/@project@", { quota: { port: 5, network: -1 } }],
+  ["PUT /v2.0/networks/@net@/tags", { tags: ["a", "b"] }],
+  ["POST /v1/trace", { from: "@port@", to: "10.0.0.9", protocol: "tcp", destination_port: 80, ttl: 3 }],
+  ["PUT /v1/ports/@port@/user-data", { user_data: "dGFrZW4=" }],
 ];
 const full = bodies.flatMap(([line, body]) =>
   [admin, member].map((token) => `${line}\n${token}\n${JSON.stringify(body)}`),

@@ -56,10 +56,11 @@ class World {
 
   static async start(): Promise<World> {
     const { startTestServer } = await import("@selvage/server/testing");
+    const { relay } = await import("@selvage/server");
     const failures: unknown[] = [];
     // The cheapest hash that there is: what is asked here is not how slow it is.
     const settings = { passwordMemory: 8, passwordPasses: 1 };
-    const server = await startTestServer({ log: failuresOf(failures), settings });
+    const server = await startTestServer({ log: failuresOf(failures), settings, plugins: [relay()] });
     const project = await server.project("p");
     const { admin } = server;
     const net = await admin.create("network", { name: "n" });
