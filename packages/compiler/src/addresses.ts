@@ -3,6 +3,7 @@ import {
   type AddressPair,
   type Cidr,
   cidrCovers,
+  ipOf,
   linkLocalOf,
   macOf,
   networkOf,
@@ -12,6 +13,7 @@ import {
   textOfCidr,
   textOfIp,
 } from "@selvage/model";
+import { hashOf } from "./hash.ts";
 
 /** Family of a canonical address text. */
 export const ipVersion = (address: string): 4 | 6 => (address.includes(":") ? 6 : 4);
@@ -67,3 +69,16 @@ export function widest(prefixes: readonly Cidr[]): readonly string[] {
 /** MACs that a port may send from besides its own. */
 export const pairMacsOf = (port: Port): readonly string[] =>
   [...new Set(port.allowed_address_pairs.map((pair) => pair.mac_address))].filter((mac) => mac !== port.mac_address);
+
+const octet = (number: number): string => (number & 0xff).toString(16).padStart(2, "0");
+const octetsOf = (number: number): readonly string[] => [24, 16, 8, 0].map((shift) => octet(number >>> shift));
+
+/**
+ * The MAC, locally administered, that stands between hosts for whoever has an address that moves: of an IPv4 address its own 32 bits, of an IPv6 address 40 of a
+ * hash. It is of one network; two addresses of one that are alike in it are one in 10¹² pairs, and each other's holder would not take what is not for it.
+ */
+export function movingMac(address: string): string {
+  const ip = ipOf(address);
+  if (typeof ip === "number") return ["0e", "53", ...octetsOf(ip)].join(":");
+  return ["0a", octet(hashOf(`${address}|`)), ...octetsOf(hashOf(address))].join(":");
+}

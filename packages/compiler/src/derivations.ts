@@ -11,6 +11,7 @@ import { gateways } from "./apps/gateways.ts";
 import { guard } from "./apps/guard.ts";
 import { hostGateways } from "./apps/host-gateways.ts";
 import { metadata } from "./apps/metadata.ts";
+import { moving } from "./apps/moving.ts";
 import { neighbours } from "./apps/neighbours.ts";
 import { physical } from "./apps/physical.ts";
 import { routers } from "./apps/routers.ts";
@@ -38,6 +39,7 @@ export const apps: readonly App[] = Object.freeze([
   hostGateways,
   sourceNat,
   wiredRouters,
+  moving,
 ]);
 
 /** Every derivation of every app, for one host; each is named `app: derivation`, which is what provenance shows. */

@@ -4,6 +4,7 @@ import {
   Attachment,
   Engine,
   FloatingIp,
+  HeldAddress,
   Host,
   type Index,
   LearnedNeighbour,
@@ -28,6 +29,7 @@ export const viewResources: readonly AnyResource[] = Object.freeze([
   ...projectedResources,
   Attachment,
   LearnedNeighbour,
+  HeldAddress,
   PeerDown,
 ]);
 

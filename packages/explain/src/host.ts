@@ -7,6 +7,7 @@ import {
   type Change,
   type Engine,
   FloatingIp,
+  HeldAddress,
   Host,
   ipOf,
   isLinkLocalIp,
@@ -164,6 +165,14 @@ export function everything({ view, needOf }: Intent, host: Pick<Host, "id">): Pa
   });
 }
 
+/** A machine is taken to have each address that moves and that it may have: whether it does, its host's agent alone knows. */
+const heldBy = (port: Port): readonly Change[] =>
+  port.allowed_address_pairs.map(({ ip_address: address, mac_address: mac }) => {
+    const id = neighbourId(port.network_id, address);
+    const held: HeldAddress = { id, network_id: port.network_id, address, port_id: port.id, mac };
+    return { kind: HeldAddress.kind, id, object: held };
+  });
+
 /** Compiles for a host, with every port that is bound to it plugged in and all its wires there, and puts the rows into a switch of its own. */
 export async function buildHost(host: Host, objects: Part, revision: Revision): Promise<TracedHost> {
   const engine = hostEngine({ name: host.name });
@@ -171,8 +180,10 @@ export async function buildHost(host: Host, objects: Part, revision: Revision): 
   for (const [{ kind }, object] of objects) {
     const distance = isLocal(kind, object, host.name) ? "near" : "far";
     changes.push({ kind, id: object.id, object: project(kind, object, distance) });
-    if (kind === Port.kind && distance === "near")
+    if (kind === Port.kind && distance === "near") {
       changes.push({ kind: Attachment.kind, id: object.id, object: { id: object.id } });
+      changes.push(...heldBy(object as Port));
+    }
   }
   for (const id of host.physical_networks.map(physicalName))
     changes.push({ kind: Attachment.kind, id, object: { id } });

@@ -250,7 +250,8 @@ class Run {
     const sender: Sender = { kind: "port", port: from };
     const [first] = hops;
     const isService = Object.values(serviceAddresses).some((each) => each[4] === address || each[6] === address);
-    const held = first?.trace.visits.find(({ table }) => table === Neighbour.name)?.row?.args.mac;
+    const held = first?.trace.visits.find(({ table, row }) => table === Neighbour.name && row?.action !== "moving")?.row
+      ?.args.mac;
     const known = isService ? serviceMac : held;
     const dropped = first?.trace.outcomes.some(({ kind }) => kind === "drop") === true;
     if (typeof known === "string" && !dropped) return known;

@@ -50,7 +50,7 @@ export { AddressScope, scopeKeys } from "./resources/address-scope.ts";
 export { resources } from "./resources/all.ts";
 export { AutoTopology } from "./resources/auto-topology.ts";
 export { BgpPeer, BgpSpeaker, HostGateway } from "./resources/bgp.ts";
-export { Attachment, LearnedNeighbour, neighbourId, PeerDown } from "./resources/facts.ts";
+export { Attachment, HeldAddress, LearnedNeighbour, neighbourId, PeerDown } from "./resources/facts.ts";
 export {
   FloatingIp,
   forwardedProtocols,

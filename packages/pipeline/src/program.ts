@@ -16,8 +16,6 @@ import {
   Fragments,
   GuardIp,
   GuardMac,
-  HoldersHere,
-  HoldersThere,
   L2,
   Mcast,
   ServiceClass,
@@ -26,7 +24,16 @@ import {
   TunnelSource,
   Turn,
 } from "./tables.ts";
-import { Arp, ArpAnswer, Nd, NdAnswer, Neighbour, RouterSolicitation } from "./tables-neighbour.ts";
+import {
+  Arp,
+  ArpAnswer,
+  HoldersHere,
+  HoldersThere,
+  Nd,
+  NdAnswer,
+  Neighbour,
+  RouterSolicitation,
+} from "./tables-neighbour.ts";
 import { outsideTables } from "./tables-outside.ts";
 import { policyTables } from "./tables-policy.ts";
 import { routerTables } from "./tables-router.ts";

@@ -14,6 +14,7 @@ import {
   prefix,
   punt,
   reply,
+  report,
   set,
   table,
 } from "./table.ts";
@@ -29,11 +30,20 @@ export const noMac = "00:00:00:00:00:00";
 export const Arp = table({
   number: 10,
   name: "arp",
-  text: "A question for an address that intent knows is answered here and now (RFC 826); what a port says of its own address goes on.",
+  text: "A question for an address that intent knows is answered here and now (RFC 826); what a port says of its own address goes on. Of one that moves between ports the agent hears who has it.",
   scheme: "ranked",
-  ranks: { own: 3, service: 2, question: 1 },
-  columns: { srcPort: optional(F.srcPort), arpTpa: optional(F.arpTpa), arpOp: optional(F.arpOp) },
+  ranks: { answer: 5, heard: 4, own: 3, service: 2, question: 1 },
+  columns: {
+    srcPort: optional(F.srcPort),
+    ethDst: optional(F.ethDst),
+    arpSpa: optional(F.arpSpa),
+    arpTpa: optional(F.arpTpa),
+    arpOp: optional(F.arpOp),
+  },
   actions: {
+    /** The agent asked. */
+    answer: action([punt("neighbour")]),
+    heard: action([report("neighbour"), goto("carriage")]),
     own: action([goto("carriage")]),
     ask: action([
       set(F.nh, contentsOf(F.arpTpa)),
@@ -45,6 +55,7 @@ export const Arp = table({
   },
   miss: [goto("carriage")],
   constants: [
+    { rank: "answer", key: { arpOp: 2, ethDst: serviceMac }, action: "answer" },
     { rank: "question", key: { arpOp: 1 }, action: "ask" },
     ...services.map((each) => ({ rank: "service", key: { arpOp: 1, arpTpa: each[4] }, action: "service" })),
   ],
@@ -65,16 +76,19 @@ export const ArpAnswer = table({
 export const Nd = table({
   number: 11,
   name: "nd",
-  text: "Neighbour solicitations for known addresses are answered on the asking host (RFC 4861); duplicate detection goes on.",
+  text: "Neighbour solicitations for known addresses are answered on the asking host (RFC 4861); duplicate detection goes on, and so do advertisements, as in arp.",
   scheme: "ranked",
-  ranks: { own: 4, duplicate: 3, service: 2, question: 1 },
+  ranks: { answer: 6, heard: 5, own: 4, duplicate: 3, service: 2, question: 1 },
   columns: {
     srcPort: optional(F.srcPort),
+    ethDst: optional(F.ethDst),
     ndTarget: optional(F.ndTarget),
     ip6Src: optional(F.ip6Src),
     icmp6Type: optional(F.icmp6Type),
   },
   actions: {
+    answer: action([punt("neighbour")]),
+    heard: action([report("neighbour"), goto("carriage")]),
     own: action([goto("carriage")]),
     duplicate: action([goto("carriage")]),
     ask: action([
@@ -87,6 +101,7 @@ export const Nd = table({
   },
   miss: [goto("carriage")],
   constants: [
+    { rank: "answer", key: { icmp6Type: 136, ethDst: serviceMac }, action: "answer" },
     { rank: "duplicate", key: { icmp6Type: 135, ip6Src: "::" }, action: "duplicate" },
     { rank: "question", key: { icmp6Type: 135 }, action: "ask" },
     ...services.map((each) => ({ rank: "service", key: { icmp6Type: 135, ndTarget: each[6] }, action: "service" })),
@@ -124,11 +139,42 @@ export const Neighbour = table({
   columns: { net: exact(F.net), nh: exact(F.nh) },
   actions: {
     known: action({ mac: "mac" }, [set(F.nhMac, param("mac")), set(F.located, constant(0))]),
+    /** Of an address that moves between ports: a MAC that stands for whoever has it, and that no machine is told. */
+    moving: action({ mac: "mac" }, [set(F.nhMac, param("mac")), set(F.located, constant(0))]),
     there: action({ mac: "mac", port: "int", host: "int" }, [
       set(F.nhMac, param("mac")),
       set(F.located, constant(1)),
       set(F.dstPort, param("port")),
       set(F.host, param("host")),
     ]),
+  },
+});
+
+export const HoldersHere = table({
+  number: 31,
+  name: "holders_here",
+  text: "The ports of this host that have an address pair with a MAC that is no port's own; and the one that has an address which moves, as it said last.",
+  role: "members",
+  scheme: "exact",
+  columns: { net: exact(F.net), mac: exact(F.ethDst), port: exact(F.dstPort) },
+  actions: {
+    copy: action({ port: "int" }, [set(F.dstPort, param("port")), goto("receiver")]),
+    held: action({ port: "int", mac: "mac" }, [
+      set(F.ethDst, param("mac")),
+      set(F.dstPort, param("port")),
+      goto("receiver"),
+    ]),
+  },
+});
+
+export const HoldersThere = table({
+  number: 33,
+  name: "holders_there",
+  text: "The other hosts that have such ports; each finds them by the MAC.",
+  role: "members",
+  scheme: "exact",
+  columns: { net: exact(F.net), mac: exact(F.ethDst), host: exact(F.host) },
+  actions: {
+    copy: action({ host: "int" }, [set(F.dstPort, constant(0)), set(F.host, param("host")), goto("tunnel_out")]),
   },
 });

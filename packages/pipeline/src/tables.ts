@@ -124,7 +124,7 @@ export const Fragments = table({
 });
 
 /** The bit of a MAC address that makes it a group's (IEEE 802.3, clause 3.2.3). */
-const groupBit = "01:00:00:00:00:00/01:00:00:00:00:00";
+export const groupBit = "01:00:00:00:00:00/01:00:00:00:00:00";
 
 /** Multicast listener queries, reports and dones (RFC 2710, 3810): of the network's upkeep, as neighbour discovery is. */
 const listenerTypes = [130, 131, 132, 143] as const;
@@ -162,9 +162,13 @@ export const ServiceClass = table({
     { rank: "source", key: { ethSrc: groupBit }, action: "groupSource" },
     { rank: "first", key: { tagged: 1 }, action: "tagged" },
     { rank: "service", key: { ethType: EthType.arp }, action: "arp" },
-    { rank: "service", key: { ethType: EthType.ipv6, ipProto: IpProto.icmp6, icmp6Type: 135 }, action: "nd" },
+    ...[135, 136].map((icmp6Type) => ({
+      rank: "service",
+      key: { ethType: EthType.ipv6, ipProto: IpProto.icmp6, icmp6Type },
+      action: "nd",
+    })),
     { rank: "service", key: { ethType: EthType.ipv6, ipProto: IpProto.icmp6, icmp6Type: 133 }, action: "rs" },
-    ...[134, 136, 137, ...listenerTypes].map((icmp6Type) => ({
+    ...[134, 137, ...listenerTypes].map((icmp6Type) => ({
       rank: "service",
       key: { ethType: EthType.ipv6, ipProto: IpProto.icmp6, icmp6Type },
       action: "exempt",
@@ -253,28 +257,6 @@ export const L2 = table({
   ],
 });
 
-export const HoldersHere = table({
-  number: 31,
-  name: "holders_here",
-  text: "The ports of this host that have an address pair with a MAC that is no port's own.",
-  role: "members",
-  scheme: "exact",
-  columns: { net: exact(F.net), mac: exact(F.ethDst), port: exact(F.dstPort) },
-  actions: { copy: action({ port: "int" }, [set(F.dstPort, param("port")), goto("receiver")]) },
-});
-
-export const HoldersThere = table({
-  number: 33,
-  name: "holders_there",
-  text: "The other hosts that have such ports; each finds them by the MAC.",
-  role: "members",
-  scheme: "exact",
-  columns: { net: exact(F.net), mac: exact(F.ethDst), host: exact(F.host) },
-  actions: {
-    copy: action({ host: "int" }, [set(F.dstPort, constant(0)), set(F.host, param("host")), goto("tunnel_out")]),
-  },
-});
-
 export const Mcast = table({
   number: 34,
   name: "mcast",
@@ -337,14 +319,22 @@ export const Copies = table({
 export const FabricVni = table({
   number: 58,
   name: "fabric_vni",
-  text: "VXLAN names no receiving port, and Geneve none for a copy: the ports here are looked up by the MAC, and broadcast and multicast go to every port of the network here.",
+  text: "VXLAN names no receiving port, and Geneve none for a copy: the ports here are looked up by the MAC, and broadcast and multicast go to every port of the network here. The agent hears that an address has moved to another host.",
   scheme: "ranked",
-  ranks: { group: 3, port: 2, elsewhere: 1 },
-  columns: { net: optional(F.net), ethDst: masked(F.ethDst) },
+  ranks: { heard: 4, group: 3, port: 2, elsewhere: 1 },
+  columns: {
+    net: optional(F.net),
+    ethDst: masked(F.ethDst),
+    arpSpa: optional(F.arpSpa),
+    arpTpa: optional(F.arpTpa),
+    icmp6Type: optional(F.icmp6Type),
+    ndTarget: optional(F.ndTarget),
+  },
   actions: {
     local: action({ port: "int" }, [set(F.dstPort, param("port")), goto("receiver")]),
     holders: action([replicate("holders_here")]),
     group: action([replicate("flood_local")]),
+    heard: action([report("neighbour"), replicate("flood_local")]),
     /** A physical network brings frames for others too, as long as it has not learned where they are. */
     elsewhere: action([absorb()]),
   },

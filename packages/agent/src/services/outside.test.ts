@@ -39,7 +39,7 @@ test("when a host is back, what hosts agree on is announced again, once it is in
   const learned: Change[] = [];
   let tell: Parameters<PeerWatch["watch"]>[1] = () => assert.fail("nobody is watched");
   const outside = new Outside({
-    ...{ view: engine.view, hostName: "h1", settings: defaultAgentSettings, random: () => 0.5 },
+    ...{ view: engine.view, rows: engine, hostName: "h1", settings: defaultAgentSettings, random: () => 0.5 },
     ...{ clock, log: silentLog, metrics: await createMetrics() },
     datapath: {
       send: async (_port, frame) => {

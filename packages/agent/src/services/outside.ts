@@ -1,16 +1,19 @@
-/** What an agent does for the networks outside: asks for neighbours, watches the hosts beside it, says which addresses came to this one, and announces what leads to it. */
+/** What an agent does for the networks outside, and to find who has an address: asks for neighbours, watches the hosts beside it, says which addresses came to this one, and announces what leads to it. */
 import type { Clock, Log, Metrics } from "@selvage/base";
-import type { Datapath, PeerWatch } from "@selvage/datapath";
-import type { Change, Delta, Engine } from "@selvage/model";
+import type { Datapath, PeerWatch, Punt } from "@selvage/datapath";
+import { type Change, type Delta, type Engine, physicalKeys } from "@selvage/model";
 import type { Row } from "@selvage/pipeline";
 import { type SpeakerStatus, Speakers, type SpeakersOptions } from "../bgp/speakers.ts";
 import { Announcer, type Owned } from "./announcer.ts";
+import type { Answer } from "./answer.ts";
+import { Holders } from "./holders.ts";
 import type { KeptNeighbours } from "./kept-neighbours.ts";
 import { Neighbours } from "./neighbours.ts";
 import { Peers } from "./peers.ts";
 
 export interface OutsideOptions {
   readonly view: Engine<Row>["view"];
+  readonly rows: Pick<Engine<Row>, "origins">;
   readonly hostName: string;
   readonly settings: SpeakersOptions["settings"];
   readonly random: () => number;
@@ -33,7 +36,8 @@ export interface Come {
 }
 
 export class Outside {
-  readonly neighbours: Neighbours;
+  readonly #neighbours: Neighbours;
+  readonly #holders: Holders;
   readonly #announcer: Announcer;
   readonly #kept: OutsideOptions["kept"];
   readonly #peers: Peers;
@@ -44,10 +48,11 @@ export class Outside {
   constructor(options: OutsideOptions) {
     this.#kept = options.kept;
     this.#announcer = new Announcer(options);
-    this.neighbours = new Neighbours({
+    this.#neighbours = new Neighbours({
       ...options,
       owns: (net, address) => this.#announcer.owns(net, address),
     });
+    this.#holders = new Holders(options);
     // Who was away may have spoken for what is here, as this host may have been away for it: whoever is outside is told again.
     this.#peers = new Peers({ ...options, returned: () => this.#come.push(...this.#announcer.agreed) });
     this.#speakers = new Speakers(options);
@@ -60,14 +65,20 @@ export class Outside {
 
   /** Takes what an agent before this one knew. */
   restore(): void {
-    this.neighbours.restore();
+    this.#neighbours.restore();
   }
 
   /** Other rows are wanted than before. */
   changed(delta: Pick<Delta<Row>, "added" | "removed" | "modified">): void {
     for (const owned of this.#announcer.changed(delta)) this.#come.push(owned);
-    this.neighbours.changed(delta);
+    this.#neighbours.changed(delta);
+    this.#holders.changed(delta);
     this.#speakers.changed(delta);
+  }
+
+  /** Who has an address, as a packet asks or says: on a physical network, or on one of machines. */
+  serve(punt: Punt): Answer {
+    return (punt.net < physicalKeys.first ? this.#holders : this.#neighbours).serve(punt);
   }
 
   /** Hosts have come, gone or changed. */
@@ -82,7 +93,7 @@ export class Outside {
 
   /** The wires are others. */
   plugged(): void {
-    this.neighbours.again();
+    this.#neighbours.again();
   }
 
   /** What came to this host since it was asked last, to be announced when its rows are in force. */
@@ -105,7 +116,8 @@ export class Outside {
   /** Ends it; the switch answers on, and nothing is announced any more. Idempotent. */
   async close(): Promise<void> {
     this.#announcer.close();
-    this.neighbours.close();
+    this.#neighbours.close();
+    this.#holders.close();
     await Promise.all([this.#speakers.close(), this.#kept?.settled()]);
   }
 }

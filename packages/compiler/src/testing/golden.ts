@@ -5,8 +5,17 @@
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Attachment, type Change, Engine, type Host, HostGateway, LearnedNeighbour, NdpProxy } from "@selvage/model";
-import { makeHostGateway, makeLearnedNeighbour, makeNdpProxy, put } from "@selvage/model/testing";
+import {
+  Attachment,
+  type Change,
+  Engine,
+  HeldAddress,
+  type Host,
+  HostGateway,
+  LearnedNeighbour,
+  NdpProxy,
+} from "@selvage/model";
+import { makeHeldAddress, makeHostGateway, makeLearnedNeighbour, makeNdpProxy, put } from "@selvage/model/testing";
 import { physicalName, type Row, rowText } from "@selvage/pipeline";
 import type { App } from "../app.ts";
 import { hostsOf, intentOf, type Machine, net, routedNet } from "./intent.ts";
@@ -27,6 +36,12 @@ const onVlan = {
   "provider:segmentation_id": 42,
   key: 0xf00001,
 };
+
+/** Addresses that move, on networks that routers join. */
+const movingPairs = ["10.0.1.200", "2001:db8:1::c8", "10.0.1.208/28"].map((ip_address) => ({
+  ip_address,
+  mac_address: "00:00:5e:00:01:07",
+}));
 
 /** A group of each kind of rule: ports, ICMP, groups both ways, a prefix, an address group; and a stateless one. */
 const policy: PolicyPlan = {
@@ -111,10 +126,15 @@ export function goldenRows(app: App): readonly Row[] {
     routedNet(
       1,
       "office",
-      { desk: "h1" },
+      { desk: { host: "h1", port: { allowed_address_pairs: movingPairs } } },
       { subnet4: { subnetpool_id: poolId(1) }, subnet6: { ipv6_ra_mode: "slaac" } },
     ),
-    routedNet(2, "lab", { bench: "h2" }, { network: { "provider:network_type": "vxlan", mtu: 1400 } }),
+    routedNet(
+      2,
+      "lab",
+      { bench: { host: "h2", port: { allowed_address_pairs: movingPairs } } },
+      { network: { "provider:network_type": "vxlan", mtu: 1400 } },
+    ),
     routedNet(3, "transit", {}, { subnet4: { subnetpool_id: poolId(1) } }),
     routedNet(4, "cellar", { press: "h2" }),
     routedNet(5, "attic", { lamp: "h2" }),
@@ -159,6 +179,7 @@ export function goldenRows(app: App): readonly Row[] {
 function outsideOf(routed: readonly TestRouter[], machines: ReadonlyMap<string, Machine>): readonly Change[] {
   const [first, , , fourth] = routed;
   const [desk, lamp] = ["desk", "lamp"].map((name) => machines.get(name));
+  const held = { address: "10.0.1.200", mac: "00:00:5e:00:01:07" };
   if (first === undefined || fourth === undefined || desk === undefined || lamp === undefined) return [];
   return [
     ...externalChanges(),
@@ -174,6 +195,7 @@ function outsideOf(routed: readonly TestRouter[], machines: ReadonlyMap<string, 
       [5353, lamp, 53, "udp"],
     ]),
     put(NdpProxy, makeNdpProxy({ router_id: first.router.id, port_id: desk.port.id, ip_address: desk.ip6 })),
+    put(HeldAddress, makeHeldAddress({ network_id: desk.port.network_id, port_id: desk.port.id, ...held })),
     put(LearnedNeighbour, makeLearnedNeighbour({ mac: upstream.mac })),
     put(HostGateway, makeHostGateway({ addresses: ["203.0.113.201", "2001:db8:ff::201"] })),
   ];

@@ -3,7 +3,7 @@ import type { AnyResource } from "../resource.ts";
 import { AddressScope } from "./address-scope.ts";
 import { AutoTopology } from "./auto-topology.ts";
 import { BgpPeer, BgpSpeaker, HostGateway } from "./bgp.ts";
-import { Attachment, LearnedNeighbour, PeerDown } from "./facts.ts";
+import { Attachment, HeldAddress, LearnedNeighbour, PeerDown } from "./facts.ts";
 import { FloatingIp, NdpProxy, PortForwarding } from "./floating-ip.ts";
 import { Host, JoinToken } from "./host.ts";
 import { Assignment, Project, RevokedToken, Secret, User } from "./identity.ts";
@@ -53,5 +53,6 @@ export const resources: readonly AnyResource[] = Object.freeze([
   RbacPolicy,
   Attachment,
   LearnedNeighbour,
+  HeldAddress,
   PeerDown,
 ]);

@@ -31,6 +31,22 @@ export type LearnedNeighbour = ObjectOf<typeof LearnedNeighbour>;
 /** Under which a neighbour stands: one address of a network is one machine's. */
 export const neighbourId = (networkId: string, address: string): string => keyOf(networkId, address);
 
+/** Which port of this switch has an address that moves between ports (an allowed address pair), as it said last. */
+export const HeldAddress = resource({
+  kind: "held_address",
+  plural: "held_addresses",
+  fact: true,
+  fields: {
+    /** As `neighbourId` makes it. */
+    id: field(text(255)),
+    network_id: field(uuid()),
+    address: field(address()),
+    port_id: field(uuid()),
+    mac: field(mac()),
+  },
+});
+export type HeldAddress = ObjectOf<typeof HeldAddress>;
+
 /** Another host that cannot be reached now (RFC 5880). Its id is that host's. */
 export const PeerDown = resource({
   kind: "peer_down",

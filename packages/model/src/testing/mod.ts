@@ -10,6 +10,7 @@ export {
   makeExternalNetwork,
   makeFloatingIp,
   makeGateway,
+  makeHeldAddress,
   makeHost,
   makeHostGateway,
   makeLearnedNeighbour,

@@ -3,7 +3,13 @@
 import type { AnyResource, ObjectOf } from "../resource.ts";
 import type { AddressScope } from "../resources/address-scope.ts";
 import type { BgpPeer, BgpSpeaker, HostGateway } from "../resources/bgp.ts";
-import { type Attachment, type LearnedNeighbour, neighbourId, type PeerDown } from "../resources/facts.ts";
+import {
+  type Attachment,
+  type HeldAddress,
+  type LearnedNeighbour,
+  neighbourId,
+  type PeerDown,
+} from "../resources/facts.ts";
 import type { FloatingIp, NdpProxy, PortForwarding } from "../resources/floating-ip.ts";
 import type { Host } from "../resources/host.ts";
 import type { Project } from "../resources/identity.ts";
@@ -350,6 +356,12 @@ export function makeLearnedNeighbour(partial: Partial<LearnedNeighbour> = {}): L
     ...partial,
   };
   return { id: neighbourId(made.network_id, made.address), ...made };
+}
+
+/** Of the first port on the first network. */
+export function makeHeldAddress(partial: Partial<HeldAddress> = {}): HeldAddress {
+  const object = { network_id: testId("network", 1), address: "10.0.0.200", port_id: testId("port", 1), ...partial };
+  return { mac: testMac(1), ...object, id: neighbourId(object.network_id, object.address) };
 }
 
 export function makePeerDown(partial: Partial<PeerDown> = {}): PeerDown {
