@@ -1,12 +1,15 @@
 /** What several apps ask of routers' gateways: which router goes out where, and which networks are behind it here. */
 import {
   AddressScope,
+  Attachment,
   isNear,
+  keyOf,
   Network,
   Port,
   type QueryingView,
   query,
   Router,
+  routingDomain,
   Subnet,
   Subnetpool,
   type View,
@@ -46,3 +49,17 @@ export const destination = (cidr: string) =>
 /** Whether a host has a machine behind a router: one of its networks is on the host, or is joined to one that is. */
 export const isBehind = (view: QueryingView, routerId: string, hostName: string): boolean =>
   view.by(Port.index.router_id, routerId).some((port) => isNear(view, port.network_id, hostName));
+
+const plugged = query("network plugged near host", (view, pair) => {
+  const at = pair.indexOf("|");
+  const host = pair.slice(at + 1);
+  return view
+    .ask(routingDomain, pair.slice(0, at))
+    .some((network) =>
+      view.by(Port.index.networkHost, keyOf(network, host)).some(({ id }) => view.has(Attachment, id)),
+    );
+});
+
+/** Whether one of the machines that this host has behind a router is plugged in here, by the host's own name. */
+export const isPluggedBehind = (view: QueryingView, routerId: string, hereName: string): boolean =>
+  view.by(Port.index.router_id, routerId).some((port) => view.ask(plugged, keyOf(port.network_id, hereName)));

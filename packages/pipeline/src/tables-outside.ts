@@ -146,7 +146,7 @@ export const ExtIn = table({
   text: "What comes in from an external network: to a floating address, a forwarded port, a tenant's own prefix, or to an address of a router, whose leased ports say which host knows the connection.",
   scheme: "ranked",
   ranks: {
-    ...{ echo: 11, expired: 10, inner: 9, forwarded: 8, floating: 7, plain: 6 },
+    ...{ echo: 12, expired: 11, inner: 10, forwarded: 9, floating: 8, passing: 7, plain: 6 },
     ...{ lease: 5, error: 4, own: 3, steer: 2, spread: 1 },
   },
   columns: {

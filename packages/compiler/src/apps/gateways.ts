@@ -41,7 +41,16 @@ import {
 import { ipVersion } from "../addresses.ts";
 import { app } from "../app.ts";
 import { hostKey, hostTunnel, networkEncapsulation, networkKey, networkLargest } from "../intent.ts";
-import { alone, destination, isBehind, isOpen, routerUp, subnetCidr, subnetScope } from "../outside.ts";
+import {
+  alone,
+  destination,
+  isBehind,
+  isOpen,
+  isPluggedBehind,
+  routerUp,
+  subnetCidr,
+  subnetScope,
+} from "../outside.ts";
 import { elected, hostMac } from "../physical.ts";
 import { hasWire, isOfHere, isSpeaker, maySpeak, wireHere } from "../segments.ts";
 
@@ -157,7 +166,11 @@ export const gateways = app("gateways", written, (here) => [
       ];
     });
   }),
-  /** A tenant's prefix that is routed to a router's gateway, from whichever host it reaches: here when machines are behind the router, else from one of those that have some. */
+  /**
+   * A tenant's prefix that is routed to a router's gateway, from whichever host it reaches: here when machines are behind the router, else from one of those that have
+   * some. What comes by the wire goes there until a machine is plugged in here, and from when none is: hosts take this one's packets while a port is bound to it, so that
+   * they do so on both sides of the change.
+   */
   derive("prefix", Port, (port, view) => {
     if (port.router_id === null) return [];
     const rows: Row[] = [];
@@ -173,11 +186,11 @@ export const gateways = app("gateways", written, (here) => [
         if (!isFirst(view, router, gateway.network_id, port)) continue;
         const key = { net, ...destination(cidr) };
         if (isBehind(view, router.id, here.name)) rows.push(row(ExtIn, key, "plain", { vrf: router.key }, "plain"));
-        else if (wire !== undefined) {
+        if (wire !== undefined && !isPluggedBehind(view, router.id, here.name)) {
           const holder = elected(cidr, holdersOf(view, router.id, wire.physical, here.name));
           if (holder !== undefined)
             rows.push(
-              row(ExtIn, { ...key, ingress: physicalName(wire.physical) }, "steer", { host: holder.key }, "plain"),
+              row(ExtIn, { ...key, ingress: physicalName(wire.physical) }, "steer", { host: holder.key }, "passing"),
             );
         }
       }
