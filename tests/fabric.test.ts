@@ -470,6 +470,7 @@ test("the lab's first process killed: nothing of it is left, and up brings the s
 test("down keeps the data and leaves nothing else: the machine is as it was; up brings the same fabric back", {
   skip,
 }, async () => {
+  ok(selvage("lab", "plug", "red-1", "--host", "h2"));
   const before = json(selvage("lab", "machines", "--json"));
   ok(selvage("down"));
   assert.deepEqual(processesNaming(data), []);

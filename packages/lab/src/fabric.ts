@@ -1,6 +1,7 @@
 /** The whole of one Selvage on this machine brought up: server, lab and demo, proved with pings. Every step is idempotent and repairs what died. */
 
 import { mkdir } from "node:fs/promises";
+import { findPort } from "./api.ts";
 import { probeCapability } from "./capability.ts";
 import { askControl, type LabState } from "./control.ts";
 import { type DemoProject, demoPlan, ensureDemo } from "./demo.ts";
@@ -177,11 +178,13 @@ export async function bringUp(options: UpOptions): Promise<FabricReport> {
     const plan = demoPlan(hostNames(count));
     await ensureDemo(api, plan, paths);
     onStep("plugging its machines and waiting for their addresses (DHCP)");
-    await Promise.all(
-      plan.flatMap((project) =>
-        project.machines.map((machine) => plug(api, socket, machine.port, machine.host, LEASE_TIMEOUT_MS)),
-      ),
-    );
+    // One that was moved meanwhile stays where it is.
+    const ours = new Set(hostNames(count));
+    const placed = async ({ port, host }: DemoProject["machines"][number]): Promise<void> => {
+      const bound = (await findPort(api, port)).host;
+      await plug(api, socket, port, ours.has(bound) ? bound : host, LEASE_TIMEOUT_MS);
+    };
+    await Promise.all(plan.flatMap(({ machines }) => machines.map(placed)));
     await rebind(api, socket);
     onStep("pinging within the projects and between them");
     const pings = await prove(ground, plan);

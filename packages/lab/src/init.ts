@@ -40,6 +40,9 @@ function processState(supervised: Supervised): ProcessState {
   return { pid: supervised.pid ?? null, starts: supervised.starts };
 }
 
+const byName = (one: { readonly name: string }, other: { readonly name: string }): number =>
+  one.name.localeCompare(other.name, "en", { numeric: true });
+
 function hostState(host: LabHost): HostState {
   return {
     name: host.plan.name,
@@ -242,8 +245,8 @@ export async function startLabInit(launch: LabLaunch, onStop: () => void): Promi
   const state = (): LabState => ({
     settled,
     underlay: underlay.cidr,
-    hosts: [...hosts.values()].map(hostState),
-    machines: [...machines.values()].map(machineState),
+    hosts: [...hosts.values()].map(hostState).sort(byName),
+    machines: [...machines.values()].map(machineState).sort(byName),
   });
 
   const stop = (): Promise<void> => {
