@@ -1,6 +1,7 @@
 /** The host's own copy of what it needs: parts of a difference are gathered until the last, and then the whole is taken. */
 import type { Change, ReplicaObject, Revision } from "@selvage/model";
 import { type Changes, chunkSize, projectedResources } from "@selvage/sync";
+import { SharedTexts } from "./shared-texts.ts";
 
 /** A whole difference: what it does to the view, and the messages that it came in. */
 export interface Difference {
@@ -28,6 +29,7 @@ type Kept = Pick<ReplicaObject, "revision" | "object">;
 export class Copy {
   /** By kind and id, so that no key is made for what has an id already. */
   readonly #objects = new Map([...kinds].map((kind) => [kind, new Map<string, Kept>()]));
+  readonly #shared = new SharedTexts();
   #parts: Part[] = [];
   #revision: Revision | undefined;
   #log: string | undefined;
@@ -48,7 +50,7 @@ export class Copy {
     return size;
   }
 
-  /** Takes a message; gives the difference when it was its last part. `text` is the message as it came, `log` what its stream named. */
+  /** Takes a message, whose objects are its own from then on; gives the difference when it was its last part. `text` is the message as it came, `log` what its stream named. */
   take(message: Changes, text: string, log?: string): Difference | undefined {
     this.#parts.push({ message, text });
     if (message.more) return undefined;
@@ -61,9 +63,10 @@ export class Copy {
       for (const { kind, id } of removes) {
         if (this.#objects.get(kind)?.delete(id) === true) changes.push({ kind, id, object: null });
       }
-      for (const { kind, revision, object } of puts) {
+      for (const { kind, revision, object: read } of puts) {
         const held = this.#objects.get(kind);
         if (held === undefined) continue;
+        const object = this.#shared.share(read);
         held.set(object.id, { revision, object });
         changes.push({ kind, id: object.id, object });
       }
