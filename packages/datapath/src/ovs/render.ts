@@ -90,6 +90,8 @@ export class Renderer {
   readonly #measured: ReadonlySet<string>;
   /** Names of the tables of whose members a packet goes to one. */
   readonly #selected: ReadonlySet<string>;
+  /** Names of the tables whose rows name no interface, no zone and no tunnel's end: nearly all rows are theirs. */
+  readonly #nameless: ReadonlySet<string>;
   readonly #tails: readonly Tail[];
 
   /** Checks that this switch can hold the program. Throws TypeError when a field cannot be written, a table's number is the driver's, or members lack a number. */
@@ -99,6 +101,7 @@ export class Renderer {
     this.#selected = new Set(
       program.tables.flatMap(listsOf).flatMap((step) => (step.do === "select" ? [step.table] : [])),
     );
+    this.#nameless = new Set(program.tables.filter((table) => !canName(table)).map(({ name }) => name));
     for (const table of program.tables) checkTable(table);
     this.#tails = tailsOf(program);
     this.misses();
@@ -113,6 +116,7 @@ export class Renderer {
 
   /** The interfaces whose numbers the row's flows contain; without them the row waits. */
   interfacesOf(row: Row): readonly string[] {
+    if (this.#nameless.has(row.table)) return [];
     const table = this.#table(row);
     const ingress = Object.entries<Column>(table.columns).flatMap(([name, { field }]) =>
       placeOf(field).kind === "ingress" && row.key[name] !== undefined ? [String(row.key[name])] : [],
@@ -126,6 +130,7 @@ export class Renderer {
 
   /** The ports whose zones of connection tracking the row's flows contain; without them the row waits. */
   zonesOf(row: Row): readonly string[] {
+    if (this.#nameless.has(row.table)) return [];
     return stepsOf(this.#table(row), row).flatMap((step) =>
       step.do === "set" && step.field.kind === "name" ? [zoneOwner(step.field, String(literal(step.to, row)))] : [],
     );
@@ -133,6 +138,7 @@ export class Renderer {
 
   /** Underlay addresses to which the row sends. */
   tunnelEndsOf(row: Row): readonly string[] {
+    if (this.#nameless.has(row.table)) return [];
     const steps = stepsOf(this.#table(row), row);
     return steps.flatMap((step) => (step.do === "tunnel" ? [String(literal(step.to, row))] : []));
   }
@@ -337,6 +343,13 @@ const listsOf = (table: AnyTable): readonly Step[] => [
   ...Object.values<Declared>(table.actions).flatMap(({ steps }) => steps),
   ...table.miss,
 ];
+
+/** Whether a row of a table can name an interface, a zone or a tunnel's end. */
+const canName = (table: AnyTable): boolean =>
+  Object.values<Column>(table.columns).some(({ field }) => placeOf(field).kind === "ingress") ||
+  listsOf(table).some(
+    (step) => step.do === "output" || step.do === "tunnel" || (step.do === "set" && step.field.kind === "name"),
+  );
 
 /** What is left of a member's action behind its first lookup, and the note by which a packet comes to it. */
 interface Tail {
