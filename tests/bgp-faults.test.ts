@@ -9,11 +9,10 @@ import { askAgent, at, OUTSIDE_RANGES } from "@selvage/lab";
 import { until, whyNoLab } from "@selvage/lab/testing";
 import { hopsOf, Routing, wire } from "./support/bgp.ts";
 import { Fabric, type Guest, type Program } from "./support/guests.ts";
+import { makePublic } from "./support/way-out.ts";
 
 const skip = (await whyNoLab()) ?? false;
 const WAIT_MS = 60_000;
-/** Milliseconds within which what changed is seen outside. */
-const soon = 5_000;
 const systems = { ours: 4_200_000_001, theirs: 4_200_000_002 } as const;
 const { ipv4, ipv6 } = OUTSIDE_RANGES;
 const prefixes = { 4: "10.30.1.0/24", 6: "2001:db8:30:1::/64" } as const;
@@ -137,18 +136,9 @@ describe("bgp faults", { skip }, () => {
         const fields = { name: `open ${version}`, address_scope_id: scope, prefixes: ranges[version], ...lengths };
         pools[version] = await fabric.make("subnetpools", fields);
       }
-      const external = await fabric.make("networks", {
-        ...{ name: "public", "router:external": true },
-        ...{ "provider:network_type": "flat", "provider:physical_network": "public" },
-      });
-      const outer = { network_id: external, enable_dhcp: false };
-      await fabric.make("subnets", {
-        ...{ ...outer, ip_version: 4, cidr: ipv4.cidr, gateway_ip: ipv4.gateway, subnetpool_id: pools[4] },
-        allocation_pools: [{ start: "203.0.113.10", end: "203.0.113.199" }],
-      });
-      await fabric.make("subnets", {
-        ...{ ...outer, ip_version: 6, cidr: ipv6.cidr, gateway_ip: ipv6.gateway, subnetpool_id: pools[6] },
-        allocation_pools: [{ start: "2001:db8:ff::10", end: "2001:db8:ff::fff" }],
+      const external = await makePublic(fabric, {
+        4: { subnetpool_id: pools[4] },
+        6: { subnetpool_id: pools[6], allocation_pools: [{ start: "2001:db8:ff::10", end: "2001:db8:ff::fff" }] },
       });
       const inner = await fabric.make("networks", { name: "inner" });
       const router = await fabric.make("routers", { name: "out", external_gateway_info: { network_id: external } });
@@ -276,8 +266,8 @@ describe("bgp faults", { skip }, () => {
         tell(t, `IPv${version}: announced again`, await within("two ways", () => divides(version, "h1", "h2")));
         const { sent, lost } = await stream.lost();
         t.diagnostic(`IPv${version}: lost ${lost} of ${sent}`);
-        // Nothing is, but for four packets in one of twelve runs, of which it is not known where they went (developing.md, "Known gaps").
-        assert.ok(lost <= 10, `${lost} of ${sent}`);
+        // The very packet that the switch looks at while its rows change may be, in one of forty runs on a machine that is busy (developing.md, "Known gaps").
+        assert.ok(lost <= 2, `${lost} of ${sent}`);
       }
       await within("both families", () => bothDivide("h1", "h2"));
     });
@@ -328,7 +318,8 @@ describe("bgp faults", { skip }, () => {
     wire(fabric, "h2", "down");
     const took = await within("its routes gone", () => bothDivide("h1"));
     tell(t, "cut off: its routes were gone", took);
-    assert.ok(took < soon, `${took} ms`);
+    const hops = [...hopsTo(4, "h2"), ...hopsTo(6, "h2")];
+    assert.deepEqual(frr.ended.slice(-2).sort(), hops.map((hop) => `${hop}: BFD down received`).sort());
     for (const version of families)
       await within("reached by the other", () =>
         pings(sources[0]?.[version === 4 ? 0 : 1] ?? "", addressOf(a, version)),
@@ -336,7 +327,7 @@ describe("bgp faults", { skip }, () => {
     for (const stream of streams) {
       const { sent, lost } = await stream.lost();
       t.diagnostic(`lost ${lost} of ${sent}, a hundred a second`);
-      assert.ok(lost > 0 && lost < soon / 10, `${lost}`);
+      assert.ok(lost > 0 && lost < sent, `${lost}`);
       await stream[Symbol.asyncDispose]();
     }
     wire(fabric, "h2", "up");
@@ -359,7 +350,8 @@ describe("bgp faults", { skip }, () => {
     wire(fabric, "h2", "down");
     const took = await within("its routes gone", () => bothDivide("h1"));
     tell(t, "cut off, without signs of life: its routes were gone", took);
-    assert.ok(took < 12_000, `nine seconds of silence, and no more: ${took} ms`);
+    const hops = [...hopsTo(4, "h2"), ...hopsTo(6, "h2")];
+    assert.deepEqual(frr.ended.slice(-2).sort(), hops.map((hop) => `${hop}: Hold Timer Expired`).sort());
     wire(fabric, "h2", "up");
     await within("both again", () => bothDivide("h1", "h2"));
   });
@@ -384,7 +376,6 @@ describe("bgp faults", { skip }, () => {
     await fabric.api.ask("DELETE", `/v2.0/bgp-speakers/${speakers[4]}`);
     const took = await within("no IPv4", () => frr.routes.size === 0);
     tell(t, "deleted: withdrawn", took);
-    assert.ok(took < soon);
     assert.ok(await divides(6, "h1", "h2"));
     await fabric.api.ask("DELETE", `/v2.0/bgp-speakers/${speakers[6]}`);
     await within("no session", () => frr.established === 0 && frr.routesOf(6).size === 0);

@@ -9,10 +9,10 @@ import { until, whyNoLab } from "@selvage/lab/testing";
 import { heldFragments, wireLimits } from "@selvage/pipeline";
 import { Fabric, type Guest } from "./support/guests.ts";
 import { fragmentFlood } from "./support/raw-floods.ts";
+import { far, gatewayOf, leadBack, makeBehind, makePublic } from "./support/way-out.ts";
 
 const skip = (await whyNoLab()) ?? false;
 const WAIT_MS = 60_000;
-const far = { ip4: OUTSIDE_RANGES.ipv4.far, ip6: OUTSIDE_RANGES.ipv6.far } as const;
 /** What the tenant's network carries; the wire outside carries more. */
 const mtu = 1_400;
 
@@ -84,36 +84,15 @@ const asks = [
 async function made(): Promise<World> {
   const fabric = await Fabric.up("outside-gaps");
   try {
-    const external = await fabric.make("networks", {
-      ...{ name: "public", "router:external": true },
-      ...{ "provider:network_type": "flat", "provider:physical_network": "public" },
-    });
-    const outer = { network_id: external, enable_dhcp: false };
-    const { ipv4, ipv6 } = OUTSIDE_RANGES;
-    const allocation_pools = [{ start: "203.0.113.10", end: "203.0.113.199" }];
-    await fabric.make("subnets", {
-      ...outer,
-      ip_version: 4,
-      cidr: ipv4.cidr,
-      gateway_ip: ipv4.gateway,
-      allocation_pools,
-    });
-    await fabric.make("subnets", { ...outer, ip_version: 6, cidr: ipv6.cidr, gateway_ip: ipv6.gateway });
-    const inner = await fabric.make("networks", { name: "inner", mtu });
-    const subnet = await fabric.make("subnets", { network_id: inner, ip_version: 4, cidr: "10.7.0.0/24" });
-    const six = await fabric.make("subnets", {
-      ...{ network_id: inner, ip_version: 6, cidr: "fd07::/64", gateway_ip: "fd07::1" },
-      ...{ ipv6_ra_mode: "slaac", ipv6_address_mode: "slaac" },
-    });
+    const external = await makePublic(fabric);
+    const { inner, subnets, router: out } = await makeBehind(fabric, external, 7, { mtu });
     const below = await fabric.make("networks", { name: "below", mtu });
     const lower = await fabric.make("subnets", { network_id: below, ip_version: 4, cidr: "10.8.0.0/24" });
-    const out = await fabric.make("routers", { name: "out", external_gateway_info: { network_id: external } });
     const onward = await fabric.make("routers", { name: "onward" });
     const join = (router: string, body: object) =>
       fabric.api.ask("PUT", `/v2.0/routers/${router}/add_router_interface`, body);
-    for (const subnet_id of [subnet, six]) await join(out, { subnet_id });
     await join(onward, { subnet_id: lower });
-    const fixed_ips = [{ subnet_id: subnet, ip_address: "10.7.0.254" }];
+    const fixed_ips = [{ subnet_id: subnets[4], ip_address: "10.7.0.254" }];
     await join(onward, { port_id: await fabric.make("ports", { network_id: inner, fixed_ips }) });
     await fabric.change("routers", onward, { routes: [{ destination: "0.0.0.0/0", nexthop: "10.7.0.1" }] });
     await fabric.change("routers", out, { routes: [{ destination: "10.8.0.0/24", nexthop: "10.7.0.254" }] });
@@ -138,14 +117,7 @@ async function made(): Promise<World> {
         "floatingip",
       );
     const own = await floatingIp({ port_id: a.id });
-    const info = at(at(await fabric.api.ask("GET", `/v2.0/routers/${out}`), "router"), "external_gateway_info");
-    const addresses = (at(info, "external_fixed_ips") as readonly { readonly ip_address: string }[]).map(
-      ({ ip_address }) => ip_address,
-    );
-    const shared = {
-      ip4: addresses.find((address) => !address.includes(":")) ?? "",
-      ip6: addresses.find((address) => address.includes(":")) ?? "",
-    };
+    const shared = await gatewayOf(fabric, out);
     const many = await floatingIp({});
     const b = await fabric.guest("b", "h1", { network_id: inner, security_groups: [group] });
     await fabric.api.ask("POST", `/v2.0/floatingips/${text(at(many, "id"))}/port_forwardings`, {
@@ -155,7 +127,7 @@ async function made(): Promise<World> {
       },
     });
     await fabric.settled();
-    await fabric.run(fabric.outside, "ip", "-6", "route", "replace", "fd07::/64", "via", shared.ip6);
+    await leadBack(fabric, 7, shared.ip6);
     const floating = text(at(own, "floating_ip_address"));
     const forwarded = text(at(many, "floating_ip_address"));
     return { fabric, shared, a, b, deep, floating, forwarded };

@@ -6,15 +6,15 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { hostMac } from "@selvage/compiler";
-import { at, OUTSIDE_RANGES } from "@selvage/lab";
+import { at } from "@selvage/lab";
 import { until, whyNoLab } from "@selvage/lab/testing";
 import { Fabric, type Guest } from "./support/guests.ts";
 import { echoes, type Loss, Talks, tableOf, type Way } from "./support/probes.ts";
+import { far, gatewayOf, leadBack, makeBehind, makePublic } from "./support/way-out.ts";
 
 const skip = (await whyNoLab()) ?? false;
 const WAIT_MS = 120_000;
 const HOSTS = ["h1", "h2", "h3"] as const;
-const far = { ip4: OUTSIDE_RANGES.ipv4.far, ip6: OUTSIDE_RANGES.ipv6.far } as const;
 
 /** What a host has: a machine behind the router alone, and one with a floating IP. */
 interface Pair {
@@ -107,30 +107,8 @@ describe("what is lost", { skip }, () => {
   before(async () => {
     const fabric = await Fabric.up("outside-loss", HOSTS.length);
     try {
-      const ranges = OUTSIDE_RANGES;
-      const external = await fabric.make("networks", {
-        name: "public",
-        "router:external": true,
-        "provider:network_type": "flat",
-        "provider:physical_network": "public",
-      });
-      const outer = { network_id: external, enable_dhcp: false };
-      const pool = { start: "203.0.113.10", end: "203.0.113.199" };
-      const four = { ip_version: 4, cidr: ranges.ipv4.cidr, gateway_ip: ranges.ipv4.gateway };
-      await fabric.make("subnets", { ...outer, ...four, allocation_pools: [pool] });
-      const six = { ip_version: 6, cidr: ranges.ipv6.cidr, gateway_ip: ranges.ipv6.gateway };
-      await fabric.make("subnets", { ...outer, ...six });
-      const inner = await fabric.make("networks", { name: "inner" });
-      const subnets = [
-        await fabric.make("subnets", { network_id: inner, ip_version: 4, cidr: "10.8.0.0/24" }),
-        await fabric.make("subnets", {
-          ...{ network_id: inner, ip_version: 6, cidr: "fd08::/64", gateway_ip: "fd08::1" },
-          ...{ ipv6_ra_mode: "slaac", ipv6_address_mode: "slaac" },
-        }),
-      ];
-      const router = await fabric.make("routers", { name: "out", external_gateway_info: { network_id: external } });
-      for (const subnet_id of subnets)
-        await fabric.api.ask("PUT", `/v2.0/routers/${router}/add_router_interface`, { subnet_id });
+      const external = await makePublic(fabric);
+      const { inner, router } = await makeBehind(fabric, external, 8);
       await fabric.settled();
       const open = { network_id: inner, port_security_enabled: false };
       const pairs = await Promise.all(
@@ -145,12 +123,9 @@ describe("what is lost", { skip }, () => {
         }),
       );
       await fabric.settled();
-      const info = at(at(await fabric.api.ask("GET", `/v2.0/routers/${router}`), "router"), "external_gateway_info");
-      const fixed = at(info, "external_fixed_ips") as readonly { readonly ip_address: string }[];
-      const own = (isSix: boolean) => fixed.find((each) => each.ip_address.includes(":") === isSix)?.ip_address ?? "";
-      world = { fabric, pairs, shared: own(false) };
-      // The way back to the tenants' prefix, as whoever runs the network outside would have it.
-      await fabric.run(fabric.outside, "ip", "-6", "route", "replace", "fd08::/64", "via", own(true));
+      const { ip4: shared, ip6 } = await gatewayOf(fabric, router);
+      world = { fabric, pairs, shared };
+      await leadBack(fabric, 8, ip6);
       const guests = pairs.flatMap(({ plain, known }) => [plain, known]);
       for (const guest of [...guests, fabric.outside]) await serve(guest);
       for (const guest of guests)

@@ -9,10 +9,10 @@ import { hostMac } from "@selvage/compiler";
 import { at, OUTSIDE_RANGES } from "@selvage/lab";
 import { until, whyNoLab } from "@selvage/lab/testing";
 import { Fabric, type Guest } from "./support/guests.ts";
+import { far, gatewayOf, leadBack, makeBehind, makePublic } from "./support/way-out.ts";
 
 const skip = (await whyNoLab()) ?? false;
 const WAIT_MS = 60_000;
-const far = { ip4: OUTSIDE_RANGES.ipv4.far, ip6: OUTSIDE_RANGES.ipv6.far } as const;
 
 interface World {
   readonly fabric: Fabric;
@@ -70,42 +70,15 @@ describe("outside", { skip }, () => {
   before(async () => {
     const fabric = await Fabric.up("outside");
     try {
-      const external = await fabric.make("networks", {
-        name: "public",
-        "router:external": true,
-        "provider:network_type": "flat",
-        "provider:physical_network": "public",
-      });
-      const ranges = OUTSIDE_RANGES;
-      const [start, end] = ["203.0.113.10", "203.0.113.199"];
-      const outer = { network_id: external, enable_dhcp: false };
-      const four = { ip_version: 4, cidr: ranges.ipv4.cidr, gateway_ip: ranges.ipv4.gateway };
-      await fabric.make("subnets", { ...outer, ...four, allocation_pools: [{ start, end }] });
-      const six = { ip_version: 6, cidr: ranges.ipv6.cidr, gateway_ip: ranges.ipv6.gateway };
-      await fabric.make("subnets", { ...outer, ...six });
-      const inner = await fabric.make("networks", { name: "inner" });
-      const subnets = [
-        await fabric.make("subnets", { network_id: inner, ip_version: 4, cidr: "10.7.0.0/24" }),
-        await fabric.make("subnets", {
-          ...{ network_id: inner, ip_version: 6, cidr: "fd07::/64", gateway_ip: "fd07::1" },
-          ...{ ipv6_ra_mode: "slaac", ipv6_address_mode: "slaac" },
-        }),
-      ];
-      const router = await fabric.make("routers", { name: "out", external_gateway_info: { network_id: external } });
-      for (const subnet_id of subnets)
-        await fabric.api.ask("PUT", `/v2.0/routers/${router}/add_router_interface`, { subnet_id });
+      const external = await makePublic(fabric);
+      const { inner, router } = await makeBehind(fabric, external, 7);
       await fabric.settled();
       const open = { network_id: inner, port_security_enabled: false };
       const a = await fabric.guest("a", "h1", open);
       const b = await fabric.guest("b", "h2", open);
-      const info = at(at(await fabric.api.ask("GET", `/v2.0/routers/${router}`), "router"), "external_gateway_info");
-      const fixed = at(info, "external_fixed_ips") as readonly { readonly ip_address: string }[];
-      const addresses = fixed.map(({ ip_address }) => ip_address);
-      const shared = addresses.find((address) => !address.includes(":")) ?? "";
-      const six6 = addresses.find((address) => address.includes(":")) ?? "";
+      const { ip4: shared, ip6 } = await gatewayOf(fabric, router);
       world = { fabric, external, router, shared, a, b };
-      // The way back to the tenants' prefix, as whoever runs the network outside would have it.
-      await run(fabric.outside, "ip", "-6", "route", "replace", "fd07::/64", "via", six6);
+      await leadBack(fabric, 7, ip6);
     } catch (cause) {
       await fabric[Symbol.asyncDispose]();
       throw cause;

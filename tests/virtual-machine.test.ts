@@ -8,10 +8,11 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { at, OUTSIDE_RANGES } from "@selvage/lab";
+import { at } from "@selvage/lab";
 import { until, whyNoLab } from "@selvage/lab/testing";
 import { Fabric } from "./support/guests.ts";
 import { bootFiles, machineWords, results } from "./support/virtual-machine.ts";
+import { far, gatewayOf, leadBack, makeBehind, makePublic, pairOf } from "./support/way-out.ts";
 
 const skip = (await whyNoLab()) ?? false;
 /** The processor is emulated, by a machine that does other things too. */
@@ -19,43 +20,12 @@ const WAIT_MS = 300_000;
 const HOST = "h1";
 const TAP = "vm0";
 const DEVICE = "33333333-3333-4333-8333-333333333333";
-const far = { ip4: OUTSIDE_RANGES.ipv4.far, ip6: OUTSIDE_RANGES.ipv6.far } as const;
 
 /** A network behind a router with a gateway on the physical network. Gives the network's id. */
 async function network(fabric: Fabric): Promise<string> {
-  const { ipv4, ipv6 } = OUTSIDE_RANGES;
-  const external = await fabric.make("networks", {
-    ...{ name: "public", "router:external": true },
-    ...{ "provider:network_type": "flat", "provider:physical_network": "public" },
-  });
-  const outer = { network_id: external, enable_dhcp: false };
-  await fabric.make("subnets", {
-    ...{ ...outer, ip_version: 4, cidr: ipv4.cidr, gateway_ip: ipv4.gateway },
-    allocation_pools: [{ start: "203.0.113.10", end: "203.0.113.199" }],
-  });
-  await fabric.make("subnets", { ...outer, ip_version: 6, cidr: ipv6.cidr, gateway_ip: ipv6.gateway });
-  const inner = await fabric.make("networks", { name: "inner" });
-  const slaac = { ipv6_ra_mode: "slaac", ipv6_address_mode: "slaac" };
-  const subnets = [
-    await fabric.make("subnets", { network_id: inner, ip_version: 4, cidr: "10.7.0.0/24" }),
-    await fabric.make("subnets", { network_id: inner, ip_version: 6, cidr: "fd07::/64", ...slaac }),
-  ];
-  const router = await fabric.make("routers", { name: "out", external_gateway_info: { network_id: external } });
-  for (const subnet_id of subnets)
-    await fabric.api.ask("PUT", `/v2.0/routers/${router}/add_router_interface`, { subnet_id });
-  const shown = at(at(await fabric.api.ask("GET", `/v2.0/routers/${router}`), "router"), "external_gateway_info");
-  const addresses = addressesOf(at(shown, "external_fixed_ips"));
-  // The way back to the tenants' prefix, as whoever runs the network outside would have it.
-  const way = await fabric.run(fabric.outside, "ip", "-6", "route", "replace", "fd07::/64", "via", addresses.ip6);
-  assert.equal(way.code, 0, way.said);
+  const { inner, router } = await makeBehind(fabric, await makePublic(fabric), 7);
+  await leadBack(fabric, 7, (await gatewayOf(fabric, router)).ip6);
   return inner;
-}
-
-function addressesOf(fixed: unknown): { readonly ip4: string; readonly ip6: string } {
-  assert.ok(Array.isArray(fixed));
-  const addresses = fixed.map((each) => String(at(each, "ip_address")));
-  const of = (isIpv6: boolean): string => addresses.find((address) => address.includes(":") === isIpv6) ?? "";
-  return { ip4: of(false), ip6: of(true) };
 }
 
 /** Makes a tap on the host and puts it on the switch for the port, as a hypervisor does. */
@@ -86,7 +56,7 @@ describe("a virtual machine", { skip }, () => {
     const fields = { name: "virtual", network_id, device_id: DEVICE, device_owner: "compute:nova" };
     const made = at(await fabric.api.ask("POST", "/v2.0/ports", { port: fields }), "port");
     const [id, mac] = [String(at(made, "id")), String(at(made, "mac_address"))];
-    const { ip4, ip6 } = addressesOf(at(made, "fixed_ips"));
+    const { ip4, ip6 } = pairOf(at(made, "fixed_ips"));
     await fabric.api.ask("PUT", `/v2.0/ports/${id}`, { port: { "binding:host_id": HOST } });
     await plugTap(fabric, id, mac);
     await until("the port is not up", WAIT_MS, async () => {
