@@ -271,6 +271,7 @@ describe("rows become flows", () => {
         .map(flowText),
     ];
     assert.deepEqual(own, [
+      "table=10, priority=500,arp_op=2,eth_dst=02:5e:1f:00:a9:fe,eth_type=0x806 actions=set_field:0xa->reg14,resubmit(,250)",
       "table=10, priority=100,arp_op=1,eth_type=0x806 actions=set_field:0x0->xxreg2,move:arp_tpa->xxreg2[0..31],set_field:0x0->xreg6,resubmit(,46),resubmit(,16)",
       ...["169.254.169.254", "169.254.169.252"].map(
         (service) =>
