@@ -1,12 +1,11 @@
 /** One topology with its packets, on the simulated switches and on the real ones: the first packet whose ends differ is a divergence. */
 
 import { decode, Frame, summary } from "@selvage/packet";
-import { fabricIngress, rowText, serviceIngress } from "@selvage/pipeline";
+import { fabricIngress, physicalName, rowText, serviceIngress } from "@selvage/pipeline";
 import fc from "fast-check";
 import { miscounts, slacksOf } from "./drops.ts";
 import { type Crossing, difference, type Ending } from "./ending.ts";
 import { OuterTalk } from "./outer-talk.ts";
-import { wireIngress } from "./outside.ts";
 import { type RealSide, underlays } from "./real-side.ts";
 import { fromService } from "./service-shots.ts";
 import { frameOf, manyOuterShots, manyShots, type Shot } from "./shots.ts";
@@ -21,6 +20,7 @@ import {
   topologies,
   topologyOf,
 } from "./topology.ts";
+import type { Heard } from "./wire.ts";
 import { fromWire, isSpoilt } from "./wire-shots.ts";
 
 export interface Scenario {
@@ -53,8 +53,8 @@ export class Miscount extends Divergence {}
 /** A packet as it enters the fabric. */
 type Thrown =
   | { readonly interface: Interface; readonly frame: Uint8Array }
-  /** By the wire of the physical network, to a host by its place. */
-  | { readonly wire: number; readonly frame: Uint8Array }
+  /** By the wire of a physical network. */
+  | Heard
   | { readonly crossing: Crossing; readonly frame: Uint8Array };
 
 /** All that is said in a topology, among its machines and with who is outside. */
@@ -157,13 +157,13 @@ async function act(scene: Scene, shots: readonly Shot[], talks: Talks): Promise<
 
 function sentThere(real: RealSide, one: Thrown): Promise<Ending> {
   if ("interface" in one) return real.send(one.interface.host, one.interface.wire, one.frame);
-  return "wire" in one ? real.come(one.wire, one.frame) : real.inject(one.crossing);
+  return "wire" in one ? real.come(one) : real.inject(one.crossing);
 }
 
 function sentHere(simulated: SimulatedSide, one: Thrown, there: Ending): SimulatedEnd {
   if ("interface" in one) return simulated.send(one.interface.host, one.interface.ingress, one.frame, there);
   return "wire" in one
-    ? simulated.send(one.wire, wireIngress, one.frame, there)
+    ? simulated.send(one.host, physicalName(one.wire), one.frame, there)
     : simulated.inject(one.crossing, there);
 }
 
@@ -221,7 +221,7 @@ function placeOf(one: Thrown): string {
   if ("interface" in one)
     return `from wire${one.interface.wire} of host ${one.interface.host + 1}, ${one.interface.ingress}`;
   return "wire" in one
-    ? `from the physical network, to host ${one.wire + 1}`
+    ? `from the physical network ${one.wire}, to host ${one.host + 1}`
     : `from the underlay: ${JSON.stringify({ ...one.crossing, frame: undefined })}`;
 }
 

@@ -3,6 +3,7 @@ import type { Punt } from "@selvage/datapath";
 import { Fragment, Frame } from "@selvage/packet";
 import type { Encapsulation } from "@selvage/pipeline";
 import { hostName } from "./topology.ts";
+import type { WireName } from "./wires.ts";
 
 /**
  * A frame in hexadecimal digits, without what stands in a later fragment where a first one has its checksum: with an address Open vSwitch 3.1 corrects those
@@ -30,9 +31,10 @@ export interface Crossing {
   readonly frame: Uint8Array;
 }
 
-/** A frame that a host put on the wire of the physical network. */
+/** A frame that a host put on the wire of a physical network. */
 export interface Emission {
   readonly host: number;
+  readonly wire: WireName;
   readonly frame: Uint8Array;
 }
 
@@ -55,9 +57,9 @@ export class Ending {
     this.#ends.push(`${by} ${from} to ${to}, ${header}: ${hex(frame)}`);
   }
 
-  emitted(host: number, frame: Uint8Array): void {
-    this.emissions.push({ host, frame });
-    this.#ends.push(`${hostName(host)} puts on the wire: ${hex(frame)}`);
+  emitted(host: number, wire: WireName, frame: Uint8Array): void {
+    this.emissions.push({ host, wire, frame });
+    this.#ends.push(`${hostName(host)} puts on the wire ${wire}: ${hex(frame)}`);
   }
 
   dropped(host: number, reason: string): void {

@@ -12,6 +12,8 @@ export interface Fault {
   readonly name: string;
   /** What draws scenarios that meet it soon; unless told, what draws for all. Others meet it too, later. */
   readonly seed?: number;
+  /** What a row is taken for. */
+  readonly row?: (row: Row) => Row;
   /** The flows of a row, or of the program's misses where there is none. */
   readonly flows?: (flows: readonly RenderedFlow[], row: Row | null) => readonly RenderedFlow[];
   readonly bucket?: (bucket: Bucket, row: Row) => Bucket;
@@ -28,7 +30,7 @@ export class FaultyRenderer extends Renderer {
   }
 
   override flows(row: Row, ports: Ports): readonly RenderedFlow[] {
-    const flows = super.flows(row, ports);
+    const flows = super.flows(this.#fault.row?.(row) ?? row, ports);
     return this.#fault.flows?.(flows, row) ?? flows;
   }
 

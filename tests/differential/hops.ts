@@ -14,7 +14,7 @@ export class Hops {
   /** MACs by network's key and address, of whoever is known there. */
   readonly #macs = new Map<string, string>();
   #frames: readonly string[] = [];
-  /** Frames that were refused for want of a neighbour, as they were to be sent. */
+  /** Frames that were refused for want of a neighbour, or for whom one is asked, as they were to be sent. */
   #refused: readonly string[] = [];
   #guessed = false;
   #sender: string | undefined;
@@ -22,7 +22,7 @@ export class Hops {
   /** Of machines that may get nothing: MACs. */
   readonly #silent: ReadonlySet<string>;
 
-  constructor({ ports, routed, objects, interfaces }: Topology) {
+  constructor({ ports, routed, objects, interfaces, facts }: Topology) {
     const silent = ports.filter(
       ({ id, admin_state_up, security_group_set }) =>
         !admin_state_up || security_group_set !== 0 || !interfaces.some((each) => each.isBound && each.names === id),
@@ -38,13 +38,15 @@ export class Hops {
       for (const { ip_address } of port.fixed_ips)
         this.#macs.set(`${keys.get(port.network_id)} ${ip_address}`, port.mac_address.replaceAll(":", ""));
     }
+    for (const { network_id, address, mac } of facts.flatMap(({ neighbours }) => neighbours))
+      this.#macs.set(`${keys.get(network_id)} ${address}`, mac.replaceAll(":", ""));
   }
 
   /** Begins with another packet, by its sender's MAC, if it has one, and by what became of it there. */
   go(sender: string | undefined, { ends }: Ending): void {
     this.#sender = sender?.replaceAll(":", "");
     this.#frames = ends.map((end) => end.slice(end.lastIndexOf(" ") + 1));
-    this.#refused = this.#frames.filter((_, place) => ends[place]?.includes("punts host-unreachable"));
+    this.#refused = this.#frames.filter((_, place) => /punts (host-unreachable|neighbour) /.test(ends[place] ?? ""));
     this.#guessed = false;
   }
 

@@ -10,6 +10,7 @@ import {
 } from "@selvage/model/testing";
 import { externalId, type OutsidePlan } from "./outside.ts";
 import { addressIn } from "./routing.ts";
+import { isOfSegment } from "./wires.ts";
 
 export interface LeasePlan {
   /** One block, none, one in use and one that runs out, or a block of a single port. */
@@ -33,14 +34,18 @@ export interface StandIn {
 
 /** Gateways of the routers that have a way out. */
 export function gatewaysOf(
-  { gateways }: OutsidePlan,
+  outside: OutsidePlan,
   routers: readonly Router[],
   subnets: readonly Subnet[],
 ): readonly Port[] {
   return routers.flatMap((router, place) => {
-    const plan = gateways[place];
+    const plan = outside.gateways[place];
     if (plan === null || plan === undefined) return [];
-    const own = subnets.filter(({ ip_version }) => plan.families === "both" || plan.families === String(ip_version));
+    const own = subnets.filter(
+      (subnet) =>
+        (plan.families === "both" || plan.families === String(subnet.ip_version)) &&
+        isOfSegment(subnet, outside, "external", plan.segment),
+    );
     if (own.length === 0) return [];
     return [
       makeGateway({
@@ -138,11 +143,16 @@ export function standInsOf(plan: OutsidePlan, inside: Inside): Made {
 function served(places: readonly number[], version: 4 | 6, inside: Inside) {
   const ports = new Set(places.flatMap((place) => inside.ports[place % Math.max(1, inside.ports.length)] ?? []));
   return [...ports].flatMap((port) => {
-    const router = wayOut(port, version, inside)?.gateway_of ?? undefined;
+    const gateway = wayOut(port, version, inside);
+    const router = gateway?.gateway_of ?? undefined;
     const inner = version === 4 ? ip4Of(port) : ip6Of(port)[0];
-    return router === undefined || inner === undefined ? [] : [{ port, router, inner }];
+    if (gateway === undefined || router === undefined || inner === undefined) return [];
+    return [{ port, router, inner, beside: (number: number) => besideOf(gateway, number) }];
   });
 }
+
+/** An address of the network that a gateway's is of, by its last number. */
+const besideOf = (gateway: Port, number: number): string => (ip4Of(gateway) ?? "").replace(/\d+$/, String(number));
 
 const standIn = (port: Port, address: string, forwarded: StandIn["forwarded"]): StandIn => ({
   ...{ address, port: port.id, host: port["binding:host_id"], forwarded },
@@ -150,8 +160,8 @@ const standIn = (port: Port, address: string, forwarded: StandIn["forwarded"]): 
 });
 
 function floatingOf({ floating }: OutsidePlan, inside: Inside): Made {
-  const all = served(floating, 4, inside).map(({ port, router, inner }, number) => {
-    const address = `203.0.113.${20 + number}`;
+  const all = served(floating, 4, inside).map(({ port, router, inner, beside }, number) => {
+    const address = beside(20 + number);
     const object = makeFloatingIp({
       ...{ id: testId("floating ip", number + 1), floating_ip_address: address, router_id: router },
       ...{ port_id: port.id, fixed_ip_address: inner },
@@ -170,9 +180,11 @@ function forwardedOf(of: 0 | 1, plan: OutsidePlan, inside: Inside, taken: Set<st
   const forwardings: PortForwarding[] = [];
   const ports = new Map<Port, Map<string, number>>();
   let router_id: string | null = null;
+  let floating_ip_address = "";
   for (const [number, forwarding] of plan.forwarded.entries()) {
     const [to] = served([forwarding.port], 4, inside);
     if (forwarding.of !== of || to === undefined) continue;
+    if (router_id === null) floating_ip_address = to.beside(40 + of);
     router_id ??= to.router;
     const { protocol, outer, inner, span } = forwarding;
     const steps = Array.from({ length: span }, (_, step) => step);
@@ -195,7 +207,6 @@ function forwardedOf(of: 0 | 1, plan: OutsidePlan, inside: Inside, taken: Set<st
     );
   }
   if (forwardings.length === 0) return { objects: [], all: [] };
-  const floating_ip_address = `203.0.113.${40 + of}`;
   const object = makeFloatingIp({ id, floating_ip_address, router_id, port_id: null, fixed_ip_address: null });
   return {
     objects: [

@@ -14,11 +14,11 @@ import { integrationBridge, Journal, OvsHost, uplinkBridge } from "@selvage/data
 import { Attachment, type Change, Engine, LearnedNeighbour, PeerDown } from "@selvage/model";
 import { put, remove } from "@selvage/model/testing";
 import { act, Connection, connectSocket, flowMod, MeterId, meterMod, PacketInFormat } from "@selvage/openflow";
-import { type Row, serviceIngress } from "@selvage/pipeline";
-import { wireIngress, wireName } from "./outside.ts";
+import { physicalName, type Row, serviceIngress } from "@selvage/pipeline";
 import { hostName, pluggedOn, serviceWire, type Topology, wireCount } from "./topology.ts";
 import { Unixctl } from "./unixctl.ts";
 import { type ChosenPorts, readConnections } from "./wire.ts";
+import { type WireName, wireNames, wireOfIngress } from "./wires.ts";
 
 const deadline = 10_000;
 const anyPort = 0xffffffff;
@@ -27,11 +27,11 @@ const protocols = "OpenFlow10,OpenFlow11,OpenFlow12,OpenFlow13,OpenFlow14,OpenFl
 /** A table of that bridge that no packet comes to. */
 const idleTable = 200;
 const vxlanInterface = "selvage-vxlan";
-/** The first port that the uplink's bridge got, and that which leads to the physical network. */
+/** The first port that the uplink's bridge got, and those which lead to physical networks. */
 const firstPort = 1;
-const physicalBridge = "br-public";
-/** The interface of the machines' bridge that leads to it. */
-export const patchInterface: string = `patch-${integrationBridge}-${wireName}`;
+const bridgeOf = (wire: WireName): string => `br-${wire}`;
+/** The interface of the machines' bridge that leads to a physical network. */
+export const patchOf = (wire: WireName): string => `patch-${integrationBridge}-${wire}`;
 /** To all ports but that by which a frame came. */
 const toTheOthers = act.output(0xfffffffc);
 
@@ -40,8 +40,8 @@ export interface RealHostEvents {
   readonly punted: (punt: Punt) => void;
   /** A frame of the host on the underlay. */
   readonly underlay: (frame: Uint8Array) => void;
-  /** A frame of the host on the wire of the physical network. */
-  readonly emitted: (frame: Uint8Array) => void;
+  /** A frame of the host on the wire of a physical network. */
+  readonly emitted: (wire: WireName, frame: Uint8Array) => void;
 }
 
 interface Counters {
@@ -57,6 +57,13 @@ class Tally {
   got = 0;
 }
 
+/** A bridge to a physical network, and the interface by which this process is on it. */
+interface Way {
+  readonly bridge: Connection;
+  readonly name: string;
+  readonly tally: Tally;
+}
+
 export class RealHost {
   readonly place: number;
   readonly host: OvsHost;
@@ -64,7 +71,9 @@ export class RealHost {
   /** By the number of the wire, which is also the port's in the switch. */
   readonly #tallies = new Map<number, Tally>();
   readonly #uplink: Tally;
-  readonly #physical = new Tally();
+  readonly #ways = new Map<WireName, Way>();
+  /** Those by which anything can come or go in a topology. */
+  #used: readonly Way[] = [];
   readonly #attached = new Journal<readonly AttachedInterface[]>();
   readonly #life = new Journal<"ready">();
   /** Wakes whoever waits for frames or punts. */
@@ -72,8 +81,6 @@ export class RealHost {
   #control!: Unixctl;
   #inside!: Connection;
   #outside!: Connection;
-  #wire!: Connection;
-  #wireName = "";
   #datapath!: OvsDatapath;
   #engine!: Engine<Row>;
   /** What went wrong where nobody waits. */
@@ -137,15 +144,11 @@ export class RealHost {
       ...["options:key=flow", "options:remote_ip=flow", `options:local_ip="${this.address}"`],
       `options:csum=${this.address.includes(":")}`,
     );
-    this.#wireName = await this.host.plugPhysical(physicalBridge, (frame) => this.#emits(frame));
-    await this.host.vsctl("set", "bridge", physicalBridge, "fail_mode=secure");
-    this.#wire = await this.#watch(physicalBridge);
-    await this.#wire.send([flowMod({ instructions: [{ kind: "apply", actions: [toTheOthers] }] })]);
-    await this.#wire.barrier();
+    for (const wire of wireNames) this.#ways.set(wire, await this.#lay(wire));
     await this.drive({});
     await this.#attached.first(
-      (all) => all.some(({ port }) => port === wireIngress),
-      `${hostName(this.place)} has its wire`,
+      (all) => wireNames.every((wire) => all.some(({ port }) => port === physicalName(wire))),
+      `${hostName(this.place)} has its wires`,
       deadline,
     );
     this.#control = await Unixctl.connect(join(this.host.directory, "switch.ctl"));
@@ -160,6 +163,21 @@ export class RealHost {
       numbers.flatMap(({ name, port }) => (name.startsWith("wire") ? [`${name} is ${port}`] : [])).sort(),
       [...this.#tallies.keys()].map((wire) => `wire${wire} is ${wire}`),
     );
+  }
+
+  /** Makes the bridge to a physical network. */
+  async #lay(wire: WireName): Promise<Way> {
+    const tally = new Tally();
+    const name = await this.host.plugPhysical(bridgeOf(wire), (frame) => {
+      tally.got += 1;
+      this.#events.emitted(wire, frame);
+      this.#stir();
+    });
+    await this.host.vsctl("set", "bridge", bridgeOf(wire), "fail_mode=secure");
+    const bridge = await this.#watch(bridgeOf(wire));
+    await bridge.send([flowMod({ instructions: [{ kind: "apply", actions: [toTheOthers] }] })]);
+    await bridge.barrier();
+    return { bridge, name, tally };
   }
 
   async #watch(bridge: string): Promise<Connection> {
@@ -193,7 +211,7 @@ export class RealHost {
     };
     this.#datapath = new OvsDatapath({
       ...{ database, tunnelIp: plan.address, datapathType: "netdev" },
-      ...{ bridgeMappings: `${wireName}:${physicalBridge}`, ...options },
+      ...{ bridgeMappings: wireNames.map((wire) => `${wire}:${bridgeOf(wire)}`).join(), ...options },
     });
     this.#engine = new Engine<Row>({ derivations: derivationsFor({ name: hostName(this.place) }) });
     this.#adopted = false;
@@ -206,6 +224,7 @@ export class RealHost {
   /** Has the switch hold a topology: interfaces named, the driver told of them, the compiler's rows in force. The same one `later` has its connections still. */
   async install(topology: Topology, change: "adopt" | "apply" | "later"): Promise<void> {
     await this.#plug(topology);
+    this.#used = (topology.outside?.wires ?? []).flatMap((wire) => this.#ways.get(wire) ?? []);
     this.#revision += 1;
     const revision = this.#revision;
     const objects = topology.objects.map(({ kind, object }) => ({ kind, id: object.id, object, revision }));
@@ -223,9 +242,9 @@ export class RealHost {
 
   /** What this host alone knows becomes what the topology says. */
   #learn(topology: Topology): readonly Change[] {
-    const { isWired, neighbours, lost } = topology.facts[this.place] ?? assert.fail("facts of no host");
+    const { wires, neighbours, lost } = topology.facts[this.place] ?? assert.fail("facts of no host");
     const { view } = this.#engine;
-    const ids = [...pluggedOn(topology, this.place).map(({ port }) => port), ...(isWired ? [wireIngress] : [])];
+    const ids = [...pluggedOn(topology, this.place).map(({ port }) => port), ...wires.map(physicalName)];
     return [
       ...[...view.objects(Attachment)].filter(({ id }) => !ids.includes(id)).map(({ id }) => remove(Attachment, id)),
       ...ids.filter((id) => !view.has(Attachment, id)).map((id) => put(Attachment, { id })),
@@ -254,7 +273,7 @@ export class RealHost {
     await this.host.vsctl(...commands.flat().slice(1));
     const wanted = new Map(pluggedOn(topology, this.place).map(({ port, name }) => [port, name]));
     const asWanted = (all: readonly AttachedInterface[]): boolean => {
-      const plugged = all.filter(({ port }) => port !== wireIngress && port !== serviceIngress);
+      const plugged = all.filter(({ port }) => wireOfIngress(port) === undefined && port !== serviceIngress);
       return plugged.length === wanted.size && plugged.every(({ port, name }) => wanted.get(port) === name);
     };
     const last = this.#attached.last;
@@ -310,10 +329,11 @@ export class RealHost {
     this.host.receive(frame);
   }
 
-  /** A frame from the physical network. */
-  come(frame: Uint8Array): void {
-    this.#physical.fed += 1;
-    this.host.send(this.#wireName, frame);
+  /** A frame from a physical network. */
+  come(wire: WireName, frame: Uint8Array): void {
+    const { tally, name } = this.#ways.get(wire) ?? assert.fail(`no wire ${wire}`);
+    tally.fed += 1;
+    this.host.send(name, frame);
   }
 
   /** The ports with which connections have left that it translates. */
@@ -343,13 +363,14 @@ export class RealHost {
   }
 
   async #counters(): Promise<readonly (readonly [Tally, Counters])[]> {
-    const [inside, outside, wire] = await Promise.all(
-      [this.#inside, this.#outside, this.#wire].map((each) => counters(each)),
+    const ways = this.#used;
+    const [inside, outside, ...wires] = await Promise.all(
+      [this.#inside, this.#outside, ...ways.map(({ bridge }) => bridge)].map((each) => counters(each)),
     );
     const none: Counters = { received: 0, sent: 0 };
     return [
       [this.#uplink, outside?.get(firstPort) ?? none] as const,
-      [this.#physical, wire?.get(firstPort) ?? none] as const,
+      ...ways.map(({ tally }, at) => [tally, wires[at]?.get(firstPort) ?? none] as const),
       ...[...this.#tallies].map(([number, tally]) => [tally, inside?.get(number) ?? none] as const),
     ];
   }
@@ -380,12 +401,6 @@ export class RealHost {
     this.#stir();
   }
 
-  #emits(frame: Uint8Array): void {
-    this.#physical.got += 1;
-    this.#events.emitted(frame);
-    this.#stir();
-  }
-
   #leaves(frame: Uint8Array): void {
     this.#events.underlay(frame);
     this.#stir();
@@ -406,7 +421,7 @@ export class RealHost {
     await this.#datapath?.close();
     this.#inside?.close();
     this.#outside?.close();
-    this.#wire?.close();
+    for (const { bridge } of this.#ways.values()) bridge.close();
     this.#control?.close();
     await this.host.dispose();
   }

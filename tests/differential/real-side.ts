@@ -6,13 +6,13 @@ import { ipOf, textOfIp } from "@selvage/model";
 import { decode, encode, type PacketSpec, UdpPort } from "@selvage/packet";
 import { probeKey, type Row } from "@selvage/pipeline";
 import { type Crossing, Ending } from "./ending.ts";
-import { wireIngress } from "./outside.ts";
-import { patchInterface, RealHost } from "./real-host.ts";
+import { patchOf, RealHost } from "./real-host.ts";
 import type { Entry } from "./simulated-side.ts";
 import { hostCount, hostName, type Topology } from "./topology.ts";
 import { RowNames, readTrace } from "./trace.ts";
 import { tooLargeFor } from "./way.ts";
-import { type ChosenPorts, Wire } from "./wire.ts";
+import { type ChosenPorts, type Heard, Wire } from "./wire.ts";
+import { type WireName, wireOfIngress } from "./wires.ts";
 
 const optionClass = 0xff53;
 export const underlays = {
@@ -50,7 +50,7 @@ export class RealSide {
           delivered: (name: string, frame: Uint8Array) => side.#ending.delivered(place, name, frame),
           punted: (punt: Punt) => side.#ending.punted(place, punt),
           underlay: (frame: Uint8Array) => side.#carry(place, frame),
-          emitted: (frame: Uint8Array) => side.#emit(place, frame),
+          emitted: (wire: WireName, frame: Uint8Array) => side.#emit(place, wire, frame),
         };
         side.hosts.push(await RealHost.start(place, address, macOf(place), events));
       }
@@ -113,10 +113,10 @@ export class RealSide {
     });
   }
 
-  /** A frame to a host by the wire of the physical network, and what becomes of it. */
-  come(host: number, frame: Uint8Array): Promise<Ending> {
+  /** A frame to a host by the wire of a physical network, and what becomes of it. */
+  come(heard: Heard): Promise<Ending> {
     return this.#follow((ending) => {
-      this.#give(this.#at(host), frame);
+      this.#give(heard);
       return ending;
     });
   }
@@ -188,14 +188,15 @@ export class RealSide {
     return Promise.all(this.hosts.map((host) => host.drops()));
   }
 
-  #give(host: RealHost, frame: Uint8Array): void {
+  #give({ host: place, wire, frame }: Heard): void {
+    const host = this.#at(place);
     this.#busy.add(host);
-    host.come(frame);
+    host.come(wire, frame);
   }
 
-  #emit(from: number, frame: Uint8Array): void {
-    this.#ending.emitted(from, frame);
-    for (const place of this.#wire?.receivers(from, frame) ?? []) this.#give(this.#at(place), frame);
+  #emit(from: number, wire: WireName, frame: Uint8Array): void {
+    this.#ending.emitted(from, wire, frame);
+    for (const heard of this.#wire?.heard(from, wire, frame) ?? []) this.#give(heard);
   }
 
   #carry(from: number, frame: Uint8Array): void {
@@ -260,7 +261,8 @@ function crossingIn(frame: Uint8Array): Crossing | undefined {
 
 function comingFrom(entry: Entry, wireOf: (entry: Entry) => number): string {
   if (entry.tunnel !== null) return tunnelled(entry.tunnel);
-  return `in_port=${entry.ingress === wireIngress ? patchInterface : `wire${wireOf(entry)}`}`;
+  const wire = wireOfIngress(entry.ingress);
+  return `in_port=${wire === undefined ? `wire${wireOf(entry)}` : patchOf(wire)}`;
 }
 
 /** A packet out of a tunnel, as `ofproto/trace` is told of it (ovs-fields(7), "Tunnel Fields"). */

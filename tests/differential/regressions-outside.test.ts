@@ -1,15 +1,17 @@
 /** What the comparison has found of the outside, each as a test of its own: on simulated and real switches alike. */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { tcp } from "@selvage/datapath/testing";
+import { tcp, udpBetween } from "@selvage/datapath/testing";
 import { TcpFlag } from "@selvage/packet";
 import { compare } from "./comparison.ts";
 import type { OuterTurnShot } from "./outer-talk.ts";
-import { distant, type OutsidePlan } from "./outside.ts";
+import type { OutsidePlan } from "./outside.ts";
 import { RealSide } from "./real-side.ts";
+import { far } from "./routing.ts";
 import type { Shot } from "./shots.ts";
 import type { SimulatedEnd } from "./simulated-side.ts";
 import { speakerOf, type TopologyPlan, topologyOf } from "./topology.ts";
+import { distant } from "./wires.ts";
 
 const timeout = 60_000;
 const { syn, ack, fin } = TcpFlag;
@@ -20,7 +22,9 @@ const port: TopologyPlan["ports"][number] = {
 const block = { kind: "block", size: 1024, isLast: false } as const;
 const outside: OutsidePlan = {
   ...({ vlan: 42, families: "both", mtu: 1500, scope: 0, gateway: true, unwired: 3, standing: 3 } as const),
-  gateways: [{ snat: true, families: "both" }, null, null],
+  ...({ segments: { external: "unsaid", standing: "unsaid" }, isTurned: false } as const),
+  wires: ["public", "public", "public"],
+  gateways: [{ snat: true, families: "both", segment: 0 }, null, null],
   leases: [block, block, block],
   ...{ floating: [], forwarded: [], proxies: [], hostGateways: false, strange: [], lost: 3, calm: true },
 };
@@ -44,9 +48,11 @@ const plan: TopologyPlan = {
 
 const wire = {
   ...({ enters: "wire", version: 6, from: 2, claim: "own", target: "machine", to: 0, port: 0 } as const),
-  ...({ isRight: false, isAstray: false, towards: "host", tag: "right", hops: 64, size: 8 } as const),
+  ...({ isRight: false, isAstray: false, isBeside: false, towards: "host", tag: "right", hops: 64, size: 8 } as const),
   ...({ error: 0, quoted: 80, id: 1, damage: [] } as const),
 };
+
+const given = (frame: Uint8Array) => ({ kind: "given", hex: Buffer.from(frame).toString("hex") }) as const;
 
 describe("found by the comparison", () => {
   let real: RealSide;
@@ -119,8 +125,36 @@ describe("found by the comparison", () => {
       { ...distant, mac: routed[0]?.mac_address ?? "" },
       { src: 40_000, dst: 80, flags: syn },
     );
-    const given = { kind: "given" as const, hex: Buffer.from(frame).toString("hex") };
-    const shot = { enters: "interface" as const, bound: true, interface: 0, frame: given };
+    const shot = { enters: "interface" as const, bound: true, interface: 0, frame: given(frame) };
     assert.deepEqual(await ends(plan, [shot, shot]), ["output", "output"]);
+  });
+
+  /** The network of the plan, on the wire. */
+  const wired: TopologyPlan = { ...plan, outside: { ...outside, standing: 0 } };
+
+  /** Interfaces of dummy switches carry 1,500 bytes unless told. */
+  test("what is larger than a network's packets comes from the wire to a machine there", { timeout }, async () => {
+    const found = await ends(wired, [{ ...wire, kind: "udp", target: "behind", host: 0, isRight: true, size: 1473 }]);
+    assert.deepEqual(found, ["output"]);
+  });
+
+  /** By which it went is seen by what the switch tells the agent, as where it refuses. */
+  test("of several next hops on a wire one is asked for that nobody knows", { timeout }, async () => {
+    const hops = [
+      { kind: "nobody", which: 0 },
+      { kind: "port", which: 0 },
+    ] as const;
+    const routes = [{ towards: "far", network: 0, version: 4, hops }] as const;
+    const several = { ...wired, routers: [{ up: true, on: [0], families: "both", split: false, routes } as const] };
+    const { ports, routed } = topologyOf(several, real.addresses);
+    const [machine] = ports;
+    assert.ok(machine);
+    const there = { mac: routed[0]?.mac_address ?? "", ip4: far[4], ip6: far[6] };
+    const shots = Array.from({ length: 12 }, (_, at): Shot => {
+      const frame = udpBetween(4, speakerOf(machine), there, { src: 1_000 + at, dst: 80 });
+      return { enters: "interface", bound: true, interface: 0, frame: given(frame) };
+    });
+    const found = await ends(several, shots);
+    assert.deepEqual([...new Set(found)].sort(), ["punt,neighbour-unresolved", "suppressed"]);
   });
 });

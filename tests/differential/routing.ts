@@ -126,6 +126,10 @@ function interfacesOf(
   });
 }
 
+/** The prefix of machines' networks of a number. */
+export const prefixOf = (version: 4 | 6, number: number): string =>
+  version === 4 ? `10.0.${number}.0/24` : `2001:db8:${number === 0 ? "" : `${number}:`}:/64`;
+
 /** An address of a prefix of the test's networks, by its last number. */
 export const addressIn = (cidr: string, number: number): string =>
   cidr.includes(":") ? cidr.replace(/\/.*/, number.toString(16)) : cidr.replace(/0\/.*/, String(number));

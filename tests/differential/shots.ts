@@ -7,11 +7,11 @@ import fc from "fast-check";
 import { type Damage, damaged, damages } from "./damage.ts";
 import { mostly, usually } from "./draw.ts";
 import { type OuterTurnShot, outerTalks } from "./outer-talk.ts";
-import { outsiders } from "./outside.ts";
 import { far, nowhere } from "./routing.ts";
 import { type ServiceShot, serviceShots } from "./service-shots.ts";
 import { specOf } from "./specs.ts";
 import { routersOf, seenFrom, type TurnShot, talks } from "./talk.ts";
+import { targetKinds } from "./targets.ts";
 import { hostCount, mtus, pairSpeakerOf, type Speaker, sharedMac, speakerOf, type Topology } from "./topology.ts";
 import { type WireShot, wireShots } from "./wire-shots.ts";
 
@@ -224,7 +224,8 @@ export function frameOf(plan: FramePlan, topology: Topology, sender: string | nu
   const from = plan.claim === "pair" && port !== undefined ? pairSpeakerOf(port) : claimed(plan.claim, own, to);
   const spec = specOf(plan, from, to);
   const [router] = routersOf(port, topology);
-  const eth = { ...spec.eth, dst: destination(plan.towards, spec.eth.dst, own, router?.mac_address) };
+  const usual = learned(plan, spec.eth.dst, port, topology);
+  const eth = { ...spec.eth, dst: destination(plan.towards, usual, own, router?.mac_address) };
   return plan.damage.reduce(damaged, encode({ ...spec, eth } as PacketSpec));
 }
 
@@ -252,10 +253,13 @@ function addressed(
       return { ...machine, mac: router?.mac_address ?? machine.mac, ip4: nowhere[4], ip6: nowhere[6] };
     case "outsider":
     case "standIn": {
-      const all = where === "outsider" ? outsiders : Object.values(topology.outside?.targets ?? {}).flat();
-      const { ip4, ip6 } = all[place % Math.max(1, all.length)] ?? machine;
+      const { outsiders = [], targets, standingId } = topology.outside ?? {};
+      const met = outsiders[place % Math.max(1, outsiders.length)];
+      const all = targets === undefined ? [] : targetKinds.flatMap((kind) => targets[kind]);
+      const { ip4, ip6 } = (where === "outsider" ? met : all[(place + 10 * via) % Math.max(1, all.length)]) ?? machine;
       // Who stands on the wire reaches it without a router.
-      const mac = router?.mac_address ?? outsiders[place % outsiders.length]?.mac ?? machine.mac;
+      const isNear = where === "outsider" && met?.network === "standing" && sender?.network_id === standingId;
+      const mac = (isNear ? undefined : router?.mac_address) ?? met?.mac ?? machine.mac;
       return { ...machine, mac, ip4, ip6 };
     }
   }
@@ -277,6 +281,15 @@ function claimed(claim: MadeFrame["claim"], own: Speaker, other: Speaker): Speak
     case "link-local":
       return { ...own, ip4: "169.254.1.1", ip6: own.linkLocal };
   }
+}
+
+/** By which MAC a machine reaches whom; one in four that stand on a wire have learned there that of the host that speaks for their router. */
+function learned({ via }: MadeFrame, mac: string, port: Port | undefined, topology: Topology): string {
+  const { outside, interfaces } = topology;
+  const isRouter = routersOf(port, topology).some(({ mac_address }) => mac_address === mac);
+  const host = interfaces.find(({ names }) => names === port?.id)?.host;
+  if (via !== 3 || !isRouter || host === undefined || port?.network_id !== outside?.standingId) return mac;
+  return outside?.macs[host] ?? mac;
 }
 
 function destination(towards: MadeFrame["towards"], usual: string, own: Speaker, router: string | undefined): string {

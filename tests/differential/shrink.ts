@@ -1,4 +1,5 @@
 /** Seeks the least scenario that still diverges: greedily, one simplification after the other (Zeller and Hildebrandt 2002, for the packets). */
+import { isDeepStrictEqual } from "node:util";
 import type { Scenario } from "./comparison.ts";
 import type { OutsidePlan } from "./outside.ts";
 import type { FramePlan, Shot } from "./shots.ts";
@@ -67,11 +68,16 @@ function* simplerOutsides(outside: OutsidePlan): Generator<OutsidePlan> {
       gateway: true,
       unwired: 3,
       standing: 3,
+      isTurned: false,
+      wires: ["public", "public", "public"],
       floating: [],
       proxies: [],
     },
     ...{ forwarded: [], hostGateways: false, strange: [], lost: 3 },
   });
+  const { segments } = outside;
+  for (const less of changes(segments, { external: "unsaid", standing: "unsaid" }))
+    yield { ...outside, segments: less };
   for (const forwarded of parts(outside.forwarded)) yield { ...outside, forwarded };
   for (const floating of parts(outside.floating)) yield { ...outside, floating };
   for (const [at, gateway] of outside.gateways.entries())
@@ -90,7 +96,16 @@ function* simplerShots(shot: Shot): Generator<Shot> {
   if (shot.enters === "wire") {
     for (const at of shot.damage.keys()) yield { ...shot, damage: shot.damage.toSpliced(at, 1) };
     yield* changes(shot, {
-      ...{ claim: "own", isRight: true, isAstray: false, towards: "host", tag: "right", hops: 64, size: 8 },
+      ...{
+        claim: "own",
+        isRight: true,
+        isAstray: false,
+        isBeside: false,
+        towards: "host",
+        tag: "right",
+        hops: 64,
+        size: 8,
+      },
     });
     return;
   }
@@ -106,7 +121,7 @@ function* simplerFrames(frame: FramePlan): Generator<FramePlan> {
 /** The object with one property at a time as it mostly is. */
 function* changes<T extends object>(object: T, usual: Partial<T>): Generator<T> {
   for (const key of Object.keys(usual) as (keyof T)[])
-    if (object[key] !== usual[key]) yield { ...object, [key]: usual[key] };
+    if (!isDeepStrictEqual(object[key], usual[key])) yield { ...object, [key]: usual[key] };
 }
 
 /**

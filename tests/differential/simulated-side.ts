@@ -1,15 +1,15 @@
 /** The simulated switches of a topology: what becomes of a packet, and everywhere that it entered one of them. */
 import type { ReasonCode } from "@selvage/base";
 import { type Punt, SimulatedDatapath, type Trace } from "@selvage/datapath";
-import { ingressOf, type Row, serviceIngress } from "@selvage/pipeline";
+import { ingressOf, physicalName, type Row, serviceIngress } from "@selvage/pipeline";
 import { type Crossing, Ending } from "./ending.ts";
 import { Hops } from "./hops.ts";
-import { wireIngress } from "./outside.ts";
 import { pluggedOn, serviceWire, type Topology } from "./topology.ts";
 import { tellWay } from "./way.ts";
 import { type ChosenPorts, connectionName, Wire } from "./wire.ts";
+import { type WireName, wireNames } from "./wires.ts";
 
-/** A packet coming into one switch: by an interface, by the wire of the physical network, or out of a tunnel. */
+/** A packet coming into one switch: by an interface, by the wire of a physical network, or out of a tunnel. */
 export interface Entry {
   readonly host: number;
   readonly ingress: string;
@@ -78,7 +78,7 @@ export class SimulatedSide {
       for (const { port, name } of pluggedOn(topology, host))
         datapath.plug(port, (frame) => side.#ending.delivered(host, name, frame));
       datapath.plug(serviceIngress, (frame) => side.#ending.delivered(host, `wire${serviceWire}`, frame));
-      datapath.plug(wireIngress, (frame) => side.#emit(host, frame));
+      for (const wire of wireNames) datapath.plug(physicalName(wire), (frame) => side.#emit(host, wire, frame));
     }
     await side.adopt(rows);
     return side;
@@ -134,9 +134,10 @@ export class SimulatedSide {
   }
 
   /** Tells what a host puts on the wire, and carries it to who is there. */
-  #emit(host: number, frame: Uint8Array): void {
-    this.#ending.emitted(host, frame);
-    for (const other of this.#wire.receivers(host, frame)) this.#enter(other, wireIngress, frame, null);
+  #emit(host: number, wire: WireName, frame: Uint8Array): void {
+    this.#ending.emitted(host, wire, frame);
+    for (const heard of this.#wire.heard(host, wire, frame))
+      this.#enter(heard.host, physicalName(heard.wire), heard.frame, null);
   }
 
   #cross(crossing: Crossing): void {

@@ -2,7 +2,6 @@
 import {
   type AddressPair,
   type Host,
-  isPhysical,
   linkLocalOf,
   macOf,
   type Network,
@@ -16,18 +15,10 @@ import { makeHost, makeNetwork, makePort, makeSubnet, testId, testMac } from "@s
 import type { Encapsulation } from "@selvage/pipeline";
 import fc from "fast-check";
 import { mostly } from "./draw.ts";
-import {
-  type Facts,
-  factsOf,
-  type Outside,
-  type OutsidePlan,
-  onWire,
-  outsideOf,
-  outsides,
-  wireName,
-} from "./outside.ts";
+import { type Facts, noFacts, type Outside, type OutsidePlan, outsideOf, outsides } from "./outside.ts";
 import { groupIds, type PolicyPlan, policies, policyOf, setsOf } from "./policy.ts";
-import { addressIn, poolId, type RouterPlan, routers, routingOf, scopes } from "./routing.ts";
+import { addressIn, poolId, prefixOf, type RouterPlan, routers, routingOf, scopes } from "./routing.ts";
+import { bySegment, isServedOn, onWires, wiresOf } from "./wires.ts";
 
 /** As many hosts as a topology can have; wires of one host that machines can be on. */
 export const hostCount = 3;
@@ -132,7 +123,8 @@ export const topologies: fc.Arbitrary<TopologyPlan> = inside.map((plan) => ({ ..
 /** Topologies with an outside; in most of them what is inside is as it should be, so that something comes out. */
 export const outerTopologies: fc.Arbitrary<TopologyPlan> = fc
   .tuple(inside, routers, outsides)
-  .map(([plan, routers, outside]) => {
+  .map(([plan, routers, drawn]) => {
+    const outside = { ...drawn, standing: drawn.standing === 3 ? 3 : drawn.standing % plan.networks.length };
     if (!outside.calm) return { ...plan, outside };
     const ports = plan.ports.map(
       (port, place): PortPlan => ({
@@ -214,7 +206,7 @@ export function topologyOf(plan: TopologyPlan, addresses: readonly string[], pla
         name: hostName(place),
         key: at(hostKeys, place),
         tunnel_ip: plan.silent && place === plan.hosts - 1 ? null : tunnel_ip,
-        physical_networks: plan.outside === null || plan.outside.unwired === place ? [] : [wireName],
+        physical_networks: wiresOf(plan.outside, place),
       }),
   );
   const networks = plan.networks.map(({ up, mtu, type }, place): Network => {
@@ -225,36 +217,51 @@ export function topologyOf(plan: TopologyPlan, addresses: readonly string[], pla
       "provider:network_type": type,
       "provider:segmentation_id": at(networkKeys, place),
     });
-    return plan.outside?.standing === place ? onWire(network, plan.outside) : network;
+    return plan.outside?.standing === place ? onWires(network, plan.outside, "standing") : network;
   });
-  const subnets = plan.networks.flatMap((each, place) => subnetsOf(each, place, plan.apart ? place : 0));
+  const subnets = plan.networks.flatMap((each, place) => {
+    const own = subnetsOf(each, place, plan.apart ? place : 0);
+    return plan.outside?.standing === place ? bySegment(own, plan.outside, "standing") : own;
+  });
   const { groups, rules, addressGroups } = policyOf(plan.policy, isLater);
   const combinations = plan.ports.flatMap(({ security, groups }) =>
     security && groups !== null ? [groupIds(groups, plan.policy)] : [],
   );
   const { sets, of } = setsOf(combinations, groups);
   const members = new Map<number, number>();
+  /** The subnets of which a port has addresses. */
+  const served = (network: number, host: number): readonly Subnet[] =>
+    subnets.filter(
+      (subnet) =>
+        subnet.network_id === networks[network]?.id &&
+        (plan.outside?.standing !== network || isServedOn(subnet, plan.outside, "standing", host)),
+    );
   const ports = plan.ports.map((port, place): Port => {
     const network = port.network % networks.length;
     const member = (members.get(network) ?? 0) + 1;
     members.set(network, member);
     const policed = port.security && port.groups !== null ? groupIds(port.groups, plan.policy) : null;
     return {
-      ...portOf(port, place, network, member, subnets, plan.routers.length > 0),
+      ...portOf(port, place, network, member, served(network, port.host), plan.routers.length > 0),
       id: testId("port", 100 * play + place + 1),
       security_groups: policed ?? [],
       security_group_set: policed === null ? 0 : of(policed),
     };
   });
-  // Routers have no interfaces on networks that stand on the wire.
-  const standing = networks.flatMap((network) => (isPhysical(network) ? [network.id] : []));
-  const routable = subnets.filter(({ network_id }) => !standing.includes(network_id));
+  // Where subnets are by segment, routers outside stand on them, and no tenant's.
+  const routable = subnets.filter(({ segment_id }) => segment_id === null);
   const { routers: within, interfaces: routed } = routingOf(plan.routers, networks, routable, ports, play);
   const routers = within.map((router, place) => ({
     ...router,
     enable_snat: plan.outside?.gateways[place]?.snat ?? true,
   }));
-  const outside = plan.outside && outsideOf(plan.outside, { hosts, routers, routed, ports });
+  const standing = plan.outside && networks[plan.outside.standing];
+  const outside =
+    plan.outside &&
+    outsideOf(plan.outside, {
+      ...{ hosts, routers, routed, ports },
+      standing: standing ? { id: standing.id, number: plan.apart ? plan.outside.standing : 0 } : null,
+    });
   const all = (kind: string, objects: readonly ReplicaObject["object"][]) =>
     objects.map((object) => ({ kind, object }));
   return {
@@ -272,13 +279,7 @@ export function topologyOf(plan: TopologyPlan, addresses: readonly string[], pla
       ...(outside?.objects ?? []),
     ],
     outside,
-    facts: addresses.map((_, place) =>
-      factsOf(
-        plan.outside,
-        place,
-        hosts.map(({ id }) => id),
-      ),
-    ),
+    facts: outside?.facts ?? addresses.map(() => noFacts),
     ports,
     routed,
     interfaces: interfacesOf(plan, ports),
@@ -301,7 +302,7 @@ function subnetsOf(
   number: number,
 ): readonly Subnet[] {
   const network_id = testId("network", place + 1);
-  const [cidr4, cidr6] = [`10.0.${number}.0/24`, `2001:db8:${number === 0 ? "" : `${number}:`}:/64`];
+  const [cidr4, cidr6] = [prefixOf(4, number), prefixOf(6, number)];
   const v4 = makeSubnet({
     id: testId("subnet", 2 * place + 1),
     network_id,
@@ -343,7 +344,6 @@ function portOf(
     gateway: [member === 1 && !hasRouters ? 1 : member + 10],
   };
   const mac_address = testMac(member);
-  const own = subnets.filter((subnet) => subnet.network_id === network_id);
   return makePort({
     network_id,
     mac_address,
@@ -351,10 +351,10 @@ function portOf(
     admin_state_up: plan.up,
     port_security_enabled: plan.security,
     "binding:host_id": plan.host === hostCount ? "" : hostName(plan.host),
-    fixed_ips: own.flatMap(({ id, cidr }) =>
+    fixed_ips: subnets.flatMap(({ id, cidr }) =>
       numbers[plan.addresses].map((number) => ({ subnet_id: id, ip_address: addressIn(cidr, number) })),
     ),
-    allowed_address_pairs: plan.security ? own.flatMap(({ cidr }) => pairsOf(plan.pairs, cidr, mac_address)) : [],
+    allowed_address_pairs: plan.security ? subnets.flatMap(({ cidr }) => pairsOf(plan.pairs, cidr, mac_address)) : [],
   });
 }
 

@@ -19,9 +19,11 @@ import { IpProto } from "@selvage/pipeline";
 import fc from "fast-check";
 import { type Damage, damaged, damages } from "./damage.ts";
 import { usually } from "./draw.ts";
-import { type Outside, outsiders, type Target, type TargetKind, targetKinds } from "./outside.ts";
+import type { Outside } from "./outside.ts";
+import { type Target, type TargetKind, targetKinds } from "./targets.ts";
 import { hostCount, type Speaker, speakerOf, type Topology } from "./topology.ts";
-import { hexOf } from "./wire.ts";
+import { type Heard, hexOf } from "./wire.ts";
+import type { Place, WiredNetwork } from "./wires.ts";
 
 type Kind =
   | "udp"
@@ -47,9 +49,9 @@ export interface WireShot {
   readonly enters: "wire";
   readonly kind: Kind;
   readonly version: 4 | 6;
-  /** Who sends it: somebody outside, or who claims to be a host or a machine. */
+  /** Who sends it: somebody outside, or who claims to be a host or a machine, or leads to one. */
   readonly from: number;
-  readonly claim: "own" | "host" | "machine";
+  readonly claim: "own" | "host" | "machine" | "leads";
   /** For which of the addresses of a kind, and which of its ports. */
   readonly target: TargetKind;
   readonly to: number;
@@ -58,6 +60,8 @@ export interface WireShot {
   readonly isRight: boolean;
   readonly host: number;
   readonly isAstray: boolean;
+  /** Whether it comes by the other wire, where there is one. */
+  readonly isBeside: boolean;
   readonly towards: "host" | "usual" | "broadcast" | "machine" | "nobody";
   readonly tag: "right" | "none" | "other" | "wrong" | "priority" | "provider";
   readonly hops: 64 | 2 | 1 | 0 | 255;
@@ -77,11 +81,12 @@ export const wireShots: fc.Arbitrary<WireShot> = fc.record({
     { weight: 1, arbitrary: fc.constantFrom<Kind[]>(...rarest) },
   ),
   version: fc.constantFrom<4 | 6>(4, 4, 6),
-  from: fc.nat(outsiders.length - 1),
-  claim: usually<WireShot["claim"]>("own", "host", "machine"),
+  from: fc.nat(5),
+  claim: usually<WireShot["claim"]>("own", "host", "machine", "leads"),
   target: fc.oneof(
     { weight: 5, arbitrary: fc.constant("standIn" as const) },
     { weight: 4, arbitrary: fc.constant("gateway" as const) },
+    { weight: 6, arbitrary: fc.constantFrom("interface" as const, "behind" as const, "behind" as const) },
     { weight: 3, arbitrary: fc.constantFrom(...targetKinds) },
   ),
   to: fc.nat(11),
@@ -89,6 +94,7 @@ export const wireShots: fc.Arbitrary<WireShot> = fc.record({
   isRight: usually(true, false),
   host: fc.nat(hostCount - 1),
   isAstray: usually(false, true),
+  isBeside: usually(false, true),
   towards: usually<WireShot["towards"]>("host", "usual", "broadcast", "machine", "nobody"),
   tag: usually<WireShot["tag"]>("right", "none", "other", "wrong", "priority", "provider"),
   hops: usually<WireShot["hops"]>(64, 2, 1, 0, 255),
@@ -105,40 +111,46 @@ export const wireShots: fc.Arbitrary<WireShot> = fc.record({
 const nobodysMac = "02:00:00:00:00:77";
 const errorTypes = { 4: [3, 11, 12, 4, 5], 6: [1, 2, 3, 4, 100] } as const;
 
-/** The frames of a shot, and the host that each comes to. */
-export function fromWire(
-  shot: WireShot,
-  topology: Topology,
-): readonly { readonly wire: number; readonly frame: Uint8Array }[] {
+/** The frames of a shot, as each is heard. */
+export function fromWire(shot: WireShot, topology: Topology): readonly Heard[] {
   const { outside, ports } = topology;
   if (outside === null) return [];
   const target = targetOf(shot, outside);
+  if (target === undefined) return [];
   const machine = ports[shot.to % Math.max(1, ports.length)];
-  const place = shot.isRight && target?.host != null ? target.host : shot.host;
+  const place = shot.isRight && target.host !== null ? target.host : shot.host;
   const hostMac = outside.macs[place % outside.macs.length] ?? nobodysMac;
-  const own = outsiders[shot.from % outsiders.length] as Speaker;
-  const from =
-    shot.claim === "own"
-      ? own
-      : shot.claim === "host" || machine === undefined
-        ? { ...own, mac: hostMac }
-        : speakerOf(machine);
-  const to = { mac: hostMac, ip4: target?.ip4 ?? own.ip4, ip6: target?.ip6 ?? own.ip6 };
-  const port = target?.ports[shot.port % target.ports.length] ?? 1;
+  const met = outside.met[target.network][place] ?? [];
+  const own = met[shot.from % Math.max(1, met.length)] ?? outside.outsiders[0];
+  if (own === undefined) return [];
+  const from = claimedBy(shot.claim, own, hostMac, machine && speakerOf(machine));
+  // Who stands on the wire is reached by its own MAC, mostly.
+  const mac = target.mac !== null && shot.id % 4 !== 0 ? target.mac : hostMac;
+  const to = { mac, ip4: target.ip4, ip6: target.ip6 };
+  const port = target.ports[shot.port % target.ports.length] ?? 1;
   const towards = {
-    host: hostMac,
+    host: mac,
     usual: undefined,
     broadcast: "ff:ff:ff:ff:ff:ff",
     machine: machine?.mac_address ?? nobodysMac,
     nobody: nobodysMac,
   }[shot.towards];
-  const wire = shot.isAstray ? (place + 1) % hostCount : place;
+  const host = shot.isAstray ? (place + 1) % hostCount : place;
+  const { wire: right } = placeOn(outside, target.network, host);
+  const wire = outside.wires.find((name) => (name === right) !== shot.isBeside) ?? right;
   return framesOf(shot, from, to, port).map((frame) => {
     // Questions are for all, unless they are for nobody else.
     const isQuestion = shot.towards === "host" && isForAll(shot);
     const sent = towards === undefined || isQuestion ? frame : withMac(frame, towards);
-    return { wire, frame: shot.damage.reduce(damaged, tagged(sent, shot.tag, outside)) };
+    return { host, wire, frame: shot.damage.reduce(damaged, tagged(sent, shot.tag, target.network, host, outside)) };
   });
+}
+
+/** Whose words a frame bears. */
+function claimedBy(claim: WireShot["claim"], own: Speaker, hostMac: string, machine: Speaker | undefined): Speaker {
+  if (claim === "own") return own;
+  if (claim === "host" || machine === undefined) return { ...own, mac: hostMac };
+  return claim === "machine" ? machine : { ...machine, mac: own.mac };
 }
 
 /** The address that a shot is for; where there is none of its kind, one of another. */
@@ -153,7 +165,9 @@ const isForAll = ({ kind, id }: WireShot): boolean =>
   (kind.startsWith("arp") || kind.endsWith("ation") || kind === "advertisement" || kind === "announcement");
 
 function framesOf(shot: WireShot, from: Speaker, to: Omit<Speaker, "linkLocal">, port: number): readonly Uint8Array[] {
-  const { kind, version, hops, id } = shot;
+  const { version, hops, id } = shot;
+  // Of what comes to routers' interfaces most is dropped, but pings.
+  const kind = shot.target === "interface" && id % 3 === 0 ? "ping" : shot.kind;
   const payload = new Uint8Array(shot.size);
   const ttl = { ttl: hops };
   const ports = { src: 80, dst: port };
@@ -210,9 +224,21 @@ export function isSpoilt(bytes: Uint8Array, { standIns }: Outside): boolean {
 export const withMac = (frame: Uint8Array, mac: string): Uint8Array =>
   Buffer.concat([macBytes(mac), frame.subarray(6)]);
 
-/** The frame as it is on the wire. */
-export function tagged(frame: Uint8Array, tag: WireShot["tag"], { vlan, otherVlan }: Outside): Uint8Array {
-  const tci = { right: vlan, none: 0, other: otherVlan, wrong: 99, priority: 0xe000 | vlan, provider: vlan }[tag];
+/** Where a network is for a host. */
+export const placeOn = ({ places }: Outside, network: WiredNetwork, host: number): Place =>
+  places[network][host] ?? { wire: "public", vlan: 0 };
+
+/** The frame as it is on the wire of a network where a host is. */
+export function tagged(
+  frame: Uint8Array,
+  tag: WireShot["tag"],
+  network: WiredNetwork,
+  host: number,
+  outside: Outside,
+): Uint8Array {
+  const { vlan } = placeOn(outside, network, host);
+  const other = placeOn(outside, network === "external" ? "standing" : "external", host).vlan;
+  const tci = { right: vlan, none: 0, other, wrong: 99, priority: 0xe000 | vlan, provider: vlan }[tag];
   const type = tag === "provider" ? 0x88a8 : 0x8100;
   if (tci === 0 && tag !== "provider") return frame;
   const header = Uint8Array.of(type >> 8, type & 255, tci >> 8, tci & 255);

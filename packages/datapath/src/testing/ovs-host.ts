@@ -306,19 +306,20 @@ export class OvsHost {
     const kind = ["datapath_type=netdev", "fail_mode=standalone"];
     await this.vsctl("add-br", bridge, "--", "set", "bridge", bridge, ...kind);
     this.#physical.push(bridge);
-    const name = await this.#addWire(bridge, receive, `mtu_request=${underlayMtu}`);
+    const name = await this.#addWire(bridge, receive);
     // What is sent before the switch has taken the wire is lost.
     for (let round = 0; round < 2; round += 1) await this.appctl("version");
     return name;
   }
 
-  async #addWire(bridge: string, receive: (frame: Uint8Array) => void, more: string): Promise<string> {
+  /** How large a frame may be is for rows to say, not for the interface. */
+  async #addWire(bridge: string, receive: (frame: Uint8Array) => void, ...more: readonly string[]): Promise<string> {
     this.#plugs += 1;
     const name = `wire${this.#plugs}`;
     const path = join(this.directory, `${name}.wire`);
     await this.vsctl(
       ...["add-port", bridge, name, "--", "set", "interface", name, "type=dummy"],
-      ...[`options:pstream="punix:${path}"`, more],
+      ...[`options:pstream="punix:${path}"`, `mtu_request=${underlayMtu}`, ...more],
     );
     this.#wires.set(name, { wire: await wireTo(path, receive), receive });
     return name;
