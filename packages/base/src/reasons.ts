@@ -298,6 +298,13 @@ export const dropReasons = [
     "it asks the host's services (metadata, names) from an address that is not the port's own",
     "Have the machine ask from one of its port's fixed addresses, or from the link-local one of its MAC: an address pair says nothing of who asks.",
   ),
+  reason(
+    42,
+    "source-link-local",
+    "packet",
+    "a router does not send on what comes from an address that means something on its own link alone (RFC 4291, section 2.5.6; RFC 3927, section 2.7)",
+    "Have the machine send from an address of the network's subnet: one without has none but its link-local one; see that it got it by DHCP or from the router.",
+  ),
 ] as const satisfies readonly DropReason[];
 
 /** Code of a drop reason. */

@@ -27,6 +27,7 @@ import {
   serviceAddresses,
   serviceMac,
 } from "@selvage/pipeline";
+import { linkLocalOfPort } from "./addresses.ts";
 import { fabric, type Journey, type TestFabric } from "./testing/fabric.ts";
 import { hostsOf, net, routedNet } from "./testing/intent.ts";
 import {
@@ -172,6 +173,13 @@ const meets: Partial<Record<ReasonCode, Meet>> = {
   "router-port-closed": (world) => routed(world, { ip4: "10.0.1.1", ip6: "::" }),
   "ttl-expired": (world) => routed(world, world.machine("y"), { ttl: 1 }),
   "no-route": (world) => routed(world, nowhere),
+  "source-link-local": (world) => {
+    const { office } = world.route(router).interfaces;
+    const [w, y] = [world.machine("w"), world.machine("y")];
+    assert.ok(office !== undefined);
+    const from = { ...w, ip6: linkLocalOfPort(w.port) };
+    return world.send("w", udpBetween(6, from, { ...y, mac: office.mac }, { src: 1, dst: 2 }));
+  },
   "address-scope": (world) => {
     world.change(scopeOf(1));
     return routed(world, world.machine("y"));

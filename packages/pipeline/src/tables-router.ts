@@ -48,13 +48,15 @@ export const ToRouter = table({
 export const RouterIn = table({
   number: 40,
   name: "router_in",
-  text: "A router answers pings to its own addresses, says that nothing else is there, and sends on what may take one hop more.",
+  text: "A router answers pings to its own addresses, says that nothing else is there, and sends on what may take one hop more and whose source means something beyond its link.",
   scheme: "ranked",
-  ranks: { echo: 5, own: 4, expired: 3, never: 2, scope: 1 },
+  ranks: { echo: 6, own: 5, expired: 4, never: 3, source: 2, scope: 1 },
   columns: {
     vrf: optional(F.vrf),
     net: optional(F.net),
     ethType: optional(F.ethType),
+    ip4Src: prefix(F.ip4Src),
+    ip6Src: prefix(F.ip6Src),
     ip4Dst: prefix(F.ip4Dst),
     ip6Dst: prefix(F.ip6Dst),
     ipProto: optional(F.ipProto),
@@ -69,6 +71,7 @@ export const RouterIn = table({
     closed: action([report("port-unreachable"), drop("router-port-closed")]),
     expired: action([report("ttl-expired"), drop("ttl-expired")]),
     never: action([drop("no-route")]),
+    linkLocal: action([drop("source-link-local")]),
     from: action({ scope: "int" }, [set(F.scope, param("scope")), goto("route")]),
   },
   miss: [set(F.scope, constant(0)), goto("route")],
@@ -88,6 +91,8 @@ export const RouterIn = table({
       key: { ethType: EthType.ipv6, ip6Dst },
       action: "never",
     })),
+    { rank: "source", key: { ethType: EthType.ipv4, ip4Src: "169.254.0.0/16" }, action: "linkLocal" },
+    { rank: "source", key: { ethType: EthType.ipv6, ip6Src: "fe80::/10" }, action: "linkLocal" },
   ],
 });
 

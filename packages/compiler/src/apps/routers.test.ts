@@ -164,6 +164,10 @@ test("where there is no route or nobody at the address, the sender's agent is to
     const never = world.send("a", datagram(version, a, to("169.254.9.9", "fe80::9")));
     assert.deepEqual([never.drops, never.punts], [["no-route"], []]);
   }
+  const unready = { ...a, ip6: "fe80::f816:3eff:fe00:1" };
+  const local = world.send("a", datagram(6, unready, to("", world.machine("y").ip6)));
+  assert.deepEqual([local.drops, local.punts], [["source-link-local"], []], "whose source means something here alone");
+  assert.deepEqual(world.send("a", ping(6, "request", unready, office, { id: 1 })).delivered, ["a"]);
 });
 
 test("a router takes what is for its MAC and nothing else: to a group it is the network's", async () => {

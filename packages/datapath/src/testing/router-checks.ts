@@ -1,6 +1,6 @@
 /** Checks of routers: what they send on and how it looks then, what they answer, what they refuse and report, and how several next hops are shared. */
 import assert from "node:assert/strict";
-import { IpProto, row, ToRouter } from "@selvage/pipeline";
+import { EthType, GuardIp, IpProto, row, ToRouter } from "@selvage/pipeline";
 import type { Punt } from "../datapath.ts";
 import type { Check } from "./check.ts";
 import { neighbourSolicitation, routerSolicitation, type Speaker, udpOfSize } from "./frames.ts";
@@ -226,6 +226,25 @@ export const routerChecks: readonly Check[] = [
         const own = testInterface(1, 1);
         await world.send(a, ping(version, "request", a, own, { id: 5 }));
         await world.arrives(a, ping(version, "reply", own, a, { id: 5 }), "the router itself answers");
+      }
+    },
+  },
+  {
+    name: "what comes from a link-local address is answered by a router, and not sent on",
+    run: async (world) => {
+      await route(world, plain);
+      const from = { ...a, ip4: "169.254.7.7", ip6: "fe80::7" };
+      const keys = [
+        { ethType: EthType.ipv4, ip4Src: `${from.ip4}/32` },
+        { ethType: EthType.ipv6, ip6Src: `${from.ip6}/128` },
+      ];
+      const added = keys.map((key) => row(GuardIp, { srcPort: a.key, ...key }, "pass", {}, "allowed"));
+      await world.datapath(0).apply({ added, removed: [], modified: [] });
+      for (const version of [4, 6] as const) {
+        const { sent } = routedPair(version, from, one, two, x, world.mark());
+        await world.isDropped(sent, a, x, "source-link-local");
+        await world.send(a, ping(version, "request", from, one, { id: 6 }));
+        await world.arrives(a, ping(version, "reply", one, from, { id: 6 }), "the router itself answers");
       }
     },
   },
