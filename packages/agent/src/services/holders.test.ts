@@ -120,11 +120,20 @@ test("who does not answer any more has it no more, and who does is asked on", as
 });
 
 test("what is heard from another host is here no more; what nobody here may have is not learned", async () => {
-  const { says, held, rows } = await started();
+  const { says, held, rows, clock, asked } = await started();
+  clock.advance(1_000);
   for (const at of ["fabric", "fabric-vxlan"]) {
     says(vips[1], 1);
+    asked();
     assert.equal(says(vips[1], 7, at), "reply");
     assert.deepEqual([held(vips[1]), rows()], [undefined, 0]);
+    clock.advance(100);
+    says(vips[1], 7, at);
+    clock.advance(150);
+    assert.ok(
+      asked().includes(`first ${vips[1]}`),
+      "who had it is asked whether he still has, however often it is said",
+    );
   }
   assert.equal(says("10.0.0.201", 1), "silence");
   assert.equal(says(vips[0], 1, testId("door")), "silence");

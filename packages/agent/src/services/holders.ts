@@ -115,7 +115,12 @@ export class Holders {
     const said = icmpv6?.kind === "neighbor-advertisement" ? linkLayerOf(icmpv6.options) : arp?.sha;
     const candidates = this.#candidatesOf(net, target);
     if (isFabric(attachment)) {
-      for (const { subject } of candidates) this.#lost(subject);
+      for (const candidate of candidates) {
+        if (this.#held.get(candidate.subject)?.candidate !== candidate) continue;
+        this.#lost(candidate.subject);
+        // Whoever said so may have no right to: who had it is asked whether he still has.
+        this.#later(candidate, pace.first);
+      }
       return candidates.length > 0 ? reply([], "elsewhere") : silence("nobody here may have the address");
     }
     const candidate = candidates.find(({ portId }) => portId === attachment);
