@@ -61,8 +61,8 @@ function ownBytes(): number {
   return (after - before) / ports;
 }
 
-test("six apps of two reads each cost less than 512 bytes a remote port, beside its object and rows", () => {
+test("six apps of two reads each cost less than 256 bytes a remote port, beside its object and rows", () => {
   const bytes = ownBytes();
-  assert.ok(bytes > 12 * 20, `twelve edges take 20 bytes each, yet ${bytes} were measured`);
-  assert.ok(bytes < 512, `${bytes} bytes`);
+  assert.ok(bytes > 6 * 20, `six entries take 20 bytes each, yet ${bytes} were measured`);
+  assert.ok(bytes < 256, `${bytes} bytes`);
 });
