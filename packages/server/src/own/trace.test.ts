@@ -73,6 +73,11 @@ before(async () => {
     world.port({ ...red1, name: "twin", host: "host-one", at: 17 });
     world.port({ ...red1, name: "twin", host: "host-one", at: 18, port: { id: testId("port twin", 2) } });
     world.port({ project: red.id, network: "red-b", name: "web", host: "host-two", at: 11, groups: ["red-web"] });
+    const allowed_address_pairs = ["10.0.2.200", "2001:db8:2::c8"].map((ip_address) => ({
+      ...{ ip_address, mac_address: "00:00:5e:00:01:07" },
+    }));
+    const mover = { project: red.id, network: "red-b", at: 31, port: { allowed_address_pairs } };
+    world.port({ ...mover, name: "mover", host: "host-two" });
     world.port({ project: red.id, network: "red-lonely", name: "lonely", host: "host-one", at: 11 });
     world.port({
       project: blue.id,
@@ -161,6 +166,15 @@ for (const version of [4, 6]) {
     assert.equal(policy?.clauses?.length, 2);
     assert.ok(tablesOf(trace, 1)[0]?.includes("live_out"));
     assert.equal(tablesOf(trace, 1)[0]?.includes("policy_out"), false, "an answer is of its connection");
+  });
+
+  test(`IPv${version}: an address that moves is at a machine that may have it, for one beside it and through a router`, async () => {
+    for (const from of ["a1", "web"]) {
+      const to = version === 4 ? "10.0.2.200" : "2001:db8:2::c8";
+      const { legs, summary } = await traced({ from, to });
+      const end = legs.find(({ direction }) => direction === "forward")?.ending;
+      assert.deepEqual([end?.kind, end?.kind === "delivered" && end.port.name], ["delivered", "mover"], summary);
+    }
   });
 
   test(`IPv${version}: a rule is missing: the drop, its hint, and the rule that came nearest`, async () => {
