@@ -5,7 +5,7 @@ export { dhcp6Address, dhcp6Duid, dhcp6Mode, dhcpMac, dhcpServer } from "./dhcp.
 export { hostEngine, viewIndexes, viewResources } from "./host-engine.ts";
 export { hostKey, hostTunnel, networkKey, networkOn } from "./intent.ts";
 export { destination, isOpen, scopeOfSubnet } from "./outside.ts";
-export { elected, hostMac, hostOfMac } from "./physical.ts";
+export { elected, hostMac, hostOfMac, preferred } from "./physical.ts";
 export { type IntentObject, intentOf } from "./provenance.ts";
 export { advertisedSubnets } from "./router-advertisement.ts";
 export { wireOn } from "./segments.ts";

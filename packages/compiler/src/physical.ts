@@ -32,6 +32,15 @@ export function elected<T extends { readonly id: string }>(subject: string, cand
   return best;
 }
 
+/** Of hosts those of the zones that are hinted at; all, where none is there or none is hinted at. */
+export function preferred<T extends Pick<Host, "availability_zone">>(
+  hosts: readonly T[],
+  zones: readonly string[],
+): readonly T[] {
+  const there = hosts.filter(({ availability_zone }) => zones.includes(availability_zone));
+  return there.length > 0 ? there : hosts;
+}
+
 /** The hosts that have a physical network and are not known to be away. */
 export const hostsWith = (view: QueryingView, physical: string): readonly Host[] =>
   view.by(Host.index.physical, physical).filter((host) => !view.has(PeerDown, host.id));

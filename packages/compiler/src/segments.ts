@@ -11,6 +11,7 @@ import {
   type Query,
   type QueryingView,
   query,
+  Router,
   type Standing,
   Subnet,
   segmentsOf,
@@ -18,7 +19,7 @@ import {
 } from "@selvage/model";
 import { physicalName } from "@selvage/pipeline";
 import { isBehind } from "./outside.ts";
-import { elected, hostsWith } from "./physical.ts";
+import { elected, hostsWith, preferred } from "./physical.ts";
 
 /** A segment of a network to which this host's switch has an interface. */
 export interface Wire {
@@ -78,7 +79,9 @@ const standingOf = (segments: readonly Standing[], { physical_networks }: Host):
   segments.find(({ physical_network }) => physical_network !== null && physical_networks.includes(physical_network));
 
 /** A host as far as who speaks for what depends on it. */
-type Speaker = Pick<Host, "id" | "name">;
+type Speaker = Pick<Host, "id" | "name" | "availability_zone">;
+
+const speakerFields = ["id", "name", "availability_zone"] as const;
 
 /** The hosts that may answer on a network for addresses of a segment (`network|segment`; empty: of none), and are not known to be away. */
 const speakers = query(
@@ -95,21 +98,31 @@ const speakers = query(
     return [...hosts.values()];
   },
   (one, other) =>
-    one.length === other.length && one.every(({ id, name }, at) => id === other[at]?.id && name === other[at].name),
+    one.length === other.length &&
+    one.every((host, at) => speakerFields.every((name) => host[name] === other[at]?.[name])),
 );
 
-/** Who speaks for an address: of all that may, or of those that have machines behind a router. */
-type Subject = readonly [networkId: string, address: string, routerId?: string];
+/** The zones that a router is to be in; none: it may be in all. */
+const hintedZones = query(
+  "hinted zones",
+  // A server from before they were told tells none.
+  (view, routerId): readonly string[] => view.get(Router, routerId)?.availability_zone_hints ?? [],
+  (one, other) => one.length === other.length && one.every((zone, at) => zone === other[at]),
+);
 
-/** The one of them that answers for an address of a network (`network|address`), and of a router (`network|address|router`) one of those that have machines behind it. */
+/** An address of a router's, and whether of the hosts that may speak for it those alone do that have machines behind it. */
+type Subject = readonly [networkId: string, address: string, routerId: string, among?: "behind"];
+
+/** The one of them that answers for an address of a router's (`network|address|router`, `|behind`): of its zones, or of all where none is there. */
 const speaker = query("speaker", (view, key): string | undefined => {
-  const [networkId = "", address = "", routerId = ""] = key.split("|");
+  const [networkId = "", address = "", routerId = "", among = ""] = key.split("|");
   const segmentId = view.ask(segmentOfAddress, keyOf(networkId, address)) ?? "";
   const all = view.ask(speakers, keyOf(networkId, segmentId));
-  return elected(address, routerId === "" ? all : all.filter(({ name }) => isBehind(view, routerId, name)))?.name;
+  const able = among === "behind" ? all.filter(({ name }) => isBehind(view, routerId, name)) : all;
+  return elected(address, preferred(able, view.ask(hintedZones, routerId)))?.name;
 });
 
-/** Whether, of the hosts that may answer for an address that is no machine's, a host is the one that does. Wakes who asks only when another does. */
+/** Whether, of the hosts that may answer for a router's address, a host is the one that does. Wakes who asks only when another does. */
 export const isSpeaker = (view: QueryingView, hostName: string, ...subject: Subject): boolean =>
   view.ask(speaker, subject.join("|")) === hostName;
 

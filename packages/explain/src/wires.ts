@@ -2,7 +2,7 @@
  * What is beyond hosts' wires, as a trace takes it to be: whom the hosts do not answer for is out there and answers himself (RFC 826, RFC 4861), and his next hop
  * to an address of ours is who answers for it there, or the gateway of the router that has it.
  */
-import { elected, hostMac, wireOn } from "@selvage/compiler";
+import { elected, hostMac, preferred, wireOn } from "@selvage/compiler";
 import type { Trace } from "@selvage/datapath";
 import {
   cidrContains,
@@ -15,6 +15,7 @@ import {
   Network,
   networkKeyOf,
   Port,
+  Router,
   Subnet,
   segmentsOf,
   type View,
@@ -115,9 +116,9 @@ export class Wires {
 
   /** Of all hosts on a network's wires the one that can own an address: its machine's, or the one that speaks for addresses that are no machine's. */
   #likely(network: Network, address: string): Host | undefined {
-    const floating = this.#view.by(FloatingIp.index.address, keyOf(network.id, address))[0]?.port_id ?? undefined;
+    const [floating] = this.#view.by(FloatingIp.index.address, keyOf(network.id, address));
     const proxied = this.#view.by(NdpProxy.index.address, address)[0]?.port_id;
-    const port = this.#view.get(Port, floating ?? proxied ?? "");
+    const port = this.#view.get(Port, floating?.port_id ?? proxied ?? "");
     if (port !== undefined) return this.#view.by(Host.index.name, port["binding:host_id"])[0];
     const target = ipOf(address);
     const subnets = this.#view.by(Subnet.index.network_id, network.id);
@@ -125,7 +126,14 @@ export class Wires {
     const hosts = segmentsOf(this.#view, network)
       .filter(({ id }) => segment === null || id === segment)
       .flatMap(({ physical_network }) => this.#view.by(Host.index.physical, physical_network ?? ""));
-    return elected(address, hosts);
+    const router = floating?.router_id ?? this.#routerOf(subnets, address);
+    return elected(address, preferred(hosts, this.#view.get(Router, router ?? "")?.availability_zone_hints ?? []));
+  }
+
+  /** The router whose address on one of the subnets it is. */
+  #routerOf(subnets: readonly Subnet[], address: string): string | null {
+    const [port] = subnets.flatMap(({ id }) => this.#view.by(Port.index.address, keyOf(id, address)));
+    return port?.gateway_of ?? port?.router_id ?? null;
   }
 }
 

@@ -136,7 +136,7 @@ export const floating = app("floating", [ExtIn, NatOut, FromPhysical, Neighbour,
     if (isLocal && at !== undefined)
       rows.push(...forwardedHere(at, outer, forwarding), ...errorsTo(net, outer), turned(port));
     if (!maySpeak(view, networkId, outer)) return rows;
-    if (isSpeaker(view, here.name, networkId, outer)) {
+    if (isSpeaker(view, here.name, networkId, outer, router ?? "")) {
       const mac = hostMac(key);
       rows.push(question(net, outer, mac), row(Neighbour, { net, nh: outer }, "known", { mac }));
     }

@@ -153,13 +153,14 @@ export const gateways = app("gateways", written, (here) => [
   derive("address", Port, (port, view) => {
     const net = view.ask(networkKey, port.network_id);
     const key = view.ask(hostKey, here.name);
-    if (port.gateway_of === null || net === undefined || key === undefined) return [];
+    const { gateway_of: routerId } = port;
+    if (routerId === null || net === undefined || key === undefined) return [];
     const mac = hostMac(key);
     return port.fixed_ips.flatMap(({ ip_address: address }) => {
       if (!maySpeak(view, port.network_id, address)) return [];
       const version = ipVersion(address);
       const at = { net, ...destination(alone(address)), ...echoRequest[version] };
-      const isOwner = isSpeaker(view, here.name, port.network_id, address);
+      const isOwner = isSpeaker(view, here.name, port.network_id, address, routerId);
       return [
         row(ExtIn, at, version === 4 ? "echo4" : "echo6", {}, "echo"),
         ...(isOwner ? [question(net, address, mac), row(Neighbour, { net, nh: address }, "known", { mac })] : []),

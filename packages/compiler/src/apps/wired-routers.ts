@@ -59,7 +59,7 @@ export const wiredRouters = app("wired routers", [ToRouter, FromPhysical, Interf
       row(ToRouter, { net, ethDst: mac }, "wired"),
       ...port.fixed_ips.flatMap(({ ip_address }) => {
         if (!maySpeak(view, port.network_id, ip_address)) return [];
-        const answers = isSpeaker(view, here.name, port.network_id, ip_address, routerId);
+        const answers = isSpeaker(view, here.name, port.network_id, ip_address, routerId, "behind");
         return answers ? [question(net, ip_address, mac)] : [];
       }),
     ];

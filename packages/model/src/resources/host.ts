@@ -27,7 +27,7 @@ export const Host = resource({
     /** False: no port is bound there any more; those that are stay. */
     admin_state_up: field(boolean(), { default: true }),
     /** Where in the site it stands, as the operator says. */
-    availability_zone: field(text(255), { default: defaultZone }),
+    availability_zone: field(text(255), { default: defaultZone, projected: "all" }),
     created_at: field(timestamp()),
   },
   indexes: {

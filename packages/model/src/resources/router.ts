@@ -59,7 +59,8 @@ export const Router = resource({
       filter: true,
       projected: "all",
     }),
-    availability_zone_hints: field(list(text(255)), { create: "optional", default: [] }),
+    /** Of the hosts that may speak for its addresses those of these zones do, while one of them is there; none: all may. */
+    availability_zone_hints: field(list(text(255)), { create: "optional", default: [], projected: "all" }),
     availability_zones: computed(list(text(255))),
     key: field(integer(routerKeys.first, routerKeys.last), { readers: "hidden", projected: "all" }),
   },

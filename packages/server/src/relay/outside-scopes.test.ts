@@ -26,6 +26,7 @@ import {
   makeSubnet,
   put,
 } from "@selvage/model/testing";
+import { project } from "@selvage/sync";
 import { objectKey, Scopes } from "./scopes.ts";
 
 /** h1 and h2 have the wire, h3 has not. Red's machine is on h1, blue's on h2, green's on h3; each is behind a router of its own. */
@@ -171,4 +172,18 @@ test("an address that comes to stand for a machine is said to its host alone, ho
     assert.deepEqual([...touched], [`h1 ${objectKey(FloatingIp.kind, "new")}`]);
     assert.equal(scopes.counters.unitsRun - before.unitsRun, 1);
   }
+});
+
+test("who may have to answer for a router's address is told in which zones it is to be, and of nobody's router that may be anywhere", () => {
+  // No prefix of any of them may be reached, and no port is forwarded: nothing else tells of routers.
+  const closed = intent.filter(({ id }) => !id.endsWith("-6") && !id.endsWith("-forwarding"));
+  const hinted = makeRouter({ id: "green", key: 3, availability_zone_hints: ["east"] });
+  assert.deepEqual(told(scopesOf(closed), "h1", Router), ["red"]);
+  assert.deepEqual(told(scopesOf([...closed, put(Router, hinted)]), "h1", Router), ["green", "red"]);
+  assert.deepEqual(project(Router.kind, hinted, "far"), {
+    ...{ id: "green", key: 3, admin_state_up: true, routes: [], enable_snat: true, enable_ndp_proxy: false },
+    availability_zone_hints: ["east"],
+  });
+  const host = makeHost({ id: "h1", name: "h1", key: 1, availability_zone: "east" });
+  assert.equal((project(Host.kind, host, "far") as Host).availability_zone, "east");
 });

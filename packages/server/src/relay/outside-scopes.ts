@@ -70,7 +70,15 @@ export const outsideDerivations: readonly Derivation<ScopeRow>[] = [
         ...subnets.map((subnet) => besides(scope, Subnet.kind, subnet)),
         ...segments.map((segment) => besides(scope, Segment.kind, segment)),
       ]);
-      return [...behind, besides(steering(port.network_id), Port.kind, port)];
+      const router = view.get(Router, routerId);
+      const isHinted = router !== undefined && router.availability_zone_hints.length > 0;
+      const there = steering(port.network_id);
+      return [
+        ...behind,
+        besides(there, Port.kind, port),
+        // In which zones it is to be decides who answers.
+        ...(isHinted ? [besides(there, Router.kind, router)] : []),
+      ];
     }),
   ),
   /** A tenant's own prefix that may be reached from outside: IPv6, what is not translated, and what is of a pool and so perhaps of the outside's scope. */
