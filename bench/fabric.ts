@@ -127,6 +127,17 @@ export class SwitchDatabase implements Disposable {
     this.#ports.set(name, uuid);
   }
 
+  /** Adds interfaces without a machine behind them, each of which names a port, in one transaction; resolves when the switch has taken them up. */
+  async addDummies(all: readonly { readonly name: string; readonly port: string }[]): Promise<void> {
+    const made = all.flatMap(({ name, port }, at) => [
+      insert(Interface, { name, type: "dummy", external_ids: { "iface-id": port } }, `interface${at}`),
+      insert(Port, { name, interfaces: [named(`interface${at}`)] }, `port${at}`),
+    ]);
+    const ports = all.map((_, at) => named(`port${at}`));
+    const into = mutate(Bridge, [["_uuid", "==", this.#bridge]], [["ports", "insert", ports]]);
+    await transactApplied(this.#client, this.#replica, [...made, into]);
+  }
+
   /** Says which port an interface is of; resolves when the database has it, which is before the switch or an agent does. */
   async name(name: string, port: string): Promise<void> {
     await this.#client.transact(OPEN_VSWITCH, [
