@@ -125,6 +125,10 @@ test("hosts: made with a token that is shown once and stored hashed; made again,
   const port = await admin.create("port", { network_id: network.id, "binding:host_id": "h1" });
   const refused = await admin.delete("/v1/hosts/h1");
   assert.deepEqual([refused.status, errorOf(refused).type], [409, "HostInUse"]);
+  const router = await admin.create("router", {});
+  const range = { network_id: network.id, ip_version: 4, cidr: "10.0.0.0/24" };
+  const subnet = await admin.create("subnet", range);
+  await admin.put(`/v2.0/routers/${router.id}/add_router_interface`, { subnet_id: subnet.id });
   const { hosts } = server.running.core;
   hosts.report(String(id), { portsUp: [port.id], inForce: 5, unbound: ["stranger"], problems: [] });
   const status = (await admin.get("/v1/status")).body;

@@ -7,6 +7,7 @@ import { history } from "../history/history.ts";
 import type { HostStates } from "../host-states.ts";
 import type { Exchange, Reply } from "../http/exchange.ts";
 import { type Route, routeFor } from "../http/route.ts";
+import { isPlatforms } from "../rules/security-group-sets.ts";
 import type { ServerSettings } from "../settings.ts";
 import type { Writer } from "../writer.ts";
 import { createHost, deleteHost, hostWire, listHosts, showHost, sortedHosts } from "./hosts.ts";
@@ -134,7 +135,10 @@ function status(api: OwnApi, caller: Caller): Reply {
     };
   });
   const up = hosts.reduce((sum, host) => sum + host.ports.up, 0);
-  const total = [...replica.objects(Port)].length;
+  // Routers' interfaces and floating IPs' ports are no machine's and on no host: nothing is ever plugged in there.
+  let total = 0;
+  for (const port of replica.objects(Port))
+    if (!isPlatforms(port.device_owner) || port["binding:host_id"] !== "") total += 1;
   const { driver, durable } = api.store;
   return {
     status: 200,
