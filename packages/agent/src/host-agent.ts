@@ -170,7 +170,8 @@ export class HostAgent {
       },
     });
     const { dhcpLeaseTime, dhcpDomain } = settings;
-    const served = { view: this.#engine.view, datapath, clock, log: log.child("services"), metrics };
+    const known = { view: this.#engine.view, rows: this.#engine };
+    const served = { ...known, datapath, clock, log: log.child("services"), metrics };
     this.#outside = new Outside({
       ...served,
       ...{ hostName: host.name, ...options.outside },
@@ -180,8 +181,7 @@ export class HostAgent {
     });
     this.#desk = new Desk({
       ...served,
-      ...{ rows: this.#engine, hostName: host.name },
-      neighbours: this.#outside.neighbours,
+      ...{ hostName: host.name, neighbours: this.#outside },
       dhcp: { leaseTime: dhcpLeaseTime, ...(dhcpDomain === "" ? {} : { domainName: dhcpDomain }) },
     });
     this.#advertiser = new Advertiser({ ...served, hostName: host.name, random: options.random ?? Math.random });
