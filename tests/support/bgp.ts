@@ -36,7 +36,9 @@ export class Routing implements AsyncDisposable {
     ];
     const configuration = [
       "frr defaults traditional",
+      "log stdout",
       `router bgp ${theirs}`,
+      " bgp log-neighbor-changes",
       ` bgp router-id ${ipv4.gateway}`,
       " no bgp ebgp-requires-policy",
       " neighbor hosts peer-group",
@@ -84,6 +86,13 @@ export class Routing implements AsyncDisposable {
   #isKnown(daemon: string): boolean {
     const asked = ["--vty_socket", this.#directory, "-c", "show zebra client summary"];
     return spawnSync("vtysh", asked, { encoding: "utf8" }).stdout.includes(daemon.replace("bfdd", "bfd"));
+  }
+
+  /** Why it ended sessions, a line each with the host's address. */
+  get ended(): readonly string[] {
+    const said = this.#programs.at(-1)?.said ?? "";
+    const all = said.matchAll(/NOTIFICATION: sent to neighbor (\S+) \S+ \((.*)\)/g);
+    return [...all].map(([, peer, why]) => `${peer} ${why}`).sort();
   }
 
   show(command: string): unknown {
