@@ -28,17 +28,22 @@ const packetsOf = (journal: Journal<Uint8Array>): readonly Packet[] =>
     return read.ok ? [read.packet] : [];
   });
 
+interface Flood {
+  readonly send: (frame: Uint8Array) => void;
+  readonly kinds: readonly ((n: number) => Uint8Array)[];
+  readonly stopped: AbortSignal;
+  /** Is told how many went of each kind. */
+  readonly sending: Journal<number>;
+}
+
 /** Sends frames of each kind at the rate, in small heaps, until `stopped` and enough. Gives how many went of each kind. */
-async function flood(
-  send: (frame: Uint8Array) => void,
-  kinds: readonly ((n: number) => Uint8Array)[],
-  stopped: AbortSignal,
-) {
+async function flood({ send, kinds, stopped, sending }: Flood) {
   const start = performance.now();
   let sent = 0;
   while (!stopped.aborted || sent < leastFlood) {
     const due = Math.floor(((performance.now() - start) / 1000) * floodRate);
     for (const until = Math.min(due, sent + 250); sent < until; sent += 1) for (const make of kinds) send(make(sent));
+    sending.add(sent);
     await new Promise((next) => setTimeout(next, 2));
   }
   return { each: sent, seconds: (performance.now() - start) / 1000 };
@@ -118,22 +123,25 @@ test("a flood of DHCP, neighbour discovery and ARP by one machine takes nothing 
   const before = await metersOf();
   const stop = new AbortController();
   const floodEnds = performance.now() + floodSeconds * 1_000;
-  const flooded = flood(
-    (frame) => host.send(flooding, frame),
-    [
+  const sending = new Journal<number>();
+  const flooded = flood({
+    send: (frame) => host.send(flooding, frame),
+    kinds: [
       (n) => dhcpDiscover(flooder.mac, 1_000_000 + n),
       () => neighbourSolicitation(flooder, neighbour.ip6),
       () => arpRequest(flooder, neighbour.ip4),
     ],
-    stop.signal,
-  );
+    stopped: stop.signal,
+    sending,
+  });
   const under = { lease: [] as number[], nd: [] as number[], arp: [] as number[] };
-  // One lease and one question a second: within what each port may ask.
+  // One lease and one question to a second's worth of the flood: within what each port may ask.
   for (let round = 0; round < leastRounds || performance.now() < floodEnds; round += 1) {
     under.lease.push(await lease(100 + round));
     under.nd.push(await resolve());
     under.arp.push(await arp());
-    await new Promise<void>((next) => setTimeout(next, 900));
+    const [from, much] = [sending.all.length, (sending.last ?? 0) + floodRate];
+    await sending.first((sent) => sent >= much, "a second's worth of the flood", patience, from);
   }
   stop.abort();
   const { each, seconds } = await flooded;
