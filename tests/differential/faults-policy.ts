@@ -91,6 +91,13 @@ export const policyFaults: readonly Fault[] = [
 
 export const routerFaults: readonly Fault[] = [
   {
+    name: "who has an address that moves gets what is for it under another's MAC",
+    bucket: (bucket, row) =>
+      row.table === "holders_here" && row.action === "held"
+        ? { ...bucket, actions: bucket.actions.filter((action) => !sets(action, "eth_dst")) }
+        : bucket,
+  },
+  {
     name: "a router takes no hop",
     flows: (flows, row) => (row?.table === "route" ? without(flows, (action) => action.kind === "decTtl") : flows),
   },

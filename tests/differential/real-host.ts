@@ -11,7 +11,7 @@ import {
   type Punt,
 } from "@selvage/datapath";
 import { integrationBridge, Journal, OvsHost, uplinkBridge } from "@selvage/datapath/testing";
-import { Attachment, type Change, Engine, LearnedNeighbour, PeerDown } from "@selvage/model";
+import { Attachment, type Change, Engine, HeldAddress, LearnedNeighbour, PeerDown } from "@selvage/model";
 import { put, remove } from "@selvage/model/testing";
 import { act, Connection, connectSocket, flowMod, MeterId, meterMod, PacketInFormat } from "@selvage/openflow";
 import { physicalName, type Row, serviceIngress } from "@selvage/pipeline";
@@ -242,7 +242,7 @@ export class RealHost {
 
   /** What this host alone knows becomes what the topology says. */
   #learn(topology: Topology): readonly Change[] {
-    const { wires, neighbours, lost } = topology.facts[this.place] ?? assert.fail("facts of no host");
+    const { wires, neighbours, held, lost } = topology.facts[this.place] ?? assert.fail("facts of no host");
     const { view } = this.#engine;
     const ids = [...pluggedOn(topology, this.place).map(({ port }) => port), ...wires.map(physicalName)];
     return [
@@ -250,6 +250,8 @@ export class RealHost {
       ...ids.filter((id) => !view.has(Attachment, id)).map((id) => put(Attachment, { id })),
       ...[...view.objects(LearnedNeighbour)].map(({ id }) => remove(LearnedNeighbour, id)),
       ...neighbours.map((each) => put(LearnedNeighbour, each)),
+      ...[...view.objects(HeldAddress)].map(({ id }) => remove(HeldAddress, id)),
+      ...held.map((each) => put(HeldAddress, each)),
       ...[...view.objects(PeerDown)].map(({ id }) => remove(PeerDown, id)),
       ...lost.map((id) => put(PeerDown, { id })),
     ];

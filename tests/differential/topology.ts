@@ -1,6 +1,7 @@
 /** Random topologies: networks whose addresses clash or that routers join, ports in every state and of every group, interfaces that are where they should be and where they should not. */
 import {
   type AddressPair,
+  type HeldAddress,
   type Host,
   linkLocalOf,
   macOf,
@@ -11,7 +12,7 @@ import {
   type Subnet,
   textOfIp,
 } from "@selvage/model";
-import { makeHost, makeNetwork, makePort, makeSubnet, testId, testMac } from "@selvage/model/testing";
+import { makeHeldAddress, makeHost, makeNetwork, makePort, makeSubnet, testId, testMac } from "@selvage/model/testing";
 import type { Encapsulation } from "@selvage/pipeline";
 import fc from "fast-check";
 import { mostly } from "./draw.ts";
@@ -182,8 +183,8 @@ export interface Topology {
   /** Keys of networks by those of their ports. */
   readonly networkOf: ReadonlyMap<number, number>;
   readonly outside: Outside | null;
-  /** What each host alone knows. */
-  readonly facts: readonly Facts[];
+  /** What each host alone knows: of what is outside, and which of its ports have addresses that move. */
+  readonly facts: readonly (Facts & { readonly held: readonly HeldAddress[] })[];
 }
 
 /** Numbers of 24 bits, from the ends and from where bytes meet: nobody may take part of one for the whole. */
@@ -279,7 +280,7 @@ export function topologyOf(plan: TopologyPlan, addresses: readonly string[], pla
       ...(outside?.objects ?? []),
     ],
     outside,
-    facts: outside?.facts ?? addresses.map(() => noFacts),
+    facts: addresses.map((_, place) => ({ ...(outside?.facts[place] ?? noFacts), held: heldOn(ports, place) })),
     ports,
     routed,
     interfaces: interfacesOf(plan, ports),
@@ -363,6 +364,19 @@ function pairsOf(pairs: PortPlan["pairs"], cidr: string, mac: string): readonly 
   const shared = { ip_address: addressIn(cidr, 201), mac_address: sharedMac };
   const prefix = { ip_address: `${addressIn(cidr, 208)}/${cidr.includes(":") ? 124 : 28}`, mac_address: mac };
   return { none: [], address: [address], mac: [shared], prefix: [prefix], all: [shared, address, prefix] }[pairs];
+}
+
+/** Every other port of a host has said of the addresses of its pairs that it has them; of two the first has. */
+function heldOn(ports: readonly Port[], host: number): readonly HeldAddress[] {
+  const held = new Map<string, HeldAddress>();
+  for (const [place, { id: port_id, network_id, allowed_address_pairs, ...port }] of ports.entries()) {
+    if (place % 2 === 1 || port["binding:host_id"] !== hostName(host)) continue;
+    for (const { ip_address: address, mac_address: mac } of allowed_address_pairs) {
+      const each = makeHeldAddress({ network_id, address, port_id, mac });
+      if (!address.includes("/") && !held.has(each.id)) held.set(each.id, each);
+    }
+  }
+  return [...held.values()];
 }
 
 function interfacesOf(plan: TopologyPlan, ports: readonly Port[]): readonly Interface[] {
