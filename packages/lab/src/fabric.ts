@@ -11,7 +11,7 @@ import { portIsHeld } from "./holder.ts";
 import { forgetDeleted, rebind, tokenFor } from "./joining.ts";
 import { settledLab } from "./lab-process.ts";
 import { emptyLab, type LabRecord, readLabRecord, writeLabRecord } from "./lab-record.ts";
-import { parseWires } from "./outside.ts";
+import { parseWires, refuseRewiring } from "./outside.ts";
 import { type DataPaths, dataPaths } from "./paths.ts";
 import { plug } from "./plugging.ts";
 import { type PingResult, prove } from "./proof.ts";
@@ -130,6 +130,7 @@ export async function bringUp(options: UpOptions): Promise<FabricReport> {
     const runs = labRuns(known);
     const { record, count } = await prepareRecord(paths, options, known, runs);
     const wires = options.wires === undefined ? undefined : parseWires(options.wires, hostNames(count));
+    if (wires !== undefined) refuseRewiring(wires, record.hosts);
     const ground = await ensureGround(
       paths,
       {

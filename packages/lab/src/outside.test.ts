@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { parseWires } from "./outside.ts";
+import { parseWires, refuseRewiring } from "./outside.ts";
 
 const fabric = ["h1", "h2", "h3"];
 
@@ -43,4 +43,14 @@ test("wires of a host that is not there, or named as something of the lab's, are
     assert.throws(() => parseWires(wrong, fabric), { code: "setting", message }, wrong);
   for (const name of ["interior", "uplinks", "under"])
     assert.deepEqual([...parseWires(`${name}=h1`, fabric)], [["h1", [name]]]);
+});
+
+test("a host that is there keeps its wires: the same may be said again, others are refused", () => {
+  const hosts = [{ name: "h1", wires: ["left", "right"] }, { name: "h2" }];
+  refuseRewiring(parseWires("right=h1+h3,left=h1", fabric), hosts);
+  const message = /h1 is there already, with left, right$/;
+  assert.throws(() => refuseRewiring(parseWires("left=h1", fabric), hosts), { code: "setting", message });
+  assert.throws(() => refuseRewiring(parseWires("left=h2", fabric), hosts), {
+    message: /h2 is there already, with none$/,
+  });
 });

@@ -70,6 +70,22 @@ export function parseWires(text: string, fabric: readonly string[]): ReadonlyMap
   return found;
 }
 
+/** Throws LabError `setting` where a host that is there already would have other wires than it has: they come with the host. */
+export function refuseRewiring(
+  wires: ReadonlyMap<string, readonly string[]>,
+  hosts: readonly { readonly name: string; readonly wires?: readonly string[] }[],
+): void {
+  for (const { name, wires: had = [] } of hosts) {
+    const wished = wires.get(name);
+    if (wished === undefined || [...wished].sort().join() === [...had].sort().join()) continue;
+    throw new LabError(
+      "setting",
+      `wires: ${name} is there already, with ${had.length === 0 ? "none" : had.join(", ")}`,
+      "wires are for new hosts: add some by --hosts, or begin anew with ./selvage down --purge",
+    );
+  }
+}
+
 /** Makes the lab's bridge that is a physical network, in the namespace this runs in; harmless when it is there. */
 export async function makeWire(network: string): Promise<void> {
   // Hosts come side by side.

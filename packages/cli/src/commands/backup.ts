@@ -1,7 +1,7 @@
 /** `selvage backup FILE`, `selvage restore FILE`: all intent of a server in one file, taken while it runs, put back while it does not. */
 
 import { existsSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { LabError } from "@selvage/lab";
 import { copySqlite, restoreSqlite } from "@selvage/store";
 import { dataDirectory } from "../context.ts";
@@ -28,6 +28,8 @@ function storeFile(data: string): string {
 export async function backup(file: string, flags: BackupFlags, output: Output = standardOutput): Promise<number> {
   const path = storeFile(dataDirectory(flags.data));
   if (!existsSync(path)) throw new LabError("not-running", `there is no store at ${path}`, "name its --data DIR");
+  const folder = dirname(resolve(file));
+  if (!existsSync(folder)) throw new LabError("setting", `there is no directory ${folder}`, "make it first");
   const figures = await copySqlite(path, resolve(file));
   if (flags.json === true) printJson(output, { file: resolve(file), ...figures });
   else {
