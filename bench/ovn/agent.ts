@@ -61,9 +61,8 @@ export class Agent {
       capture: () => ({ revision: this.#revision, come: this.#outside?.taken() }),
       inForce: (moment) => this.#inForce(moment),
       drift: () => undefined,
-      failed: (error) => {
-        this.#failed = error;
-      },
+      // Its driver says when the switch is ready again.
+      failed: (error) => process.stderr.write(`  ${this.#host.name}: ${String(error)}\n`),
     });
   }
 
