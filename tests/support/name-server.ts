@@ -1,6 +1,7 @@
 /**
  * A server of names for tests, run as a program: answers every question for an IPv4 address with 192.0.2.80, by both transports, on 127.0.0.1 at the port that it is
- * given; with a hundred such for names that begin with `many`, whatever the asker takes; with a refusal for `refused`. Told `mute` it hears and says nothing.
+ * given; with a hundred such for names that begin with `many`, whatever the asker takes; with a refusal for `refused`. Told `mute` it answers nobody, and
+ * prints which names it was asked for.
  */
 import { createSocket } from "node:dgram";
 import { createServer } from "node:net";
@@ -11,9 +12,13 @@ const isMute = process.argv[3] === "mute";
 
 function answer(bytes: Uint8Array): Uint8Array | undefined {
   const decoded = decodeDns(bytes);
-  if (!decoded.ok || isMute) return undefined;
+  if (!decoded.ok) return undefined;
   const { message } = decoded;
   const [question] = message.questions;
+  if (isMute) {
+    process.stdout.write(`asked for ${question?.name}\n`);
+    return undefined;
+  }
   const isAsked = question?.type === DnsType.a;
   const isRefused = question?.name.startsWith("refused") === true;
   const count = question?.name.startsWith("many") === true ? 100 : 1;
