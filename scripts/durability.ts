@@ -9,24 +9,26 @@ const { values } = parseArgs({
     clients: { type: "string", default: "32" },
     kills: { type: "string", default: "3" },
     servers: { type: "string", default: "1" },
+    agents: { type: "string", default: "2" },
   },
 });
-const [runs = 0, seed = 0, clients = 0, kills = 0, servers = 0] = [
+const [runs = 0, seed = 0, clients = 0, kills = 0, servers = 0, agents = 0] = [
   values.runs,
   values.seed,
   values.clients,
   values.kills,
   values.servers,
+  values.agents,
 ].map(Number);
-if (![runs, seed, clients, kills, servers].every((each) => Number.isSafeInteger(each) && each >= 0)) {
-  throw new Error("usage: durability.ts --runs N --seed S [--clients N] [--kills N] [--servers N]");
+if (![runs, seed, clients, kills, servers, agents].every((each) => Number.isSafeInteger(each) && each >= 0)) {
+  throw new Error("usage: durability.ts --runs N --seed S [--clients N] [--kills N] [--servers N] [--agents N]");
 }
 
 const reports: Report[] = [];
 for (let at = 0; at < runs; at += 1) {
   // Every second run kills what an operator runs; the others can end the store's thread as well.
   const kind = at % 2 === 0 ? "child" : "cli";
-  const report = await durabilityRun({ seed: seed + at, kind, clients, kills, servers });
+  const report = await durabilityRun({ seed: seed + at, kind, clients, kills, servers, agents });
   reports.push(report);
   const { acknowledged, refused, unknown, repeated, lostReplies, reads, entries, seconds, violations } = report;
   process.stdout.write(
@@ -37,7 +39,7 @@ for (let at = 0; at < runs; at += 1) {
 const sum = (of: (report: Report) => number): number => reports.reduce((total, report) => total + of(report), 0);
 const brokenRuns = reports.filter(({ violations }) => violations.length > 0);
 process.stdout.write(
-  `${reports.length} runs, ${sum((each) => each.kills)} kills, ${sum((each) => each.workerEnds)} ends of the store's thread, ${sum((each) => each.cuts)} cuts of followers; ` +
+  `${reports.length} runs, ${sum((each) => each.kills)} kills, ${sum((each) => each.workerEnds)} ends of the store's thread, ${sum((each) => each.cuts)} cuts of followers, ${sum((each) => each.agentKills)} kills of agents; ` +
     `${sum((each) => each.acknowledged)} writes acknowledged, ${sum((each) => each.refused)} refused, ${sum((each) => each.unknown)} unknown, ` +
     `${sum((each) => each.lostReplies)} replies lost, ${sum((each) => each.repeated)} repeated, ${sum((each) => each.reads)} reads; ` +
     `${brokenRuns.length} runs with a broken promise\n`,

@@ -27,6 +27,8 @@ export class Ground {
   /** Of each server; a try goes to any of them. */
   readonly urls: readonly string[];
   readonly token: string;
+  /** Names of hosts, to which ports may be bound. */
+  readonly hosts: readonly string[];
   /** Replies that no client may ever get, in words. */
   readonly strange: string[] = [];
   repeated = 0;
@@ -36,9 +38,10 @@ export class Ground {
   over = false;
   #up = Promise.withResolvers<void>();
 
-  constructor(urls: readonly string[], token: string) {
+  constructor(urls: readonly string[], token: string, hosts: readonly string[] = []) {
     this.urls = urls;
     this.token = token;
+    this.hosts = hosts;
     this.#up.resolve();
   }
 
@@ -176,11 +179,15 @@ export class Client {
     const network_id = subnet?.network ?? this.#oneOf(this.#ground.networks);
     if (network_id === undefined) return;
     const { key, names } = this.#names(count);
+    const bound = (): object => {
+      const host = this.#oneOf(this.#ground.hosts);
+      return host === undefined ? {} : { "binding:host_id": host };
+    };
     await this.#create(
       key,
       "port",
       names,
-      names.map((name) => ({ name, network_id })),
+      names.map((name) => ({ name, network_id, ...bound() })),
     );
   }
 

@@ -1,4 +1,4 @@
-/** The server killed under 32 writing clients: nothing acknowledged is lost, nothing is half done, nothing is done twice. `scripts/durability.ts` runs hundreds. */
+/** Server and agents killed under 32 writing clients: nothing acknowledged is lost, nothing is half done, nothing is done twice, and hosts hold what the store says. `scripts/durability.ts` runs hundreds. */
 import assert from "node:assert/strict";
 import { rm } from "node:fs/promises";
 import { test } from "node:test";
@@ -23,12 +23,15 @@ for (const [kind, seed] of [
   ["cli", 1],
   ["child", 2],
 ] as const) {
-  test(`${kind}: three kills${kind === "child" ? " and three ends of the store's thread" : ""}, seed ${seed}`, {
+  test(`${kind}: three kills${kind === "child" ? ", three ends of the store's thread, and agents killed all the while" : ""}, seed ${seed}`, {
     timeout: 600_000,
-  }, async () => {
-    const report = await durabilityRun({ seed, kind });
+  }, async (context) => {
+    const agents = kind === "child" ? 2 : 0;
+    const report = await durabilityRun({ seed, kind, agents });
+    context.diagnostic(`${report.agentKills} kills of ${agents} agents`);
     assert.deepEqual(report.violations, []);
     assert.equal(report.kills, 3);
+    assert.ok(report.agentKills >= agents, `${report.agentKills} kills of ${agents} agents`);
     busy(report);
   });
 }

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import type { Revision } from "@selvage/model";
 import { login } from "@selvage/server/testing";
 import { type LoggedEntry, openSqlite, type Store, StoreFailure } from "@selvage/store";
+import { AgentProcess } from "./agents.ts";
 import { violations } from "./checker.ts";
 import { Client, Ground, numbersOf } from "./clients.ts";
 import type { Evidence, HeadSeen } from "./evidence.ts";
@@ -21,6 +22,8 @@ export interface RunOptions {
   readonly workerEnds?: number;
   /** Servers on the one store, one of which is killed at a time. Absent: 1. */
   readonly servers?: number;
+  /** Hosts whose agents follow the first server, and are killed at any time; ports are bound to them. Absent: 0. */
+  readonly agents?: number;
 }
 
 export interface Report {
@@ -30,6 +33,7 @@ export interface Report {
   readonly kills: number;
   readonly workerEnds: number;
   readonly cuts: number;
+  readonly agentKills: number;
   readonly acknowledged: number;
   readonly refused: number;
   readonly unknown: number;
@@ -55,6 +59,7 @@ const longestStretch = 500;
 /** Runs and judges. Leaves nothing behind but, where a promise was broken, the data directory, which the report names. */
 export async function durabilityRun(options: RunOptions): Promise<Report> {
   const { seed, kind, clients = 32, kills = 3, workerEnds = kind === "child" ? 3 : 0, servers: count = 1 } = options;
+  const { agents: hostCount = 0 } = options;
   const random = numbersOf(seed);
   const begun = performance.now();
   const dataDir = await mkdtemp(join(tmpdir(), "selvage-durability-"));
@@ -66,7 +71,11 @@ export async function durabilityRun(options: RunOptions): Promise<Report> {
   const urls = servers.map(({ server }) => server.url);
   const password = (await readFile(join(dataDir, "admin-password"), "utf8")).trim();
   const { token = "" } = await login(urls[0] ?? "", "admin", password, "admin");
-  const ground = new Ground(urls, token);
+  const agents: AgentProcess[] = [];
+  for (let number = 1; number <= hostCount; number += 1)
+    agents.push(await AgentProcess.start(urls[0] ?? "", token, number, dataDir));
+  const hosts = agents.map(({ host }) => host);
+  const ground = new Ground(urls, token, hosts);
   const store = await openSqlite({ path: join(dataDir, "store.db") });
   const followers = [new Follower(store, "a", 0), new Follower(store, "b", (await store.bounds()).head)];
   const heads: HeadSeen[] = [];
@@ -74,6 +83,7 @@ export async function durabilityRun(options: RunOptions): Promise<Report> {
   for (const blow of blowsOf(kills, workerEnds, random)) {
     await pause(20 + random(longestStretch));
     for (const follower of followers) if (random(3) === 0) follower.cut();
+    for (const agent of agents) if (random(2) === 0) await agent.kill();
     const place = servers[random(count)];
     if (place === undefined) continue;
     if (blow === "worker") {
@@ -90,6 +100,7 @@ export async function durabilityRun(options: RunOptions): Promise<Report> {
   await pause(20 + random(longestStretch));
   ground.over = true;
   await working;
+  const wrong = await wrongAgents(agents, store);
   for (const { server } of servers) await server.kill();
   const { head } = await store.bounds();
   const log = await logOf(store, head);
@@ -97,7 +108,7 @@ export async function durabilityRun(options: RunOptions): Promise<Report> {
   const snapshot = await store.snapshot();
   await store.close();
   const evidence: Evidence = { writes: ground.writes, reads: ground.reads, heads, followers: followed, log, snapshot };
-  const found = [...ground.strange, ...violations(evidence)];
+  const found = [...ground.strange, ...wrong, ...violations(evidence)];
   if (found.length === 0) await rm(dataDir, { recursive: true });
   else found.push(`the data are kept in ${dataDir}`);
   const ended = (outcome: string): number => ground.writes.filter((write) => write.outcome.kind === outcome).length;
@@ -108,6 +119,7 @@ export async function durabilityRun(options: RunOptions): Promise<Report> {
     kills,
     workerEnds,
     cuts: followers.reduce((sum, { cuts }) => sum + cuts, 0),
+    agentKills: agents.reduce((sum, { kills: times }) => sum + times, 0),
     acknowledged: ended("acknowledged"),
     refused: ended("refused"),
     unknown: ended("unknown"),
@@ -118,6 +130,15 @@ export async function durabilityRun(options: RunOptions): Promise<Report> {
     seconds: (performance.now() - begun) / 1000,
     violations: found,
   };
+}
+
+/** Waits until agents have heard of all, and says in words what they hold that the store does not say, and what they lack. They are ended. */
+async function wrongAgents(agents: readonly AgentProcess[], store: Store): Promise<readonly string[]> {
+  if (agents.length === 0) return [];
+  const snapshot = await store.snapshot();
+  const wrong = await Promise.all(agents.map((agent) => agent.wrong(snapshot)));
+  await Promise.all(agents.map((agent) => agent.end()));
+  return wrong.flat();
 }
 
 /** The kills and the ends of the worker in a random order. */

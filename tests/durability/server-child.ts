@@ -2,7 +2,7 @@
 import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
 import { silentLog } from "@selvage/base";
-import { noQuotas, startServer } from "@selvage/server";
+import { noQuotas, relay, startServer } from "@selvage/server";
 import { openSqlite } from "@selvage/store";
 import { hasty } from "./hasty.ts";
 
@@ -26,6 +26,7 @@ const server = await startServer({
   store,
   log: silentLog,
   settings: noQuotas,
+  plugins: [relay()],
   runAs: { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 },
 });
 process.on("message", (word) => {
