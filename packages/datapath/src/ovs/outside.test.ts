@@ -50,12 +50,12 @@ describe("Open vSwitch translates", () => {
       assert.doesNotMatch(await timeouts(), /Zone:/);
     }));
 
-  test("connections that come and go do not end the switch, and none leaves as it is", () =>
+  test("connections that come and go do not end the switch, and none leaves as it is", (context) =>
     inWorld(async (world) => {
       const starts = await host().vsctl("get", "open_vswitch", ".", "external_ids:starts");
-      const figures = await churn(world, { seconds: 4, rate: 2_000, sources: 1_000, destinations: 4 });
+      const figures = await churn(world, { seconds: 4, least: 1_000, rate: 2_000, sources: 1_000, destinations: 4 });
+      context.diagnostic(JSON.stringify(figures));
       assert.equal(figures.leaked, 0);
-      assert.ok(figures.ended > 1_000, JSON.stringify(figures));
       assert.match(await host().appctl("version"), /Open vSwitch/);
       assert.equal(await host().vsctl("get", "open_vswitch", ".", "external_ids:starts"), starts);
       assert.equal(

@@ -10,6 +10,8 @@ import type { World } from "./world.ts";
 
 export interface ChurnPlan {
   readonly seconds: number;
+  /** So many are to have ended, however long that takes. */
+  readonly least?: number;
   /** Connections a second. */
   readonly rate: number;
   /** Ports of the machine that take turns, and ports of the other side. */
@@ -37,7 +39,10 @@ const numbersOf = (frame: Uint8Array): { readonly seq: number; readonly ack: num
 const after = (number: number): number => (number + 1) >>> 0;
 
 /** Opens connections from a machine for so long. Each is answered by whoever is outside; every other one is reset, and the rest are ended by both in turn. */
-export async function churn(world: World, { seconds, rate, sources, destinations }: ChurnPlan): Promise<ChurnFigures> {
+export async function churn(
+  world: World,
+  { seconds, least = 0, rate, sources, destinations }: ChurnPlan,
+): Promise<ChurnFigures> {
   // Ports enough that they do not run out: one stays taken for some seconds.
   const wire = await outside(world, { gateway: { leases: [{ host: 0, first: 0x8000, size: 0x8000 }] } });
   const figures = { opened: 0, answered: 0, ended: 0, leaked: 0 };
@@ -75,7 +80,7 @@ export async function churn(world: World, { seconds, rate, sources, destinations
     }
   };
   const begun = performance.now();
-  for (let passed = 0; passed < seconds * 1000; passed = performance.now() - begun) {
+  for (let passed = 0; passed < seconds * 1000 || figures.ended < least; passed = performance.now() - begun) {
     // As many as are due by now: what the clock is for here is the rate, not a wait.
     while (figures.opened < (passed / 1000) * rate) {
       const src = 20_000 + (figures.opened % sources);
