@@ -253,8 +253,8 @@ export const dropReasons = [
     35,
     "vlan-unknown",
     "network",
-    "it came from a physical network on a VLAN that is no network's here",
-    "Usual where the physical switch sends all VLANs; else compare the network's segmentation id with the switch's.",
+    "it came from a physical network, untagged or on a VLAN, and no network here stands there",
+    "Usual where no network stands on the wire yet, or the physical switch sends all VLANs; else compare the network's segmentation id with the switch's.",
   ),
   reason(
     36,

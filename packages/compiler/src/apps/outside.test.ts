@@ -426,6 +426,13 @@ test("machines that stand on a physical network meet each other and the outside 
   }
 });
 
+test("what comes by a wire on which no network stands is told as that, and not as a machine's that is bound nowhere", async () => {
+  const world = await fabric({ hosts: 2 }, net("office", { a: "h1" }));
+  world.wire("public", ["h1"]);
+  const send = world.outside("public", "out");
+  assert.deepEqual(send(arpRequest(upstream, "203.0.113.10")).drops, ["vlan-unknown"]);
+});
+
 test("a gateway on a network that stands on no physical one is no way out, and who sends there is told so", async () => {
   const tunnelled = {
     "provider:network_type": "geneve",

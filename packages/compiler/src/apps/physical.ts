@@ -1,5 +1,6 @@
 /** Networks that stand on physical ones (flat and VLAN): where this host's switch has the wire, what comes by it and goes by it, and who was met there. */
 import {
+  Attachment,
   derive,
   deriveKey,
   Host,
@@ -51,6 +52,10 @@ const isRoutedTo = (view: QueryingView, network: Network): boolean =>
   !network["router:external"] && view.exists(Port.index.routedNetwork, network.id);
 
 export const physical = app("physical", written, (here) => [
+  /** Whatever stands on a wire, or nothing yet: what comes by it is a physical network's, and no machine's. */
+  derive("wire", Attachment, ({ id }) =>
+    id.startsWith(physicalName("")) ? [row(Classify, { ingress: id }, "physical")] : [],
+  ),
   derive("network", Network, (network, view) => {
     const wire = view.ask(wireHere, network.id);
     const net = view.ask(networkKey, network.id);
@@ -62,7 +67,6 @@ export const physical = app("physical", written, (here) => [
     const advertised = { ethType: EthType.ipv6, ipProto: IpProto.icmp6, icmp6Type: 136 };
     const asked = { ethType: EthType.ipv6, ipProto: IpProto.icmp6, icmp6Type: 135 };
     return [
-      row(Classify, { ingress: port }, "physical"),
       row(FromPhysical, { ethSrc: mac }, "loop", {}, "loop"),
       ...(vlan === null
         ? [
