@@ -113,3 +113,14 @@ test("nothing unchecked, no swallowed error, no default export, nothing left for
   );
   assert.deepEqual(wrong, []);
 });
+
+test("a doc comment is of what follows it: none is stacked upon another, but what follows a file's head", () => {
+  const wrong = everywhere.flatMap(({ path, text }) => {
+    const head = /^(#!.*\n)?\/\*\*[\s\S]*?\*\//.exec(text)?.[0].length ?? 0;
+    // The head ends where this begins: what is right behind it is not looked at.
+    return [...text.slice(head).matchAll(/\*\/\s*\/\*\*/g)].map(
+      ({ index }) => `${path}:${text.slice(0, head + index).split("\n").length}`,
+    );
+  });
+  assert.deepEqual(wrong, []);
+});
