@@ -19,7 +19,7 @@ export const NetworkSegmentRange = resource({
     ...unowned,
     /** Of a range for one project; null: it is for all. */
     project_id: reference(nullable(text(255)), "project", "cascade", { create: "optional", filter: true, sort: true }),
-    /** Never: what nobody made a range for is chosen from all numbers. */
+    /** Never: what nobody made a range for is chosen from all numbers, of which no list could be told; Neutron's are as its configuration says. */
     default: computed(boolean()),
     shared: field(boolean(), { create: "optional", default: true }),
     network_type: field(oneOf(numberedTypes), { create: "required", filter: true, sort: true }),

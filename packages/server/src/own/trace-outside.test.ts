@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import type { ToldTrace } from "@selvage/explain";
+import { Host, Router } from "@selvage/model";
 import { relay } from "../mod.ts";
 import { type Json, startTestServer, type TestClient, type TestProject, type TestServer } from "../testing/mod.ts";
 import { writeWorld } from "./testing/traced-world.ts";
@@ -171,6 +172,33 @@ test("a router's own address answers pings from outside; what nobody asked for i
   assert.equal(scan.delivered, false);
   const nobody = await traced({ from: far[4], to: "203.0.113.99" });
   assert.equal(nobody.summary, "No host answers for 203.0.113.99 on wide.");
+});
+
+test("a host of the router's zones answers for its addresses, and for those whose ports are forwarded", async () => {
+  const { writer } = server.running.core;
+  const write = (zones: readonly string[]) =>
+    writer.transact({ kind: "system", id: "test", request_id: "test" }, (transaction) => {
+      for (const host of [...writer.replica.objects(Host)])
+        transaction.put(Host, { ...host, availability_zone: host.name === "one" ? "east" : "west" });
+      for (const router of [...writer.replica.objects(Router)])
+        transaction.put(Router, { ...router, availability_zone_hints: zones });
+    });
+  for (const [zone, host] of [
+    ["east", "one"],
+    ["west", "two"],
+  ] as const) {
+    await write([zone]);
+    for (const asked of [
+      { from: far[4], to: "203.0.113.10" },
+      { from: far[6], to: "2001:db8:ff::a" },
+      { from: far[4], to: "203.0.113.30", protocol: "tcp", destination_port: 8080 },
+    ]) {
+      const trace = await traced(asked);
+      assert.equal(trace.delivered, true, trace.summary);
+      assert.equal(trace.legs[0]?.hops[0]?.host, host, `${asked.to} in ${zone}`);
+    }
+  }
+  await write([]);
 });
 
 test("a project asks from outside for what is its own alone, and is told of no host, wire or other's object", async () => {

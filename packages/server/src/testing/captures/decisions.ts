@@ -76,7 +76,10 @@ export const notApplicable: ReadonlyMap<string, string> = new Map([
 
 /** Lists that hold something there and nothing here; all others do. */
 export const emptyHere: ReadonlyMap<string, string> = new Map([
-  ["network-segment-ranges", "there are no ranges that nobody made"],
+  [
+    "network-segment-ranges",
+    "numbers that no range is made for are taken of all that fit a tunnel's header: a range of fifteen million has no list of what is free",
+  ],
   ["bgp-advertised-routes", "routes are told of machines on hosts with addresses outside, and here are none"],
   ["bgp-dragents", "hosts speak that have addresses outside, and here are none"],
 ]);
