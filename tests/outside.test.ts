@@ -1,6 +1,6 @@
 /**
  * The outside on a running fabric of two hosts with real switches: machines go out by their router's address and are reached by floating addresses and forwarded
- * ports, from whichever host; a machine outside answers with a real kernel, and sees what moves.
+ * ports, from whichever host, all under stateful security groups; a machine outside answers with a real kernel, and sees what moves.
  */
 
 import assert from "node:assert/strict";
@@ -9,7 +9,7 @@ import { hostMac } from "@selvage/compiler";
 import { at, OUTSIDE_RANGES } from "@selvage/lab";
 import { until, whyNoLab } from "@selvage/lab/testing";
 import { Fabric, type Guest } from "./support/guests.ts";
-import { far, gatewayOf, leadBack, makeBehind, makePublic } from "./support/way-out.ts";
+import { far, gatewayOf, leadBack, letsIn, makeBehind, makePublic } from "./support/way-out.ts";
 
 const skip = (await whyNoLab()) ?? false;
 const WAIT_MS = 60_000;
@@ -20,6 +20,10 @@ interface World {
   readonly router: string;
   /** The router's address outside. */
   readonly shared: string;
+  /** Lets in what is tested; all machines here are under it. */
+  readonly group: string;
+  /** Of the pool of all subnets of IPv6, which are of one address scope. */
+  readonly pooled: { readonly subnetpool_id: string };
   /** On the first host and on the second, in one network behind the router. */
   readonly a: Guest;
   readonly b: Guest;
@@ -70,14 +74,19 @@ describe("outside", { skip }, () => {
   before(async () => {
     const fabric = await Fabric.up("outside");
     try {
-      const external = await makePublic(fabric);
-      const { inner, router } = await makeBehind(fabric, external, 7);
+      const scope = await fabric.make("address-scopes", { name: "six", ip_version: 6 });
+      const prefixes = ["2001:db8:ff::/48", "fd07::/64"];
+      const six = { prefixes, default_prefixlen: 64, address_scope_id: scope };
+      const pooled = { subnetpool_id: await fabric.make("subnetpools", { name: "six", ...six }) };
+      const external = await makePublic(fabric, { 4: {}, 6: pooled });
+      const { inner, router } = await makeBehind(fabric, external, 7, {}, pooled);
       await fabric.settled();
-      const open = { network_id: inner, port_security_enabled: false };
-      const a = await fabric.guest("a", "h1", open);
-      const b = await fabric.guest("b", "h2", open);
+      const group = await letsIn(fabric);
+      const guarded = { network_id: inner, security_groups: [group] };
+      const a = await fabric.guest("a", "h1", guarded);
+      const b = await fabric.guest("b", "h2", guarded);
       const { ip4: shared, ip6 } = await gatewayOf(fabric, router);
-      world = { fabric, external, router, shared, a, b };
+      world = { fabric, external, router, shared, group, pooled, a, b };
       await leadBack(fabric, 7, ip6);
     } catch (cause) {
       await fabric[Symbol.asyncDispose]();
@@ -196,6 +205,37 @@ describe("outside", { skip }, () => {
     for (const path of forwardings) await fabric.api.ask("DELETE", path);
     await fabric.remove("floatingips", id);
     assert.ok(!(await pings(fabric.outside, address, "-W", "1")), "it is nobody's");
+  });
+
+  test("an address that a router speaks for is found on the wire, with no route to its prefix, while it does", async () => {
+    const { fabric, external, group, pooled } = world;
+    const { outside } = fabric;
+    const network_id = await fabric.make("networks", { name: "proxied" });
+    const [cidr, gateway_ip] = ["2001:db8:ff:1::/64", "2001:db8:ff:1::1"];
+    const slaac = { ip_version: 6, ipv6_ra_mode: "slaac", ipv6_address_mode: "slaac" };
+    const subnet_id = await fabric.make("subnets", { ...pooled, ...slaac, network_id, cidr, gateway_ip });
+    const router_id = await fabric.make("routers", { name: "r", external_gateway_info: { network_id: external } });
+    await fabric.api.ask("PUT", `/v2.0/routers/${router_id}/add_router_interface`, { subnet_id });
+    await fabric.change("routers", router_id, { enable_ndp_proxy: true });
+    const [spoken, unspoken] = [
+      await fabric.guest("spoken", "h2", { network_id, security_groups: [group] }),
+      await fabric.guest("unspoken", "h2", { network_id, security_groups: [group] }),
+    ];
+    // The whole prefix is on the link, to whoever is outside: an address is reached when somebody answers for it there.
+    assert.equal((await run(outside, "ip", "-6", "route", "add", cidr, "dev", "public")).code, 0);
+    const { said } = await run(outside, "ping", "-n", "-c", "1", "-W", "2", spoken.ip6);
+    assert.ok(said.includes(" 0 received"), said);
+    const made = await fabric.api.ask("POST", "/v2.0/ndp_proxies", { ndp_proxy: { router_id, port_id: spoken.id } });
+    await fabric.settled();
+    await untilSeen("it is found", () => pings(outside, spoken.ip6));
+    const hosts = at(await fabric.api.ask("GET", "/v1/hosts"), "hosts") as readonly Readonly<Record<string, unknown>>[];
+    const key = Number(hosts.find(({ name }) => name === "h2")?.key);
+    assert.match((await run(outside, "ip", "neigh", "show", spoken.ip6)).said, new RegExp(`lladdr ${hostMac(key)}`));
+    assert.ok(await pings(spoken, far.ip6), "and it reaches who is outside");
+    assert.ok(!(await pings(outside, unspoken.ip6, "-W", "2")), "the one beside it is nobody's there");
+    await fabric.remove("ndp_proxies", text(at(at(made, "ndp_proxy"), "id")));
+    await run(outside, "ip", "neigh", "flush", "to", spoken.ip6);
+    assert.ok(!(await pings(outside, spoken.ip6, "-W", "2")), "nor is it, when it is not spoken for");
   });
 
   test("when a host is gone another speaks for the router's address, and what was connected goes on", async () => {

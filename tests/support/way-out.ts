@@ -32,20 +32,39 @@ export interface Behind {
   readonly router: string;
 }
 
-/** Makes the network `inner` (10.N.0.0/24, fd0N::/64 by SLAAC) with what is said of it, and the router `out` that leads from there to the external one. */
-export async function makeBehind(fabric: Fabric, external: string, n: 7 | 8, network: object = {}): Promise<Behind> {
+/** Makes the network `inner` (10.N.0.0/24, fd0N::/64 by SLAAC) with what is said of it and of its subnet of IPv6, and the router `out` that leads from there to the external one. */
+export async function makeBehind(
+  fabric: Fabric,
+  external: string,
+  n: 7 | 8,
+  network: object = {},
+  six: object = {},
+): Promise<Behind> {
   const inner = await fabric.make("networks", { name: "inner", ...network });
   const slaac = { ipv6_ra_mode: "slaac", ipv6_address_mode: "slaac" };
   const subnets = {
     4: await fabric.make("subnets", { network_id: inner, ip_version: 4, cidr: `10.${n}.0.0/24` }),
     6: await fabric.make("subnets", {
       ...{ network_id: inner, ip_version: 6, cidr: `fd0${n}::/64`, gateway_ip: `fd0${n}::1`, ...slaac },
+      ...six,
     }),
   };
   const router = await fabric.make("routers", { name: "out", external_gateway_info: { network_id: external } });
   for (const subnet_id of Object.values(subnets))
     await fabric.api.ask("PUT", `/v2.0/routers/${router}/add_router_interface`, { subnet_id });
   return { inner, subnets, router };
+}
+
+/** Makes a security group that lets in what tests say to machines: ICMP, and TCP or UDP, of both families. Gives its id. */
+export async function letsIn(fabric: Fabric): Promise<string> {
+  const security_group_id = await fabric.make("security-groups", { name: "lets in" });
+  for (const [ethertype, icmp] of [
+    ["IPv4", "icmp"],
+    ["IPv6", "ipv6-icmp"],
+  ] as const)
+    for (const protocol of [icmp, "tcp", "udp"])
+      await fabric.make("security-group-rules", { security_group_id, direction: "ingress", ethertype, protocol });
+  return security_group_id;
 }
 
 export interface Pair {
