@@ -305,6 +305,13 @@ export const dropReasons = [
     "a router does not send on what comes from an address that means something on its own link alone (RFC 4291, section 2.5.6; RFC 3927, section 2.7)",
     "Have the machine send from an address of the network's subnet: one without has none but its link-local one; see that it got it by DHCP or from the router.",
   ),
+  reason(
+    43,
+    "nat-not-here",
+    "packet",
+    "it came to a router's external address without a port, and belongs to no connection of this host",
+    "Usual: answers to pings, ICMP errors and later fragments are given to each host that leases ports of the address, and one of them knows the connection. Only many on all of these hosts come unasked.",
+  ),
 ] as const satisfies readonly DropReason[];
 
 /** Code of a drop reason. */

@@ -211,6 +211,11 @@ const meets: Partial<Record<ReasonCode, Meet>> = {
     world.change([leaseChange(made, "h1", 1024)]);
     return send(udpBetween(4, stranger, { mac: macOfHost("h1"), ...gatewayOf(1) }, { src: 1, dst: 1024 }));
   },
+  "nat-not-here": (world) => {
+    const { made, send } = opened(world);
+    world.change([leaseChange(made, "h1", 1024)]);
+    return send(ping(4, "reply", stranger, { mac: macOfHost("h1"), ...gatewayOf(1) }, { id: 1 }));
+  },
   "outside-unknown": (world) => {
     const { send } = opened(world);
     return send(udpBetween(4, stranger, { mac: macOfHost("h1"), ip4: "203.0.113.99", ip6: "::" }, { src: 1, dst: 2 }));

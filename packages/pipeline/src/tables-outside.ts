@@ -252,12 +252,29 @@ export const ExtInState = table({
   name: "ext_in_state",
   text: "Only what belongs to a connection from inside comes in by a router's address.",
   scheme: "ranked",
-  ranks: { established: 2, related: 1 },
-  columns: { ctEstablished: optional(F.ctEstablished), ctRelated: optional(F.ctRelated) },
-  actions: { pass: action([set(F.scope, constant(anyScope)), goto("route")]) },
-  // Who begins again from outside on a connection that is over is told by Open vSwitch to be neither new nor invalid, and is not translated.
-  miss: [drop("nat-no-connection")],
+  ranks: { established: 4, related: 3, later: 2, ports: 1 },
+  columns: {
+    ctEstablished: optional(F.ctEstablished),
+    ctRelated: optional(F.ctRelated),
+    later: optional(F.later),
+    ethType: optional(F.ethType),
+    ipProto: optional(F.ipProto),
+  },
+  actions: {
+    pass: action([set(F.scope, constant(anyScope)), goto("route")]),
+    // Who begins again from outside on a connection that is over is told by Open vSwitch to be neither new nor invalid, and is not translated.
+    uncalled: action([drop("nat-no-connection")]),
+    elsewhere: action([drop("nat-not-here")]),
+  },
+  // What bears no port is given to every host that may know it.
+  miss: [drop("nat-not-here")],
   constants: [
+    { rank: "later", key: { later: 1 }, action: "elsewhere" },
+    ...[IpProto.tcp, IpProto.udp].map((ipProto) => ({
+      rank: "ports",
+      key: { ethType: EthType.ipv4, ipProto },
+      action: "uncalled",
+    })),
     { rank: "established", key: { ctEstablished: 1 }, action: "pass" },
     { rank: "related", key: { ctRelated: 1 }, action: "pass" },
   ],

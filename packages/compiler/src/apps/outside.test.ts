@@ -150,7 +150,7 @@ test("pings, and errors about what left, find their machine though they bear no 
     assert.deepEqual([asked.delivered, read(asked.frames[0]).ipv4?.src], [["out"], outer]);
     const answered = send(ping(4, "reply", stranger, towards(via, { ip4: outer }), { id: 77 }));
     assert.deepEqual(answered.delivered, ["y"]);
-    assert.deepEqual(answered.drops, ["nat-no-connection"], "the other host does not know it");
+    assert.deepEqual(answered.drops, ["nat-not-here"], "the other host does not know it");
     const left = world.send("y", udpBetween(4, y, away(at), { src: 40_002, dst: 53 }, new Uint8Array(200)));
     const about = left.frames[0];
     assert.ok(about !== undefined);

@@ -50,7 +50,11 @@ const wrong: readonly (readonly [string, string, Partial<AnyTable>])[] = [
   ],
   ["polices no stateless receivers", "receiver", { actions: actionsOf("receiver", { stateless: [goto("deliver")] }) }],
   ["looks up nobody's addresses", "remote_id", { actions: actionsOf("remote_id", { known: [goto("fabric_vni")] }) }],
-  ["lets in from outside what nobody asked for", "ext_in_state", { miss: [goto("route")] }],
+  [
+    "lets in from outside what nobody asked for",
+    "ext_in_state",
+    { constants: constantsWithout("ext_in_state", "ports"), miss: [goto("route")] },
+  ],
   ["lets a machine's errors out", "nat_out", { constants: constantsWithout("nat_out", "error") }],
   ["does not count hops", "route", { actions: actionsOf("route", { connected4: connectedWithoutTtl }) }],
 ];

@@ -220,7 +220,10 @@ export const brokenOutside: readonly BrokenDatapath[] = [
   }),
   executor("lets go on as it is what has no block", noBlock, "snat_new", { miss: [goto("hops")] }),
   executor("lets go on as it is what has no translation", noBlock, "nat_out", { miss: [goto("hops")] }),
-  executor("lets in what nobody asked for", comesIn, "ext_in_state", { miss: [goto("route")] }),
+  executor("lets in what nobody asked for", comesIn, "ext_in_state", {
+    constants: constantsWithout("ext_in_state", "ports"),
+    miss: [goto("route")],
+  }),
   executor("asks this host alone of what bears no port", portless, "lease_hosts", {
     actions: actionsOf("lease_hosts", { copy: [drop("nat-no-connection")] }),
   }),

@@ -217,7 +217,8 @@ export const natChecks: readonly Check[] = [
         assert.ok(packet.icmp?.kind === "echo-request" && packet.icmp.id === id);
         const answer = ping(4, "reply", far, spokenBy(0, address), { id });
         const back = ping(4, "reply", { ...far, mac: one.mac }, from, { id }, { ttl: 63 });
-        wire.send(answer);
+        // The other host is asked too, and that it does not know it is no scan.
+        await world.drops(from.host === 0 ? 1 : 0, 1, "nat-not-here", async () => wire.send(answer));
         await world.arrives(from, back, "its answer comes back");
         assert.equal(world.count(from, back), 1);
         const other = sctp(4, from, through, { src: 5000, dst: 6000 });
