@@ -79,6 +79,8 @@ before(async () => {
     const mover = { project: red.id, network: "red-b", at: 31, port: { allowed_address_pairs } };
     world.port({ ...mover, name: "mover", host: "host-two" });
     world.port({ project: red.id, network: "red-lonely", name: "lonely", host: "host-one", at: 11 });
+    const again = [{ subnet_id: testId("v4 red-lonely"), ip_address: "10.0.1.11" }];
+    world.port({ project: blue.id, network: "red-lonely", name: "same", at: 12, port: { fixed_ips: again } });
     world.port({
       project: blue.id,
       network: "red-a",
@@ -362,6 +364,19 @@ test("what is asked wrongly is refused by field, and a name of several is not gu
     assert.equal((answer.body.error as Json).field, field, JSON.stringify(body));
   }
   for (const body of ["[]", "{", ""]) assert.equal((await server.admin.request("POST", "/v1/trace", body)).status, 400);
+});
+
+test("a refusal says which of the two ports there is not, and whose the other machine with the sender's address is", async () => {
+  const said = async (from: string, to: string) => ((await ask(server.admin, { from, to })).body.error as Json).message;
+  assert.equal(await said("nobody", "a2"), "No port to send from is named nobody.");
+  assert.equal(await said("a1", "nobody"), "No port to send to is named nobody.");
+  assert.equal(await said("a1", "twin"), "More than one port to send to is named twin.");
+  assert.match(
+    String(await said("a1", "same")),
+    /same \(project blue\) and the sender, a1 \(project red\), have one address, 10\.0\.1\.11, on networks of their own/,
+  );
+  assert.match(String(await said("a1", "a1")), /it is the sender itself/);
+  assert.match(String(await said("a1", "10.0.1.11")), /10\.0\.1\.11 is the sender's own address/);
 });
 
 test("any protocol there is, by name or number, makes a packet", async () => {

@@ -12,6 +12,7 @@ import {
   keyOf,
   Network,
   Port,
+  Project,
   Subnet,
 } from "@selvage/model";
 import { type Caller, isAdmin, reader } from "../api/policy.ts";
@@ -83,22 +84,23 @@ export async function tracePacket(api: OwnApi, exchange: Exchange, caller: Calle
 function endOf(api: OwnApi, caller: Caller, body: Attributes, name: "from" | "to"): Port | string {
   const word = textOf(body, name);
   const address = canonicalIp(word);
-  if (address === undefined) return portOf(api, caller, word);
+  if (address === undefined)
+    return portOf(api, caller, word, name === "from" ? "port to send from" : "port to send to");
   if (isMulticastIp(ipOf(address)) || isUnspecifiedIp(ipOf(address)))
     throw invalid(name, "it must be the address of one machine");
   return address;
 }
 
-/** A port by id, or by name where just one that the caller sees has it. */
-function portOf({ writer: { replica } }: OwnApi, caller: Caller, word: string): Port {
+/** A port by id, or by name where just one that the caller sees has it. `kind`: what a refusal calls it. */
+function portOf({ writer: { replica } }: OwnApi, caller: Caller, word: string, kind: string): Port {
   const sees = (port: Port): boolean =>
     isAdmin(caller, { projectId: "" }) || reader(caller, { projectId: port.project_id });
   const byId = replica.get(Port, word);
   if (byId !== undefined && sees(byId)) return byId;
   const named = word === "" ? [] : [...replica.objects(Port)].filter((port) => port.name === word && sees(port));
   const [only, second] = named;
-  if (second !== undefined) throw fail("NameAmbiguous", { kind: "port", name: word });
-  if (only === undefined) throw fail("NameUnknown", { kind: "port", name: word });
+  if (second !== undefined) throw fail("NameAmbiguous", { kind, name: word });
+  if (only === undefined) throw fail("NameUnknown", { kind, name: word });
   return only;
 }
 
@@ -119,6 +121,16 @@ function versionsOf(body: Attributes): readonly (4 | 6)[] {
 
 const versionOf = (address: string): 4 | 6 => (address.includes(":") ? 6 : 4);
 
+/** Why nothing goes to whom has the sender's address: it is the sender, or a machine of a network where addresses of the sender's are given again. */
+function ownAddress(view: OwnApi["writer"]["replica"], from: Port, to: Port | string, address: string): string {
+  if (typeof to === "string") return `${address} is the sender's own address`;
+  if (to.id === from.id) return "it is the sender itself";
+  const [sender, receiver] = [from, to].map(
+    ({ id, name, project_id }) => `${name || id} (project ${view.get(Project, project_id)?.name ?? project_id})`,
+  );
+  return `${receiver} and the sender, ${sender}, have one address, ${address}, on networks of their own: what is sent to it stays with the sender`;
+}
+
 function fromPort(
   { writer: { replica } }: OwnApi,
   { explain }: Tracer,
@@ -138,7 +150,7 @@ function fromPort(
   if (!versions.includes(version)) throw invalid("ip_version", `${destination} is of the other`);
   const source = explain.sourceFor(replica, from, destination);
   if (source === undefined) throw invalid("from", `the port has no IPv${version} address`);
-  if (source === destination) throw invalid("to", "it is the sender's own address");
+  if (source === destination) throw invalid("to", ownAddress(replica, from, to, source));
   const probe = probeOf(explain, body, version);
   return { from: { kind: "port", port: from }, ...(typeof to === "string" ? {} : { to }), source, destination, probe };
 }
@@ -159,7 +171,7 @@ function fromOutside(
     typeof to === "string" ? to : (floating?.floating_ip_address ?? explain.addressesOf(to, version)[0]);
   if (destination === undefined || versionOf(destination) !== version)
     throw invalid("to", `it has no IPv${version} address`);
-  if (source === destination) throw invalid("to", "it is the sender's own address");
+  if (source === destination) throw invalid("to", `it is the address that it comes from, ${source}`);
   const network =
     typeof to === "string"
       ? networkOf(replica, to)
