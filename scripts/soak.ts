@@ -1,4 +1,4 @@
-/** Random changes of ports, rules and routers under random traffic on a lab with real switches: `npm run test:soak -- --seconds N`. */
+/** Random changes of ports, rules, routers and what leads outside under random traffic on a lab with real switches: `npm run test:soak -- --seconds N`. */
 import { parseArgs } from "node:util";
 import { soak } from "../tests/soak/soak.ts";
 
@@ -34,7 +34,9 @@ async function main(): Promise<number> {
   const told = (counts: ReadonlyMap<string, number>): string =>
     [...counts].map(([what, times]) => `${what} ${times}`).join(", ");
   process.stdout.write(`${report.steps} steps (${told(report.done)}); refused: ${told(report.refused) || "none"}\n`);
-  process.stdout.write(`${report.sent} frames; ${report.answered} of ${report.asked} pings beside it answered\n`);
+  process.stdout.write(
+    `${report.sent} frames and ${report.sentOutside} from outside; ${report.answered} of ${report.asked} pings beside it answered\n`,
+  );
   for (const { host, rows, drops } of report.hosts)
     process.stdout.write(`${host}: ${rows} rows; dropped ${told(new Map(Object.entries(drops)))}\n`);
   for (const fault of report.faults) process.stdout.write(`FAULT ${fault}\n`);

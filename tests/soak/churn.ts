@@ -1,9 +1,11 @@
-/** What administrators and tenants do in a soak: ports, rules, groups, routers, routes and pairs come, change and go, drawn by a seed and asked of the API. */
+/** What administrators and tenants do in a soak: ports, rules, groups, routers, routes, pairs and what leads outside come, change and go, drawn by a seed and asked of the API. */
 
 import { ApiError, at } from "@selvage/lab";
 import type { Fabric, Guest, Program } from "../support/guests.ts";
+import { far } from "../support/way-out.ts";
 import type { Chance } from "./chance.ts";
-import { junk } from "./traffic.ts";
+import { Outer, onTheWire } from "./outer.ts";
+import { junk, sentBy } from "./traffic.ts";
 
 interface Network {
   readonly id: string;
@@ -29,6 +31,7 @@ export class Churn implements AsyncDisposable {
   readonly #routers: string[] = [];
   readonly #groups: string[] = [];
   #addressGroup = "";
+  readonly #outer: Outer;
   #lodgers: readonly Lodger[] = [];
   readonly #rules: string[] = [];
   #made = 0;
@@ -42,6 +45,7 @@ export class Churn implements AsyncDisposable {
     this.#fabric = fabric;
     this.#chance = chance;
     this.#hosts = hosts;
+    this.#outer = new Outer(fabric, { chance, routers: this.#routers, lodger: () => this.#lodger().guest });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -53,13 +57,22 @@ export class Churn implements AsyncDisposable {
     return this.#lodgers.reduce((sum, { programs }) => sum + sentBy(programs), this.#sent);
   }
 
-  /** Makes what is there from the beginning: three networks, one of VXLAN, two routers, two groups with each other in their rules, some machines. */
+  /** Raw frames that came from outside, by the wire. */
+  get sentOutside(): number {
+    return this.#outer.sent;
+  }
+
+  /**
+   * Makes what is there from the beginning: three networks, one of VXLAN, another on the wire, two routers with a way out, two groups with each other in their rules,
+   * some machines.
+   */
   async begin(): Promise<void> {
     const fabric = this.#fabric;
     for (const [number, more] of [
       [81, {}],
       [82, { "provider:network_type": "vxlan", mtu: 1300 }],
       [83, {}],
+      [90, onTheWire],
     ] as const)
       this.#networks.push(await dualNetwork(fabric, `churn-${number}`, number, more));
     for (const name of ["one", "two"]) {
@@ -76,12 +89,16 @@ export class Churn implements AsyncDisposable {
     for (const { subnets } of this.#networks.slice(0, 2))
       for (const subnet_id of subnets)
         await fabric.api.ask("PUT", `/v2.0/routers/${router}/add_router_interface`, { subnet_id });
-    while (this.#lodgers.length < fewest) await this.#arrive();
+    await this.#outer.begin();
+    // On each host somebody is behind a router that goes out, and on one of them on the wire itself.
+    for (const [at, host] of this.#hosts.entries()) await this.#arrive(this.#networks[at % 2], host);
+    await this.#arrive(this.#networks.at(-1));
+    await this.#outer.speak(this.#lodgers.map(({ guest }) => guest));
   }
 
   /** Does one thing. Throws what the API answers, unless that is a refusal. */
   async step(): Promise<void> {
-    const all = Object.entries(this.#deeds);
+    const all = Object.entries({ ...this.#deeds, ...this.#outer.deeds });
     const [name, deed] = this.#chance.of(all) ?? ["nothing", async () => undefined];
     try {
       await deed();
@@ -95,6 +112,7 @@ export class Churn implements AsyncDisposable {
 
   /** Ends what the machines say. */
   async hush(): Promise<void> {
+    await this.#outer.hush();
     for (const { programs } of this.#lodgers) {
       this.#sent += sentBy(programs);
       for (const program of programs) await program[Symbol.asyncDispose]();
@@ -204,16 +222,17 @@ export class Churn implements AsyncDisposable {
     return this.#fabric.api.ask("PUT", `/v2.0/routers/${this.#chance.of(this.#routers)}/${how}`, { subnet_id });
   }
 
-  async #arrive(): Promise<void> {
-    const network = this.#chance.of(this.#networks);
-    const host = this.#chance.of(this.#hosts) ?? "h1";
+  /** A machine comes: where it is told, or anywhere. */
+  async #arrive(on?: Network, at?: string): Promise<void> {
+    const network = on ?? this.#chance.of(this.#networks);
+    const host = at ?? this.#chance.of(this.#hosts) ?? "h1";
     if (network === undefined) return;
     this.#made += 1;
     const fields = { network_id: network.id, security_groups: [...this.#chance.some(this.#groups)] };
     const guest = await this.#fabric.guest(`churn-${this.#made}`, host, fields);
     const others = [...this.#lodgers.map((each) => each.guest), await this.#gateway(network)];
     const peer = others[this.#chance.below(others.length)];
-    const loops = `while :; do for to in ${peer?.ip4} ${peer?.ip6} 203.0.113.7; do ping -n -c 1 -W 1 -s $((RANDOM % 4000)) $to; curl -s -m 1 -g "http://$to/"; done; done`;
+    const loops = `while :; do for to in ${peer?.ip4} ${peer?.ip6} ${far.ip4} ${far.ip6} 203.0.113.$((10 + RANDOM % 10)); do ping -n -c 1 -W 1 -s $((RANDOM % 4000)) $to; curl -s -m 1 -g "http://$to/"; done; done`;
     const programs = [
       this.#fabric.start(guest, ...junk(this.#chance.below(0x7fffffff), guest, others)),
       this.#fabric.start(guest, "bash", "-c", loops),
@@ -231,10 +250,6 @@ export class Churn implements AsyncDisposable {
     const mac = port === undefined ? "02:00:00:00:00:97" : String(at(port, "mac_address"));
     return { mac, ip4: `10.${number}.0.1`, ip6: `fd${number}::1` };
   }
-}
-
-function sentBy(programs: readonly Program[]): number {
-  return programs.reduce((sum, { said }) => sum + Number(/sent (\d+)\n(?![\s\S]*sent )/.exec(said)?.[1] ?? 0), 0);
 }
 
 /** A network with a subnet of each family at a number of their prefixes. */

@@ -1,6 +1,6 @@
 /**
- * A soak: a fabric of several hosts with real switches on which ports, rules and routers come, change and go while their machines say whatever comes to their minds;
- * and a pair of machines beside it that must notice nothing of it.
+ * A soak: a fabric of several hosts with real switches on which ports, rules, routers and what leads outside come, change and go, while machines, and whoever is on the
+ * wire, say whatever comes to their minds; and a pair of machines beside it that must notice nothing of it.
  */
 
 import { until } from "@selvage/lab/testing";
@@ -23,6 +23,8 @@ export interface SoakReport {
   readonly refused: ReadonlyMap<string, number>;
   /** Raw frames that machines sent. */
   readonly sent: number;
+  /** Those that came from outside. */
+  readonly sentOutside: number;
   /** Pings of the pair that must notice nothing: asked and answered. */
   readonly asked: number;
   readonly answered: number;
@@ -76,7 +78,7 @@ export async function soak(plan: SoakPlan): Promise<SoakReport> {
     told = performance.now();
     say(`${Math.round((end - told) / 1_000)} s to go: ${steps} steps, ${churn.sent} frames`);
   }
-  const { sent } = churn;
+  const { sent, sentOutside } = churn;
   await churn.hush();
   // What is on its way has come: one more answer each.
   for (const ping of running) {
@@ -95,5 +97,5 @@ export async function soak(plan: SoakPlan): Promise<SoakReport> {
   const hosts: HostFindings[] = [];
   for (const host of names) hosts.push(await look(fabric, host));
   for (const { host, faults: found } of hosts) for (const fault of found) faults.push(`${host}: ${fault}`);
-  return { steps, done: churn.done, refused: churn.refused, sent, asked, answered, hosts, faults };
+  return { steps, done: churn.done, refused: churn.refused, sent, sentOutside, asked, answered, hosts, faults };
 }

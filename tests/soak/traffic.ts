@@ -1,6 +1,6 @@
 /** What machines say in a soak: what their kernels and programs make of it, and raw frames of every kind that a machine could think of, most of them nearly right. */
 
-import type { Guest } from "../support/guests.ts";
+import type { Guest, Program } from "../support/guests.ts";
 
 /**
  * Frames drawn by a seed, 20 every 0.1 s: of ARP, neighbour discovery, IPv4 and IPv6 with ICMP, UDP, TCP, SCTP and protocols of nobody's, whole and in fragments, to
@@ -8,11 +8,13 @@ import type { Guest } from "../support/guests.ts";
  */
 const JUNK = `
   use strict; use Socket qw(inet_pton AF_INET AF_INET6); $| = 1;
-  my ($seed, $mac, $ip4, $ip6, @others) = @ARGV;
+  my ($device, $tags, $seed, $mac, $ip4, $ip6, @others) = @ARGV;
+  my @tags = map { $_ eq "-" ? "" : pack("n n", 0x8100, $_) } split /,/, $tags;
   srand($seed);
   socket(my $socket, 17, 3, 0) or die "socket: $!";
-  open(my $file, "<", "/sys/class/net/eth0/ifindex") or die "no eth0: $!";
-  my $address = pack("S n i S C C x8", 17, 3, scalar(<$file>), 0, 0, 0);
+  my $asked = pack("a16 x24", $device);
+  ioctl($socket, 0x8933, $asked) or die "no $device: $!";
+  my $address = pack("S n i S C C x8", 17, 3, unpack("x16 i", $asked), 0, 0, 0);
   my @peers = map { [split /,/] } @others, "ff:ff:ff:ff:ff:ff,255.255.255.255,ff02::1", "33:33:00:00:00:16,224.0.0.22,ff02::16",
     "01:00:5e:01:01:01,239.1.1.1,ff0e::101", "02:00:00:00:00:99,198.51.100.9,2001:db8::99";
   sub any { return $_[rand @_]; }
@@ -58,7 +60,7 @@ const JUNK = `
         elsif (rand() < 0.05) { $more = pack("C C", $protocol, 0) . "\\1\\4\\0\\0\\0\\0" . $more; $protocol = any(0, 60); }
         ($type, $body) = (0x86dd, pack("N n C C", 0x60000000, length $more, $protocol, any(64, 64, 255, 1, 0)) . $s . $d . $more);
       } else { ($type, $body) = (any(0x8847, 0x88cc, 0x8035, rand 65536), noise(50)); }
-      my $tag = rand() < 0.03 ? pack("n n", 0x8100, rand 4096) : "";
+      my $tag = rand() < 0.03 ? pack("n n", 0x8100, rand 4096) : any(@tags);
       my $frame = mac($tomac) . mac($smac) . $tag . pack("n", $type) . $body;
       $frame = substr($frame, 0, 14 + rand(length($frame) - 14)) if rand() < 0.05;
       send($socket, $frame, 0, $address);
@@ -69,12 +71,24 @@ const JUNK = `
   }
 `;
 
+/** What a sender's interface is called, and the VLANs that it says things on; "": none. */
+export interface Speaking {
+  readonly device: string;
+  readonly tags: readonly string[];
+}
+
 /** A program that says such things to these machines, and says how much it has sent. */
 export const junk = (
   seed: number,
-  from: Guest,
+  from: Pick<Guest, "mac" | "ip4" | "ip6">,
   others: readonly Pick<Guest, "mac" | "ip4" | "ip6">[],
+  { device, tags }: Speaking = { device: "eth0", tags: [""] },
 ): readonly string[] => [
-  ...["perl", "-e", JUNK, String(seed), from.mac, from.ip4, from.ip6],
+  ...["perl", "-e", JUNK, device, tags.map((tag) => tag || "-").join(), String(seed), from.mac, from.ip4, from.ip6],
   ...others.map(({ mac, ip4, ip6 }) => `${mac},${ip4},${ip6}`),
 ];
+
+/** How much such programs have sent, as they say it. */
+export function sentBy(programs: readonly Program[]): number {
+  return programs.reduce((sum, { said }) => sum + Number(/sent (\d+)\n(?![\s\S]*sent )/.exec(said)?.[1] ?? 0), 0);
+}
