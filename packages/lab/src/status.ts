@@ -39,6 +39,8 @@ export interface FabricStatus {
   readonly revision: number | null;
   readonly hosts: readonly HostStatus[];
   readonly ports: { readonly up: number; readonly down: number };
+  /** What of the whole an operator has to look at. */
+  readonly problems: readonly string[];
 }
 
 function text(value: unknown): string | null {
@@ -91,5 +93,6 @@ export async function askStatus(api: Api): Promise<FabricStatus> {
       drops: dropsOf(at(host, "drops")),
     })),
     ports: { up: count(at(at(reply, "ports"), "up")) ?? 0, down: count(at(at(reply, "ports"), "down")) ?? 0 },
+    problems: texts(at(reply, "problems")),
   };
 }

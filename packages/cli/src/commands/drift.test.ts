@@ -52,7 +52,12 @@ test("one host is picked by its name, and one that is not there is refused", () 
 });
 
 test("the status points to it", () => {
-  const fabric = { revision: 1, hosts: [host("h1", [changed]), host("h2", [])], ports: { up: 0, down: 0 } };
+  const fabric = {
+    revision: 1,
+    hosts: [host("h1", [changed]), host("h2", [])],
+    ports: { up: 0, down: 0 },
+    problems: [],
+  };
   const running = { datapath: "ovs", why: null, url: "http://127.0.0.1:1", lab: "none" } as const;
   const text = said((output) => showStatus(running, fabric, output));
   assert.match(

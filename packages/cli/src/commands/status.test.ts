@@ -18,7 +18,11 @@ const quiet: FabricStatus["hosts"][number] = {
   drops: [],
 };
 
-function shown(hosts: FabricStatus["hosts"], how: Running = running): { readonly text: string; readonly note: string } {
+function shown(
+  hosts: FabricStatus["hosts"],
+  how: Running = running,
+  problems: FabricStatus["problems"] = [],
+): { readonly text: string; readonly note: string } {
   const said = { text: "", note: "" };
   const output: Output = {
     text: (text) => {
@@ -29,7 +33,7 @@ function shown(hosts: FabricStatus["hosts"], how: Running = running): { readonly
     },
     isTerminal: false,
   };
-  showStatus(how, { revision: 7, hosts, ports: { up: 0, down: 2 } }, output);
+  showStatus(how, { revision: 7, hosts, ports: { up: 0, down: 2 }, problems }, output);
   return said;
 }
 
@@ -60,6 +64,11 @@ test("interfaces whose port is not bound, objects set aside and a switch that is
   assert.match(text, /^h2 +fd00::1 +alive +none /m);
 });
 
+test("what is no host's to look at is told with a dash for the host", () => {
+  const { text } = shown([quiet], running, ["network n stands on physical network x, which no host has"]);
+  assert.match(text, /^- +network n stands on physical network x, which no host has$/m);
+});
+
 test("what a switch dropped is told by reason, most first, only of hosts that dropped something", () => {
   const drops = ["a", "b", "c", "d", "e", "f", "g", "h"].map((reason, at) => ({ reason, packets: 10 - at }));
   const { text } = shown([
@@ -79,7 +88,7 @@ test("a host never heard of shows dashes; a dead lab says what repairs it; progr
   assert.match(note, /selvage up repairs it/);
   const drops = [{ reason: "port-not-bound", packets: 3 }];
   const hosts = [{ ...quiet, unbound: ["p"], problems: ["x"], drift: [], drops }];
-  assert.deepEqual(statusJson(running, { revision: 7, hosts, ports: { up: 1, down: 0 } }), {
+  assert.deepEqual(statusJson(running, { revision: 7, hosts, ports: { up: 1, down: 0 }, problems: ["y"] }), {
     ...running,
     revision: 7,
     hosts: [
@@ -96,5 +105,6 @@ test("a host never heard of shows dashes; a dead lab says what repairs it; progr
       },
     ],
     ports: { up: 1, down: 0 },
+    problems: ["y"],
   });
 });

@@ -40,6 +40,7 @@ export function statusJson(running: Running, fabric: FabricStatus): unknown {
       drops: host.drops,
     })),
     ports: fabric.ports,
+    problems: fabric.problems,
   };
 }
 
@@ -80,7 +81,7 @@ export function showStatus(running: Running, fabric: FabricStatus, output: Outpu
       behind(host.inForce, fabric.revision),
     ]),
   });
-  const notes = fabric.hosts.flatMap((host) => [
+  const ofHosts = fabric.hosts.flatMap((host) => [
     ...host.unbound.map((port) => [
       host.name,
       `the interface of port ${port} is plugged in, but the port is not bound here`,
@@ -88,6 +89,7 @@ export function showStatus(running: Running, fabric: FabricStatus, output: Outpu
     ...host.problems.map((problem) => [host.name, problem]),
     ...driftNote(host),
   ]);
+  const notes = [...ofHosts, ...fabric.problems.map((problem) => [null, problem])];
   if (notes.length > 0) {
     output.text("\n");
     printTable(output, { columns: ["host", "to look at"], rows: notes });

@@ -17,6 +17,7 @@ import { requireOwnAdmin } from "./request.ts";
 import { tracePacket } from "./trace.ts";
 import type { Tracer } from "./tracer.ts";
 import { deleteUserData, putUserData, showUserData } from "./user-data.ts";
+import { missingWires } from "./wires.ts";
 
 export interface OwnApi {
   readonly writer: Writer;
@@ -115,7 +116,7 @@ export function ownError(error: SelvageError): Reply {
   return { status, body: foreign ? ours : body, headers };
 }
 
-/** GET /v1/status: is each host alive, which revision is in force on it, how many of its ports are up. */
+/** GET /v1/status: is each host alive, which revision is in force on it, how many of its ports are up; and what of the whole is to be looked at. */
 function status(api: OwnApi, caller: Caller): Reply {
   requireOwnAdmin(caller, "Seeing the status");
   const { replica } = api.writer;
@@ -142,6 +143,9 @@ function status(api: OwnApi, caller: Caller): Reply {
   const { driver, durable } = api.store;
   return {
     status: 200,
-    body: { revision: replica.revision, store: { driver, durable }, hosts, ports: { up, down: total - up } },
+    body: {
+      ...{ revision: replica.revision, store: { driver, durable }, hosts, ports: { up, down: total - up } },
+      problems: missingWires(replica),
+    },
   };
 }
