@@ -215,7 +215,8 @@ ${optionRows(declared.agent)}
 | | | \`/metrics\` | Prometheus text format |
 
 \`curl --unix-socket /var/lib/selvage-agent/agent.sock http://agent/v1/status\` asks an agent. \`selvage status\` shows of each host whether it is
-alive, its datapath, the revision in force, interfaces whose port is not bound there, and objects that were set aside with the reason.
+alive, its datapath, the revision in force, interfaces whose port is not bound there, and objects that were set aside with the reason; and of the whole (\`problems\`)
+networks on a physical network that no host has.
 
 ## Logs
 
