@@ -57,14 +57,18 @@ function waysOf(hosts: readonly string[]): readonly Way[] {
   const { outside } = world.fabric;
   const pairs = world.pairs.filter(({ host }) => hosts.includes(host));
   return [
-    ...pairs.slice(1).map(({ host, plain }, place) => {
+    ...pairs.slice(1).flatMap(({ host, plain }, place) => {
       const other = pairs[place] ?? assert.fail();
-      return { what: `${other.host} to ${host}`, from: other.plain, to: plain.ip4 };
+      return [
+        { what: `${other.host} to ${host}`, from: other.plain, to: plain.ip4 },
+        { what: `${other.host} to ${host} by IPv6`, from: other.plain, to: plain.ip6 },
+      ];
     }),
     ...pairs.flatMap(({ host, plain, known, floating }) => [
       { what: `${host} out by the router's address`, from: plain, to: far.ip4 },
       { what: `${host} out by its floating IP`, from: known, to: far.ip4 },
       { what: `${host} in by its floating IP`, from: outside, to: floating },
+      { what: `${host} out by IPv6`, from: plain, to: far.ip6 },
       { what: `${host} in by IPv6`, from: outside, to: plain.ip6 },
     ]),
   ];
