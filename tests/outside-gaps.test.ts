@@ -9,7 +9,7 @@ import { until, whyNoLab } from "@selvage/lab/testing";
 import { heldFragments, wireLimits } from "@selvage/pipeline";
 import { Fabric, type Guest } from "./support/guests.ts";
 import { fragmentFlood } from "./support/raw-floods.ts";
-import { far, gatewayOf, leadBack, makeBehind, makePublic } from "./support/way-out.ts";
+import { far, gatewayOf, leadBack, letsIn, makeBehind, makePublic } from "./support/way-out.ts";
 
 const skip = (await whyNoLab()) ?? false;
 const WAIT_MS = 60_000;
@@ -96,19 +96,7 @@ async function made(): Promise<World> {
     await join(onward, { port_id: await fabric.make("ports", { network_id: inner, fixed_ips }) });
     await fabric.change("routers", onward, { routes: [{ destination: "0.0.0.0/0", nexthop: "10.7.0.1" }] });
     await fabric.change("routers", out, { routes: [{ destination: "10.8.0.0/24", nexthop: "10.7.0.254" }] });
-    const group = await fabric.make("security-groups", { name: "open" });
-    for (const [protocol, ethertype] of [
-      ["tcp", "IPv4"],
-      ["udp", "IPv4"],
-      ["icmp", "IPv4"],
-      ["ipv6-icmp", "IPv6"],
-    ] as const)
-      await fabric.make("security-group-rules", {
-        security_group_id: group,
-        direction: "ingress",
-        protocol,
-        ethertype,
-      });
+    const group = await letsIn(fabric);
     const a = await fabric.guest("a", "h1", { network_id: inner, security_groups: [group] });
     const deep = await fabric.guest("deep", "h2", { network_id: below, security_groups: [group] });
     const floatingIp = async (fields: object): Promise<unknown> =>
