@@ -6,7 +6,7 @@ import { Network } from "@selvage/model";
 import { makeNetwork, put, testId } from "@selvage/model/testing";
 import { Carriage, rowText } from "@selvage/pipeline";
 import { fabric } from "../testing/fabric.ts";
-import { net } from "../testing/intent.ts";
+import { net, routedNet } from "../testing/intent.ts";
 
 test("a network is measured where it has a machine, by its MTU and the Ethernet header, and crosses as its type says", async () => {
   const world = await fabric(
@@ -45,4 +45,21 @@ test("a changed MTU changes the rows that measure by it, and holds for the next 
   assert.equal(after.size, before.length);
   assert.deepEqual(send(6, 1281).delivered, ["b"]);
   assert.deepEqual(send(4, 1401).drops, ["mtu-exceeded"]);
+});
+
+test("a router measures by the network that a packet leaves by, not by that which it comes from", async () => {
+  const world = await fabric(
+    { hosts: 2 },
+    routedNet(1, "less", { a: "h1", b: "h2" }, { network: { mtu: 1400 } }),
+    routedNet(2, "more", { c: "h2" }),
+  );
+  const { less, more } = world.route({ number: 1, on: { less: 1, more: 1 } }).interfaces;
+  assert.ok(less !== undefined && more !== undefined);
+  const [a, b, c] = [world.machine("a"), world.machine("b"), world.machine("c")];
+  for (const version of [4, 6] as const) {
+    assert.deepEqual(world.send("a", udpOfSize(version, a, { ...c, mac: less.mac }, 1, 1428)).delivered, ["c"]);
+    assert.deepEqual(world.send("a", udpOfSize(version, a, b, 1, 1428)).drops, ["mtu-exceeded"]);
+    const back = world.send("c", udpOfSize(version, c, { ...a, mac: more.mac }, 1, 1428));
+    assert.deepEqual([back.drops, back.punts.map(({ kind }) => kind)], [["mtu-exceeded"], ["mtu-exceeded"]]);
+  }
 });
