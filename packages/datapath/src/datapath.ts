@@ -6,6 +6,17 @@ import type { ReasonCode } from "@selvage/base";
 import type { Delta } from "@selvage/model";
 import type { Program, PuntKind, Row } from "@selvage/pipeline";
 
+/** What the program knew of a packet that a router was about to send on, beside its network and the router: what it needs to go on as if it had not stopped. */
+export interface Underway {
+  readonly srcPort: number;
+  readonly srcSet: number;
+  readonly scope: number;
+  readonly hop: number;
+}
+
+/** The fields that hold it. */
+export const underwayFields = ["srcPort", "srcSet", "scope", "hop"] as const satisfies readonly (keyof Underway)[];
+
 /** A packet that the program handed to the agent, with what the program knew of it. Nothing is inferred from the packet. */
 export interface Punt {
   readonly kind: PuntKind;
@@ -17,6 +28,8 @@ export interface Punt {
   readonly vrf: number;
   readonly srcPort: number;
   readonly frame: Uint8Array;
+  /** Of what waits for a neighbour: its address, and what the packet goes on with once that is known. */
+  readonly waits?: { readonly nextHop: string; readonly underway: Underway };
 }
 
 /** Where a packet goes on: the keys of its network and of the router that has it. */
@@ -24,6 +37,8 @@ export interface Resumption {
   readonly net: number;
   /** 0: none. */
   readonly vrf: number;
+  /** Of what a router was about to send on: the next hop's MAC, and what was known of the packet. */
+  readonly sentOn?: { readonly nhMac: string; readonly underway: Underway };
 }
 
 /** An interface of this switch that names a port by `external_ids:iface-id`, or that leads to a physical network: its port is `physical:NAME`. */

@@ -21,11 +21,16 @@ export function canonicalMatch(match: Match): Match {
   return canonical.sort((a, b) => (a.field < b.field ? -1 : a.field > b.field ? 1 : 0));
 }
 
-/** The value of a field in a match, looked for in wide registers too; undefined where it is not matched. A packet-in leaves out what is zero. */
+/** The value of a field in a match, looked for in wider registers and in its narrower ones too; undefined where it is not matched. A packet-in leaves out what is zero. */
 export function fieldValue(match: Match, name: FieldName): FieldValue | undefined {
   const found = match.find((item): item is FieldMatch => item.field === name);
   if (found !== undefined) return found.value;
-  return canonicalMatch(match).find((item): item is FieldMatch => item.field === name)?.value;
+  const canonical = canonicalMatch(match);
+  const at = (field: FieldName): FieldValue | undefined =>
+    canonical.find((item): item is FieldMatch => item.field === field)?.value;
+  const words = registers.get(name)?.map(at);
+  if (words === undefined || words.every((word) => word === undefined)) return at(name);
+  return words.reduce<bigint>((all, word) => (all << 32n) | BigInt(typeof word === "number" ? word : 0), 0n);
 }
 
 function split(item: FieldMatch): readonly FieldMatch[] {

@@ -96,7 +96,7 @@ test("canonical form is a fixed point", () => {
   );
 });
 
-test("a value is found in its own field or in a wide register, and zero is a value", () => {
+test("a value is found in its own field, in a wide register or in its parts, and zero is a value", () => {
   const metadata: Match = [
     { field: "xreg1", value: 0x0000_0007_0000_0000n },
     { field: "in_port", value: 0 },
@@ -105,4 +105,7 @@ test("a value is found in its own field or in a wide register, and zero is a val
   assert.equal(fieldValue(metadata, "reg3"), 0);
   assert.equal(fieldValue(metadata, "in_port"), 0);
   assert.equal(fieldValue(metadata, "reg0"), undefined);
+  assert.equal(fieldValue(metadata, "xxreg0"), 7n << 32n);
+  assert.equal(fieldValue(metadata, "xxreg1"), undefined);
+  assert.equal(fieldValue([{ field: "reg9", value: 1 }], "xreg4"), 1n);
 });

@@ -9,7 +9,7 @@ import { hostMac } from "@selvage/compiler";
 import { type Change, Host, LearnedNeighbour, Network, neighbourId, Replica } from "@selvage/model";
 import { makeHost, makeNetwork, put } from "@selvage/model/testing";
 import { decode, encode } from "@selvage/packet";
-import { Route, type Row, row } from "@selvage/pipeline";
+import { Route, Routed, type Row, row } from "@selvage/pipeline";
 import { type KeptNeighbour, KeptNeighbours } from "./kept-neighbours.ts";
 import { Neighbours } from "./neighbours.ts";
 
@@ -38,10 +38,15 @@ async function started(before: readonly KeptNeighbour[]) {
   const clock = new ManualClock();
   const facts: Change[] = [];
   const asked: string[] = [];
+  const sent: string[] = [];
   let written: readonly KeptNeighbour[] | undefined;
   const neighbours = new Neighbours({
     ...{ view, hostName: "h1", clock, log: silentLog, metrics: await createMetrics(), owns: () => false },
     datapath: {
+      resume: async (table, { net, vrf, sentOn }, frame) => {
+        assert.deepEqual([table, net], [Routed.name, wayOut.args.net]);
+        sent.push(`${vrf}/${sentOn?.underway.srcPort} to ${sentOn?.nhMac}: ${frame.at(-1)}`);
+      },
       send: async (_, frame) => {
         const read = decode(frame);
         asked.push((read.ok && read.packet.arp?.tpa) || "?");
@@ -64,7 +69,21 @@ async function started(before: readonly KeptNeighbour[]) {
     });
     neighbours.serve({ attachment: "physical:public", net, vrf: 0, srcPort: 0, kind: "neighbour", frame });
   };
+  /** A packet of a machine's that a router would send on, to somewhere by way of a next hop. */
+  const wants = (nextHop: string, mark: number, dst = nextHop, srcPort = 5): string => {
+    const frame = encode({
+      eth: { src: own, dst: own },
+      ipv4: { src: "10.0.0.5", dst },
+      udp: { src: 1, dst: 2 },
+      payload: Uint8Array.of(mark),
+    });
+    const waits = { nextHop, underway: { srcPort, srcSet: 1, scope: 2, hop: 1 } };
+    const attachment = `port ${srcPort}`;
+    return neighbours.serve({ attachment, net, vrf: 9, srcPort, kind: "neighbour", frame, waits }).answer;
+  };
   return {
+    wants,
+    sent: () => sent.splice(0),
     neighbours,
     clock,
     answers,
@@ -135,6 +154,38 @@ test("an address has another MAC once a second at most, and is asked for again w
   assert.deepEqual(facts(), [{ ...fact, object: { ...fact.object, mac: other } }]);
   assert.deepEqual(written(), [{ ...known, mac: other }]);
   neighbours.close();
+});
+
+test("packets wait for the answer and go on in their order, and at once when it is there", async () => {
+  const { neighbours, clock, answers, wants, sent, asked } = await started([]);
+  const to = `9/5 to ${gateway.mac}`;
+  assert.deepEqual([wants(gateway.address, 1), wants(gateway.address, 2, "192.0.2.1")], ["reply", "reply"]);
+  assert.deepEqual([sent(), asked()], [[], [gateway.address]]);
+  answers();
+  assert.deepEqual(sent(), [`${to}: 1`, `${to}: 2`]);
+  answers();
+  assert.deepEqual([sent(), wants(gateway.address, 3)], [[], "resume"], "the answer is faster than its row");
+  // Nobody asks for what is neither on the link nor a gateway, and nothing waits for it.
+  assert.equal(wants("192.0.2.9", 4), "silence");
+  assert.deepEqual(asked(), []);
+  clock.advance(1_000);
+  neighbours.close();
+});
+
+test("whoever answers after a second finds nobody waiting, and each machine has its own share", async () => {
+  const { neighbours, clock, answers, wants, sent } = await started([]);
+  wants(gateway.address, 1);
+  clock.advance(1_000);
+  answers();
+  assert.deepEqual(sent(), []);
+  neighbours.close();
+  const second = await started([]);
+  second.wants(gateway.address, 1, gateway.address, 6);
+  for (let mark = 1; mark <= 40; mark += 1) second.wants(gateway.address, mark);
+  second.answers();
+  const of = (port: number, mark: number): string => `9/${port} to ${gateway.mac}: ${mark}`;
+  assert.deepEqual(second.sent(), [of(6, 1), of(5, 38), of(5, 39), of(5, 40)]);
+  second.neighbours.close();
 });
 
 test("what changes all the time is written every few seconds, and at once when it ends", async () => {

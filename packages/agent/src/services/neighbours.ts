@@ -20,9 +20,10 @@ import {
   type View,
 } from "@selvage/model";
 import { decode } from "@selvage/packet";
-import { NextHops, Route, type Row } from "@selvage/pipeline";
-import { type Answer, reply, silence } from "./answer.ts";
+import { NextHops, Route, Routed, type Row } from "@selvage/pipeline";
+import { type Answer, reply, resume, silence } from "./answer.ts";
 import type { KeptNeighbour, KeptNeighbours } from "./kept-neighbours.ts";
+import { Waiting, type WaitingPacket } from "./waiting.ts";
 import { questionFrame, sendOn, type Wire, wireOf } from "./wire.ts";
 
 /** Milliseconds. One that does not answer is asked again after `first`, twice that, and so on; one that does is asked anew after `fresh`. */
@@ -37,7 +38,7 @@ const most = 1_024;
 export interface NeighboursOptions {
   readonly view: View;
   readonly hostName: string;
-  readonly datapath: Pick<Datapath, "send">;
+  readonly datapath: Pick<Datapath, "send" | "resume">;
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: Metrics;
@@ -59,6 +60,11 @@ interface Asked {
   /** When it answered with this MAC first, by the monotonic clock. */
   since: number;
   timer: Timer | undefined;
+}
+
+/** A packet that goes on once its next hop has answered. */
+interface Held extends WaitingPacket {
+  readonly punt: Punt;
 }
 
 /** One that nothing is known of. */
@@ -85,13 +91,21 @@ export class Neighbours {
   /** By row: which next hop it needs. */
   readonly #needs = new Map<string, string>();
   readonly #uses = new Map<string, number>();
+  readonly #waiting: Waiting<Held>;
   #closed = false;
 
   constructor(options: NeighboursOptions) {
     this.#options = options;
+    const count = options.metrics.counter({
+      name: "neighbour_packets_total",
+      help: "Packets that waited for an address on a physical network, by what became of them",
+      labels: ["outcome"],
+    });
+    this.#waiting = new Waiting({ clock: options.clock, ended: (outcome) => count.inc({ outcome }) });
     const gauge = (name: string, help: string, read: () => number): Gauge =>
       options.metrics.gauge({ name, help, read });
     gauge("neighbours_known", "Addresses on physical networks that answered", () => this.#known);
+    gauge("neighbour_packets", "Packets that wait for an address on a physical network", () => this.#waiting.size);
     gauge("neighbours_asked", "Addresses on physical networks that are asked for", () => this.#asked.size);
   }
 
@@ -141,21 +155,48 @@ export class Neighbours {
     }
     const dst = ipv4?.dst ?? ipv6?.dst;
     if (dst === undefined) return silence("not a packet of IP");
-    // What goes by a gateway waits for that one, which is asked for anyway.
+    const nextHop = punt.waits?.nextHop ?? dst;
+    // A gateway is asked for anyway; whoever else is to be asked for is on the link.
     const isThere = view
       .by(Subnet.index.network_id, wire.networkId)
       .some(
-        (subnet) => subnet.ip_version === (ipv4 === undefined ? 6 : 4) && cidrContains(cidrOf(subnet.cidr), ipOf(dst)),
+        (subnet) =>
+          subnet.ip_version === (ipv4 === undefined ? 6 : 4) && cidrContains(cidrOf(subnet.cidr), ipOf(nextHop)),
       );
-    if (!isThere) return silence("the next hop is being asked for");
-    this.#want(punt.net, dst);
-    return reply([], "question");
+    if (isThere) this.#want(punt.net, nextHop);
+    return this.#held(punt, keyOf(punt.net, nextHop));
   }
 
   /** Ends it; what was learned stays in the switch. Idempotent. */
   close(): void {
     this.#closed = true;
+    this.#waiting.close();
     for (const { timer } of this.#asked.values()) timer?.cancel();
+  }
+
+  /** A packet whose next hop is asked for waits for the answer; the answer may have been faster than its row. */
+  #held(punt: Punt, hop: string): Answer {
+    const asked = this.#asked.get(hop);
+    if (asked === undefined || this.#closed) return silence("the next hop is not asked for");
+    if (asked.mac !== undefined) return onward(punt, asked.mac);
+    if (punt.waits !== undefined) {
+      // What comes from another host is of its machine there.
+      const sender = `${punt.attachment}|${punt.srcPort}`;
+      this.#waiting.keep({ sender, hop, bytes: punt.frame.length, punt });
+    }
+    return reply([], "question");
+  }
+
+  /** Has what waited for a neighbour go on. */
+  #goOn(hop: string, mac: string): void {
+    const { datapath, log } = this.#options;
+    for (const { punt } of this.#waiting.take(hop)) {
+      const answer = onward(punt, mac);
+      if (answer.answer !== "resume") continue;
+      datapath
+        .resume(answer.table, answer.at, answer.frame)
+        .catch((error: unknown) => log.debug("a packet that waited could not go on", { hop, error }));
+    }
   }
 
   get #known(): number {
@@ -246,6 +287,7 @@ export class Neighbours {
     asked.timer = clock.after(pace.fresh, () => this.#ask(asked));
     if (isOther) asked.since = clock.monotonic();
     this.#tell(asked, mac);
+    this.#goOn(keyOf(net, address), mac);
     return reply([], "learned");
   }
 
@@ -264,6 +306,12 @@ export class Neighbours {
     for (const { net, networkId, address, mac } of this.#asked.values())
       if (networkId !== undefined && mac !== undefined) yield { net, networkId, address, mac };
   }
+}
+
+/** A packet goes on where its router was about to send it, with all that was known of it. */
+function onward({ net, vrf, frame, waits }: Punt, nhMac: string): Answer {
+  if (waits === undefined) return silence("it is not known how the packet goes on");
+  return resume(Routed.name, { net, vrf, sentOn: { nhMac, underway: waits.underway } }, frame, "sent on");
 }
 
 /** That an address has a MAC, or has none any more. */

@@ -42,6 +42,7 @@ test("when a host is back, what hosts agree on is announced again, once it is in
     ...{ view: engine.view, rows: engine, hostName: "h1", settings: defaultAgentSettings, random: () => 0.5 },
     ...{ clock, log: silentLog, metrics: await createMetrics() },
     datapath: {
+      resume: async () => undefined,
       send: async (_port, frame) => {
         const decoded = decode(frame);
         assert.ok(decoded.ok);

@@ -17,7 +17,7 @@ export interface OutsideOptions {
   readonly hostName: string;
   readonly settings: SpeakersOptions["settings"];
   readonly random: () => number;
-  readonly datapath: Pick<Datapath, "send">;
+  readonly datapath: Pick<Datapath, "send" | "resume">;
   /** How it sees which other hosts can be reached; absent: none is ever away. */
   readonly watch?: Pick<PeerWatch, "watch">;
   /** Where what answered outside outlives the agent; absent: it does not. */

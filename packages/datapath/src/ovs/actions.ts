@@ -14,7 +14,7 @@ import {
   type RowValue,
   type Step,
 } from "@selvage/pipeline";
-import type { Resumption } from "../datapath.ts";
+import { type Resumption, underwayFields } from "../datapath.ts";
 import { zoneOwner } from "../zone-kinds.ts";
 import { type BitsPlace, bitsOf, outgoing, placed, puntKind, tag, tagPresent } from "./layout.ts";
 import type { Ports } from "./ports.ts";
@@ -169,9 +169,15 @@ function setActions(field: Field, to: Operand, row: Row, ports: Ports): readonly
 }
 
 /** What a packet of our own does that goes on in a table. Throws TypeError when there is no such table. */
-export const resumeActions = (program: Program, table: string, { net, vrf }: Resumption): readonly Action[] => [
+export const resumeActions = (program: Program, table: string, { net, vrf, sentOn }: Resumption): readonly Action[] => [
   load(bitsOf(F.net), BigInt(net)),
   load(bitsOf(F.vrf), BigInt(vrf)),
+  ...(sentOn === undefined
+    ? []
+    : [
+        load(bitsOf(F.nhMac), bitsFrom(F.nhMac, sentOn.nhMac)),
+        ...underwayFields.map((name) => load(bitsOf(F[name]), BigInt(sentOn.underway[name]))),
+      ]),
   act.resubmit(numberOf(program, table)),
 ];
 

@@ -15,6 +15,7 @@ import {
   Port,
 } from "@selvage/openflow";
 import { agentIngress, F, fabricIngress, type LimitKind, limits, type PuntKind, wireLimits } from "@selvage/pipeline";
+import { waitsOf } from "../underway.ts";
 import { cookieOf } from "./cookie.ts";
 import { bitsOf, placed, puntKind } from "./layout.ts";
 import { countingMeters } from "./measured.ts";
@@ -202,12 +203,15 @@ export function puntOf(packet: PacketIn, ports: Ports) {
     vrf: held(packet, bitsOf(F.vrf)),
     srcPort: held(packet, bitsOf(F.srcPort)),
     frame: packet.packet,
+    ...waitsOf(kind, (field) => wide(packet, bitsOf(field)), packet.packet),
   };
 }
 
 /** The bits of a field in a packet-in, which leaves out what is zero. */
-function held(packet: PacketIn, { subfield }: ReturnType<typeof bitsOf>): number {
+const held = (packet: PacketIn, place: ReturnType<typeof bitsOf>): number => Number(wide(packet, place));
+
+function wide(packet: PacketIn, { subfield }: ReturnType<typeof bitsOf>): bigint {
   const value = fieldValue(packet.metadata, subfield.field) ?? 0;
-  if (value instanceof Uint8Array) return 0;
-  return Number((BigInt(value) >> BigInt(subfield.offset)) & ((1n << BigInt(subfield.bits)) - 1n));
+  if (value instanceof Uint8Array) return 0n;
+  return (BigInt(value) >> BigInt(subfield.offset)) & ((1n << BigInt(subfield.bits)) - 1n);
 }

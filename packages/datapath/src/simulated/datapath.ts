@@ -182,6 +182,7 @@ export class SimulatedDatapath implements Datapath {
             srcPort: outcome.srcPort,
             vrf: outcome.vrf,
             frame: outcome.frame,
+            ...(outcome.waits === undefined ? {} : { waits: outcome.waits }),
           });
           break;
         case "drop":

@@ -15,7 +15,8 @@ import {
   type Row,
   type Step,
 } from "@selvage/pipeline";
-import type { Resumption } from "../datapath.ts";
+import { type Punt, type Resumption, underwayFields } from "../datapath.ts";
+import { waitsOf } from "../underway.ts";
 import { zoneOwner } from "../zone-kinds.ts";
 import { ClauseSpace, type NearRule } from "./clauses.ts";
 import { type ChoosePort, Connections, type SourcePlan, type Tracked } from "./connections.ts";
@@ -58,6 +59,7 @@ export type Outcome =
       readonly srcPort: number;
       readonly vrf: number;
       readonly frame: Uint8Array;
+      readonly waits?: NonNullable<Punt["waits"]>;
     }
   | { readonly kind: "drop"; readonly reason: ReasonCode; readonly table: string }
   /** A copy that would have returned where it came in. */
@@ -177,11 +179,15 @@ export class Interpreter {
   }
 
   /** As `execute`, from a table on. Throws TypeError when there is no such table. */
-  resume(table: string, { net, vrf }: Resumption, ingress: string, frame: Uint8Array): Trace {
+  resume(table: string, { net, vrf, sentOn }: Resumption, ingress: string, frame: Uint8Array): Trace {
     const run: Run = { visits: [], outcomes: [] };
     const packet = new Packet(ingress, new Frame(frame));
     packet.write(F.net, BigInt(net));
     packet.write(F.vrf, BigInt(vrf));
+    if (sentOn !== undefined) {
+      packet.write(F.nhMac, valueFrom(F.nhMac, sentOn.nhMac));
+      for (const name of underwayFields) packet.write(F[name], BigInt(sentOn.underway[name]));
+    }
     this.#visit(run, table, packet);
     return run;
   }
@@ -310,14 +316,7 @@ export class Interpreter {
           break;
         case "punt":
         case "report":
-          run.outcomes.push({
-            kind: "punt",
-            punt: step.kind,
-            net: number(packet, F.net),
-            srcPort: number(packet, F.srcPort),
-            vrf: number(packet, F.vrf),
-            frame: packet.frame.toBytes(),
-          });
+          run.outcomes.push(puntOf(step.kind, packet));
           break;
         case "limit":
           if (this.#rates.admits(packet.ingress, step.kind)) break;
@@ -395,6 +394,13 @@ interface Run {
 type SourceStep = Extract<Step, { readonly do: "translateSource" }>;
 
 const number = (packet: Packet, field: Field): number => Number(packet.read(field) ?? 0n);
+
+function puntOf(punt: PuntKind, packet: Packet): Outcome {
+  const [net = 0, srcPort = 0, vrf = 0] = [F.net, F.srcPort, F.vrf].map((field) => number(packet, field));
+  const frame = packet.frame.toBytes();
+  const waits = waitsOf(punt, (field) => BigInt(packet.read(field) ?? 0n), frame);
+  return { kind: "punt", punt, net, srcPort, vrf, frame, ...waits };
+}
 
 const zoneOf = (zone: Field, packet: Packet): string => zoneOwner(zone, String(packet.read(zone)));
 

@@ -1,6 +1,6 @@
 /** Datapaths that are wrong about the outside, each in one way. */
 import { constant, drop, F, goto, punt, type Row, type Step, translateSource } from "@selvage/pipeline";
-import type { AttachedInterface, DatapathEvents } from "../datapath.ts";
+import type { AttachedInterface, DatapathEvents, Resumption } from "../datapath.ts";
 import { SimulatedDatapath } from "../simulated/datapath.ts";
 import type { Trace } from "../simulated/interpreter.ts";
 import type { TunnelHeader } from "../simulated/packet.ts";
@@ -21,6 +21,7 @@ const tags =
 const unknownVlan = "a frame of a VLAN that no network has is dropped, as is one for a machine of another";
 const owned = "an address that a host owns is answered for there by its own MAC, and by no other host";
 const learnt = "what neighbours on a physical network answer reaches the agent, with the network that it came by";
+const waited = "what waited for a neighbour goes on where it was, translated and checked as all that goes there";
 const loops = "what a host has said on a physical network and comes back to it is dropped";
 const floats =
   "a floating address stands for its machine, whoever speaks first, on the machine's host and with checksums that are right";
@@ -139,6 +140,17 @@ export const brokenOutside: readonly BrokenDatapath[] = [
     actions: actionsOf("from_physical", { learn: [drop("no-fdb-entry")] }),
   }),
   lacking("does not ask for neighbours", learnt, "routed", "ask", (step) => step.do === "report"),
+  driver(
+    "forgets what was known of a packet that waited",
+    waited,
+    class extends SimulatedDatapath {
+      override resume(table: string, { net, vrf, sentOn }: Resumption, frame: Uint8Array): Promise<void> {
+        const underway = { srcPort: 0, srcSet: 0, scope: 0, hop: 0 };
+        const known = sentOn === undefined ? {} : { sentOn: { ...sentOn, underway } };
+        return super.resume(table, { net, vrf, ...known }, frame);
+      }
+    },
+  ),
   executor("takes its own frames back", loops, "from_physical", {
     actions: actionsOf("from_physical", { loop: [goto("remote_id")] }),
   }),

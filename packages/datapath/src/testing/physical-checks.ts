@@ -1,6 +1,6 @@
 /** Checks of physical networks: tags, what a host owns and answers for there, what it learns, and how another host is reached that knows more. */
 import assert from "node:assert/strict";
-import { Neighbour, row } from "@selvage/pipeline";
+import { NatOut, Neighbour, Routed, row } from "@selvage/pipeline";
 import type { Check } from "./check.ts";
 import {
   arpReply,
@@ -171,7 +171,9 @@ export const physicalChecks: readonly Check[] = [
         world.drops(0, 1, "neighbour-unresolved", () => world.send(a, frame)),
       );
       assert.deepEqual([punt.attachment, punt.net, punt.vrf], [a.id, gateway.net, gateway.vrf]);
-      const known = row(Neighbour, { net: gateway.net, nh: "203.0.113.77" }, "known", { mac: "02:00:00:00:ee:77" });
+      const nextHop = "203.0.113.77";
+      assert.deepEqual([punt.waits?.nextHop, punt.waits?.underway.srcPort], [nextHop, a.key]);
+      const known = row(Neighbour, { net: gateway.net, nh: nextHop }, "known", { mac: "02:00:00:00:ee:77" });
       await world.datapath(0).apply({ added: [known], removed: [], modified: [] });
       const { packet } = await leaving(
         world,
@@ -181,6 +183,53 @@ export const physicalChecks: readonly Check[] = [
         () => world.send(a, frame),
       );
       assert.equal(packet.eth.dst, "02:00:00:00:ee:77");
+    },
+  },
+  {
+    name: "what waited for a neighbour goes on where it was, translated and checked as all that goes there",
+    run: async (world) => {
+      const wire = await outside(world);
+      const nhMac = "02:00:00:00:ee:78";
+      for (const [version, address] of [
+        [4, "203.0.113.78"],
+        [6, "2001:db8:ff::78"],
+      ] as const) {
+        const dst = 3_000 + version;
+        const to = version === 4 ? { ...one, ip4: address } : { ...one, ip6: address };
+        const waits = await punted(world, "neighbour", () =>
+          world.send(a, udpBetween(version, a, to, { src: 1, dst })),
+        );
+        const { net, vrf, frame } = waits;
+        const { nextHop, underway } = waits.waits ?? assert.fail("it is not told what the packet waits for");
+        assert.equal(nextHop, address);
+        const goesOn = (known: typeof underway) =>
+          world.datapath(0).resume(Routed.name, { net, vrf, sentOn: { nhMac, underway: known } }, frame);
+        const leaves = (known: typeof underway) =>
+          leaving(
+            world,
+            wire,
+            ({ udp }) => udp?.dst === dst,
+            "it goes",
+            () => goesOn(known),
+          );
+        const { packet } = await leaves(underway);
+        assert.deepEqual([packet.eth.dst, packet.eth.src], [nhMac, hostMacOf(0)]);
+        if (version === 6) {
+          assert.deepEqual([packet.ipv6?.src, packet.ipv6?.hopLimit], [a.ip6, 63]);
+          continue;
+        }
+        assert.deepEqual([packet.ipv4?.src, packet.ipv4?.ttl], [gateway.address.ip4, 63]);
+        // All that was known of it counts: by its sender and its scope it may leave as it is, and by its routers not at all.
+        const own = row(NatOut, { vrf, srcPort: 77, scope: 9 }, "plain", {}, "own");
+        await world.datapath(0).apply({ added: [own], removed: [], modified: [] });
+        for (const [part, source] of [
+          [{ srcPort: 77, scope: 9 }, a.ip4],
+          [{ srcPort: 77, scope: 8 }, gateway.address.ip4],
+          [{ srcPort: 76, scope: 9 }, gateway.address.ip4],
+        ] as const)
+          assert.equal((await leaves({ ...underway, ...part })).packet.ipv4?.src, source);
+        await world.drops(0, 1, "loop-detected", () => goesOn({ ...underway, hop: 4 }));
+      }
     },
   },
   {
