@@ -55,9 +55,10 @@ export class Outer {
   /** Begins to say things on the wire, to hosts, to what may be theirs, and to these machines, as if they stood there. */
   async speak(guests: readonly Guest[]): Promise<void> {
     const { chance } = this.#inside;
-    const [first] = guests;
+    const [first, second] = guests;
     if (first !== undefined) await this.#floats({ port_id: first.id });
     await this.#floats({});
+    if (second !== undefined) await this.#forward(second, this.#floating.at(-1));
     const reply = await this.#fabric.api.ask("GET", "/v1/hosts");
     const hosts = at(reply, "hosts") as readonly Readonly<Record<string, unknown>>[];
     const { outside } = this.#fabric;
@@ -110,7 +111,7 @@ export class Outer {
       const [id] = this.#floating.splice(this.#inside.chance.below(this.#floating.length), 1);
       if (id !== undefined) await this.#fabric.api.ask("DELETE", `/v2.0/floatingips/${id}`);
     },
-    "a forwarding comes": () => this.#forward(),
+    "a forwarding comes": () => this.#forward(this.#inside.lodger(), this.#inside.chance.of(this.#floating)),
     "a forwarding goes": async () => {
       const [path] = this.#forwardings.splice(this.#inside.chance.below(this.#forwardings.length), 1);
       if (path !== undefined) await this.#fabric.api.ask("DELETE", path);
@@ -135,11 +136,9 @@ export class Outer {
     this.#floating.push(await this.#fabric.make("floatingips", wanted));
   }
 
-  async #forward(): Promise<void> {
+  async #forward(guest: Guest, id: string | undefined): Promise<void> {
     const { chance } = this.#inside;
-    const id = chance.of(this.#floating);
     if (id === undefined || this.#forwardings.length >= mostForwardings) return;
-    const guest = this.#inside.lodger();
     const path = `/v2.0/floatingips/${id}/port_forwardings`;
     const inside = { internal_port_id: guest.id, internal_ip_address: guest.ip4, internal_port: 80 };
     const port_forwarding = { ...inside, external_port: 80 + chance.below(4), protocol: chance.of(["tcp", "udp"]) };
