@@ -80,5 +80,6 @@ const octetsOf = (number: number): readonly string[] => [24, 16, 8, 0].map((shif
 export function movingMac(address: string): string {
   const ip = ipOf(address);
   if (typeof ip === "number") return ["0e", "53", ...octetsOf(ip)].join(":");
-  return ["0a", octet(hashOf(`${address}|`)), ...octetsOf(hashOf(address))].join(":");
+  // Begun with another letter: what is only appended is told by the bits that are there already.
+  return ["0a", octet(hashOf(`|${address}`) >>> 24), ...octetsOf(hashOf(address))].join(":");
 }
