@@ -160,7 +160,7 @@ describe("what is lost", { skip }, () => {
     first = await speaker();
     const losses = await talking(`the agent of ${first} is killed`, HOSTS, () => world.fabric.killAgent(first));
     for (const { what, by, lost } of losses) assert.equal(lost, 0, `${what} by ${by}`);
-    assert.equal(await speaker(), first);
+    await speaks(first);
   });
 
   test("no connection of other hosts, when that host loses its power, and when it is back", async () => {
@@ -175,7 +175,7 @@ describe("what is lost", { skip }, () => {
       // It has been alone for so long that it has chosen itself for all, and has said so to nobody.
       await fabric.revive(first, rest.length);
       for (const host of HOSTS) await fabric.untilAway(host, 0);
-      await until("it does not speak for it again", WAIT_MS, async () => (await speaker()) === first || undefined);
+      await speaks(first);
       await until(`${first} does not reach the outside`, WAIT_MS, async () => (await reaches(first)) || undefined);
     });
     await reachable(HOSTS);
@@ -189,10 +189,14 @@ describe("what is lost", { skip }, () => {
       fabric.kill(second);
       for (const host of rest) await fabric.untilAway(host, 1);
     });
-    assert.equal(await speaker(), first);
+    await speaks(first);
     await reachable(rest);
   });
 });
+
+/** Waits until a host speaks for the router's address: one whose signs of life a busy machine holds up does not for a moment. */
+const speaks = (host: string): Promise<true> =>
+  until(`${host} does not speak for it`, WAIT_MS, async () => (await speaker()) === host || undefined);
 
 /** Whether a host's machines have the outside again. */
 async function reaches(host: string): Promise<boolean> {
