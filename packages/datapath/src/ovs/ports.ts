@@ -11,10 +11,10 @@ export interface PluggedPort {
   readonly ofport: number;
 }
 
-/** An interface that has meters of its own: a machine's, or one to a physical network, of which all senders are one. */
+/** An interface that has meters of its own: a machine's, or one to a physical network or of the tunnels, of which all senders are one. */
 export interface MeteredPort {
   readonly ofport: number;
-  readonly of: "machine" | "wire";
+  readonly of: "machine" | "wire" | "fabric";
 }
 
 /** A snapshot: numbers by name and back. */
@@ -73,6 +73,9 @@ export class Ports {
       ...this.plugged.map(({ ofport }) => ({ ofport, of: "machine" }) as const),
       ...[...this.ways].flatMap(([name, ofport]) =>
         physicalNetworkOf(name) === undefined ? [] : [{ ofport, of: "wire" } as const],
+      ),
+      ...[this.tunnel, this.vxlan].flatMap((ofport) =>
+        ofport === undefined ? [] : [{ ofport, of: "fabric" } as const],
       ),
     ];
   }

@@ -141,14 +141,26 @@ export const hostMeters: readonly MeterConfig[] = [
 /** Solicitations from all of a physical network: machines' are answered beside them. */
 const wireNd: Rate = { rate: 200, burst: 200 };
 
-/** The meters of one port, or of one physical network. */
-export const portMeters = (of: MeteredPort["of"], slot: number): readonly MeterConfig[] =>
-  of === "wire"
-    ? [meter(portMeter(slot, "nd"), wireNd), meter(limitMeter(slot, "fragments"), wireLimits.fragments)]
-    : [
+/**
+ * What machines of all other hosts say of addresses that move: a network's members there could else take the host's whole measure, and nobody outside would be learnt
+ * of any more.
+ */
+const fabricHeard: Rate = { rate: 200, burst: 200 };
+
+/** The meters of one port, of one physical network, or of one kind of tunnels. */
+export function portMeters(of: MeteredPort["of"], slot: number): readonly MeterConfig[] {
+  switch (of) {
+    case "machine":
+      return [
         ...allClasses.map((each) => meter(portMeter(slot, each), classes[each].port)),
         ...allLimits.map((each) => meter(limitMeter(slot, each), limits[each])),
       ];
+    case "wire":
+      return [meter(portMeter(slot, "nd"), wireNd), meter(limitMeter(slot, "fragments"), wireLimits.fragments)];
+    case "fabric":
+      return [meter(portMeter(slot, kinds.neighbour.class), fabricHeard)];
+  }
+}
 
 /** The flow that punts what a port sends, or whatever comes from elsewhere where no slot is given. */
 function puntFlow(kind: PuntKind, port: { readonly ofport: number; readonly slot: number } | undefined): RenderedFlow {
@@ -179,13 +191,19 @@ const limitFlow = (kind: LimitKind, ofport: number, slot: number): RenderedFlow 
 });
 
 /** What is done with the packets of which so many may come by an interface: those for the agent, and those that go on. */
-export const portLimits = ({ of, ofport }: MeteredPort, slot: number): readonly RenderedFlow[] =>
-  of === "wire"
-    ? [puntFlow("nd", { ofport, slot }), limitFlow("fragments", ofport, slot)]
-    : [
+export function portLimits({ of, ofport }: MeteredPort, slot: number): readonly RenderedFlow[] {
+  switch (of) {
+    case "machine":
+      return [
         ...names.map((kind) => puntFlow(kind, { ofport, slot })),
         ...allLimits.map((kind) => limitFlow(kind, ofport, slot)),
       ];
+    case "wire":
+      return [puntFlow("nd", { ofport, slot }), limitFlow("fragments", ofport, slot)];
+    case "fabric":
+      return [puntFlow("neighbour", { ofport, slot })];
+  }
+}
 
 /** What a packet that came to us was, by what the program knew of it; undefined for one that our flows did not send, or whose interface has gone. */
 export function puntOf(packet: PacketIn, ports: Ports) {

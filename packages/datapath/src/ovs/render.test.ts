@@ -50,7 +50,7 @@ import fc from "fast-check";
 import { rowsFor, testPort } from "../testing/topology.ts";
 import { cookieOf, nameOf, provenanceOf } from "./cookie.ts";
 import { Ports } from "./ports.ts";
-import { portLimits, portMeters } from "./punts.ts";
+import { hostMeters, portLimits, portMeters } from "./punts.ts";
 import { reentryFlows, zoneFlows } from "./reentry.ts";
 import { Renderer } from "./render.ts";
 import { bucketText, choiceText, flowText, matchText } from "./text.ts";
@@ -331,6 +331,20 @@ describe("rows become flows", () => {
     assert.deepEqual(
       portMeters("wire", 2).map(({ meter }) => meter),
       [18, 22],
+    );
+  });
+
+  test("of what comes by tunnels who says that he has an address has a measure of its own, below the host's", () => {
+    assert.deepEqual(portLimits({ of: "fabric", ofport: 5 }, 2).map(flowText), [
+      "table=250, priority=2,in_port=5,reg14=0xa actions=meter:23,meter:6,controller(userdata=010a)",
+    ]);
+    const rates = new Map(
+      [...hostMeters, ...portMeters("fabric", 2)].map(({ meter, bands }) => [meter, bands[0]?.rate]),
+    );
+    assert.ok(2 * (rates.get(23) ?? Number.NaN) < (rates.get(6) ?? Number.NaN), "Geneve and VXLAN together leave some");
+    assert.deepEqual(
+      new Ports([], 5, 6).metered,
+      [5, 6].map((ofport) => ({ ofport, of: "fabric" })),
     );
   });
 
