@@ -6,6 +6,7 @@ import type { Punt } from "@selvage/datapath";
 import { Network, Port, Replica, Subnet } from "@selvage/model";
 import { makeNetwork, makePort, makeSubnet, put } from "@selvage/model/testing";
 import { encode } from "@selvage/packet";
+import { ingressOf, physicalName } from "@selvage/pipeline";
 import fc from "fast-check";
 import { silence } from "./answer.ts";
 import { Buckets } from "./buckets.ts";
@@ -69,6 +70,19 @@ test("a guest that floods is answered in measure, and its neighbour as if nothin
   for (let at = 0; at < 1_000; at += 1) await desk.serve(discover(1));
   assert.equal(sent.get("p1"), 25);
   assert.match(await metrics.text(), /selvage_punts_total\{kind="dhcp4",outcome="limited"\} 1975/);
+});
+
+test("what comes by tunnels of either kind, or by a wire, has a measure of many; a machine has its own", async () => {
+  const served = async (attachment: string): Promise<number> => {
+    const { desk, metrics } = await deskWith(async () => undefined);
+    const frame = new Uint8Array(60);
+    for (let at = 0; at < 300; at += 1)
+      await desk.serve({ kind: "neighbour", attachment, net: 1, vrf: 0, srcPort: 0, frame });
+    const [, count = ""] = /kind="neighbour",outcome="silence"\} (\d+)/.exec(await metrics.text()) ?? [];
+    return Number(count);
+  };
+  for (const each of [...Object.values(ingressOf), physicalName("public")]) assert.equal(await served(each), 300);
+  assert.equal(await served("p1"), 40);
 });
 
 test("an interface that is gone when the answer is ready fails that answer alone", async () => {

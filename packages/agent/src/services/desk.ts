@@ -2,7 +2,7 @@
 import type { Clock, Counter, Log, Metrics } from "@selvage/base";
 import type { Datapath, Punt } from "@selvage/datapath";
 import type { View } from "@selvage/model";
-import { agentIngress, fabricIngress, physicalName } from "@selvage/pipeline";
+import { agentIngress, ingressOf, physicalName } from "@selvage/pipeline";
 import type { Answer } from "./answer.ts";
 import { Buckets } from "./buckets.ts";
 import { answerDhcp4, type DhcpSettings } from "./dhcp4.ts";
@@ -63,11 +63,13 @@ const measures: Readonly<Record<Punt["kind"], Measure>> = {
 /** Whether an interface leads to a physical network. */
 const isWire = (attachment: string): boolean => attachment.startsWith(physicalName(""));
 
+/** Where there are many senders behind one interface, and where the agent asks itself. */
+const shared: ReadonlySet<string> = new Set([...Object.values(ingressOf), agentIngress]);
+
 /** The measure of a packet: what is no machine's has one of many. */
 function measureOf({ kind, attachment }: Punt): Measure {
   const own = measures[kind];
-  const isShared = isWire(attachment) || attachment === fabricIngress || attachment === agentIngress;
-  if (!isShared) return own;
+  if (!isWire(attachment) && !shared.has(attachment)) return own;
   return own === "error" || own === "size" || own === "outside" ? "outside" : "wire";
 }
 
