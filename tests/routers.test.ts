@@ -249,4 +249,26 @@ describe("routers", { skip }, () => {
       async () => (await run(a, "ip", "-6", "route", "show", "default")).said === "",
     );
   });
+
+  test("machines that remember whose a gateway's address was are told when it is another's", async () => {
+    const { fabric, router, office, a, y } = world;
+    const remembered = async (): Promise<string> =>
+      /lladdr (\S+)/.exec((await run(a, "ip", "neigh", "show", officeGateway.ip4)).said)?.[1] ?? "";
+    // The DHCP server has it while no router does.
+    await run(a, "ip", "neigh", "flush", "all");
+    await pings(a, officeGateway.ip4, "-W", "1");
+    const before = await remembered();
+    assert.notEqual(before, "");
+    const changes = (what: string) =>
+      Promise.all(
+        office.map((subnet_id) =>
+          fabric.api.ask("PUT", `/v2.0/routers/${router}/${what}_router_interface`, { subnet_id }),
+        ),
+      );
+    await changes("add");
+    await untilSeen("the router's MAC", async () => ![before, ""].includes(await remembered()));
+    assert.ok(await pings(a, y.ip4));
+    await changes("remove");
+    await untilSeen("the server's MAC", async () => (await remembered()) === before);
+  });
 });

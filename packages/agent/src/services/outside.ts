@@ -6,6 +6,7 @@ import type { Row } from "@selvage/pipeline";
 import { type SpeakerStatus, Speakers, type SpeakersOptions } from "../bgp/speakers.ts";
 import { Announcer, type Owned } from "./announcer.ts";
 import type { Answer } from "./answer.ts";
+import { type Correction, Corrections } from "./corrections.ts";
 import { Holders } from "./holders.ts";
 import type { KeptNeighbours } from "./kept-neighbours.ts";
 import { Neighbours } from "./neighbours.ts";
@@ -29,9 +30,10 @@ export interface OutsideOptions {
   readonly learned: (changes: readonly Change[]) => void;
 }
 
-/** What came to this host between two looks: told outside once it is in force. */
+/** What came to this host between two looks: told outside, and to machines, once it is in force. */
 export interface Come {
   readonly owned: readonly Owned[];
+  readonly corrected: readonly Correction[];
   readonly mark: number;
 }
 
@@ -39,15 +41,18 @@ export class Outside {
   readonly #neighbours: Neighbours;
   readonly #holders: Holders;
   readonly #announcer: Announcer;
+  readonly #corrections: Corrections;
   readonly #kept: OutsideOptions["kept"];
   readonly #peers: Peers;
   readonly #speakers: Speakers;
   /** Addresses that came to this host and are not in force yet. */
   #come: Owned[] = [];
+  #corrected: Correction[] = [];
 
   constructor(options: OutsideOptions) {
     this.#kept = options.kept;
     this.#announcer = new Announcer(options);
+    this.#corrections = new Corrections(options);
     this.#neighbours = new Neighbours({
       ...options,
       owns: (net, address) => this.#announcer.owns(net, address),
@@ -71,6 +76,7 @@ export class Outside {
   /** Other rows are wanted than before. */
   changed(delta: Pick<Delta<Row>, "added" | "removed" | "modified">): void {
     for (const owned of this.#announcer.changed(delta)) this.#come.push(owned);
+    for (const correction of this.#corrections.changed(delta)) this.#corrected.push(correction);
     this.#neighbours.changed(delta);
     this.#holders.changed(delta);
     this.#speakers.changed(delta);
@@ -98,13 +104,15 @@ export class Outside {
 
   /** What came to this host since it was asked last, to be announced when its rows are in force. */
   taken(): Come {
-    const owned = this.#come;
+    const [owned, corrected] = [this.#come, this.#corrected];
     this.#come = [];
-    return { owned, mark: this.#speakers.mark() };
+    this.#corrected = [];
+    return { owned, corrected, mark: this.#speakers.mark() };
   }
 
-  announce({ owned, mark }: Come): void {
+  announce({ owned, corrected, mark }: Come): void {
     this.#announcer.announce(owned);
+    this.#corrections.say(corrected);
     this.#speakers.inForce(mark);
   }
 

@@ -48,7 +48,7 @@ export const questionFrame = (mac: string, linkLocal: string, address: string): 
   encode(whoHas({ eth: { src: mac }, source: address.includes(":") ? linkLocal : "0.0.0.0", target: address }));
 
 /** That an address is here now: gratuitous ARP (RFC 5944 section 4.6), or an advertisement that nobody asked for (RFC 4861 section 7.2.6). */
-export function announcementFrame(mac: string, address: string): Uint8Array {
+export function announcementFrame(mac: string, address: string, of: "router" | "host" = "router"): Uint8Array {
   if (!address.includes(":"))
     return encode({
       eth: { src: mac, dst: broadcast },
@@ -59,7 +59,7 @@ export function announcementFrame(mac: string, address: string): Uint8Array {
     ipv6: { src: address, dst: allNodes, hopLimit: 255 },
     icmpv6: {
       kind: "neighbor-advertisement",
-      router: true,
+      router: of === "router",
       solicited: false,
       override: true,
       target: address,
