@@ -26,11 +26,17 @@ export class ConnectionWatch {
   readonly #tracked: Gauge;
   #full: ReadonlySet<string> = new Set();
   #all: ReadonlyMap<string, PortConnections> = new Map();
+  #begun = Number.NEGATIVE_INFINITY;
 
   constructor(options: ConnectionWatchOptions) {
     this.#options = options;
     const { clock, datapath, isHere, log, metrics } = options;
-    const take = async (): Promise<void> => this.#note(await datapath.tracked());
+    const take = async (): Promise<void> => {
+      const begun = clock.monotonic();
+      const all = await datapath.tracked();
+      this.#begun = begun;
+      this.#note(all);
+    };
     this.#looks = new Looks({ clock, log, isHere, take, what: "connections" });
     this.#ratio = metrics.gauge({
       name: "port_connections_ratio",
@@ -48,6 +54,11 @@ export class ConnectionWatch {
   /** Connections that are translated for a router, as they were at the last look; undefined: they were not counted. */
   translated(routerId: string): number | undefined {
     return this.#all.get(translatingZone(routerId))?.count;
+  }
+
+  /** When the last look began that found something out, monotonic ms. */
+  get begun(): number {
+    return this.#begun;
   }
 
   start(): void {

@@ -25,7 +25,7 @@ import {
   withMore,
 } from "./facts.ts";
 import { Installer } from "./installer.ts";
-import { natUse } from "./nat-use.ts";
+import { NatUse } from "./nat-use.ts";
 import { Advertiser } from "./services/advertiser.ts";
 import { Desk } from "./services/desk.ts";
 import { type Come, Outside, type OutsideOptions } from "./services/outside.ts";
@@ -96,6 +96,7 @@ export class HostAgent {
   readonly #options: HostAgentOptions;
   readonly #engine: Engine<Row>;
   readonly #copy = new Copy();
+  readonly #natUse = new NatUse();
   readonly #cache: CacheWriter;
   readonly #client: Client;
   readonly #installer: Installer<Moment>;
@@ -262,9 +263,7 @@ export class HostAgent {
       rows: this.#engine.sizes.rows,
       portsUp: ports_up,
       unbound,
-      quarantined,
-      drift,
-      ...{ drops, bgp: this.#outside.speakers },
+      ...{ quarantined, drift, drops, bgp: this.#outside.speakers },
     };
   }
 
@@ -377,9 +376,9 @@ export class HostAgent {
   }
 
   #pushed(delta: Delta<Row>): void {
-    const { log } = this.#options;
     for (const { id, contributions } of delta.conflicts) {
-      log.warn("objects contradict each other", { row: id, of: contributions.map(({ origin }) => origin.key) });
+      const of = contributions.map(({ origin }) => origin.key);
+      this.#options.log.warn("objects contradict each other", { row: id, of });
     }
     // Before its rows can be in force.
     this.#outside.changed(delta);
@@ -426,9 +425,10 @@ export class HostAgent {
   }
 
   #facts(): Omit<Facts, "type"> {
-    const { datapathType, host } = this.#options;
+    const { clock, datapathType, host } = this.#options;
     const facts = this.#derived(this.#connections.full);
-    const nat = natUse(this.view.objects(NatLease), host.id, (router) => this.#connections.translated(router));
+    const inForce = this.#installer.inStep ? clock.monotonic() : undefined;
+    const nat = this.#natUse.of(this.view.objects(NatLease), host.id, this.#connections, inForce);
     return withMore(facts, { drift: this.#found, drops: this.#drops.counts, datapathType, nat: [...nat] });
   }
 

@@ -11,21 +11,35 @@ function told(count: number, size: number): number {
   return count <= (size * 3) / 4 ? size / 2 : size;
 }
 
-/**
- * Takes every lease that the host knows of and its own id, and the connections that its switch translates for each router; undefined: it cannot tell. A router's
- * connections count for the block in which new ones begin; which of them are left in others is not known until none is.
- */
-export function natUse(
-  leases: Iterable<NatLease>,
-  hostId: string,
-  translated: (routerId: string) => number | undefined,
-): readonly Use[] {
-  const use: Use[] = [];
-  for (const lease of leases) {
-    if (lease.host_id !== hostId) continue;
-    const count = translated(lease.router_id);
-    if (count === undefined || (!lease.current && count > 0)) continue;
-    use.push({ lease: lease.id, used: told(count, lease.size) });
+/** What was found when the switch was looked at last: connections translated for each router; undefined: not counted. */
+export interface NatLook {
+  /** When the look began, monotonic ms. */
+  readonly begun: number;
+  readonly translated: (routerId: string) => number | undefined;
+}
+
+export class NatUse {
+  /** Since when nothing begins in a block any more, by its lease. */
+  #retired: ReadonlyMap<string, number> = new Map();
+
+  /**
+   * Takes every lease that the host knows of and its own id. A router's connections count for the block in which new ones begin; which of them are left in others is not
+   * known until none is, and that is true only of a look that began when none could begin there any more. `inForce`: this moment, monotonic ms, when all that the leases say is in force.
+   */
+  of(leases: Iterable<NatLease>, hostId: string, look: NatLook, inForce?: number): readonly Use[] {
+    const use: Use[] = [];
+    const retired = new Map<string, number>();
+    for (const lease of leases) {
+      if (lease.host_id !== hostId) continue;
+      const count = look.translated(lease.router_id);
+      if (!lease.current) {
+        const since = this.#retired.get(lease.id) ?? inForce;
+        if (since !== undefined) retired.set(lease.id, since);
+        if (count !== 0 || since === undefined || look.begun <= since) continue;
+      }
+      if (count !== undefined) use.push({ lease: lease.id, used: told(count, lease.size) });
+    }
+    this.#retired = retired;
+    return use.sort((one, other) => other.used - one.used || (one.lease < other.lease ? -1 : 1)).slice(0, mostLeases);
   }
-  return use.sort((one, other) => other.used - one.used || (one.lease < other.lease ? -1 : 1)).slice(0, mostLeases);
 }
