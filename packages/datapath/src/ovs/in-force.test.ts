@@ -67,30 +67,41 @@ describe("what a switch has taken", () => {
     const door = await between(host);
     const driver = hosts.driver(0, door.options);
     const heard = new Recorder();
-    await driver.open(heard);
-    const done = driver.adopt([]);
-    (await door.asked(1))();
-    await done;
-    return { door, driver, heard };
+    const end = async (): Promise<void> => {
+      await driver.close();
+      await door.end();
+    };
+    try {
+      await driver.open(heard);
+      await heard.life.first((event) => event === "ready", "it is ready", deadline);
+      const done = driver.adopt([]);
+      (await door.asked(1))();
+      await done;
+    } catch (cause) {
+      await end();
+      throw cause;
+    }
+    return { door, driver, heard, end };
   }
 
-  /** Asks for a row more as soon as the one before is taken; what is said of it goes to `said`. */
-  async function takes(driver: OvsDatapath, n: number, said: string[]): Promise<void> {
+  /** Asks for a row more as soon as the one before is taken; what is said of it goes to `said`. Resolves when it is taken, to what resolves when all is said. */
+  async function takes(driver: OvsDatapath, n: number, said: string[]): Promise<{ readonly told: Promise<unknown> }> {
     const taken = Promise.withResolvers<void>();
     const met = driver.apply(delta({ added: [neighbour(n)] }), () => {
       said.push(`${n} taken`);
       taken.resolve();
     });
-    met.then(
+    const told = met.then(
       () => said.push(`${n} in force`),
       () => said.push(`${n} failed`),
     );
     await Promise.race([taken.promise, met]);
+    return { told };
   }
 
   test("goes on being taken while packets do not meet it; each is in force after a look that began behind it, and one look does for several", async () => {
     const host = hosts.hosts[0] ?? assert.fail();
-    const { door, driver } = await adopted(host);
+    const { door, driver, end } = await adopted(host);
     try {
       const said: string[] = [];
       await takes(driver, 1, said);
@@ -109,26 +120,25 @@ describe("what a switch has taken", () => {
       assert.deepEqual(said.slice(5), ["2 in force", "3 in force", "4 in force"]);
       assert.equal(door.kept.all.length, 4);
     } finally {
-      await driver.close();
-      await door.end();
+      await end();
     }
   });
 
   test("is in force for nobody when the switch goes before packets have met it", async () => {
     const host = hosts.hosts[0] ?? assert.fail();
-    const { door, driver, heard } = await adopted(host);
+    const { door, driver, heard, end } = await adopted(host);
     try {
       const said: string[] = [];
-      await takes(driver, 1, said);
+      const first = await takes(driver, 1, said);
       await door.asked(2);
-      await takes(driver, 2, said);
+      const second = await takes(driver, 2, said);
       await host.stopSwitch();
       await heard.life.first((event) => event === "lost", "it is lost", deadline);
       await assert.rejects(driver.apply(delta({ added: [neighbour(3)] })));
+      await Promise.all([first.told, second.told]);
       assert.deepEqual(said, ["1 taken", "2 taken", "1 failed", "2 failed"]);
     } finally {
-      await driver.close();
-      await door.end();
+      await end();
     }
   });
 });
