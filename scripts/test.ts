@@ -89,6 +89,7 @@ async function main(): Promise<number> {
     files: [...files],
     cwd: ROOT,
     concurrency,
+    execArgv: ["--import", join(ROOT, "scripts", "deadline.ts")],
     ...(values.name === undefined ? {} : { testNamePatterns: values.name }),
   });
   for await (const event of stream) {

@@ -62,6 +62,7 @@ const reasons: Readonly<Record<string, readonly [count: number, why: string]>> =
   "packages/lab/src/waiting.ts": [1, looks],
   "packages/store/src/sqlite/doorbell.test.ts": [1, "keeps the process while an unreferenced poll alone works"],
   "packages/store/src/testing/harness.ts": [1, late],
+  "scripts/deadline.ts": [1, "ends a test file that hangs"],
   "scripts/fuzz/targets/metadata.ts": [1, "moves a test clock on until the server's patience is over"],
   "scripts/fuzz/trial.ts": [1, late],
   "scripts/fuzz/watchdog.ts": [1, "looks whether a thread that can tell nothing still moves"],
