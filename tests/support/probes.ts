@@ -142,7 +142,7 @@ export class Talks implements AsyncDisposable {
   static async begin(fabric: Fabric, ways: readonly Way[]): Promise<Talks> {
     const talks = new Talks(
       ways.flatMap(({ what, from, to }) => [
-        new Talk(what, "ping", fabric.start(from, ...first, "ping", "-n", "-D", "-i", "0.01", to)),
+        new Talk(what, "ping", fabric.start(from, ...first, "ping", "-n", "-D", "-i", "0.03", to)),
         new Talk(what, "tcp", fabric.start(from, ...first, "python3", "-c", TALK, to, String(PORT))),
       ]),
     );
