@@ -67,16 +67,16 @@ export class Ports {
     return number;
   }
 
-  /** The interfaces that have meters of their own. */
+  /** The interfaces that have meters of their own: those first that are there before machines come, so that a switch that is filled again is filled alike. */
   get metered(): readonly MeteredPort[] {
     return [
-      ...this.plugged.map(({ ofport }) => ({ ofport, of: "machine" }) as const),
-      ...[...this.ways].flatMap(([name, ofport]) =>
-        physicalNetworkOf(name) === undefined ? [] : [{ ofport, of: "wire" } as const],
-      ),
       ...[this.tunnel, this.vxlan].flatMap((ofport) =>
         ofport === undefined ? [] : [{ ofport, of: "fabric" } as const],
       ),
+      ...[...this.ways].flatMap(([name, ofport]) =>
+        physicalNetworkOf(name) === undefined ? [] : [{ ofport, of: "wire" } as const],
+      ),
+      ...this.plugged.map(({ ofport }) => ({ ofport, of: "machine" }) as const),
     ];
   }
 
