@@ -91,8 +91,8 @@ export async function soak(plan: SoakPlan): Promise<SoakReport> {
   const answers = running.map(pinged);
   const asked = answers.reduce((sum, each) => sum + each.asked, 0);
   const answered = answers.reduce((sum, each) => sum + each.answered, 0);
-  // Of 6,000 none was lost; a busy machine may lose one for reasons of its own.
-  if (asked - answered > asked / 200)
+  // Of 6,000 none was lost; a busy machine may lose a few of one moment for reasons of its own.
+  if (asked - answered > Math.max(3, asked / 200))
     faults.push(`${asked - answered} of ${asked} pings of a pair beside it were not answered`);
   const hosts: HostFindings[] = [];
   for (const host of names) hosts.push(await look(fabric, host));
