@@ -14,7 +14,7 @@ import {
   Subnetpool,
   type View,
 } from "@selvage/model";
-import { EthType } from "@selvage/pipeline";
+import { EthType, ExtIn, type Row, row } from "@selvage/pipeline";
 import { ipVersion } from "./addresses.ts";
 
 export const routerKey = query("router key", (view, id) => view.get(Router, id)?.key);
@@ -45,6 +45,14 @@ export const alone = (address: string): string => `${address}/${ipVersion(addres
 /** What a packet to a prefix is. */
 export const destination = (cidr: string) =>
   ipVersion(cidr) === 4 ? { ethType: EthType.ipv4, ip4Dst: cidr } : { ethType: EthType.ipv6, ip6Dst: cidr };
+
+/** What comes for a prefix from outside goes to its router here. */
+export const routedIn = (net: number, cidr: string, vrf: number): Row =>
+  row(ExtIn, { net, ...destination(cidr) }, "plain", { vrf }, "plain");
+
+/** What comes for a prefix by a wire is sent on to a host that has machines behind its router. */
+export const sentOn = (net: number, cidr: string, ingress: string, host: number): Row =>
+  row(ExtIn, { net, ...destination(cidr), ingress }, "steer", { host }, "passing");
 
 /** Whether a host has a machine behind a router: one of its networks is on the host, or is joined to one that is. */
 export const isBehind = (view: QueryingView, routerId: string, hostName: string): boolean =>

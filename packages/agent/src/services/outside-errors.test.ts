@@ -218,6 +218,20 @@ test("a packet from outside with no hop left is told of by the router, from its 
   assert.deepEqual((await come(unknown)).delivered, [], "no router is there");
 });
 
+test("a host that only sends on what comes for a router's prefix tells of a packet with no hop left, too", async () => {
+  const world = await fabric({ hosts: 2 }, routedNet(1, "office", { y: "h2" }));
+  world.wire("public");
+  const out = world.outside("public", "out");
+  world.change(externalChanges());
+  world.change(gatewayChanges(world.route({ number: 1, on: { office: 1 } })));
+  meetUpstream(world);
+  const served = await servedBy(world);
+  const y = world.machine("y");
+  const ask = udpBetween(6, stranger, towards("0.0.0.0", y.ip6), { src: 5, dst: 6 }, undefined, { ttl: 1 });
+  const told = await served(out(ask));
+  assert.deepEqual([told.delivered, errorOf(told, "out").from], [["out"], gatewayOf(1).ip6]);
+});
+
 test("what is larger than the machine's network is refused from outside, quoting what was sent, whatever stands for the machine", async () => {
   const { world, router, a, c, away, send, come } = await outside(1_400);
   const left = await send("c", udpBetween(4, c, away, { src: 40_000, dst: 53 }));

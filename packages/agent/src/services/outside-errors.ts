@@ -2,7 +2,7 @@
  * What a router says to the outside of a packet that came from there and does not go on (RFC 1812, section 4.3; RFC 4443): from its gateway's address, and quoting the
  * packet as it was sent, whatever stood for a machine in it. So traceroute from outside shows the router, and senders there learn how large packets may be.
  */
-import { destination, isOpen, scopeOfSubnet } from "@selvage/compiler";
+import { isOpen, routedIn, scopeOfSubnet, sentOn } from "@selvage/compiler";
 import type { Punt } from "@selvage/datapath";
 import {
   cidrContains,
@@ -21,7 +21,7 @@ import {
   type View,
 } from "@selvage/model";
 import type { Packet } from "@selvage/packet";
-import { ExtIn, noMac, Route, type Row, row, ToRouter } from "@selvage/pipeline";
+import { noMac, Route, type Row, ToRouter } from "@selvage/pipeline";
 import { type Answer, notice, resume, silence } from "./answer.ts";
 import { asked, standingFor, written } from "./icmp-outward.ts";
 import { partsOf } from "./icmp-quote.ts";
@@ -90,9 +90,9 @@ function addressedRouter(view: View, networkId: string, address: string): string
 function routerTo(view: View, rows: KnownRows, net: number, { name }: Wire, { version, dst }: Ends) {
   const address = ipOf(dst);
   for (let length = version === 4 ? 32 : 128; length >= 0; length -= 1) {
-    const to = { net, ...destination(textOfCidr(networkOf(address, length))) };
-    for (const key of [to, { ...to, ingress: name }]) {
-      const [origin] = rows.origins(row(ExtIn, key, "plain", { vrf: 0 }, "plain").id);
+    const to = textOfCidr(networkOf(address, length));
+    for (const { id } of [routedIn(net, to, 0), sentOn(net, to, name, 0)]) {
+      const [origin] = rows.origins(id);
       const router = origin?.over === Port.kind ? view.get(Port, origin.key)?.router_id : undefined;
       if (router != null) return router;
     }

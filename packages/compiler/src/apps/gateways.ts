@@ -47,7 +47,9 @@ import {
   isBehind,
   isOpen,
   isPluggedBehind,
+  routedIn,
   routerUp,
+  sentOn,
   subnetCidr,
   subnetScope,
 } from "../outside.ts";
@@ -185,14 +187,10 @@ export const gateways = app("gateways", written, (here) => [
         const cidr = view.ask(subnetCidr, subnet_id);
         if (cidr === undefined || !isReached(view, router, gateway, subnet_id, cidr)) continue;
         if (!isFirst(view, router, gateway.network_id, port)) continue;
-        const key = { net, ...destination(cidr) };
-        if (isBehind(view, router.id, here.name)) rows.push(row(ExtIn, key, "plain", { vrf: router.key }, "plain"));
+        if (isBehind(view, router.id, here.name)) rows.push(routedIn(net, cidr, router.key));
         if (wire !== undefined && !isPluggedBehind(view, router.id, here.name)) {
           const holder = elected(cidr, holdersOf(view, router.id, wire.physical, here.name));
-          if (holder !== undefined)
-            rows.push(
-              row(ExtIn, { ...key, ingress: physicalName(wire.physical) }, "steer", { host: holder.key }, "passing"),
-            );
+          if (holder !== undefined) rows.push(sentOn(net, cidr, physicalName(wire.physical), holder.key));
         }
       }
     }
