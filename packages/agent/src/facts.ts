@@ -3,7 +3,7 @@
 import { wireOn } from "@selvage/compiler";
 import type { DatapathEvents, SwitchDifference } from "@selvage/datapath";
 import { Attachment, type Engine, isPhysical, Network, Port } from "@selvage/model";
-import { physicalName, type Row } from "@selvage/pipeline";
+import { physicalNetworkOf, type Row } from "@selvage/pipeline";
 import { type Drift, type DropCount, type Facts, mostDrift } from "@selvage/sync";
 import type { RefusedRow } from "./installer.ts";
 
@@ -22,7 +22,7 @@ export function plugged(view: Engine<Row>["view"], hostName: string): Plugged {
   const unwired: string[] = [];
   for (const { id } of view.objects(Attachment)) {
     // What leads to a physical network is nobody's port.
-    if (id.startsWith(physicalName(""))) continue;
+    if (physicalNetworkOf(id) !== undefined) continue;
     const port = view.get(Port, id);
     if (port?.["binding:host_id"] !== hostName) unbound.push(id);
     else (isWired(view, port.network_id) ? portsUp : unwired).push(id);

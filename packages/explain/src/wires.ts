@@ -20,7 +20,7 @@ import {
   segmentsOf,
   type View,
 } from "@selvage/model";
-import { decode, encode, whoHas } from "@selvage/packet";
+import { decode, encode, Frame, whoHas } from "@selvage/packet";
 import { NextHops, ProviderOut, physicalName, Route } from "@selvage/pipeline";
 import type { MetHosts, TracedHost } from "./host.ts";
 
@@ -145,10 +145,10 @@ export function networkLeftBy(view: View, { visits }: Trace): Network | undefine
 
 /** A frame as it is on another segment of its network: whoever runs the physical networks joins them. */
 function onVlan(frame: Uint8Array, vlan: number | undefined): Uint8Array {
-  const macs = frame.subarray(0, 12);
-  const isTagged = frame[12] === 0x81 && frame[13] === 0;
-  const tag = vlan === undefined ? [] : [0x81, 0, vlan >> 8, vlan & 0xff];
-  return Uint8Array.from([...macs, ...tag, ...frame.subarray(isTagged ? 16 : 12)]);
+  const there = new Frame(frame);
+  there.popVlan();
+  if (vlan !== undefined) there.pushVlan(vlan);
+  return there.toBytes();
 }
 
 /** The next hop on a physical network that a packet waited for, and was dropped. */

@@ -225,3 +225,5 @@ export const encapsulations: Readonly<Record<Encapsulation | "physical", number>
 
 /** Where packets of an encapsulation come in and go out. */
 export const ingressOf: Readonly<Record<Encapsulation, string>> = { geneve: fabricIngress, vxlan: vxlanIngress };
+/** Whether packets come in there from other hosts, of whatever encapsulation. */
+export const isFabric = (ingress: string): boolean => ingress === fabricIngress || ingress === vxlanIngress;

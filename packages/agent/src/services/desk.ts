@@ -2,7 +2,7 @@
 import type { Clock, Counter, Log, Metrics } from "@selvage/base";
 import type { Datapath, Punt } from "@selvage/datapath";
 import type { View } from "@selvage/model";
-import { agentIngress, ingressOf, physicalName } from "@selvage/pipeline";
+import { agentIngress, isFabric, physicalNetworkOf } from "@selvage/pipeline";
 import type { Answer } from "./answer.ts";
 import { Buckets } from "./buckets.ts";
 import { answerDhcp4, type DhcpSettings } from "./dhcp4.ts";
@@ -61,15 +61,16 @@ const measures: Readonly<Record<Punt["kind"], Measure>> = {
 };
 
 /** Whether an interface leads to a physical network. */
-const isWire = (attachment: string): boolean => attachment.startsWith(physicalName(""));
+const isWire = (attachment: string): boolean => physicalNetworkOf(attachment) !== undefined;
 
 /** Where there are many senders behind one interface, and where the agent asks itself. */
-const shared: ReadonlySet<string> = new Set([...Object.values(ingressOf), agentIngress]);
+const isShared = (attachment: string): boolean =>
+  isWire(attachment) || isFabric(attachment) || attachment === agentIngress;
 
 /** The measure of a packet: what is no machine's has one of many. */
 function measureOf({ kind, attachment }: Punt): Measure {
   const own = measures[kind];
-  if (!isWire(attachment) && !shared.has(attachment)) return own;
+  if (!isShared(attachment)) return own;
   return own === "error" || own === "size" || own === "outside" ? "outside" : "wire";
 }
 

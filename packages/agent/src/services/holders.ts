@@ -19,7 +19,7 @@ import {
   type View,
 } from "@selvage/model";
 import { decode, type NdOption } from "@selvage/packet";
-import { Arp, ingressOf, Nd, type Row, serviceMac } from "@selvage/pipeline";
+import { Arp, isFabric, Nd, type Row, serviceMac } from "@selvage/pipeline";
 import { type Answer, reply, silence } from "./answer.ts";
 import type { KnownRows } from "./outside-errors.ts";
 import { questionFrame } from "./wire.ts";
@@ -198,9 +198,6 @@ export class Holders {
     this.#options.learned([{ kind: HeldAddress.kind, id: neighbourId(networkId, address), object: null }]);
   }
 }
-
-const fabric: ReadonlySet<string> = new Set(Object.values(ingressOf));
-const isFabric = (attachment: string): boolean => fabric.has(attachment);
 
 const linkLayerOf = (options: readonly NdOption[]): string | undefined =>
   options.flatMap((option) => (option.kind === "target-link-layer" ? [option.mac] : []))[0];

@@ -10,11 +10,12 @@ import { type Correction, Corrections } from "./corrections.ts";
 import { Holders } from "./holders.ts";
 import type { KeptNeighbours } from "./kept-neighbours.ts";
 import { Neighbours } from "./neighbours.ts";
+import type { KnownRows } from "./outside-errors.ts";
 import { Peers } from "./peers.ts";
 
 export interface OutsideOptions {
   readonly view: Engine<Row>["view"];
-  readonly rows: Pick<Engine<Row>, "origins">;
+  readonly rows: KnownRows;
   readonly hostName: string;
   readonly settings: SpeakersOptions["settings"];
   readonly random: () => number;

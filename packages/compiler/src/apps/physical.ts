@@ -32,6 +32,7 @@ import {
   peerName,
   physicalHost,
   physicalName,
+  physicalNetworkOf,
   row,
   TunnelOut,
 } from "@selvage/pipeline";
@@ -54,7 +55,7 @@ const isRoutedTo = (view: QueryingView, network: Network): boolean =>
 export const physical = app("physical", written, (here) => [
   /** Whatever stands on a wire, or nothing yet: what comes by it is a physical network's, and no machine's. */
   derive("wire", Attachment, ({ id }) =>
-    id.startsWith(physicalName("")) ? [row(Classify, { ingress: id }, "physical")] : [],
+    physicalNetworkOf(id) === undefined ? [] : [row(Classify, { ingress: id }, "physical")],
   ),
   derive("network", Network, (network, view) => {
     const wire = view.ask(wireHere, network.id);
