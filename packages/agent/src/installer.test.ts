@@ -393,14 +393,20 @@ function installing(moody: Moody) {
   return { told, installer, want };
 }
 
-test("a step is sent when the switch has taken the one before; each is told of in its order, and not before packets meet it", async () => {
+/** One that has adopted an empty switch, whose packets meet from now on what it has taken when they are told to. */
+async function slowly() {
   const moody = new Moody();
   moody.here = true;
-  const { told, installer, want } = installing(moody);
-  installer.begin();
-  installer.ready();
-  await installer.settled();
+  const made = installing(moody);
+  made.installer.begin();
+  made.installer.ready();
+  await made.installer.settled();
   moody.isSlow = true;
+  return { moody, ...made };
+}
+
+test("a step is sent when the switch has taken the one before; each is told of in its order, and not before packets meet it", async () => {
+  const { moody, told, installer, want } = await slowly();
   want([{ net: 1, body: 0 }]);
   await turn();
   want([{ net: 1, body: 1 }]);
@@ -414,13 +420,7 @@ test("a step is sent when the switch has taken the one before; each is told of i
 
 test("what the switch took and packets had not met when it went is not told of, but what is adopted when it comes back", async () => {
   for (const isToldFirst of [true, false]) {
-    const moody = new Moody();
-    moody.here = true;
-    const { told, installer, want } = installing(moody);
-    installer.begin();
-    installer.ready();
-    await installer.settled();
-    moody.isSlow = true;
+    const { moody, told, installer, want } = await slowly();
     want([{ net: 1, body: 0 }]);
     await turn();
     want([{ net: 2, body: 0 }]);
@@ -444,13 +444,7 @@ test("what the switch took and packets had not met when it went is not told of, 
 });
 
 test("what fails after it was taken is adopted, with what was taken behind it, and told of then alone", async () => {
-  const moody = new Moody();
-  moody.here = true;
-  const { told, installer, want } = installing(moody);
-  installer.begin();
-  installer.ready();
-  await installer.settled();
-  moody.isSlow = true;
+  const { moody, told, installer, want } = await slowly();
   want([{ net: 1, body: 0 }]);
   await turn();
   want([{ net: 2, body: 0 }]);

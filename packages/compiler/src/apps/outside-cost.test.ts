@@ -15,6 +15,7 @@ import {
 import { physicalName } from "@selvage/pipeline";
 import { hostEngine } from "../host-engine.ts";
 import { elected } from "../physical.ts";
+import { type Cost, costOf } from "../testing/cost.ts";
 import { hostsOf } from "../testing/intent.ts";
 import { externalChanges } from "../testing/outside.ts";
 
@@ -22,13 +23,6 @@ interface Site {
   readonly hosts: readonly Host[];
   /** Changes, and what they cost: work, and what the engine has to remember of what it read. */
   readonly apply: (...changes: readonly Change[]) => Cost;
-}
-
-interface Cost {
-  readonly rows: number;
-  readonly unitsRun: number;
-  readonly queriesRun: number;
-  readonly edges: number;
 }
 
 /** The address of the n-th router's gateway. */
@@ -47,17 +41,8 @@ function site(count: number, gateways: number): Site {
   const engine = hostEngine({ name: "h1" });
   let revision = 0;
   const apply = (...changes: readonly Change[]): Cost => {
-    const [before, { edges }] = [engine.counters, engine.sizes];
     revision += 1;
-    const { added, removed, modified } = engine.apply(changes, revision);
-    assert.deepEqual([...engine.quarantined.keys()], []);
-    const { unitsRun, queriesRun } = engine.counters;
-    return {
-      rows: added.length + removed.length + modified.length,
-      unitsRun: unitsRun - before.unitsRun,
-      queriesRun: queriesRun - before.queriesRun,
-      edges: engine.sizes.edges - edges,
-    };
+    return costOf(engine, changes, revision);
   };
   apply(
     ...hosts.map((host) => put(Host, host)),

@@ -8,6 +8,7 @@ import { decode } from "@selvage/packet";
 import { physicalName } from "@selvage/pipeline";
 import { hostEngine } from "../host-engine.ts";
 import { elected } from "../physical.ts";
+import { costOf } from "../testing/cost.ts";
 import { fabric, type TestFabric } from "../testing/fabric.ts";
 import { hostName, hostsOf, net, routedNet } from "../testing/intent.ts";
 import {
@@ -145,17 +146,7 @@ function costs(hosts: number, gateways: number, act: (host: Host) => readonly Ch
     ],
     1,
   );
-  const [before, { edges }] = [engine.counters, engine.sizes];
-  const other = all[2] ?? assert.fail();
-  const { added, removed, modified } = engine.apply(act(other), 2);
-  assert.deepEqual([...engine.quarantined.keys()], []);
-  const { unitsRun, queriesRun } = engine.counters;
-  return {
-    rows: added.length + removed.length + modified.length,
-    unitsRun: unitsRun - before.unitsRun,
-    queriesRun: queriesRun - before.queriesRun,
-    edges: engine.sizes.edges - edges,
-  };
+  return costOf(engine, act(all[2] ?? assert.fail()), 2);
 }
 
 /** The n-th router, which is to be where h1 is not. */
